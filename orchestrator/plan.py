@@ -1,0 +1,163 @@
+"""What will run: the compiled plan of one pipeline for one project, its record form and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from orchestrator.redaction import MASK, looks_secret
+
+StageKind = Literal["command", "shell", "subpipeline", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStage:
+    """One stage: a command (``argv`` or a ``shell`` line), a sub-pipeline, or a reason to skip it.
+
+    Paths are relative to the project's folder; times are in seconds, sizes in bytes. ``needs`` names
+    stages of the same plan that come before this one.
+    """
+
+    id: str
+    title: str
+    kind: StageKind
+    argv: tuple[str, ...] = ()
+    shell: str | None = None
+    pipeline: str | None = None
+    project: str | None = None
+    skip: str | None = None
+    cwd: str = "."
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    retries: int = 0
+    allow_failure: bool = False
+    guardrail: bool = False
+    log_limit_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def command(self) -> str | None:
+        """The command as one line for people, or None when nothing is started."""
+        if self.kind == "shell":
+            return self.shell
+        if self.kind == "command":
+            import shlex
+
+            return shlex.join(self.argv)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """The nox session that the stages run in. ``backend`` may name alternatives, as ``uv|virtualenv``."""
+
+    name: str
+    backend: str
+    python: str | None = None
+    install: tuple[str, ...] = ()
+    pass_env: tuple[str, ...] = ()
+    set_env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A required guardrail that need not hold before ``until`` (a date, inclusive, UTC)."""
+
+    guardrail: str
+    reason: str
+    approved_by: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something in a plan that a reviewer must see; ``code`` is the word for machines.
+
+    Codes: ``guardrail-cannot-fail``, ``secret-too-short``.
+    """
+
+    stage: str | None
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A pipeline compiled for a project. ``stages`` stand in an order in which every need comes first.
+
+    ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
+    project's default task, ``config_digest`` the sha256 of the config file that was read.
+    """
+
+    project: str
+    project_path: str
+    task_id: str
+    pipeline: str
+    title: str
+    stages: tuple[PlannedStage, ...]
+    session: SessionPlan
+    sla_seconds: float
+    required_guardrails: tuple[str, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    owners: tuple[str, ...] = ()
+    builtin_version: int | None = None
+    config_digest: str = ""
+
+    def stage(self, stage_id: str) -> PlannedStage:
+        """Return the stage with that id; KeyError when there is none."""
+        for stage in self.stages:
+            if stage.id == stage_id:
+                return stage
+        raise KeyError(stage_id)
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as the manifest keeps it, with its digest; values of secret names are masked."""
+        body = _body(self)
+        return {"digest": digest_of(body), **body, "config_digest": self.config_digest}
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the record form: equal for equal plans, whatever the order of keys in the config."""
+        return digest_of(_body(self))
+
+
+def stage_record(stage: PlannedStage) -> dict[str, Any]:
+    """Return a stage as the manifest keeps it; two stages are the same work when these are equal."""
+    record = {item.name: getattr(stage, item.name) for item in fields(stage)}
+    record["env"] = _masked(stage.env)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def digest_of(value: object) -> str:
+    """Return the sha256 (hex) of the canonical JSON of ``value``: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _body(plan: Plan) -> dict[str, Any]:
+    session = {item.name: getattr(plan.session, item.name) for item in fields(plan.session)}
+    session["set_env"] = _masked(plan.session.set_env)
+    return {
+        "project": plan.project,
+        "project_path": plan.project_path,
+        "pipeline": plan.pipeline,
+        "title": plan.title,
+        "builtin_version": plan.builtin_version,
+        "sla_seconds": plan.sla_seconds,
+        "required_guardrails": list(plan.required_guardrails),
+        "waivers": [asdict(waiver) for waiver in plan.waivers],
+        "flags": [asdict(flag) for flag in plan.flags],
+        "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
+        "stages": [stage_record(stage) for stage in plan.stages],
+    }
+
+
+def _masked(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: MASK if looks_secret(name) else env[name] for name in sorted(env)}
