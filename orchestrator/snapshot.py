@@ -1,0 +1,99 @@
+"""``out/<task>/state.json``: a bounded fold of a task's ended runs, which can be rebuilt from their manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchestrator.manifest import manifest_digest
+from orchestrator.outcome import TERMINAL
+
+SCHEMA_VERSION = 2
+KEPT_RUNS = 100
+"""The last runs by their start that stay in ``runs`` (contract, section 4); ``totals`` counts all."""
+
+State = dict[str, Any]
+
+
+def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state's entry for the manifest of a run that has ended."""
+    return {
+        "runId": document["run_id"],
+        "attempt": document["attempt"],
+        "status": document["status"],
+        "outcome": document["outcome"],
+        "startedAt": document["started_at"],
+        "completedAt": document["completed_at"],
+        "manifest": f"{document['artifact_root']}/manifest.json",
+        "manifestDigest": manifest_digest(document),
+    }
+
+
+def empty(task_id: str, project: str) -> State:
+    """Return the state of a task without runs."""
+    totals = {"runs": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "taskId": task_id,
+        "project": project,
+        "lastRunAt": None,
+        "revision": 0,
+        "totals": totals,
+        "runs": [],
+    }
+
+
+def is_readable(state: object, task_id: str) -> bool:
+    """Tell whether ``state`` has the shape that ``added`` can go on from."""
+    if not isinstance(state, dict) or state.get("schema_version") != SCHEMA_VERSION or state.get("taskId") != task_id:
+        return False
+    totals, runs, revision = state.get("totals"), state.get("runs"), state.get("revision")
+    counted = isinstance(totals, dict) and all(
+        isinstance(totals.get(key), int) for key in ("runs", "succeeded", "failed", "cancelled")
+    )
+    listed = isinstance(runs, list) and all(
+        isinstance(run, dict)
+        and isinstance(run.get("runId"), str)
+        and isinstance(run.get("attempt"), int)
+        and isinstance(run.get("startedAt"), str)
+        and run.get("status") in TERMINAL
+        for run in runs
+    )
+    return counted and listed and isinstance(revision, int)
+
+
+def added(state: State, entry: Mapping[str, Any], *, certain: bool) -> State | None:
+    """Return the state with an ended run's entry in it: the same state when it is in already.
+
+    ``certain`` says that the caller knows that this transition was never added. None when the state
+    alone can't tell (the run is older than what it keeps): then it is rebuilt.
+    """
+    known = next((run for run in state["runs"] if run["runId"] == entry["runId"]), None)
+    if known == entry:
+        return state
+    if known is None and not (certain and entry["attempt"] == 1):
+        return None
+    totals = dict(state["totals"])
+    if known is None:
+        totals["runs"] += 1
+    else:
+        totals[known["status"]] -= 1
+    totals[entry["status"]] += 1
+    others = [run for run in state["runs"] if run["runId"] != entry["runId"]]
+    return _with(state, [*others, dict(entry)], totals)
+
+
+def rebuilt(task_id: str, project: str, revision: int, documents: Iterable[Mapping[str, Any]]) -> State:
+    """Return the state folded from manifests (those of runs that have not ended are left out)."""
+    entries = [entry_of(document) for document in documents if document["status"] in TERMINAL]
+    totals = {"runs": len(entries), "succeeded": 0, "failed": 0, "cancelled": 0}
+    for entry in entries:
+        totals[entry["status"]] += 1
+    return _with({**empty(task_id, project), "revision": revision}, entries, totals)
+
+
+def _with(state: State, runs: list[dict[str, Any]], totals: dict[str, int]) -> State:
+    runs.sort(key=lambda run: (run["startedAt"], run["runId"]))
+    ends = [run["completedAt"] for run in runs]
+    last = max([*ends, state["lastRunAt"] or ""], default="") or None
+    return {**state, "lastRunAt": last, "revision": state["revision"] + 1, "totals": totals, "runs": runs[-KEPT_RUNS:]}
