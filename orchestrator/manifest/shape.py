@@ -23,7 +23,8 @@ HEARTBEAT_STALE_SECONDS = 30
 NOT_DIGESTED = frozenset({"approvals", "metrics_recorded", "child_runs", "heartbeat_at", "updated_at", "revision"})
 """Keys that change after a run's end, and so are no part of the manifest digest (contract, section 4)."""
 
-_LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance"})
+_LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance", "runs"})
+"""Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,7 @@ def manifest_digest(document: Mapping[str, Any]) -> str:
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """Return a manifest's bytes: a line for each key, one for each entry of a list, ending in a newline.
+    """Return the bytes of a manifest or a snapshot: a line for each key, one for each entry of a list, ending in a newline.
 
     The compact encoder is compiled; ``indent`` would take the interpreted one, ten times slower.
     """

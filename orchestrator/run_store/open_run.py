@@ -1,0 +1,87 @@
+"""A run whose lock is held: the only way to write its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.clock import Clock, stamp
+from orchestrator.durable import Folder, Lock
+from orchestrator.errors import StorageError
+from orchestrator.manifest import Manifest, render
+from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location
+
+
+class OpenRun:
+    """The holder of a run's lock. ``manifest`` is what was saved last."""
+
+    def __init__(self, where: Location, folder: Folder, lock: Lock, manifest: Manifest, clock: Clock) -> None:
+        self.where = where
+        self.folder = folder
+        self.lock = lock
+        self.manifest = manifest
+        self._clock = clock
+        self._sequence = 0
+
+    def save(self, manifest: Manifest) -> Manifest:
+        """Write the record, whole and synced, as the next revision; returns what was written.
+
+        A full disk gives back the space that was reserved at the start and tries once more. Raises
+        StorageError when the record could not be written; then the old one stands.
+        """
+        now = stamp(self._clock.now())
+        manifest = replace(manifest, revision=self.manifest.revision + 1, updated_at=now, heartbeat_at=now)
+        manifest.check()
+        data = render(manifest.as_json())
+        try:
+            self._write(manifest, data)
+        except StorageError:
+            if not self.folder.has(RESERVE):
+                raise
+            self.folder.remove(RESERVE)
+            self._write(manifest, data)
+        self.manifest = manifest
+        return manifest
+
+    def _write(self, manifest: Manifest, data: bytes) -> None:
+        # A transition that is lost with the folder's entry leaves the one before it: still whole. The
+        # end of a run is acknowledged, so its name must survive too.
+        self.folder.write(MANIFEST, data, sync_folder=manifest.is_terminal)
+
+    def event(self, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Append an event to ``runner.ndjson`` and return it."""
+        self._sequence += 1
+        entry = {
+            "type": kind,
+            "timestamp": stamp(self._clock.now()),
+            "seq": self._sequence,
+            "run_id": self.where.run_id,
+            "attempt": self.manifest.attempt,
+            **fields,
+        }
+        self.folder.append_line(EVENTS, json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        return entry
+
+    def heartbeat(self) -> None:
+        """Say that the run is alive; never a reason for it to fail."""
+        with suppress(StorageError):
+            self.folder.touch(HEARTBEAT, stamp(self._clock.now()).encode() + b"\n")
+
+    def open_log(self, name: str) -> int:
+        """Create ``commands/<name>`` and return its descriptor."""
+        with self.folder.sub(COMMANDS, create=True, sync=False) as commands:
+            return commands.open_new(name)
+
+    def write_error(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write ``errors/<name>``."""
+        with self.folder.sub(ERRORS, create=True, sync=False) as errors:
+            text = json.dumps(document, indent=2, ensure_ascii=False)
+            errors.write(name, text.encode("utf-8", "backslashreplace") + b"\n", sync=False, sync_folder=False)
+
+    def close(self) -> None:
+        """Give the lock back; harmless when repeated."""
+        self.lock.release()
+        self.folder.close()

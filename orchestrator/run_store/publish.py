@@ -1,0 +1,127 @@
+"""Publishing a run's end: metrics line, state entry, pointer. All are folds of the manifest, so it can be repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.clock import stamp
+from orchestrator.durable import Folder
+from orchestrator.errors import DamagedRecord, StorageError
+from orchestrator.manifest import Manifest, render
+from orchestrator.manifest.schema import parse
+from orchestrator.metrics import event_id, metrics_line
+from orchestrator.run_store.layout import MANIFEST, MCP, METRICS, OPEN, RESERVE, STATE, STATE_V1, Location
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.reading import read_document, run_ids
+from orchestrator.run_store.store import RunStore
+from orchestrator.snapshot import State, added, entry_of, is_readable, rebuilt
+
+_STATE_LIMIT = 4 * 1024 * 1024
+_LINE_LIMIT = 256 * 1024
+
+
+def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
+    """Write what follows from a terminal manifest, then take the run off the list of open ones.
+
+    ``certain`` says that this transition was never published; otherwise what is there already is
+    looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
+    """
+    where = run.where
+    with store.task(where.task_id) as task:
+        with store.lock_task(task):
+            _add_metrics(store, task, run.manifest, certain=certain)
+            _add_state(store, run.manifest, certain=certain)
+        with task.sub(MCP, create=True) as mcp, mcp.sub(where.run_id, create=True) as pointer:
+            pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+        if not run.manifest.metrics_recorded:
+            run.save(replace(run.manifest, metrics_recorded=True))
+        with suppress(StorageError):
+            run.folder.remove(RESERVE)
+        with task.sub(OPEN, create=True, sync=False) as opened:
+            opened.remove(where.run_id)
+
+
+def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
+    """Return the compatibility pointer of a run (contract, section 4)."""
+    paths = store.paths(Location(manifest.task_id, manifest.run_id))
+    document = {
+        "redirect_to": paths.folder,
+        "manifest": paths.manifest,
+        "status": manifest.status,
+        "completed_at": manifest.completed_at,
+        "updated_at": manifest.updated_at,
+    }
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:
+    if not certain and _has_line(task, event_id(manifest.run_id, manifest.attempt)):
+        return
+    line = json.dumps(metrics_line(manifest, stamp(store.clock.now())), ensure_ascii=False)
+    cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
+    task.sync()
+    if cut:
+        store.warn(f"'{task.path}/{METRICS}' ended in a torn line of {cut} bytes, which was cut off")
+
+
+def _has_line(task: Folder, event: str) -> bool:
+    needle = f'"event_id": "{event}"'.encode()
+    try:
+        fd = task.open_read(METRICS)
+    except FileNotFoundError:
+        return False
+    with open(fd, "rb") as file:
+        # A torn last line has no newline: it is no line.
+        return any(needle in line and line.endswith(b"\n") for line in iter(lambda: file.readline(_LINE_LIMIT), b""))
+
+
+def _add_state(store: RunStore, manifest: Manifest, *, certain: bool) -> None:
+    with store.out(manifest.task_id) as out:
+        state = _read_state(store, out, manifest.task_id)
+        entry = entry_of(manifest.as_json())
+        after = added(state, entry, certain=certain) if state is not None else None
+        if after is None:
+            revision = state["revision"] if state is not None else 0
+            after = rebuilt(manifest.task_id, manifest.project, revision, _documents(store, manifest.task_id))
+        if after is not state:
+            out.write(
+                STATE, json.dumps(after, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+            )
+
+
+def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
+    """Return the readable state, or None; one that can't be read is set aside, never lost."""
+    path = f"{out.path}/{STATE}"
+    try:
+        state = parse(out.read(STATE, _STATE_LIMIT), path)
+    except FileNotFoundError:
+        return None
+    except (DamagedRecord, StorageError) as error:
+        if isinstance(error, StorageError) and error.code != "too-large":
+            raise
+        _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")
+        return None
+    if is_readable(state, task_id):
+        return state
+    if isinstance(state.get("runs"), list) and "schema_version" not in state and not out.has(STATE_V1):
+        _set_aside(store, out, STATE_V1)
+    else:
+        _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")
+    return None
+
+
+def _set_aside(store: RunStore, out: Folder, name: str) -> None:
+    out.move_to(STATE, out, name)
+    store.warn(f"'{out.path}/{STATE}' was not readable as version 2; it is kept as '{name}' and rebuilt")
+
+
+def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
+    for run_id in run_ids(store, task_id):
+        with suppress(DamagedRecord):
+            document = read_document(store, Location(task_id, run_id))
+            if document["version"] == 2 and document.get("run_id") == run_id:
+                yield document

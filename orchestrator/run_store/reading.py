@@ -1,0 +1,138 @@
+"""Finding and reading runs, without writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from orchestrator.durable import Folder
+from orchestrator.errors import NotFound, UsageError
+from orchestrator.identifiers import check_run_reference, is_run_id, name_fault, near_hint
+from orchestrator.manifest.schema import MANIFEST_LIMIT, check_version, parse
+from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, RUN_LOCK, Location
+from orchestrator.run_store.store import RunStore
+
+_POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+
+
+def task_ids(store: RunStore) -> list[str]:
+    """Return the ids of the tasks that have runs, sorted."""
+    try:
+        with store.runs() as runs:
+            return sorted(name for name in runs.names() if name_fault("task", name) is None)
+    except FileNotFoundError:
+        return []
+
+
+def run_ids(store: RunStore, task_id: str) -> list[str]:
+    """Return the ids of a task's runs, oldest first."""
+    try:
+        with store.task(task_id) as task, task.sub(CLI) as cli:
+            return sorted(name for name in cli.names() if is_run_id(name))
+    except FileNotFoundError:
+        return []
+
+
+def iterate_runs(store: RunStore) -> Iterator[Location]:
+    """Yield every run of the workspace, task by task, oldest first."""
+    for task_id in task_ids(store):
+        for run_id in run_ids(store, task_id):
+            yield Location(task_id, run_id)
+
+
+def find_run(store: RunStore, reference: str = "latest") -> Location:
+    """Return the run that an id, a unique prefix or ``latest`` names.
+
+    A whole id costs no listing of runs. Raises NotFound, or UsageError for an ambiguous prefix or a
+    reference that is no run id at all.
+    """
+    check_run_reference(reference)
+    if is_run_id(reference):
+        found = _by_pointer(store, reference) or _by_scan(store, reference)
+        if found is not None:
+            return found
+    every = [(run_id, task_id) for task_id in task_ids(store) for run_id in run_ids(store, task_id)]
+    if reference == "latest":
+        if not every:
+            raise NotFound(
+                "there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>"
+            )
+        run_id, task_id = max(every)
+        return Location(task_id, run_id)
+    matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
+    if not matches:
+        ids = [run_id for run_id, _ in every[-1000:]]
+        raise NotFound(
+            f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else ""
+        )
+    if len(matches) > 1:
+        shown = ", ".join(run_id for run_id, _ in matches[:5])
+        raise UsageError(
+            f"'{reference}' names {len(matches)} runs: {shown}{', …' if len(matches) > 5 else ''}",
+            hint="give more of the id",
+            code="ambiguous-run",
+        )
+    return Location(matches[0][1], matches[0][0])
+
+
+def _by_pointer(store: RunStore, run_id: str) -> Location | None:
+    """Read the older pointer, a link that names the task; trusted only when the run is there."""
+    try:
+        with store.runs() as runs, runs.sub(OLD_POINTERS) as pointers, pointers.sub(run_id) as folder:
+            found = _POINTER.fullmatch(os.readlink(MANIFEST, dir_fd=folder.fd))
+    except OSError:
+        return None
+    if found is None or found[2] != run_id or name_fault("task", found[1]) is not None:
+        return None
+    where = Location(found[1], run_id)
+    return where if _exists(store, where) else None
+
+
+def _by_scan(store: RunStore, run_id: str) -> Location | None:
+    for task_id in task_ids(store):
+        where = Location(task_id, run_id)
+        if _exists(store, where):
+            return where
+    return None
+
+
+def _exists(store: RunStore, where: Location) -> bool:
+    try:
+        with store.run_folder(where):
+            return True
+    except FileNotFoundError:
+        return False
+
+
+def read_document(store: RunStore, where: Location) -> dict[str, Any]:
+    """Return the manifest of a run as JSON, version 1 or 2, in its outer shape checked.
+
+    Raises NotFound, DamagedRecord (not JSON, no object, unknown version, another run's) or StorageError.
+    """
+    try:
+        with store.run_folder(where) as folder:
+            return read_manifest(folder, where)
+    except FileNotFoundError:
+        raise NotFound(f"there is no run '{where.run_id}' under task '{where.task_id}'") from None
+
+
+def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
+    """Return the manifest in an open run folder; see ``read_document``."""
+    path = os.path.join(folder.path, MANIFEST)
+    try:
+        data = folder.read(MANIFEST, MANIFEST_LIMIT)
+    except FileNotFoundError:
+        data = b""
+    document = parse(data, path)
+    check_version(document, path)
+    return document
+
+
+def is_alive(store: RunStore, where: Location) -> bool:
+    """Tell whether the run's process holds its lock: true from the claim to the end of its whole tree."""
+    with contextlib.suppress(FileNotFoundError), store.run_folder(where) as folder:
+        return folder.is_locked(RUN_LOCK)
+    return False

@@ -1,0 +1,104 @@
+"""Recovery: what a process left undone when it died is finished by the next writing command on the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from orchestrator.clock import parse_stamp
+from orchestrator.durable import Folder
+from orchestrator.errors import DamagedRecord, NotFound, Refused, StorageError
+from orchestrator.identifiers import is_run_id
+from orchestrator.manifest import Manifest
+from orchestrator.run_store.claim import take_over
+from orchestrator.run_store.layout import CLI, HEARTBEAT, OPEN, RUN_LOCK, STAGING, Location
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.publish import publish
+from orchestrator.run_store.store import RunStore
+
+Closer = Callable[[Manifest, str], Manifest]
+"""Closes the manifest of a run that died at the given moment."""
+
+
+def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
+    """Close and publish every run of a task whose process died; returns their ids.
+
+    Looks only at runs that are not fully published, never at the task's history. Doing it again, or by
+    two processes at once, changes nothing. A record that is damaged stays as it is and is warned of.
+    """
+    recovered = []
+    try:
+        task = store.task(task_id)
+    except FileNotFoundError:
+        return []
+    with task:
+        try:
+            with task.sub(OPEN) as opened:
+                unfinished = sorted(name for name in opened.names() if is_run_id(name))
+        except FileNotFoundError:
+            return []
+        for run_id in unfinished:
+            if _is_unborn(task, run_id):
+                _forget(task, run_id)
+                continue
+            try:
+                if recover_run(store, Location(task_id, run_id), close):
+                    recovered.append(run_id)
+            except (DamagedRecord, NotFound) as error:
+                store.warn(f"run '{run_id}' could not be recovered: {error.message}")
+    return recovered
+
+
+def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
+    """Close and publish one run if its process died; False when it is alive."""
+    with store.run_folder(where) as folder:
+        if folder.is_locked(RUN_LOCK):
+            return False
+    try:
+        run = take_over(store, where)
+    except Refused:
+        return False
+    try:
+        finish(store, run, close)
+    finally:
+        run.close()
+    return True
+
+
+def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
+    """Close the record of a run whose lock was free, if it is still open, and publish its end."""
+    if not run.manifest.is_terminal:
+        ended_at = last_sign_of_life(run)
+        run.save(close(run.manifest, ended_at))
+        with suppress(StorageError):
+            run.event("run:interrupted", {"status": "failed", "outcome": "error", "completed_at": ended_at})
+    publish(store, run, certain=False)
+
+
+def last_sign_of_life(run: OpenRun) -> str:
+    """Return the later of the last write and the last heartbeat: the run lived at least until then."""
+    written = run.manifest.updated_at
+    try:
+        beat = run.folder.read(HEARTBEAT, 64).decode("ascii", "replace").strip()
+        parse_stamp(beat)
+    except (FileNotFoundError, ValueError):
+        return written
+    return max(written, beat)
+
+
+def _is_unborn(task: Folder, run_id: str) -> bool:
+    """Tell whether a claim died before its run could be seen. A claim that goes on holds its staged lock."""
+    for _ in range(2):
+        with suppress(FileNotFoundError), task.sub(CLI) as cli, cli.sub(run_id):
+            return False
+        with suppress(FileNotFoundError), task.sub(STAGING) as staging, staging.sub(run_id) as staged:
+            if staged.is_locked(RUN_LOCK):
+                return False
+    return True
+
+
+def _forget(task: Folder, run_id: str) -> None:
+    with suppress(FileNotFoundError), task.sub(STAGING) as staging:
+        staging.remove_folder(run_id)
+    with task.sub(OPEN) as opened:
+        opened.remove(run_id)
