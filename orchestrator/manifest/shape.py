@@ -251,7 +251,7 @@ def manifest_digest(document: Mapping[str, Any]) -> str:
 
 
 def render(document: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest or a snapshot: a line for each key, one for each entry of a list, ending in a newline.
+    """Return the bytes of a manifest or a snapshot: a line for each key, and one for each entry of a list.
 
     The compact encoder is compiled; ``indent`` would take the interpreted one, ten times slower.
     """

@@ -88,9 +88,7 @@ def _add_state(store: RunStore, manifest: Manifest, *, certain: bool) -> None:
             revision = state["revision"] if state is not None else 0
             after = rebuilt(manifest.task_id, manifest.project, revision, _documents(store, manifest.task_id))
         if after is not state:
-            out.write(
-                STATE, json.dumps(after, indent=1, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-            )
+            out.write(STATE, render(after))
 
 
 def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
