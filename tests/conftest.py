@@ -1,0 +1,43 @@
+"""Fixtures that all tests share; their types are in ``tests.harness``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> WorkspaceFolder:
+    """An empty workspace in a temporary folder (``project_configs/`` and nothing in it)."""
+    root = tmp_path.resolve() / "workspace"
+    (root / "project_configs").mkdir(parents=True)
+    return WorkspaceFolder(root)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty home folder, one for all tests, so that package caches are shared between them."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def orchestrate(workspace: WorkspaceFolder, home: Path) -> Orchestrator:
+    """Call the real program in ``workspace``: ``orchestrate("start", "--project", "x").code``."""
+    return Orchestrator(workspace.root, clean_environ(home))
+
+
+@pytest.fixture
+def node() -> str:
+    """Return the path of node; skip where it is missing, but fail in CI."""
+    found = shutil.which("node")
+    if found is not None and shutil.which("npm") is not None:
+        return found
+    reason = "node and npm are not on PATH"
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; in CI the tests that need them must run")
+    pytest.skip(reason)
