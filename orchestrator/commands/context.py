@@ -1,0 +1,50 @@
+"""What every command gets, and what it gives back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.run_store import RunStore
+from orchestrator.workspace import Workspace, find_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a command was called: current folder (absolute), environment, streams and clock."""
+
+    cwd: str
+    environ: Mapping[str, str]
+    stdout: TextIO
+    stderr: TextIO
+    clock: Clock = field(default_factory=SystemClock)
+
+    @classmethod
+    def of_process(cls) -> Context:
+        """Return the context of this process."""
+        return cls(os.getcwd(), os.environ, sys.stdout, sys.stderr)
+
+    def workspace(self) -> Workspace:
+        """Return the workspace that the command was called in; UsageError when there is none."""
+        return find_workspace(self.cwd, self.environ)
+
+    def store(self) -> RunStore:
+        """Return the store of the workspace; what must be said though nothing fails for it goes to stderr."""
+
+        def warn(message: str) -> None:
+            self.stderr.write(f"codex-orchestrator: {message}\n")
+
+        return RunStore(self.workspace(), self.clock, warn=warn)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answers: the process's exit code, the document for ``--format json``, the text for people."""
+
+    exit_code: int
+    document: Mapping[str, Any] | None
+    text: str

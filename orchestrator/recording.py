@@ -1,0 +1,264 @@
+"""Recording: every transition of a run, from its claim to its close, in one place.
+
+The recorder holds the manifest of now. Transitions that happen in the same turn of the loop share one
+write (``flush``); what is read on disk is never older than the last turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.clock import Clock, later, stamp
+from orchestrator.errors import StorageError
+from orchestrator.guardrails import verdicts
+from orchestrator.manifest import GuardrailEntry, Manifest, SessionInfo
+from orchestrator.manifest.transitions import closed, run_outcome, stage_ended, stage_skipped, stage_started
+from orchestrator.outcome import Ended, Outcome
+from orchestrator.plan import Plan, PlannedStage
+from orchestrator.run_store import OpenRun, RunStore, publish
+from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
+from orchestrator.run_store.layout import COMMANDS, ERRORS, HEARTBEAT, error_name, log_name
+from orchestrator.terminal import safe_text
+
+SHOWN_LINES = 20
+SHOWN_COLUMNS = 500
+
+_FAILED = frozenset({"failure", "timeout", "error", "cancellation"})
+
+
+class Recorder:
+    """Writes one attempt of a run. ``notify`` gets each event as it is written."""
+
+    def __init__(
+        self,
+        store: RunStore,
+        run: OpenRun,
+        plan: Plan,
+        clock: Clock,
+        notify: Callable[[Mapping[str, Any]], None],
+        *,
+        active_before: float = 0.0,
+    ) -> None:
+        self.manifest: Manifest = run.manifest
+        self.plan = plan
+        self._store = store
+        self._run = run
+        self._clock = clock
+        self._notify = notify
+        self._active_before = active_before
+        self._began = clock.monotonic()
+        self._changed = False
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that is recorded."""
+        return self.manifest.run_id
+
+    def active_seconds(self) -> float:
+        """Return the time that the run has been active, over all its attempts."""
+        return self._active_before + self._clock.monotonic() - self._began
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append an event and pass it on."""
+        self._notify(self._run.event(kind, fields))
+
+    def set_session(self, session: SessionInfo) -> None:
+        """Record what the session's environment turned out to be."""
+        self._change(replace(self.manifest, session=session))
+
+    def add_provenance(self, captured: Mapping[str, Any]) -> None:
+        """Record which commit, tree, host and tools this attempt runs on."""
+        entry = {"attempt": self.manifest.attempt, **captured}
+        self._change(replace(self.manifest, provenance=(*self.manifest.provenance, entry)))
+
+    def log_name(self, stage: PlannedStage) -> str:
+        """Return the name of the log of the stage's next attempt."""
+        command = self.manifest.command(stage.id)
+        return log_name(command.index, stage.id, len(command.attempts) + 1)
+
+    def open_log(self, name: str) -> int:
+        """Create a log below ``commands/`` and return its descriptor."""
+        return self._run.open_log(name)
+
+    def stage_started(self, stage: PlannedStage, log: str) -> None:
+        """Record that an attempt of a stage begins, with the name of its log."""
+        path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
+        self._change(stage_started(self.manifest, stage.id, self._now(), path))
+        attempts = len(self.manifest.command(stage.id).attempts)
+        self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
+
+    def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, left_out: int, *, will_retry: bool) -> None:
+        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
+        lines = last_lines(tail)
+        forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
+        summary = ended.detail or (lines[-1] if lines else None)
+        self._change(
+            stage_ended(
+                self.manifest, stage.id, self._now(), ended, summary=summary, left_out=left_out, forgiven=forgiven
+            )
+        )
+        if ended.outcome in _FAILED:
+            self._write_error(stage.id, ended, lines)
+        self.adopt_children()
+        self.event(
+            "stage:end",
+            stage=stage.id,
+            outcome=ended.outcome,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            duration_seconds=round(ended.wall_seconds, 3),
+            detail=ended.detail,
+            will_retry=will_retry,
+        )
+
+    def stage_skipped(self, stage: PlannedStage, reason: str) -> None:
+        """Record that a stage is not started, and why."""
+        self._change(stage_skipped(self.manifest, stage.id, reason))
+        self.event("stage:skip", stage=stage.id, reason=reason)
+
+    def sla_breached(self) -> None:
+        """Record, once, that the run takes longer than it may."""
+        sla = self.manifest.sla
+        if not sla.breached:
+            self._change(replace(self.manifest, sla=replace(sla, breached=True, breached_at=self._now())))
+            self.event("sla:breach", limit_seconds=sla.limit_seconds)
+
+    def heartbeat(self) -> None:
+        """Say that the run is alive, and take in children that were started meanwhile."""
+        self._run.heartbeat()
+        with suppress(StorageError):
+            self.adopt_children()
+
+    def adopt_children(self) -> None:
+        """Take the links that child runs left into the record."""
+        before = {child.run_id for child in self.manifest.child_runs}
+        linked = with_children(self._store, self._run.folder, self.manifest)
+        if linked is not self.manifest:
+            self._change(linked)
+            for child in linked.child_runs:
+                if child.run_id not in before:
+                    self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
+
+    def flush(self) -> None:
+        """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
+        if self._changed:
+            self.manifest = self._run.save(self._timed(self.manifest))
+            self._changed = False
+
+    def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
+        """End the run: write its terminal record, publish it and give the lock back.
+
+        ``outcome`` is told when the run itself was stopped or broke; else it follows from the stages.
+        Raises StorageError when the record, or what follows from it, could not be written.
+        """
+        with suppress(StorageError):
+            self.adopt_children()
+        for command in self.manifest.commands:
+            if command.status == "pending":
+                self.manifest = stage_skipped(self.manifest, command.id, detail or "the run ended before this stage")
+        verdict = outcome or run_outcome(self.manifest, self.plan)
+        self.manifest = self._judged(self.manifest)
+        ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))
+        self._run.folder.touch(HEARTBEAT, self._now().encode() + b"\n")
+        try:
+            self.manifest = self._run.save(self._timed(ended))
+            with suppress(StorageError):
+                self._announce_end()
+            publish(self._store, self._run, certain=True)
+            self.manifest = self._run.manifest
+        finally:
+            self._run.close()
+        settle_with_parent(self._store, self.manifest)
+        return self.manifest
+
+    def _announce_end(self) -> None:
+        self.event(
+            "run:end",
+            status=self.manifest.status,
+            outcome=self.manifest.outcome,
+            status_detail=self.manifest.status_detail,
+            duration_seconds=self.manifest.sla.active_seconds,
+        )
+
+    def _judged(self, manifest: Manifest) -> Manifest:
+        return judged(manifest, self.plan, self._clock)
+
+    def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
+        command = self.manifest.command(stage_id)
+        name = error_name(command.index, stage_id)
+        document = {
+            "run_id": self.run_id,
+            "task_id": self.manifest.task_id,
+            "command_index": command.index,
+            "command_id": stage_id,
+            "command": command.command,
+            "reason": {"failure": "command-failed"}.get(ended.outcome, ended.outcome),
+            "outcome": ended.outcome,
+            "exit_code": ended.exit_code,
+            "signal": ended.signal,
+            "last_lines": lines,
+            "details": {"exit_code": ended.exit_code, "detail": ended.detail},
+            "log_path": command.log_path,
+            "next_command": f"codex-orchestrator resume {self.run_id}",
+            "created_at": self._now(),
+        }
+        self._run.write_error(name, document)
+        path = f"{self.manifest.artifact_root}/{ERRORS}/{name}"
+        commands = tuple(
+            replace(item, error_file=path) if item.id == stage_id else item for item in self.manifest.commands
+        )
+        self._change(replace(self.manifest, commands=commands))
+
+    def _timed(self, manifest: Manifest) -> Manifest:
+        active = round(self.active_seconds(), 3)
+        return replace(manifest, sla=replace(manifest.sla, active_seconds=active))
+
+    def _command_of(self, stage_id: str) -> str | None:
+        return self.manifest.command(stage_id).command
+
+    def _change(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._changed = True
+
+    def _now(self) -> str:
+        return stamp(self._clock.now())
+
+
+def announce_to_parent(store: RunStore, manifest: Manifest) -> None:
+    """Leave word of a run with the run that started it, as soon as it is claimed."""
+    leave_link(store, manifest)
+    settle_with_parent(store, manifest)
+
+
+def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
+    """Return the manifest with the verdicts of its guardrails as of now."""
+    outcomes = {command.id: command.outcome for command in manifest.commands}
+    found = verdicts(plan, outcomes, today=clock.now().date())
+    entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
+    return replace(manifest, guardrails=entries)
+
+
+def deadline(clock: Clock, limit_seconds: float) -> str:
+    """Return the moment that the SLA ends for a run that starts now."""
+    return stamp(later(clock.now(), limit_seconds))
+
+
+def last_lines(tail: str) -> list[str]:
+    """Return the last 20 lines of some output, made safe to show, each of at most 500 characters."""
+    lines = [safe_text(line.rpartition("\r")[2] or line)[:SHOWN_COLUMNS] for line in tail.rstrip().splitlines()]
+    return lines[-SHOWN_LINES:]
+
+
+def summary_of(manifest: Manifest, detail: str | None) -> str:
+    """Return the record's summary: what failed, then the guardrails, in one line each."""
+    lines = [detail] if detail else []
+    for command in manifest.commands:
+        if command.outcome in _FAILED and command.status == "failed":
+            how = command.signal or (f"exit code {command.exit_code}" if command.exit_code is not None else "")
+            lines.append(f"Stage '{command.id}': {command.outcome}{f' ({how})' if how else ''}.")
+    guardrails = ", ".join(f"{entry.id} {entry.outcome}" for entry in manifest.guardrails)
+    lines.append(f"Guardrails: {guardrails or 'none required'}.")
+    return "\n".join(lines)
