@@ -1,0 +1,84 @@
+"""Was the spec looked at lately? ``last_review`` in its front matter."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, timedelta
+
+from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Report, noted
+
+MAX_REVIEW_AGE = timedelta(days=30)
+# Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
+_ZONE_LEEWAY = timedelta(days=1)
+_FRONT_MATTER_BYTES = 64 * 1024
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_KEY = re.compile(r"last_review\s*:")
+
+
+def review(root: str, task_id: str, today: date) -> Report:
+    """Return what the review dates of the task's specs say on ``today`` (UTC); OSError when one can't be read."""
+    specs = _specs_of(root, task_id)
+    if not specs and _is_listed(root, task_id):
+        message = f"task '{task_id}' is listed in {TASK_INDEX} and has no spec; write {SPEC_FOLDER}/{task_id}.md"
+        return Report((Finding("spec-missing", TASK_INDEX, 0, message),), (), None)
+    if not specs:
+        return noted(f"there is no spec {SPEC_FOLDER}/{task_id}.md: its review date was not checked")
+    findings: list[Finding] = []
+    for name in specs:
+        with open(os.path.join(root, name), "rb") as stream:
+            text = stream.read(_FRONT_MATTER_BYTES).decode("utf-8-sig", "replace")
+        findings += review_findings(name, text, today)
+    return Report(tuple(findings), (), None)
+
+
+def _specs_of(root: str, task_id: str) -> list[str]:
+    """Return the task's specs: ``<task>.md``, ``<task>-<topic>.md`` and ``<task>.<topic>.md``."""
+    folder = os.path.join(root, SPEC_FOLDER)
+    starts = (f"{task_id}.", f"{task_id}-")
+    names = [name for name in sorted(os.listdir(folder)) if name.endswith(".md") and name.startswith(starts)]
+    return [f"{SPEC_FOLDER}/{name}" for name in names if os.path.isfile(os.path.join(folder, name))]
+
+
+def _is_listed(root: str, task_id: str) -> bool:
+    import json
+
+    try:
+        with open(os.path.join(root, TASK_INDEX), encoding="utf-8") as stream:
+            items = json.load(stream)["items"]
+        return any(isinstance(item, dict) and item.get("id") == task_id for item in items)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        # Whoever needs the index says what is wrong with it; here it only adds an obligation.
+        return False
+
+
+def review_findings(path: str, text: str, today: date) -> tuple[Finding, ...]:
+    """Return what is wrong with the ``last_review`` of a spec whose first 64 KiB are ``text``; at most one."""
+    lines = text.split("\n")
+    if lines[0].rstrip() != "---":
+        return (Finding("review-missing", path, 1, "no front matter with last_review: YYYY-MM-DD"),)
+    end = next((at for at, line in enumerate(lines[1:], 1) if line.rstrip() in {"---", "..."}), None)
+    if end is None:
+        return (Finding("review-malformed", path, 1, "the front matter has no end (a line '---')"),)
+    entries = [(at, line.partition(":")[2]) for at, line in enumerate(lines[1:end], 2) if _KEY.match(line)]
+    if not entries:
+        return (Finding("review-missing", path, 1, "the front matter has no last_review: YYYY-MM-DD"),)
+    if len(entries) > 1:
+        return (Finding("review-malformed", path, entries[1][0], "last_review stands there twice"),)
+    return _date_findings(path, entries[0][0], entries[0][1].partition(" #")[0].strip().strip("\"'"), today)
+
+
+def _date_findings(path: str, line: int, value: str, today: date) -> tuple[Finding, ...]:
+    try:
+        reviewed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
+    except ValueError:
+        reviewed = None
+    if reviewed is None:
+        return (Finding("review-malformed", path, line, f"last_review is not a date (YYYY-MM-DD): {value[:40]!r}"),)
+    if reviewed > today + _ZONE_LEEWAY:
+        return (Finding("review-in-future", path, line, f"last_review {reviewed} lies in the future"),)
+    if today - reviewed > MAX_REVIEW_AGE:
+        age, limit = (today - reviewed).days, MAX_REVIEW_AGE.days
+        message = f"last reviewed on {reviewed}, {age} days ago; {limit} are allowed: read it and set today's date"
+        return (Finding("review-stale", path, line, message),)
+    return ()

@@ -1,0 +1,291 @@
+"""The spec guard's rules, with a git that says what the test wants."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.spec_guard import Finding, Report, render_text, run
+from orchestrator.spec_guard.repository import GitAnswer
+from orchestrator.spec_guard.reviews import review_findings
+
+TODAY = date(2026, 11, 22)
+FRESH = "---\nlast_review: 2026-11-22\n---\n# Spec\n"
+BRANCHES = "for-each-ref --format=%(refname)"
+NO_REPOSITORY = GitAnswer(128, "", "fatal: not a git repository")
+Answers = Mapping[str, GitAnswer]
+
+
+class FakeGit:
+    """A repository with one branch besides ``main``; ``changed`` are the files that differ from the base."""
+
+    def __init__(self, top: Path, changed: Sequence[str] = (), answers: Answers = MappingProxyType({})) -> None:
+        self.answers = {
+            "rev-parse --show-toplevel": GitAnswer(0, f"{top}\n"),
+            "rev-parse --verify": GitAnswer(0, "c0ffee\n"),
+            "rev-parse --is-shallow-repository": GitAnswer(0, "false\n"),
+            "rev-parse HEAD": GitAnswer(0, "c0ffee\n"),
+            "symbolic-ref --quiet": GitAnswer(1, ""),
+            BRANCHES: GitAnswer(0, "refs/heads/main\nrefs/heads/topic\n"),
+            "merge-base": GitAnswer(0, "ba5e\n"),
+            "diff --name-only": GitAnswer(0, "".join(f"{name}\0" for name in changed)),
+            "ls-files --others": GitAnswer(0, ""),
+        }
+        self.answers.update(answers)
+        self.asked: list[Sequence[str]] = []
+
+    def __call__(self, args: Sequence[str]) -> GitAnswer:
+        """Answer by the first two arguments, else by the first."""
+        self.asked.append(args)
+        return self.answers.get(" ".join(args[:2])) or self.answers[args[0]]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A workspace with one project and its fresh spec."""
+    _put(tmp_path, "tasks/specs/1001-a.md", FRESH)
+    _put(tmp_path, "packages/a/src/a.py", "")
+    return tmp_path.resolve()
+
+
+def _put(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _guard(root: Path, git: FakeGit, base: str = "", path: str = "packages/a", task: str = "1001-a") -> Report:
+    return run(str(root), path, task, {"BASE_SHA": base}, TODAY, git)
+
+
+def _rules(report: Report) -> list[str]:
+    return [finding.rule for finding in report.findings]
+
+
+@pytest.mark.parametrize("changed", ["packages/a/src/a.py", "packages/a/pyproject.toml"])
+def test_code_without_spec_is_a_finding(root: Path, changed: str) -> None:
+    """Code below the project's folder that changed alone is named in a finding."""
+    report = _guard(root, FakeGit(root, [changed]))
+    assert _rules(report) == ["code-without-spec"]
+    assert changed in report.findings[0].message
+    assert report.base == "ba5e"
+
+
+@pytest.mark.parametrize("changed", ["tasks/specs/1001-a.md", "tasks/index.json"])
+def test_code_with_its_spec_passes(root: Path, changed: str) -> None:
+    """A change of a spec or of the task index goes with a change of code."""
+    _put(root, "tasks/index.json", "{}")
+    assert _guard(root, FakeGit(root, ["packages/a/src/a.py", changed])).passed
+
+
+def test_a_deleted_spec_does_not_count_as_its_change(root: Path) -> None:
+    """Removing a spec is no way to pass."""
+    report = _guard(root, FakeGit(root, ["packages/a/src/a.py", "tasks/specs/1000-gone.md"]))
+    assert _rules(report) == ["code-without-spec"]
+
+
+@pytest.mark.parametrize(
+    "changed", ["packages/ab/x.py", "README.md", "packages/a/README.md", "packages/a/docs/x.txt", "noxfile.py"]
+)
+def test_what_is_not_the_projects_code_needs_no_spec(root: Path, changed: str) -> None:
+    """Neighbours, documents and what runs leave behind are not the project's code."""
+    assert _guard(root, FakeGit(root, [changed])).passed
+
+
+@pytest.mark.parametrize("changed", ["tasks/x.json", ".agent/x.py", ".runs/x", "out/1/state.json", "docs/conf.py"])
+def test_a_project_at_the_root_has_everything_but_records_and_documents(root: Path, changed: str) -> None:
+    """With path "." the workspace's own tasks, documents and records are not code."""
+    assert _guard(root, FakeGit(root, [changed]), path=".").passed
+    assert _rules(_guard(root, FakeGit(root, [changed, "src/x.py"]), path=".")) == ["code-without-spec"]
+
+
+def test_a_workspace_below_the_repositorys_top_is_found(root: Path) -> None:
+    """Names that git gives from its top are matched with a workspace further down."""
+    name = root.name
+    assert _rules(_guard(root, FakeGit(root.parent, [f"{name}/packages/a/src/a.py"]))) == ["code-without-spec"]
+    both = [f"{name}/packages/a/src/a.py", f"{name}/tasks/specs/1001-a.md"]
+    assert _guard(root, FakeGit(root.parent, both)).passed
+
+
+def test_a_named_base_is_compared_with(root: Path) -> None:
+    """$BASE_SHA wins over the default branch."""
+    git = FakeGit(root)
+    _guard(root, git, base="abc123")
+    assert ["merge-base", "abc123", "HEAD"] in git.asked
+
+
+def test_an_unknown_base_is_a_finding(root: Path) -> None:
+    """A base that the repository does not have is never passed over."""
+    git = FakeGit(root, answers={"merge-base": GitAnswer(1, "")})
+    assert _rules(_guard(root, git, base="abc123")) == ["base-unknown"]
+    assert _rules(_guard(root, FakeGit(root), base="--output=x")) == ["base-unknown"]
+
+
+def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
+    """In a shallow clone without a base the finding names the missing history."""
+    git = FakeGit(
+        root, answers={BRANCHES: GitAnswer(0, ""), "rev-parse --is-shallow-repository": GitAnswer(0, "true\n")}
+    )
+    report = _guard(root, git)
+    assert _rules(report) == ["base-unknown"]
+    assert "shallow" in report.findings[0].message
+
+
+def test_a_base_that_is_head_is_said(root: Path) -> None:
+    """When HEAD is the base, the report says that only uncommitted changes were compared."""
+    report = _guard(root, FakeGit(root, answers={"merge-base": GitAnswer(0, "c0ffee\n")}))
+    assert report.passed
+    assert "only uncommitted" in report.notes[0]
+
+
+def test_a_zero_base_means_a_new_branch(root: Path) -> None:
+    """The all-zero base that forges send for a new branch falls back to the default branch, and says so."""
+    git = FakeGit(root, ["packages/a/src/a.py"])
+    report = _guard(root, git, base="0" * 40)
+    assert _rules(report) == ["code-without-spec"]
+    assert "all zeros" in report.notes[0]
+
+
+def test_without_a_repository_the_dates_are_still_checked(root: Path) -> None:
+    """Outside git rule one is a note and rule two a finding."""
+    _put(root, "tasks/specs/1001-a.md", "---\nlast_review: 2026-01-01\n---\n")
+    report = _guard(root, FakeGit(root, answers={"rev-parse --show-toplevel": NO_REPOSITORY}))
+    assert _rules(report) == ["review-stale"]
+    assert "not a git repository" in report.notes[0]
+
+
+def test_a_repository_that_git_refuses_is_a_finding(root: Path) -> None:
+    """A repository that git can't read (wrong owner, no git) is not taken for no repository."""
+    (root / ".git").mkdir()
+    report = _guard(
+        root, FakeGit(root, answers={"rev-parse --show-toplevel": GitAnswer(None, "", "no such file: 'git'")})
+    )
+    assert _rules(report) == ["git-failed"]
+    assert "no such file" in report.findings[0].message
+
+
+def test_a_failing_comparison_is_a_finding(root: Path) -> None:
+    """When git can't compare, that is a finding with git's own words, made printable."""
+    git = FakeGit(root, answers={"ls-files --others": GitAnswer(128, "", "fatal: \x1b[2Jbad index")})
+    report = _guard(root, git)
+    assert _rules(report) == ["git-failed"]
+    assert "\\x1b[2Jbad index" in report.findings[0].message
+
+
+def test_a_codebase_in_another_repository_is_a_note(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A codebase outside the workspace's repository, or a repository inside it, is not compared, and that is said."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert "not in the workspace's git repository" in _guard(root, FakeGit(root), path=str(elsewhere)).notes[0]
+    (root / "packages/a/.git").mkdir()
+    assert "not in the workspace's git repository" in _guard(root, FakeGit(root)).notes[0]
+
+
+def test_no_commit_yet_is_a_note(root: Path) -> None:
+    """A repository without a commit has nothing to compare with."""
+    report = _guard(root, FakeGit(root, answers={"rev-parse --verify": GitAnswer(1, "")}))
+    assert (report.passed, report.base) == (True, None)
+    assert "no commit yet" in report.notes[0]
+
+
+def test_a_workspace_without_specs_passes_and_says_so(tmp_path: Path) -> None:
+    """A codebase that was only just brought in passes, and the report tells what was not checked."""
+    report = _guard(tmp_path, FakeGit(tmp_path, ["packages/a/a.py"]))
+    assert (report.passed, report.base) == (True, None)
+    assert "no tasks/specs/" in report.notes[0]
+
+
+def test_a_task_without_a_spec_is_a_note_until_it_is_listed(root: Path) -> None:
+    """A task in tasks/index.json owes a spec; another one is only noted."""
+    git = FakeGit(root)
+    assert "no spec tasks/specs/1002-b.md" in _guard(root, git, task="1002-b").notes[-1]
+    _put(root, "tasks/index.json", '{"items": [{"id": "1002-b"}]}')
+    assert _rules(_guard(root, git, task="1002-b")) == ["spec-missing"]
+
+
+@pytest.mark.parametrize("index", ["", "[]", "{}", '{"items": 3}', '{"items": [1, null, {}]}', "[" * 100_000])
+def test_a_broken_index_does_not_stop_the_guard(root: Path, index: str) -> None:
+    """Whatever stands in tasks/index.json, the guard gives a report."""
+    _put(root, "tasks/index.json", index)
+    assert _guard(root, FakeGit(root), task="1002-b").passed
+
+
+def test_specs_of_other_tasks_are_not_our_business(root: Path) -> None:
+    """Only <task>.md, <task>-<topic>.md and <task>.<topic>.md are read."""
+    _put(root, "tasks/specs/1001-ab.md", "stale")
+    _put(root, "tasks/specs/2.md", "stale")
+    assert _guard(root, FakeGit(root)).passed
+    _put(root, "tasks/specs/1001-a-api.md", "no front matter")
+    assert [finding.path for finding in _guard(root, FakeGit(root)).findings] == ["tasks/specs/1001-a-api.md"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "line"),
+    [
+        ("", "review-missing", 1),
+        ("# Spec\nlast_review: 2026-11-22\n", "review-missing", 1),
+        ("---\ntitle: x\n---\nlast_review: 2026-11-22\n", "review-missing", 1),
+        ("---\nlast_review: 2026-11-22\n", "review-malformed", 1),
+        ("---\nlast_review:\n---\n", "review-malformed", 2),
+        ("---\nlast_review: 22.11.2026\n---\n", "review-malformed", 2),
+        ("---\nlast_review: 20261122\n---\n", "review-malformed", 2),
+        ("---\nlast_review: 2026-02-30\n---\n", "review-malformed", 2),
+        ("---\nlast_review: 2026-11-22\nlast_review: 2026-11-22\n---\n", "review-malformed", 3),
+        ("---\na: b\nlast_review: 2026-11-24\n---\n", "review-in-future", 3),
+        ("---\nlast_review: 2026-10-22\n---\n", "review-stale", 2),
+    ],
+)
+def test_bad_review_dates(text: str, rule: str, line: int) -> None:
+    """Missing, malformed, future and old dates are findings at their line."""
+    assert [(found.rule, found.line) for found in review_findings("s.md", text, TODAY)] == [(rule, line)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nlast_review: 2026-10-23\n---\n",
+        "---\r\nlast_review: '2026-11-22'\r\n---\r\n",
+        '---\nlast_review : "2026-11-23"  # by the team\n...\n',
+    ],
+)
+def test_good_review_dates(text: str) -> None:
+    """30 days ago, today and a date east of UTC pass, quoted or not, with any line ends."""
+    assert review_findings("s.md", text, TODAY) == ()
+
+
+@given(st.dates(min_value=date(1990, 1, 1), max_value=date(2090, 1, 1)))
+def test_any_date_is_judged_by_its_distance(reviewed: date) -> None:
+    """A review date passes exactly when it lies between 30 days ago and tomorrow."""
+    found = review_findings("s.md", f"---\nlast_review: {reviewed}\n---\n", TODAY)
+    assert (found == ()) == (TODAY - timedelta(days=30) <= reviewed <= TODAY + timedelta(days=1))
+
+
+@given(st.text())
+def test_any_text_gives_at_most_one_finding(text: str) -> None:
+    """No spec text makes the parser fail."""
+    assert len(review_findings("s.md", text, TODAY)) <= 1
+    assert len(review_findings("s.md", f"---\n{text}\n---\n", TODAY)) <= 1
+
+
+def test_the_report_reads_as_places_notes_and_a_verdict() -> None:
+    """The text names path and line, then the notes, and the verdict last."""
+    findings = (Finding("a", "x.md", 3, "is old"), Finding("b", "packages/a", 0, "has changed"))
+    assert render_text(Report(findings, ("not compared",), "ba5e" * 10)) == (
+        "x.md:3: is old [a]\npackages/a: has changed [b]\nnote: not compared\n"
+        "spec-guard: 2 findings (compared with ba5eba5eba5e)\n"
+    )
+    assert render_text(Report((), (), None)) == "spec-guard: passed\n"
+
+
+def test_odd_file_names_are_printable(root: Path) -> None:
+    """A file name with control characters or without an encoding can't break the report."""
+    name = os.fsdecode(b"packages/a/\x1b[2J\xff.py")
+    report = _guard(root, FakeGit(root, [name]))
+    assert render_text(report).encode("utf-8").isascii()
+    assert "\\x1b[2J\\udcff.py" in report.findings[0].message
