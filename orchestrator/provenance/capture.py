@@ -1,0 +1,167 @@
+"""Capturing: git is started at once and read later, so that it works while this process does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.provenance import git
+from orchestrator.provenance.host import host, tools
+from orchestrator.provenance.scope import Scope, scope_of
+from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, walk
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+TIMEOUT_SECONDS = 30.0
+"""After this long, a run goes on without knowing its tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None
+    tree_digest: str | None = None
+    note: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        return {
+            "commit": self.commit,
+            "branch": self.branch,
+            "dirty": self.dirty,
+            "tree_digest": self.tree_digest,
+            "note": self.note,
+        }
+
+
+class Capture:
+    """One capture, under way. ``finish`` it, or ``abandon`` it when the run is refused meanwhile."""
+
+    def __init__(
+        self,
+        project_folder: str,
+        scope: Scope,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = project_folder
+        self._scope = scope
+        self._monotonic = monotonic
+        self._deadline = monotonic() + timeout_seconds
+        self._timeout_seconds = timeout_seconds
+        self._top: str | None = None
+        self._processes: list[Popen[bytes]] = []
+        self._note: str | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        project_folder: str,
+        root: str,
+        environ: Mapping[str, str],
+        *,
+        ignored: Iterable[str] = (),
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> Capture:
+        """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
+
+        ``ignored``: globs of untracked files that are no part of the tree, as outputs of stages. Raises
+        nothing: what can't be told is null in the result, with a note.
+        """
+        capture = cls(project_folder, scope_of(project_folder, root, environ, ignored), timeout_seconds=timeout_seconds)
+        capture._top = git.repository_top(project_folder)
+        if capture._top is not None:
+            capture._start(environ)
+        return capture
+
+    def finish(self) -> dict[str, Any]:
+        """Return the provenance of an attempt, waiting for git until the timeout at most.
+
+        Keys: ``commit, branch, dirty, tree_digest, note, host, platform, python, tools``. ``branch`` is
+        null on a detached HEAD, ``commit`` before the first commit and outside git; ``note`` says why
+        something else is null, or that the digest was made without git.
+        """
+        return {**self.finish_tree(), **host(), "tools": tools(sys.path)}
+
+    def finish_tree(self) -> dict[str, Any]:
+        """Return only ``commit, branch, dirty, tree_digest, note``."""
+        try:
+            return self._tree().record()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End git's processes and forget them; harmless when repeated."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        self._processes = []
+
+    def _start(self, environ: Mapping[str, str]) -> None:
+        try:
+            for command in (git.STATUS, git.LIST):
+                self._processes.append(git.start(self._folder, command, environ))
+        except OSError as error:
+            self.abandon()
+            self._note = f"git can't be started: {error.strerror}"
+
+    def _tree(self) -> _Tree:
+        if not self._processes:
+            return self._walked(self._note)
+        from subprocess import TimeoutExpired
+
+        try:
+            answers = [process.communicate(timeout=max(0.0, self._left())) for process in self._processes]
+        except TimeoutExpired:
+            return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
+        for process, (_, complaint) in zip(self._processes, answers, strict=True):
+            if process.returncode != 0:
+                return self._walked(f"git could not read this folder: {_first_line(complaint)}")
+        try:
+            return self._told(git.parse_status(answers[0][0]), git.parse_list(answers[1][0]))
+        except ValueError as error:
+            return self._walked(f"git's answer was not understood: {error}")
+
+    def _told(self, status: git.Status, listed: Mapping[bytes, Entry]) -> _Tree:
+        if not listed and not status.changes and os.path.realpath(self._folder) != self._top:
+            return self._walked("the repository around this folder does not track it")
+        try:
+            tree, dirty = git.tree_of(self._top or "", self._folder, status, listed, self._scope, self._hasher())
+        except TooMuch as error:
+            return _Tree(status.commit, status.branch, bool(status.changes), None, f"no digest of the tree: {error}")
+        return _Tree(status.commit, status.branch, dirty, tree)
+
+    def _walked(self, note: str | None) -> _Tree:
+        try:
+            entries = walk(os.fsencode(self._folder), self._scope, self._hasher())
+        except TooMuch as error:
+            return _Tree(note="; ".join(filter(None, (note, f"no digest of the tree: {error}"))))
+        return _Tree(tree_digest=digest(entries), note=note)
+
+    def _hasher(self) -> Hasher:
+        return Hasher(deadline=self._deadline, monotonic=self._monotonic)
+
+    def _left(self) -> float:
+        return self._deadline - self._monotonic()
+
+
+def tree_state(
+    project_folder: str, root: str, environ: Mapping[str, str], *, ignored: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return ``commit, branch, dirty, tree_digest, note`` of the folder as it is now, to compare with a record's."""
+    return Capture.begin(project_folder, root, environ, ignored=ignored).finish_tree()
+
+
+def _first_line(output: bytes) -> str:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[0][:200] if lines else "no cause given"

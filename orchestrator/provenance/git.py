@@ -1,0 +1,153 @@
+"""What git says about a folder: two processes that read, write nothing and start nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.provenance.scope import Scope
+from orchestrator.provenance.tree import FOLDER, Entry, Hasher, digest, walk
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_OPTIONS = ("--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
+STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--ignored=no")
+LIST = ("ls-files", "--stage", "--full-name", "-z")
+
+_REDIRECTING = frozenset(
+    (
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE"),
+        *("GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS", "GIT_SHALLOW_FILE", "GIT_QUARANTINE_PATH"),
+        *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
+    )
+)
+"""Variables that point git at another repository (``git rev-parse --local-env-vars``), and change what a path is."""
+
+_CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
+"""Records of ``git status --porcelain=v2``: how many fields stand before the path, and which is the mode there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A path that differs from HEAD: ``kind`` is git's (``1``, ``u``, ``?``), ``worktree`` its second letter."""
+
+    kind: str
+    worktree: str = "."
+    mode: bytes = b""
+    submodule: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Commit (None before the first), branch (None when detached) and changed paths from the repository's top."""
+
+    commit: str | None
+    branch: str | None
+    changes: Mapping[bytes, Change]
+
+
+def repository_top(folder: str) -> str | None:
+    """Return the top of the working tree that holds ``folder``, None when it is in none; starts no process."""
+    top = os.path.realpath(folder)
+    while not os.path.lexists(os.path.join(top, ".git")):
+        parent = os.path.dirname(top)
+        if parent == top:
+            return None
+        top = parent
+    return top
+
+
+def start(folder: str, command: tuple[str, ...], environ: Mapping[str, str]) -> Popen[bytes]:
+    """Start git on what is below ``folder``, with its output in pipes. Raises OSError when git can't be started."""
+    from subprocess import DEVNULL, PIPE, Popen
+
+    env = {
+        name: value for name, value in environ.items() if name not in _REDIRECTING and not name.startswith("GIT_TRACE")
+    }
+    env.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    argv = ["git", *_OPTIONS, "-C", folder, *command, "--", "."]
+    return Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env)
+
+
+def parse_status(output: bytes) -> Status:
+    """Return what ``git status --porcelain=v2 --branch -z`` printed; ValueError when it is something else."""
+    headers: dict[str, str] = {}
+    changes: dict[bytes, Change] = {}
+    records = iter(output.split(b"\0"))
+    for record in records:
+        kind = record[:1].decode("latin-1")
+        if kind == "#":
+            name, _, value = record[2:].decode("utf-8", "replace").partition(" ")
+            headers[name] = value
+        elif kind in _CHANGED:
+            count, mode = _CHANGED[kind]
+            fields = record.split(b" ", count)
+            if len(fields) <= count:
+                raise ValueError(f"git status said {record[:80]!r}")
+            changes[fields[-1]] = Change(kind, fields[1][1:2].decode("latin-1"), fields[mode], fields[2][:1] == b"S")
+            if kind == "2":
+                next(records, b"")
+        elif kind == "?":
+            changes[record[2:]] = Change(kind)
+        elif record:
+            raise ValueError(f"git status said {record[:80]!r}")
+    commit, branch = headers.get("branch.oid"), headers.get("branch.head")
+    return Status(None if commit == "(initial)" else commit, None if branch == "(detached)" else branch, changes)
+
+
+def parse_list(output: bytes) -> dict[bytes, Entry]:
+    """Return the entries that ``git ls-files --stage -z`` printed; of an unmerged path, the last one."""
+    entries: dict[bytes, Entry] = {}
+    for record in output.split(b"\0"):
+        if record:
+            head, _, path = record.partition(b"\t")
+            mode, blob, _ = head.split(b" ")  # the third is the stage of a merge
+            entries[path] = (mode, blob)
+    return entries
+
+
+def tree_of(
+    top: str, folder: str, status: Status, listed: Mapping[bytes, Entry], scope: Scope, hasher: Hasher
+) -> tuple[str, bool]:
+    """Return the digest of the tree in ``folder``, and whether it differs from HEAD.
+
+    Files that git takes for unchanged are not read: the index knows their blobs. Raises TooMuch.
+    """
+    prefix = os.fsencode(os.path.relpath(os.path.realpath(folder), top)) + b"/"
+    prefix = b"" if prefix == b"./" else prefix
+    entries = {}
+    for path, entry in listed.items():
+        inner = path.removeprefix(prefix)
+        if scope.holds(inner):
+            entries[inner] = entry
+    if listed and len(next(iter(listed.values()))[1]) == 64:
+        hasher.algorithm = "sha256"
+    dirty = False
+    for path, change in status.changes.items():
+        inner = path.removeprefix(prefix)
+        if not (scope.holds_untracked(inner.rstrip(b"/")) if change.kind == "?" else scope.holds(inner)):
+            continue
+        dirty = True
+        if change.worktree != "." or change.kind in {"?", "u"}:
+            entries.pop(inner, None)
+            entries.update(_worktree(os.fsencode(top), path, inner, change, scope, hasher))
+    return digest(entries), dirty
+
+
+def _worktree(
+    top: bytes, path: bytes, inner: bytes, change: Change, scope: Scope, hasher: Hasher
+) -> dict[bytes, Entry]:
+    place = os.path.join(top, path)
+    if change.submodule and os.path.isdir(place):
+        content = digest(walk(place, Scope(), hasher))
+        return {inner: (FOLDER, content.encode())}
+    if path.endswith(b"/"):
+        return walk(place, scope, hasher, inner)
+    entry = hasher.entry(place)
+    if entry is None:
+        return {}
+    return {inner: (change.mode if change.kind == "1" and change.mode.strip(b"0") else entry[0], entry[1])}

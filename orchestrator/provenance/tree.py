@@ -1,0 +1,126 @@
+"""The digest of a project's tree: equal for equal paths, modes and contents, committed or not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.provenance.scope import Scope
+
+FILES_LIMIT = 20_000
+BYTES_LIMIT = 512 * 1024 * 1024
+"""Beyond these, hashing would cost a run seconds: the digest is left out, with a note."""
+
+LINK, FOLDER = b"120000", b"160000"
+_CHUNK = 1 << 20
+
+Entry = tuple[bytes, bytes]
+"""A file's mode as git writes it (``100644``, ``100755``, ``120000``, ``160000``) and its blob id in hex."""
+
+UNREADABLE: Entry = (b"100000", b"unreadable")
+
+
+class TooMuch(Exception):  # noqa: N818 - named by what happened, as in errors
+    """The tree can't be hashed within the limits; the text says which."""
+
+
+@dataclass(slots=True)
+class Hasher:
+    """Computes blob ids as git does, within limits of files, bytes and time (``deadline`` on ``monotonic``)."""
+
+    algorithm: Literal["sha1", "sha256"] = "sha1"
+    deadline: float = float("inf")
+    monotonic: Callable[[], float] = time.monotonic
+    files_limit: int = FILES_LIMIT
+    bytes_limit: int = BYTES_LIMIT
+    _files: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
+
+    def entry(self, path: bytes) -> Entry | None:
+        """Return the entry of a file or link; None for what is neither, or is gone.
+
+        A file that can't be read gets an id of its own, so that it is not taken for an unchanged one.
+        Raises TooMuch beyond a limit.
+        """
+        try:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                self._count(0)
+                return LINK, self._blob(os.readlink(path))
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            self._count(status.st_size)
+            mode = b"100755" if status.st_mode & stat.S_IXUSR else b"100644"
+            return mode, self._blob_of_file(path, status.st_size)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            return UNREADABLE
+
+    def _count(self, size: int) -> None:
+        self._files += 1
+        self._bytes += size
+        if self._files > self.files_limit:
+            raise TooMuch(f"more than {self.files_limit} files would have to be hashed")
+        if self._bytes > self.bytes_limit:
+            raise TooMuch(f"more than {self.bytes_limit} bytes would have to be hashed")
+        if self.monotonic() > self.deadline:
+            raise TooMuch("hashing the tree took too long")
+
+    def _blob(self, content: bytes) -> bytes:
+        return (
+            hashlib.new(self.algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False)
+            .hexdigest()
+            .encode()
+        )
+
+    def _blob_of_file(self, path: bytes, size: int) -> bytes:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        state = hashlib.new(self.algorithm, b"blob %d\0" % size, usedforsecurity=False)
+        try:
+            while chunk := os.read(fd, _CHUNK):
+                state.update(chunk)
+        finally:
+            os.close(fd)
+        return state.hexdigest().encode()
+
+
+def digest(entries: Mapping[bytes, Entry]) -> str:
+    """Return the sha256 (hex) over the sorted paths with their modes and blob ids."""
+    state = hashlib.sha256()
+    for path in sorted(entries):
+        mode, blob = entries[path]
+        state.update(b"%b %b\t%b\0" % (mode, blob, path))
+    return state.hexdigest()
+
+
+def walk(folder: bytes, scope: Scope, hasher: Hasher, prefix: bytes = b"") -> dict[bytes, Entry]:
+    """Return the entries of all files below ``folder`` that ``scope`` holds, links not followed.
+
+    ``prefix`` goes before their paths, in ``scope`` and in the result. Raises TooMuch.
+    """
+    return dict(_walked(folder, scope, hasher, prefix))
+
+
+def _walked(folder: bytes, scope: Scope, hasher: Hasher, prefix: bytes) -> Iterator[tuple[bytes, Entry]]:
+    try:
+        with os.scandir(folder) as found:
+            inner = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        yield prefix.rstrip(b"/") or b".", UNREADABLE
+        return
+    for entry in inner:
+        path = prefix + entry.name
+        if not scope.holds_untracked(path):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walked(entry.path, scope, hasher, path + b"/")
+        else:
+            hashed = hasher.entry(entry.path)
+            if hashed is not None:
+                yield path, hashed
