@@ -1,0 +1,3 @@
+"""Invoke's door: ``invoke <command>`` anywhere below the workspace."""
+
+from orchestrator.cli import namespace as ns  # noqa: F401 - Invoke looks for this name
