@@ -22,7 +22,7 @@ EXIT_SIGNAL_BASE = 128
 """A run stopped by signal N exits with 128 + N, as shells report it."""
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 -- a refusal is no error of the program
     """A command that will not be carried out.
 
     ``message`` says what is wrong and where, ``hint`` what to do about it, ``code`` is the word for

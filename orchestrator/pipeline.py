@@ -115,5 +115,8 @@ def _settle(
 def _abandon(state: _Progress, recorder: Recorder, lost: str | None) -> None:
     reason = lost or "the run was cancelled before this stage"
     for stage in state.waiting:
-        recorder.stage_skipped(stage, stage.skip or reason if stage.kind == "skip" else reason)
+        if stage.kind == "skip":
+            recorder.stage_skipped(stage, stage.skip or "")
+        else:
+            recorder.stage_abandoned(stage, reason)
     state.waiting.clear()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from orchestrator.redaction import MASK, looks_secret
@@ -126,6 +126,36 @@ class Plan:
     def digest(self) -> str:
         """The sha256 of the record form: equal for equal plans, whatever the order of keys in the config."""
         return digest_of(_body(self))
+
+
+def redacted(plan: Plan, mask: Callable[[str], str]) -> Plan:
+    """Return the plan with its free text masked: titles, command lines, environment values and reasons.
+
+    Ids and paths stay as they are, so that what is recorded can be found again.
+    """
+
+    def stage(old: PlannedStage) -> PlannedStage:
+        return replace(
+            old,
+            title=mask(old.title),
+            argv=tuple(mask(word) for word in old.argv),
+            shell=None if old.shell is None else mask(old.shell),
+            skip=None if old.skip is None else mask(old.skip),
+            env={name: mask(value) for name, value in old.env.items()},
+        )
+
+    return replace(
+        plan,
+        title=mask(plan.title),
+        stages=tuple(stage(old) for old in plan.stages),
+        session=replace(
+            plan.session,
+            install=tuple(mask(word) for word in plan.session.install),
+            set_env={name: mask(value) for name, value in plan.session.set_env.items()},
+        ),
+        waivers=tuple(replace(waiver, reason=mask(waiver.reason)) for waiver in plan.waivers),
+        flags=tuple(replace(flag, message=mask(flag.message)) for flag in plan.flags),
+    )
 
 
 def stage_record(stage: PlannedStage) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.clock import Clock, later, stamp
+from orchestrator.clock import Clock, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import verdicts
 from orchestrator.manifest import GuardrailEntry, Manifest, SessionInfo
@@ -51,6 +51,8 @@ class Recorder:
         self._active_before = active_before
         self._began = clock.monotonic()
         self._changed = False
+        self.has_abandoned = False
+        """Whether a stage was not started because the run was stopped."""
 
     @property
     def run_id(self) -> str:
@@ -119,6 +121,40 @@ class Recorder:
         self._change(stage_skipped(self.manifest, stage.id, reason))
         self.event("stage:skip", stage=stage.id, reason=reason)
 
+    def stage_abandoned(self, stage: PlannedStage, reason: str) -> None:
+        """Record that a stage is not started because the run stops, and why."""
+        self.has_abandoned = True
+        self.stage_skipped(stage, reason)
+
+    def stage_broken(self, stage_id: str, detail: str) -> None:
+        """Record that a running stage was ended because the run itself broke; writes nothing yet."""
+        ended = Ended("error", detail=detail)
+        self._change(
+            stage_ended(self.manifest, stage_id, self._now(), ended, summary=detail, left_out=0, forgiven=False)
+        )
+
+    def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
+        """Write the error file of an environment that could not be made."""
+        self._run.write_error(
+            error_name(0, "environment"),
+            {
+                "run_id": self.run_id,
+                "task_id": self.manifest.task_id,
+                "command_index": 0,
+                "command_id": "environment",
+                "command": None,
+                "reason": "environment",
+                "outcome": "error",
+                "exit_code": ended.exit_code,
+                "signal": ended.signal,
+                "last_lines": lines,
+                "details": {"exit_code": ended.exit_code, "detail": cause},
+                "log_path": f"{self.manifest.artifact_root}/{COMMANDS}/{log}",
+                "next_command": f"codex-orchestrator resume {self.run_id}",
+                "created_at": self._now(),
+            },
+        )
+
     def sla_breached(self) -> None:
         """Record, once, that the run takes longer than it may."""
         sla = self.manifest.sla
@@ -145,7 +181,7 @@ class Recorder:
     def flush(self) -> None:
         """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
         if self._changed:
-            self.manifest = self._run.save(self._timed(self.manifest))
+            self.manifest = self._run.save(self._timed(self._judged(self.manifest)))
             self._changed = False
 
     def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
@@ -239,11 +275,6 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     found = verdicts(plan, outcomes, today=clock.now().date())
     entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
     return replace(manifest, guardrails=entries)
-
-
-def deadline(clock: Clock, limit_seconds: float) -> str:
-    """Return the moment that the SLA ends for a run that starts now."""
-    return stamp(later(clock.now(), limit_seconds))
 
 
 def last_lines(tail: str) -> list[str]:

@@ -1,0 +1,201 @@
+"""Running a prepared attempt in the nox session of its pipeline, and answering with its record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.commands.context import Answer, Context
+from orchestrator.environment import environment_folder
+from orchestrator.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
+from orchestrator.execution import Result, Setting, perform
+from orchestrator.nox_host import NoxUnavailable, run_session
+from orchestrator.plan import Plan
+from orchestrator.processes import Guard
+from orchestrator.progress import Observer, make_observer
+from orchestrator.provenance import Capture
+from orchestrator.redaction import Redactor
+from orchestrator.run_store import OpenRun, RunStore
+
+if TYPE_CHECKING:
+    from nox.sessions import Session
+
+FORMATS = ("text", "json", "ndjson")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
+
+    ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts.
+    """
+
+    store: RunStore
+    plan: Plan
+    redactor: Redactor
+    open_run: Callable[[], OpenRun]
+    at_once: int
+    done: Collection[str] = ()
+    active_before: float = 0.0
+
+
+def jobs_at_once(jobs: int | None) -> int:
+    """Return how many stages may run at the same time: what was asked for, else the number of usable cores."""
+    if jobs is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1", code="bad-jobs")
+    return jobs
+
+
+def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
+    """Raise UsageError when ``name`` is not an output format."""
+    if name not in allowed:
+        raise UsageError(f"--format is '{name}'; it is one of {', '.join(allowed)}", code="bad-format")
+
+
+def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Result:
+    """Run ``attempt`` inside its nox session, in this process, and return its end.
+
+    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
+    opened, when the installed nox can't run a session in this process.
+    """
+    root = attempt.store.workspace.root
+    plan = attempt.plan
+    results: list[Result] = []
+    with running_setting(context, attempt, observer) as setting:
+
+        def body(session: Session) -> None:
+            env_dir = environment_folder(root, plan.session)
+            results.append(_perform(setting, attempt, env_dir))
+
+        ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
+    if ended.error is not None:
+        raise ended.error
+    return results[0]
+
+
+class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
+    """The world of an attempt: guard and provenance start at once, beside what is imported meanwhile."""
+
+    def __init__(self, context: Context, attempt: Attempt, observer: Observer) -> None:
+        root = attempt.store.workspace.root
+        folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
+        self._host = Guard.start()
+        self._setting = Setting(
+            store=attempt.store,
+            clock=context.clock,
+            environ=context.environ,
+            host=self._host,
+            observer=observer,
+            provenance=Capture.begin(folder, root, context.environ),
+            at_once=attempt.at_once,
+        )
+
+    def __enter__(self) -> Setting:
+        return self._setting
+
+    def __exit__(self, *_: object) -> None:
+        self._host.close(timeout_seconds=30.0)
+        self._setting.observer.close()
+
+
+def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
+    """Run ``attempt`` inside a session that nox itself started, and return its end."""
+    with running_setting(context, attempt, observer) as setting:
+        env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+        return _perform(setting, attempt, env_dir)
+
+
+def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:
+    return perform(
+        setting,
+        attempt.plan,
+        env_dir,
+        attempt.redactor,
+        attempt.open_run,
+        done=attempt.done,
+        active_before=attempt.active_before,
+    )
+
+
+def observer_for(context: Context, form: str) -> Observer:
+    """Return what shows a run that goes on, in the asked format."""
+    stream = context.stdout if form == "text" else context.stderr
+    interactive = False
+    with suppress(ValueError, OSError):
+        interactive = stream.isatty()
+    return make_observer(
+        form,
+        stdout=context.stdout,
+        stderr=context.stderr,
+        environ=context.environ,
+        clock=context.clock,
+        interactive=interactive,
+    )
+
+
+def exit_code_of(result: Result) -> int:
+    """Return the exit code of a run's end (contract, section 2)."""
+    if result.stopped_by is not None:
+        return EXIT_SIGNAL_BASE + result.stopped_by
+    return EXIT_DONE if result.manifest.status == "succeeded" else EXIT_RUN_FAILED
+
+
+def answer_for(context: Context, store: RunStore, result: Result) -> Answer:
+    """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people."""
+    from orchestrator.report import failure_digest, run_document
+
+    exit_code = exit_code_of(result)
+    document = result.manifest.as_json()
+    lines = error_lines(store, result)
+    answer = run_document(document, exit_code=exit_code, last_lines=lines)
+    color, width = _appearance(context)
+    return Answer(exit_code, answer, failure_digest(answer, document, width=width, color=color))
+
+
+def error_lines(store: RunStore, result: Result) -> dict[str, list[str]]:
+    """Return the last lines of each stage that failed, from its error file."""
+    import json
+
+    from orchestrator.run_store import Location
+    from orchestrator.run_store.layout import ERRORS
+
+    found: dict[str, list[str]] = {}
+    where = Location(result.manifest.task_id, result.manifest.run_id)
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
+        for name in errors.names():
+            with suppress(FileNotFoundError, StorageError, ValueError):
+                error = json.loads(errors.read(name, 1 << 20))
+                found[str(error["command_id"])] = [str(line) for line in error["last_lines"]]
+    return found
+
+
+def _appearance(context: Context) -> tuple[bool, int]:
+    from orchestrator.progress import wants_color
+
+    return wants_color(context.stdout, context.environ), terminal_width(context)
+
+
+def terminal_width(context: Context) -> int:
+    """Return the columns that text for people may take: the terminal's, else 100."""
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(context.stdout.fileno()).columns or 100
+    return 100
+
+
+__all__ = [
+    "Attempt",
+    "NoxUnavailable",
+    "answer_for",
+    "check_format",
+    "exit_code_of",
+    "jobs_at_once",
+    "observer_for",
+    "perform_in",
+    "run_in_session",
+]

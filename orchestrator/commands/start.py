@@ -1,0 +1,180 @@
+"""``start``: run a pipeline and record it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.commands.ancestry import Ancestry, find_parent
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.running import (
+    Attempt,
+    NoxUnavailable,
+    answer_for,
+    check_format,
+    jobs_at_once,
+    observer_for,
+    run_in_session,
+)
+from orchestrator.errors import UsageError
+from orchestrator.execution import redactor_for
+from orchestrator.identifiers import make_run_id
+from orchestrator.manifest.transitions import interrupted
+from orchestrator.opening import Asked, first_manifest
+from orchestrator.plan import Plan
+from orchestrator.recording import announce_to_parent
+from orchestrator.redaction import Redactor
+from orchestrator.run_store import Location, OpenRun, RunStore, claim, recover_task
+
+DEFAULT_PIPELINE = "diagnostics"
+
+_ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
+"""Who started it, from CI systems' documented variables to the login name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of ``start``. ``overrides`` are ``K=V`` texts."""
+
+    pipeline: str = DEFAULT_PIPELINE
+    project: str | None = None
+    task: str | None = None
+    parent_run: str | None = None
+    jobs: int | None = None
+    actor: str | None = None
+    approval_policy: str | None = None
+    mode: str = "local"
+    overrides: tuple[str, ...] = ()
+    override_reason: str | None = None
+    format: str = "text"
+    detach: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    store: RunStore
+    plan: Plan
+    asked: Asked
+    ancestry: Ancestry
+    redactor: Redactor
+    clock_context: Context
+    opened: list[OpenRun] = field(default_factory=list)
+
+    def open_run(self) -> OpenRun:
+        """Close what died before on this task, claim a new run, and leave word with its parent."""
+        clock = self.clock_context.clock
+        recover_task(self.store, self.asked.task_id, interrupted)
+        run_id = make_run_id(clock.now(), os.urandom(4))
+        token = os.urandom(32).hex()
+        manifest = first_manifest(
+            self.plan,
+            self.asked,
+            run_id,
+            self.ancestry.lineage(run_id),
+            self.store.paths(Location(self.asked.task_id, run_id)),
+            hashlib.sha256(token.encode()).hexdigest(),
+            self.redactor,
+            clock,
+        )
+        run = claim(self.store, manifest, token)
+        announce_to_parent(self.store, manifest)
+        self.opened.append(run)
+        return run
+
+
+def start(context: Context, **options: Any) -> Answer:
+    """Run a pipeline and return its record. Options are the fields of ``Request``.
+
+    Raises Refusal when nothing was run: then nothing was written.
+    """
+    request = Request(**options)
+    attempt = prepare(context, request)
+    if request.detach:
+        from orchestrator.commands.detaching import detached
+
+        return detached(context, attempt)
+    try:
+        result = run_in_session(context, attempt, observer_for(context, request.format))
+    except NoxUnavailable:
+        from orchestrator.commands.nox_process import run_in_nox_process
+
+        return run_in_nox_process(context, attempt.store, attempt.plan, request)
+    return answer_for(context, attempt.store, result)
+
+
+def prepare(context: Context, request: Request) -> Attempt:
+    """Return the attempt that ``request`` asks for, ready to run; nothing is written yet.
+
+    Raises UsageError, ConfigError, NotFound or Refused.
+    """
+    from orchestrator.config import load_project
+    from orchestrator.planning import check_project_folder, compile_plan
+    from orchestrator.routing import route
+
+    check_format(request.format)
+    at_once = jobs_at_once(request.jobs)
+    overrides = _overrides(request)
+    store = context.store()
+    workspace = store.workspace
+    ancestry = find_parent(store, context.environ, request.parent_run)
+    parent = ancestry.parent
+    target = route(
+        workspace,
+        context.cwd,
+        context.environ,
+        project=request.project,
+        task=request.task,
+        parent_project=parent.project if parent else None,
+        parent_task=parent.task_id if parent else None,
+    )
+    plan = compile_plan(workspace.root, target.project, request.pipeline, today=context.clock.now().date())
+    check_project_folder(workspace.root, load_project(workspace.root, target.project))
+    ancestry.lineage("")
+    asked = Asked(
+        task_id=target.task_id,
+        actor=actor_of(context.environ, request.actor),
+        approval_policy=request.approval_policy,
+        overrides=overrides,
+        override_reason=request.override_reason,
+    )
+    redactor = redactor_for(plan, context.environ)
+    prepared = _Prepared(store, plan, asked, ancestry, redactor, context)
+    return Attempt(store, plan, redactor, prepared.open_run, at_once)
+
+
+def actor_of(environ: Mapping[str, str], named: str | None) -> str:
+    """Return who acts: the name given, else what the environment says, else the user id."""
+    if named is not None:
+        if not named.strip():
+            raise UsageError("--actor is empty", hint="say who acts, or leave the option out", code="bad-actor")
+        return named.strip()
+    for variable in _ACTOR_VARIABLES:
+        if environ.get(variable):
+            return environ[variable]
+    return f"uid-{os.getuid()}"
+
+
+def _overrides(request: Request) -> dict[str, str]:
+    """Return the overrides as a mapping. Mode and overrides are recorded, never enforced."""
+    if request.mode not in ("local", "cloud"):
+        raise UsageError(f"--mode is '{request.mode}'; it is local or cloud", code="bad-mode")
+    if request.mode == "cloud":
+        raise UsageError(
+            "--mode cloud: no cloud engine is configured in this workspace", hint="use --mode local", code="no-engine"
+        )
+    found: dict[str, str] = {}
+    for text in request.overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--override '{text}' is not of the form KEY=VALUE", code="bad-override")
+        if key in found:
+            raise UsageError(f"--override names '{key}' twice", code="bad-override")
+        found[key] = value
+    if found and not (request.override_reason or "").strip():
+        raise UsageError("--override needs --override-reason", hint="say why, for the record", code="no-reason")
+    if request.override_reason is not None and not found:
+        raise UsageError("--override-reason needs --override", code="no-override")
+    return found

@@ -1,0 +1,312 @@
+"""One attempt of a run, from its claim to its close, inside the nox session of its pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.attempts import Attempts, Job
+from orchestrator.clock import Clock
+from orchestrator.environment import (
+    EnvironmentLock,
+    bin_paths,
+    describe,
+    environment_key,
+    mark_made,
+    needs_making,
+    prepare,
+    stage_environ,
+    tools_dir,
+)
+from orchestrator.errors import Refusal, StorageError
+from orchestrator.manifest import Manifest, SessionInfo
+from orchestrator.outcome import Outcome
+from orchestrator.pipeline import run_stages
+from orchestrator.plan import Plan
+from orchestrator.processes import ProcessHost
+from orchestrator.progress import Observer
+from orchestrator.provenance import Capture
+from orchestrator.recording import Recorder, last_lines
+from orchestrator.redaction import Redactor, secret_values
+from orchestrator.run_store import OpenRun, RunStore
+from orchestrator.run_store.layout import log_name
+from orchestrator.signals import SignalInbox
+from orchestrator.stage_jobs import StageJobs
+from orchestrator.stage_log import StageLog
+
+HEARTBEAT_SECONDS = 5.0
+"""How often ``.heartbeat`` is touched (contract, section 4)."""
+
+ENVIRONMENT_STAGE = "environment"
+_ENVIRONMENT_LOG_LIMIT = 64 * 1024 * 1024
+_LOCK_POLL_SECONDS = 0.05
+_GUARD_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an attempt runs with: the world as arguments."""
+
+    store: RunStore
+    clock: Clock
+    environ: Mapping[str, str]
+    host: ProcessHost
+    observer: Observer
+    provenance: Capture
+    at_once: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
+
+    manifest: Manifest
+    stopped_by: int | None
+
+
+def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
+    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
+    named = plan.session.secret_env
+    values = dict.fromkeys(secret_values(environ, named))
+    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
+    for stage in plan.stages:
+        values.update(dict.fromkeys(secret_values(stage.env, named)))
+    return Redactor(tuple(values))
+
+
+def perform(
+    setting: Setting,
+    plan: Plan,
+    env_dir: str | None,
+    redactor: Redactor,
+    open_run: Callable[[], OpenRun],
+    *,
+    done: Collection[str] = (),
+    active_before: float = 0.0,
+) -> Result:
+    """Run one attempt and record it: ``open_run`` claims the run, or takes it over for a resume.
+
+    ``done`` names the stages that succeeded earlier; ``active_before`` is the time, in seconds, of
+    earlier attempts. Returns when nothing of the run is left running and its record is published.
+    Raises Refusal when the run could not be opened, StorageError when it could not be recorded; its
+    record is then closed as far as the disk allows.
+    """
+    with SignalInbox() as inbox:
+        try:
+            run = open_run()
+            setting.host.adopt_keep_fd(run.lock.fd)
+        except BaseException:
+            setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+            raise
+        recorder = Recorder(
+            setting.store, run, plan, setting.clock, setting.observer.event, active_before=active_before
+        )
+        attempt = _RunAttempt(setting, plan, env_dir, redactor, recorder, inbox)
+        try:
+            return attempt.carry_out(run, done)
+        except BaseException as error:
+            attempt.give_up(error)
+            raise
+
+
+class _RunAttempt:
+    """The state of one attempt while it runs."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        plan: Plan,
+        env_dir: str | None,
+        redactor: Redactor,
+        recorder: Recorder,
+        inbox: SignalInbox,
+    ) -> None:
+        self._setting = setting
+        self._plan = plan
+        self._env_dir = env_dir
+        self._redactor = redactor
+        self._recorder = recorder
+        self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
+        self._attempts = Attempts(setting.host, inbox, setting.clock, redactor, self._wake)
+
+    def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
+        plan, recorder = self._plan, self._recorder
+        self._announce()
+        env_dir = self._env_dir
+        workspace = self._setting.store.workspace
+        project_folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
+        stage_env = stage_environ(
+            self._setting.environ,
+            plan.session,
+            bin_paths=bin_paths(env_dir),
+            tools_dir=tools_dir(workspace.runs_dir, self._setting.environ),
+        )
+        broken = self._make_environment(project_folder, stage_env)
+        recorder.add_provenance(self._setting.provenance.finish())
+        made = describe(env_dir)
+        recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
+        if broken is None and self._attempts.cancelled_by is None:
+            jobs = StageJobs(
+                workspace=workspace,
+                project_folder=project_folder,
+                manifest=recorder.manifest,
+                run_folder=self._setting.store.paths(run.where).absolute_folder,
+                stage_env=stage_env,
+                own_environ=self._setting.environ,
+                open_log=recorder.open_log,
+                make_log=self._log,
+                show=self._setting.observer.output,
+            )
+            run_stages(
+                plan,
+                done,
+                self._attempts,
+                recorder,
+                lambda stage, log: jobs.job(plan, stage, log),
+                at_once=self._setting.at_once,
+            )
+        return self._close(broken)
+
+    def give_up(self, error: BaseException) -> None:
+        """End what runs and close the record as an error, as far as the disk allows."""
+        self._attempts.close()
+        self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+        if isinstance(error, Refusal):
+            detail = error.message.splitlines()[0]
+        else:
+            detail = f"internal error: {type(error).__name__}: {error}"
+        for command in self._recorder.manifest.commands:
+            if command.status == "running":
+                self._recorder.stage_broken(command.id, detail)
+        with suppress(StorageError):
+            self._recorder.close(outcome="error", detail=self._redactor.text(detail))
+
+    def _announce(self) -> None:
+        manifest = self._recorder.manifest
+        self._recorder.event(
+            "run:start",
+            project=manifest.project,
+            task_id=manifest.task_id,
+            pipeline_id=manifest.pipeline_id,
+            parent_run_id=manifest.parent_run_id,
+            manifest=f"{manifest.artifact_root}/manifest.json",
+            stages=[
+                {"id": item.id, "title": item.title, "needs": list(item.needs), "guardrail": item.guardrail}
+                for item in manifest.commands
+            ],
+            sla_seconds=manifest.sla.limit_seconds,
+            deadline_at=manifest.sla.deadline_at,
+        )
+
+    def _wake(self, now: float) -> float | None:
+        """Do what is due and return the seconds until the next thing is."""
+        recorder = self._recorder
+        if now >= self._beat_at:
+            recorder.heartbeat()
+            self._beat_at = now + HEARTBEAT_SECONDS
+        waits = [self._beat_at - now]
+        sla = recorder.manifest.sla
+        if not sla.breached:
+            left = sla.limit_seconds - recorder.active_seconds()
+            if left <= 0:
+                recorder.sla_breached()
+            else:
+                waits.append(left)
+        recorder.flush()
+        if self._setting.observer.refresh_seconds is not None:
+            self._setting.observer.tick()
+            waits.append(self._setting.observer.refresh_seconds)
+        return min(waits)
+
+    def _log(self, fd: int, limit: int) -> StageLog:
+        return StageLog(fd, limit, self._setting.store.seam)
+
+    def _make_environment(self, project_folder: str, stage_env: Mapping[str, str]) -> str | None:
+        """Make the session's environment where it is missing or stale; return why that failed, or None."""
+        env_dir = self._env_dir
+        if env_dir is None:
+            return None
+        session = self._plan.session
+        key = environment_key(session, env_dir=env_dir, project_folder=project_folder, environ=self._setting.environ)
+        if not needs_making(env_dir, key):
+            return None
+        began = self._setting.clock.monotonic()
+        self._recorder.event("environment:start", folder=self._setting.store.workspace.shown(env_dir))
+        lock = EnvironmentLock(env_dir)
+        try:
+            while not lock.try_acquire():
+                self._attempts.turn(_LOCK_POLL_SECONDS)
+                if self._attempts.cancelled_by is not None:
+                    return "cancelled while waiting for the environment"
+            cause = None
+            if needs_making(env_dir, key):
+                steps = prepare(
+                    session,
+                    env_dir=env_dir,
+                    project_folder=project_folder,
+                    key=key,
+                    environ=self._setting.environ,
+                    stage_environ=stage_env,
+                )
+                cause = self._run_steps(steps)
+                if cause is None:
+                    mark_made(env_dir, key)
+        finally:
+            lock.release()
+        took = round(self._setting.clock.monotonic() - began, 3)
+        outcome = "success" if cause is None else "error"
+        self._recorder.event("environment:end", outcome=outcome, detail=cause, duration_seconds=took)
+        return cause
+
+    def _run_steps(self, steps: Collection[Any]) -> str | None:
+        """Run the steps one after the other, their output in one numbered log each; return why one failed."""
+        for number, step in enumerate(steps, start=1):
+            name = log_name(0, ENVIRONMENT_STAGE, self._environment_logs(number))
+            job = Job(
+                argv=step.argv,
+                cwd=step.cwd,
+                env=step.env,
+                timeout_seconds=None,
+                log=self._log(self._recorder.open_log(name), _ENVIRONMENT_LOG_LIMIT),
+                show=lambda data: self._setting.observer.output(ENVIRONMENT_STAGE, data),
+            )
+            self._attempts.start(job)
+            finished = None
+            while finished is None:
+                finished = next(iter(self._attempts.turn()), None)
+            ended = finished.ended
+            if ended.outcome != "success":
+                lines = last_lines(finished.tail)
+                cause = ended.detail or (lines[-1] if lines else f"exit code {ended.exit_code}")
+                text = f"the environment could not be made: {step.title}: {cause}"
+                self._recorder.environment_failed(text, ended, lines, name)
+                return text
+        return None
+
+    def _environment_logs(self, number: int) -> int:
+        return (self._recorder.manifest.attempt - 1) * 2 + number
+
+    def _close(self, broken: str | None) -> Result:
+        self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+        stopped_by = self._attempts.cancelled_by
+        lost = self._attempts.lost
+        self._attempts.close()
+        outcome: Outcome | None = None
+        detail = None
+        affected = any(
+            command.outcome == "cancellation" or command.status == "pending"
+            for command in self._recorder.manifest.commands
+        )
+        if stopped_by is not None and (affected or self._recorder.has_abandoned):
+            import signal
+
+            outcome, detail = "cancellation", f"stopped by {signal.Signals(stopped_by).name}"
+        elif broken is not None:
+            outcome, detail = "error", broken
+        elif lost is not None:
+            outcome, detail = "error", lost
+        manifest = self._recorder.close(outcome=outcome, detail=detail)
+        return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
