@@ -1,0 +1,100 @@
+"""The built-in pipelines: versioned files inside the package, and what a project's words change in them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from orchestrator.config.values import PipelineConfig, StageConfig
+
+_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pipelines")
+_NAMES = ("diagnostics", "smoke")
+_PROJECT = "{project}"
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A built-in pipeline. What a project says of a stage under ``like`` holds here too."""
+
+    pipeline: PipelineConfig
+    like: str | None
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the built-in pipelines."""
+    return _NAMES
+
+
+@functools.cache
+def builtin(name: str) -> Builtin | None:
+    """Return the built-in pipeline of that name, or None."""
+    if name not in _NAMES:
+        return None
+    import tomllib
+
+    from orchestrator.config.quantities import duration
+
+    with open(os.path.join(_FOLDER, f"{name}.toml"), "rb") as stream:
+        table = tomllib.load(stream)
+    stages = tuple(_stage(entry) for entry in table["stages"])
+    pipeline = PipelineConfig(name, table["title"], duration(table["sla"]), stages, table["version"])
+    return Builtin(pipeline, table.get("like"))
+
+
+def merged(name: str, pipelines: Mapping[str, PipelineConfig], project: str) -> PipelineConfig | None:
+    """Return pipeline ``name`` of ``project``, the built-in one and the project's words together, or None.
+
+    A project's stage with a built-in's id changes only the keys that it names; its other stages come
+    after the built-in ones, in the order listed (contract, section 3). ``needs`` left out stays None.
+    """
+    own: PipelineConfig | None = pipelines.get(name)
+    base = builtin(name)
+    if base is None:
+        return own
+    cousin: PipelineConfig | None = pipelines.get(base.like) if base.like else None
+    stages = []
+    for stage in base.pipeline.stages:
+        stage = _named(stage, project)
+        if cousin is not None:
+            stage = _changed(stage, _find(cousin, stage.id), keep=("needs",))
+        stages.append(_changed(stage, _find(own, stage.id)))
+    if own is None:
+        return replace(base.pipeline, stages=tuple(stages))
+    known = {stage.id for stage in stages}
+    added = [stage for stage in own.stages if stage.id not in known]
+    return PipelineConfig(
+        id=name,
+        title=own.title or base.pipeline.title,
+        sla=own.sla or base.pipeline.sla,
+        stages=(*stages, *added),
+        version=base.pipeline.version,
+    )
+
+
+def _stage(entry: dict[str, Any]) -> StageConfig:
+    lists = {key: tuple(value) for key, value in entry.items() if isinstance(value, list)}
+    return StageConfig(**{**entry, **lists})
+
+
+def _named(stage: StageConfig, project: str) -> StageConfig:
+    if stage.run is None:
+        return stage
+    return replace(stage, run=tuple(word.replace(_PROJECT, project) for word in stage.run))
+
+
+def _find(pipeline: PipelineConfig | None, stage_id: str) -> StageConfig | None:
+    stages = pipeline.stages if pipeline is not None else ()
+    return next((stage for stage in stages if stage.id == stage_id), None)
+
+
+def _changed(stage: StageConfig, change: StageConfig | None, keep: tuple[str, ...] = ()) -> StageConfig:
+    if change is None:
+        return stage
+    # What a stage does is one thing said in one of several keys: a new one takes the place of all.
+    base = replace(stage, run=None, shell=None, pipeline=None, project=None, skip=None) if change.complete else stage
+    named = {item.name: getattr(change, item.name) for item in fields(change)}
+    given: dict[str, Any] = {key: value for key, value in named.items() if value is not None and key not in keep}
+    return replace(base, **given)

@@ -1,0 +1,45 @@
+"""Durations and sizes as a config writes them: ``"1h30m"``, ``"256MiB"``; a bare number has no unit and is refused."""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s)?(?:(\d{1,7})ms)?")
+_SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
+LONGEST_SECONDS = 366 * 86400.0
+"""A stage or a limit of more than a year is a slip of the pen."""
+
+_SIZE = re.compile(r"(\d{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+SMALLEST_BYTES = 1024
+LARGEST_BYTES = 2**40
+
+
+def duration(text: str) -> float:
+    """Return the seconds that ``text`` means: ``90s``, ``10m``, ``1h30m``, ``2d``, ``1.5s``, ``500ms``.
+
+    Raises ValueError, with the reason in plain words, when it means none, nothing, or more than a year.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("must be a duration such as '90s', '10m' or '1h30m'")
+    seconds = sum(float(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+    if seconds <= 0:
+        raise ValueError("must be longer than nothing")
+    if seconds > LONGEST_SECONDS:
+        raise ValueError("must not be longer than 366 days")
+    return seconds
+
+
+def size(text: str) -> int:
+    """Return the bytes that ``text`` means: ``64KiB``, ``256MiB``, ``1GiB``, ``10MB``.
+
+    Raises ValueError, with the reason in plain words, when it means none, or is outside 1 KiB to 1 TiB.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a size such as '64KiB', '256MiB' or '1GiB'")
+    count = int(match[1]) * _BYTES[match[2]]
+    if not SMALLEST_BYTES <= count <= LARGEST_BYTES:
+        raise ValueError("must lie between 1KiB and 1024GiB")
+    return count

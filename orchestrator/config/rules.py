@@ -1,0 +1,145 @@
+"""Rules that hold between keys. They work on the parsed file, so that a fault of shape elsewhere hides none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.config.builtin import builtin, builtin_names
+from orchestrator.config.faults import Fault, did_you_mean
+from orchestrator.config.graph import Vertex, cycles, vertices
+from orchestrator.config.values import DEFAULT_REQUIRED
+from orchestrator.identifiers import shown
+
+_ACTIONS = ("run", "shell", "pipeline", "skip")
+_NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit")
+Keys = tuple[str | int, ...]
+
+
+def rule_faults(name: str, table: dict[str, Any]) -> list[Fault]:
+    """Return the faults between keys of the config of project ``name``; values of a wrong type are passed over."""
+    return [
+        *_nul_faults((), table),
+        *_name_faults(name, _table(table, "project")),
+        *_session_faults(_table(table, "session")),
+        *_guardrail_faults(table),
+        *_pipeline_faults(_table(table, "pipelines")),
+    ]
+
+
+def _table(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = table.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _entries(table: Mapping[str, Any], key: str) -> list[tuple[int, dict[str, Any]]]:
+    value = table.get(key)
+    entries = value if isinstance(value, list) else []
+    return [(index, entry) for index, entry in enumerate(entries) if isinstance(entry, dict)]
+
+
+def _texts(value: object) -> list[str] | None:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else None
+
+
+def _nul_faults(keys: Keys, value: object) -> Iterator[Fault]:
+    # No file name, argument or variable of a process can hold one.
+    if isinstance(value, str):
+        if "\0" in value:
+            yield Fault(keys, "contains a NUL character")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nul_faults((*keys, key), item)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nul_faults((*keys, index), item)
+
+
+def _name_faults(name: str, project: Mapping[str, Any]) -> Iterator[Fault]:
+    said = project.get("name")
+    if isinstance(said, str) and said != name:
+        yield Fault(("project", "name"), f"must be '{name}', as the file is called")
+
+
+def _session_faults(session: Mapping[str, Any]) -> Iterator[Fault]:
+    if session.get("backend") != "none":
+        return
+    for key in ("python", "install"):
+        if session.get(key):
+            yield Fault(("session", key), "has no effect with backend 'none', which makes no virtual environment")
+
+
+def _guardrail_faults(table: Mapping[str, Any]) -> Iterator[Fault]:
+    policy = _table(table, "guardrails")
+    known = {*builtin_names(), *_table(table, "pipelines")}
+    for index, pipeline in enumerate(_texts(policy.get("pipelines")) or []):
+        if pipeline not in known:
+            yield Fault(
+                ("guardrails", "pipelines", index),
+                f"there is no pipeline {shown(pipeline)}{did_you_mean(pipeline, known)}",
+            )
+    required = _texts(policy.get("required", list(DEFAULT_REQUIRED)))
+    for index, waiver in _entries(table, "waivers"):
+        guardrail = waiver.get("guardrail")
+        if isinstance(guardrail, str) and required is not None and guardrail not in required:
+            text = f"no guardrail {shown(guardrail)} is required{did_you_mean(guardrail, required)}"
+            yield Fault(("waivers", index, "guardrail"), text)
+
+
+def _pipeline_faults(pipelines: Mapping[str, Any]) -> Iterator[Fault]:
+    for name, pipeline in pipelines.items():
+        if not isinstance(pipeline, dict):
+            continue
+        keys: Keys = ("pipelines", name)
+        base = builtin(name)
+        known = {stage.id for stage in base.pipeline.stages} if base is not None else set()
+        if not known and pipeline.get("stages", []) == []:
+            yield Fault(keys, "has no stages")
+        seen: dict[str, tuple[int, dict[str, Any]]] = {}
+        for index, stage in _entries(pipeline, "stages"):
+            stage_id = stage.get("id")
+            yield from _action_faults((*keys, "stages", index), stage, may_lack=stage_id in known)
+            if isinstance(stage_id, str) and stage_id in seen:
+                yield Fault((*keys, "stages", index, "id"), f"a stage {shown(stage_id)} is listed already")
+            elif isinstance(stage_id, str):
+                seen[stage_id] = (index, stage)
+        yield from _graph_faults(name, seen)
+
+
+def _action_faults(keys: Keys, stage: Mapping[str, Any], *, may_lack: bool) -> Iterator[Fault]:
+    actions = [key for key in _ACTIONS if key in stage]
+    if len(actions) > 1:
+        yield Fault(keys, f"has {' and '.join(actions)}; one of them is allowed")
+    if not actions and not may_lack:
+        yield Fault(keys, "says nothing to do: give it run, shell, pipeline or skip")
+    if "project" in stage and "pipeline" not in stage:
+        yield Fault((*keys, "project"), "is for a sub-pipeline: name its 'pipeline' too")
+    if actions == ["pipeline"]:
+        for key in _NOT_FOR_PIPELINES:
+            if key in stage:
+                yield Fault((*keys, key), "has no effect on a sub-pipeline")
+
+
+def _graph_faults(name: str, seen: Mapping[str, tuple[int, dict[str, Any]]]) -> Iterator[Fault]:
+    """Faults of the graph that the built-in stages, if any, and the project's make together."""
+    base = builtin(name)
+    needs: dict[str, list[str] | tuple[str, ...] | None] = {}
+    for builtin_stage in base.pipeline.stages if base is not None else ():
+        needs[builtin_stage.id] = builtin_stage.needs
+    for stage_id, (index, stage) in seen.items():
+        needs[stage_id] = _texts(stage["needs"]) if "needs" in stage else needs.get(stage_id)
+        for place, need in enumerate(_texts(stage.get("needs")) or []):
+            if need not in seen and need not in needs:
+                keys = ("pipelines", name, "stages", index, "needs", place)
+                yield Fault(keys, f"there is no stage {shown(need)}{did_you_mean(need, {*needs, *seen} - {stage_id})}")
+    for circle in cycles(vertices(needs.items())):
+        yield Fault(("pipelines", name), _circle_text(circle))
+
+
+def _circle_text(circle: list[Vertex]) -> str:
+    if len(circle) == 1:
+        return f"stage {shown(circle[0].id)} needs itself"
+    path = " → ".join(shown(vertex.id) for vertex in [*circle, circle[0]])
+    implied = [vertex for vertex in circle if vertex.implied]
+    hint = f" ({shown(implied[0].id)} has no 'needs', so that it needs the stage listed before it)" if implied else ""
+    return f"stages need each other in a circle: {path}{hint}"

@@ -1,0 +1,95 @@
+"""What a project's config says, as frozen values. None stands for a key that was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.plan import Waiver
+
+DEFAULT_BACKEND = "uv|virtualenv"
+DEFAULT_REQUIRED = ("spec-guard",)
+ALWAYS_BOUND = "diagnostics"
+"""The pipeline that required guardrails bind whatever ``guardrails.pipelines`` says (contract, section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """One stage of a config or of a built-in pipeline; times in seconds, sizes in bytes."""
+
+    id: str
+    title: str | None = None
+    run: tuple[str, ...] | None = None
+    shell: str | None = None
+    pipeline: str | None = None
+    project: str | None = None
+    skip: str | None = None
+    cwd: str | None = None
+    env: Mapping[str, str] | None = None
+    timeout: float | None = None
+    needs: tuple[str, ...] | None = None
+    inputs: tuple[str, ...] | None = None
+    outputs: tuple[str, ...] | None = None
+    retries: int | None = None
+    allow_failure: bool | None = None
+    guardrail: bool | None = None
+    log_limit: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it says what to do: a command, a shell line, a sub-pipeline or a reason to skip."""
+        return any(item is not None for item in (self.run, self.shell, self.pipeline, self.skip))
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """One pipeline: of a built-in file, of a project's file, or of both together; ``sla`` in seconds.
+
+    ``version`` is the built-in file's, None for a pipeline that is the project's own.
+    """
+
+    id: str
+    title: str | None = None
+    sla: float | None = None
+    stages: tuple[StageConfig, ...] = ()
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """``[session]``: the nox session of the project's pipelines."""
+
+    backend: str = DEFAULT_BACKEND
+    python: str | None = None
+    install: tuple[str, ...] = ()
+    pass_env: tuple[str, ...] = ()
+    set_env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailPolicy:
+    """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``."""
+
+    required: tuple[str, ...] = DEFAULT_REQUIRED
+    pipelines: tuple[str, ...] = (ALWAYS_BOUND,)
+
+    def binds(self, pipeline: str) -> bool:
+        """Tell whether the required guardrails bind ``pipeline``."""
+        return pipeline == ALWAYS_BOUND or pipeline in self.pipelines
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectConfig:
+    """One ``project_configs/<name>.toml``. ``file`` is its path from the workspace, ``digest`` its sha256 (hex)."""
+
+    name: str
+    path: str
+    task_id: str
+    file: str
+    digest: str
+    owners: tuple[str, ...] = ()
+    session: SessionConfig = SessionConfig()
+    guardrails: GuardrailPolicy = GuardrailPolicy()
+    waivers: tuple[Waiver, ...] = ()
+    pipelines: Mapping[str, PipelineConfig] = field(default_factory=dict)

@@ -1,0 +1,68 @@
+"""Validation in plain words: what pydantic finds, said as a person would say it to the file's author."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from orchestrator.config import shape
+from orchestrator.config.faults import Fault, did_you_mean
+
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+_TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
+    (): shape.Config,
+    ("project",): shape.Project,
+    ("session",): shape.Session,
+    ("guardrails",): shape.Guardrails,
+    ("waivers", "#"): shape.WaiverTable,
+    ("pipelines", "*"): shape.Pipeline,
+    ("pipelines", "*", "stages", "#"): shape.Stage,
+}
+
+
+def validated(table: dict[str, Any]) -> tuple[shape.Config | None, list[Fault]]:
+    """Return the typed config of a parsed file, or None and every fault of its shape."""
+    try:
+        return shape.Config.model_validate(table), []
+    except shape.ValidationError as error:
+        return None, [_fault(item) for item in error.errors(include_url=False, include_input=True)]
+
+
+def _fault(item: Any) -> Fault:
+    keys = tuple(key for key in item["loc"] if key != "[key]")
+    kind = item["type"]
+    if kind == "missing":
+        return Fault(keys, "is missing")
+    if kind == "extra_forbidden":
+        table = _TABLES[_pattern(keys[:-1])]
+        return Fault(keys, "unknown key" + did_you_mean(str(keys[-1]), table.model_fields))
+    if kind == "value_error":
+        return Fault(keys, str(item["ctx"]["error"]))
+    return Fault(keys, f"must be {_WANTED.get(kind, 'something else')}, not {_what(item['input'])}")
+
+
+def _pattern(keys: tuple[str | int, ...]) -> tuple[str, ...]:
+    words = ["#" if isinstance(key, int) else key for key in keys]
+    if words[:1] == ["pipelines"] and len(words) > 1:
+        words[1] = "*"
+    return tuple(words)
+
+
+def _what(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number (put it in quotes)"
+    if isinstance(value, date):
+        return "a date (put it in quotes)"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a time"

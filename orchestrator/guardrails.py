@@ -1,0 +1,98 @@
+"""The verdicts of a run's guardrails: what each came to, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from orchestrator.plan import Plan, PlannedStage, Waiver
+
+GuardrailOutcome = Literal["passed", "failed", "missing", "skipped", "advisory", "waived"]
+"""``missing``: no verdict was reached; ``advisory``: it succeeded, but could not have failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guardrail came to, and why; ``required`` says that policy asks for it."""
+
+    id: str
+    required: bool
+    outcome: GuardrailOutcome
+    reason: str
+
+
+def verdicts(plan: Plan, commands: Mapping[str, str | None], *, today: date) -> tuple[Verdict, ...]:
+    """Return a verdict for each required guardrail of ``plan``, in policy's order, then for every other one.
+
+    ``commands`` maps stage ids to outcome words, or to None for a stage that has not finished; ``today``
+    (UTC) decides whether a waiver stands.
+    """
+    required = [_required(plan, guardrail, commands, today) for guardrail in plan.required_guardrails]
+    others = [
+        Verdict(stage.id, False, *_reached(plan, stage, commands))
+        for stage in plan.stages
+        if stage.guardrail and stage.id not in plan.required_guardrails
+    ]
+    return (*required, *others)
+
+
+def present(found: Iterable[Verdict]) -> bool:
+    """Tell whether every required guardrail passed (``guardrails_present``, as version 1 meant it)."""
+    return all(verdict.outcome == "passed" for verdict in found if verdict.required)
+
+
+def executed(found: Iterable[Verdict]) -> bool:
+    """Tell whether every required guardrail reached a verdict, good or bad (``guardrails_executed``)."""
+    return all(verdict.outcome in ("passed", "failed") for verdict in found if verdict.required)
+
+
+def _required(plan: Plan, guardrail: str, commands: Mapping[str, str | None], today: date) -> Verdict:
+    stage = next((stage for stage in plan.stages if stage.id == guardrail), None)
+    if stage is None:
+        outcome, reason = _missing("the plan has no such stage")
+    else:
+        outcome, reason = _reached(plan, stage, commands)
+    if outcome == "passed":
+        return Verdict(guardrail, True, outcome, reason)
+    waivers = [waiver for waiver in plan.waivers if waiver.guardrail == guardrail]
+    standing = next((waiver for waiver in waivers if today.isoformat() <= waiver.until), None)
+    if standing is not None:
+        return Verdict(guardrail, True, "waived", _waived(standing, outcome))
+    if waivers:
+        last = max(waiver.until for waiver in waivers)
+        reason = f"{reason}; its waiver ended on {last}"
+        outcome = "missing" if outcome == "skipped" else outcome
+    return Verdict(guardrail, True, outcome, reason)
+
+
+def _reached(plan: Plan, stage: PlannedStage, commands: Mapping[str, str | None]) -> tuple[GuardrailOutcome, str]:
+    outcome = commands.get(stage.id)
+    if outcome == "success":
+        return _success(plan, stage)
+    if outcome in ("failure", "timeout"):
+        return "failed", "the stage failed" if outcome == "failure" else "the stage took too long"
+    if outcome == "skip":
+        return (
+            "skipped",
+            f"skipped: {stage.skip}" if stage.skip else "skipped, because a stage that it needs did not succeed",
+        )
+    if outcome == "error":
+        return _missing("the environment or the runner broke before it could judge")
+    return _missing("the stage was stopped" if outcome == "cancellation" else "the stage has not finished")
+
+
+def _success(plan: Plan, stage: PlannedStage) -> tuple[GuardrailOutcome, str]:
+    for flag in plan.flags:
+        if flag.stage == stage.id and flag.code == "guardrail-cannot-fail":
+            return "advisory", flag.message
+    return "passed", "the stage succeeded"
+
+
+def _missing(reason: str) -> tuple[GuardrailOutcome, str]:
+    return "missing", reason
+
+
+def _waived(waiver: Waiver, outcome: str) -> str:
+    return f"{waiver.reason} (waived by {waiver.approved_by} until {waiver.until}; without the waiver: {outcome})"

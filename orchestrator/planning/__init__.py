@@ -1,0 +1,8 @@
+"""What will run: the plan of one pipeline for one project, compiled from their configs."""
+
+from __future__ import annotations
+
+from orchestrator.config import session_names
+from orchestrator.planning.compiling import check_project_folder, compile_plan, survey
+
+__all__ = ["check_project_folder", "compile_plan", "session_names", "survey"]
