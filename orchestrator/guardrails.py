@@ -57,7 +57,7 @@ def _required(plan: Plan, guardrail: str, commands: Mapping[str, str | None], to
     if outcome == "passed":
         return Verdict(guardrail, True, outcome, reason)
     waivers = [waiver for waiver in plan.waivers if waiver.guardrail == guardrail]
-    standing = next((waiver for waiver in waivers if today.isoformat() <= waiver.until), None)
+    standing = next((waiver for waiver in waivers if waiver.stands(today)), None)
     if standing is not None:
         return Verdict(guardrail, True, "waived", _waived(standing, outcome))
     if waivers:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from typing import Any, Literal
 
 from orchestrator.redaction import MASK, looks_secret
@@ -74,12 +75,17 @@ class Waiver:
     approved_by: str
     until: str
 
+    def stands(self, today: date) -> bool:
+        """Tell whether it still holds on ``today`` (UTC); its last day counts."""
+        return today.isoformat() <= self.until
+
 
 @dataclass(frozen=True, slots=True)
 class Flag:
     """Something in a plan that a reviewer must see; ``code`` is the word for machines.
 
-    Codes: ``guardrail-cannot-fail``, ``secret-too-short``.
+    Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
+    out); ``secret-too-short``; ``no-shell`` (an operator of the shell in a ``run``, which starts none).
     """
 
     stage: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.config.builtin import builtin_names, merged
-from orchestrator.config.collisions import collision_faults, session_names
+from orchestrator.config.collisions import collision_faults, pipeline_names, session_name, session_names
 from orchestrator.config.loading import Outline, load_project, outline, project_names, read_all
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 
@@ -26,6 +26,8 @@ __all__ = [
     "load_project",
     "merged",
     "outline",
+    "pipeline_names",
     "project_names",
+    "session_name",
     "session_names",
 ]
