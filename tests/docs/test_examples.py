@@ -1,0 +1,65 @@
+"""Examples in the documents hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder, clean_environ
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def _console(document: Path) -> list[tuple[str, str]]:
+    """Return the commands of a document's console blocks, each with the output that it shows."""
+    blocks = re.findall(r"^```console\n(.*?)^```", document.read_text(encoding="utf-8"), re.M | re.S)
+    entries = [entry for block in blocks for entry in block.split("$ ") if entry]
+    return [(command, output) for command, _, output in (entry.partition("\n") for entry in entries)]
+
+
+def test_hello_python_does_what_its_readme_shows(home: Path) -> None:
+    """The example of hello-python's README gives the output that stands there."""
+    folder = REPOSITORY / "packages/hello-python"
+    ((command, output),) = _console(folder / "README.md")
+    program = f"{shlex.quote(sys.executable)} -m hello_python"
+    environ = {**clean_environ(home), "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    assert _shell(command.replace("hello-words", program), folder, environ) == output
+
+
+@pytest.mark.usefixtures("node")
+def test_hello_node_does_what_its_readme_shows(home: Path) -> None:
+    """The example of hello-node's README gives the output that stands there."""
+    folder = REPOSITORY / "packages/hello-node"
+    ((command, output),) = _console(folder / "README.md")
+    assert _shell(command.replace("dist/", "src/"), folder, clean_environ(home)) == output
+
+
+def test_the_readmes_onboarding_is_a_valid_config(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The five lines of the README make a project that can be planned."""
+    found = re.search(r"<<'END'\n(.*?)^END$", README, re.M | re.S)
+    assert found is not None
+    name = tomllib.loads(found[1])["project"]["name"]
+    workspace.config(name, found[1])
+    (workspace.root / "packages" / name).mkdir(parents=True)
+    planned = orchestrate("plan", "--project", name)
+    assert planned.code == 0, planned.stderr
+
+
+def test_the_readmes_commands_exist(orchestrate: Orchestrator) -> None:
+    """Each ``codex-orchestrator <command>`` and each script that the README names is there."""
+    listed = orchestrate("--list").stdout
+    for command in set(re.findall(r"codex-orchestrator ([a-z-]+)", README)):
+        assert re.search(rf"^\s*{command}\b", listed, re.M), command
+    for script in set(re.findall(r"\bscripts/[a-z-]+", README)):
+        assert os.access(REPOSITORY / script, os.X_OK), script
+
+
+def _shell(line: str, folder: Path, environ: dict[str, str]) -> str:
+    return subprocess.run(["sh", "-c", line], cwd=folder, env=environ, check=True, stdout=-1).stdout.decode()

@@ -1,0 +1,102 @@
+"""The example codebases of this repository, run as they are onboarded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from orchestrator.spec_guard.reviews import review_findings
+from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
+
+NOT_COPIED = shutil.ignore_patterns("dist", "node_modules", "__pycache__", ".*_cache")
+# Whatever asks the network gets no answer, from a port that nothing listens on.
+NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+PROJECTS = ("hello-python", "hello-node", "orchestrator")
+
+
+@pytest.fixture
+def examples(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """A workspace with copies of the two example codebases, their configs and specs."""
+    for project in ("hello-python", "hello-node"):
+        shutil.copytree(REPOSITORY / "packages" / project, workspace.root / "packages" / project, ignore=NOT_COPIED)
+        shutil.copy(REPOSITORY / "project_configs" / f"{project}.toml", workspace.root / "project_configs")
+    shutil.copytree(REPOSITORY / "tasks", workspace.root / "tasks")
+    for spec in (workspace.root / "tasks" / "specs").iterdir():
+        # The copies are reviewed today; the dates of the originals are for spec-guard to judge.
+        lines = spec.read_text().splitlines(keepends=True)
+        fresh = [f"last_review: {date.today()}\n" if line.startswith("last_review:") else line for line in lines]
+        spec.write_text("".join(fresh))
+    return workspace
+
+
+@pytest.mark.usefixtures("node")
+def test_hello_node_passes_without_network_and_fails_with_a_digest(
+    examples: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Build, lint and test need no network; a broken test is named, mended and resumed."""
+    tests = examples.root / "packages/hello-node/test/slugify.test.js"
+    original = tests.read_text()
+    tests.write_text(original.replace('"hello-world"', '"goodbye-world"'))
+    failed = orchestrate("start", "--project", "hello-node", "--format", "json", env=NO_NETWORK)
+    assert failed.code == 3, failed.stderr
+    (digest,) = failed.document["failed"]
+    assert digest["stage"] == "test"
+    assert "goodbye-world" in (examples.root / digest["log_path"]).read_text()
+    tests.write_text(original)
+    resumed = orchestrate("resume", failed.document["run_id"], "--format", "json", env=NO_NETWORK)
+    assert resumed.code == 0, resumed.stderr
+    assert _outcomes(examples, "1002-hello-node") == dict.fromkeys(("build", "lint", "test", "spec-guard"), "success")
+    assert (examples.root / "packages/hello-node/dist/cli.js").exists()
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_hello_python_passes_in_its_own_environment(examples: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The whole diagnostics pass from nothing, and again without the network once the environment is made."""
+    first = orchestrate("start", "--project", "hello-python", "--format", "json", timeout=600)
+    assert first.code == 0, first.stderr
+    assert _outcomes(examples, "1001-hello-python") == dict.fromkeys(("build", "lint", "test", "spec-guard"), "success")
+    again = orchestrate("start", "--project", "hello-python", "--format", "json", env=NO_NETWORK)
+    assert again.code == 0, again.stderr
+    assert sorted(path.suffix for path in (examples.root / "packages/hello-python/dist").iterdir()) == [".gz", ".whl"]
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_the_projects_of_this_repository_can_be_planned(project: str, orchestrate: Orchestrator) -> None:
+    """Each config is valid and has the required guardrail, and nothing in it can't fail."""
+    planned = orchestrate("plan", "--project", project, "--format", "json", cwd=REPOSITORY)
+    assert planned.code == 0, planned.stderr
+    stages = [stage["id"] for stage in planned.document["stages"]]
+    assert stages[0] == "build"
+    assert {"lint", "test", "spec-guard"} <= set(stages)
+    assert planned.document["flags"] == []
+
+
+def test_this_repository_does_not_run_itself() -> None:
+    """The test stage of the project ``orchestrator`` runs the unit tests and nothing that starts a run."""
+    config = tomllib.loads((REPOSITORY / "project_configs/orchestrator.toml").read_text())
+    stages = {stage["id"]: stage for stage in config["pipelines"]["diagnostics"]["stages"]}
+    assert stages["test"]["run"] == "python -m pytest tests/unit"
+
+
+def test_each_task_has_a_project_a_spec_and_a_checklist() -> None:
+    """tasks/index.json, the configs, the specs and the checklists name the same tasks."""
+    items = json.loads((REPOSITORY / "tasks/index.json").read_text())["items"]
+    configs = [tomllib.loads(path.read_text()) for path in sorted((REPOSITORY / "project_configs").glob("*.toml"))]
+    declared = {config["project"]["task_id"]: config["project"]["name"] for config in configs}
+    assert {item["id"]: item["project"] for item in items} == declared
+    assert set(declared.values()) == set(PROJECTS)
+    for task in declared:
+        assert (REPOSITORY / f"tasks/tasks-{task}.md").is_file()
+        spec = Path(REPOSITORY / f"tasks/specs/{task}.md").read_text()
+        faults = {finding.rule for finding in review_findings(task, spec, date.today())}
+        assert faults <= {"review-stale"}
+
+
+def _outcomes(workspace: WorkspaceFolder, task: str) -> dict[str, str]:
+    return {stage["id"]: stage["outcome"] for stage in workspace.manifest(workspace.runs(task)[-1])["commands"]}
