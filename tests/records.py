@@ -1,0 +1,104 @@
+"""Plans and manifests for tests, with everything that a test doesn't care about filled in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from orchestrator.manifest import Lineage, Manifest
+from orchestrator.opening import Asked, first_manifest
+from orchestrator.plan import Plan, PlannedStage, SessionPlan
+from orchestrator.redaction import Redactor
+from orchestrator.run_store import Location, RunStore
+from orchestrator.run_store.layout import RunPaths
+from orchestrator.workspace import Workspace
+
+START = datetime(2026, 11, 22, 8, 43, 5, 720_000, UTC)
+TASK = "1001-hello"
+PROJECT = "hello"
+
+
+class FakeClock:
+    """A clock that stands still until it is moved; wall and monotonic time move together."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def now(self) -> datetime:
+        """Return the wall time."""
+        return START + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        """Return the seconds that have passed."""
+        return self.passed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.passed += seconds
+
+
+def make_stage(stage_id: str, *, needs: tuple[str, ...] = (), guardrail: bool = False) -> PlannedStage:
+    """Return a stage that calls a command of its own name."""
+    return PlannedStage(
+        id=stage_id, title=stage_id, kind="command", argv=(f"do-{stage_id}",), needs=needs, guardrail=guardrail
+    )
+
+
+def make_plan(*stages: PlannedStage, sla_seconds: float = 1800.0) -> Plan:
+    """Return a plan of ``stages``, by default build and then spec-guard, which is required."""
+    chosen = stages or (make_stage("build"), make_stage("spec-guard", needs=("build",), guardrail=True))
+    return Plan(
+        project=PROJECT,
+        project_path="packages/hello",
+        task_id=TASK,
+        pipeline="diagnostics",
+        title="Diagnostics",
+        stages=chosen,
+        session=SessionPlan(f"diagnostics-{PROJECT}", "none"),
+        sla_seconds=sla_seconds,
+        required_guardrails=tuple(stage.id for stage in chosen if stage.guardrail),
+    )
+
+
+def make_run_id(number: int) -> str:
+    """Return the id of the ``number``-th run: later ones sort behind earlier ones."""
+    return f"2026-11-22T08-43-{number // 1000:02d}-{number % 1000:03d}Z-{number:08x}"
+
+
+def make_manifest(number: int = 1, plan: Plan | None = None, clock: FakeClock | None = None) -> Manifest:
+    """Return the first record of the ``number``-th run."""
+    run_id = make_run_id(number)
+    folder = f".runs/{TASK}/cli/{run_id}"
+    paths = RunPaths(folder, f"{folder}/manifest.json", f"{folder}/runner.ndjson", f".runs/{TASK}/mcp/{run_id}", "")
+    manifest = first_manifest(
+        plan or make_plan(),
+        Asked(TASK, "tester"),
+        run_id,
+        Lineage(None, run_id, 0),
+        paths,
+        "0" * 64,
+        Redactor(()),
+        clock or FakeClock(),
+    )
+    return replace(manifest, started_at=f"2026-11-22T08:43:{number // 1000:02d}.{number % 1000:03d}Z")
+
+
+def make_workspace(root: Path) -> Workspace:
+    """Return a workspace in ``root`` with its folder of configs."""
+    (root / "project_configs").mkdir(parents=True, exist_ok=True)
+    return Workspace(str(root), str(root / ".runs"), str(root / "out"))
+
+
+def where_is(manifest: Manifest) -> Location:
+    """Return the location of a manifest's run."""
+    return Location(manifest.task_id, manifest.run_id)
+
+
+def make_store(root: Path, clock: FakeClock | None = None) -> RunStore:
+    """Return a store in ``root`` whose warnings fail the test that didn't expect them."""
+
+    def refuse(message: str) -> None:
+        raise AssertionError(message)
+
+    return RunStore(make_workspace(root), clock or FakeClock(), warn=refuse)
