@@ -68,6 +68,7 @@ def run_session(
     Raises NoxUnavailable when nox can't do it, in which case the body was not started.
     """
     call = _Body(body)
+    root = os.path.abspath(root)
     with _current_folder(root), _silenced(quiet):
         try:
             runner = _runner(name, call, root, tags)

@@ -115,7 +115,9 @@ def tree_of(
 ) -> tuple[str, bool]:
     """Return the digest of the tree in ``folder``, and whether it differs from HEAD.
 
-    Files that git takes for unchanged are not read: the index knows their blobs. Raises TooMuch.
+    Files that git takes for unchanged are not read: the index knows their blobs. Two things change the
+    digest when they are committed although no file changes: a submodule's new commit, and a file that a
+    filter (line endings, LFS) stores in another form. Raises TooMuch.
     """
     prefix = os.fsencode(os.path.relpath(os.path.realpath(folder), top)) + b"/"
     prefix = b"" if prefix == b"./" else prefix

@@ -1,0 +1,292 @@
+"""Provenance of real repositories."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.provenance import Capture, tree_state
+
+ENVIRON = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    **{f"GIT_{who}_{what}": "x@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in ``folder`` and return what it prints."""
+    command = ["git", "-c", "protocol.file.allow=always", "-C", str(folder), *arguments]
+    return subprocess.run(command, env=ENVIRON, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def state(repository: Path, project: Path | None = None, environ: Mapping[str, str] = ENVIRON) -> dict[str, Any]:
+    """Return the tree's state of ``project`` in the workspace ``repository``."""
+    return tree_state(str(project or repository), str(repository), environ)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A workspace under git with one commit and a project in ``packages/a``."""
+    root = tmp_path / "repository"
+    project = root / "packages" / "a"
+    project.mkdir(parents=True)
+    (project / "code.py").write_text("1\n")
+    (project / "tool").write_text("#!/bin/sh\n")
+    (project / "tool").chmod(0o755)
+    (project / "link").symlink_to("code.py")
+    (root / "README").write_text("outside\n")
+    (root / ".gitignore").write_text("*.log\n")
+    git(tmp_path, "init", "-q", "-b", "main", str(root))
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "one")
+    return root
+
+
+def test_a_clean_tree(repository: Path) -> None:
+    """Commit and branch are git's; nothing is dirty; the rest of the record names this machine and its tools."""
+    record = Capture.begin(str(repository / "packages/a"), str(repository), ENVIRON).finish()
+    assert record["commit"] == git(repository, "rev-parse", "HEAD")
+    assert (record["branch"], record["dirty"], record["note"]) == ("main", False, None)
+    assert len(record["tree_digest"]) == 64
+    assert record["host"] == os.uname().nodename
+    assert record["tools"]["nox"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "echo 2 > code.py",
+        "rm code.py",
+        "chmod -x tool",
+        "rm link; echo 1 > link",
+        "ln -sfn tool link",
+        "echo 1 > 'new file'",
+        "mkdir inner; echo 1 > inner/file",
+        "mv code.py moved.py",
+    ],
+)
+def test_the_digest_does_not_care_what_is_committed(repository: Path, change: str) -> None:
+    """A change gives one new digest: in the worktree, in the index, in a commit, and without git at all."""
+    project = repository / "packages/a"
+    before = state(repository, project)
+    subprocess.run(["sh", "-c", change], cwd=project, check=True)
+    states = [state(repository, project)]
+    git(repository, "add", "-A")
+    states.append(state(repository, project))
+    git(repository, "commit", "-q", "-m", "two")
+    states.append(state(repository, project))
+    (repository / ".git").rename(repository.parent / "aside")
+    states.append(state(repository, project))
+    assert {one["tree_digest"] for one in states} == {states[0]["tree_digest"]}
+    assert states[0]["tree_digest"] != before["tree_digest"]
+    assert [one["dirty"] for one in states] == [True, True, False, None]
+    assert (states[-1]["commit"], states[-1]["note"]) == (None, None)
+
+
+def test_only_the_projects_folder_counts(repository: Path) -> None:
+    """Changes elsewhere, ignored files, caches and what builds leave behind change nothing."""
+    project = repository / "packages/a"
+    before = state(repository, project)
+    (repository / "README").write_text("changed\n")
+    (project / "x.log").write_text("ignored\n")
+    for name in ("dist", "__pycache__", "node_modules", "a.egg-info"):
+        (project / name).mkdir()
+        (project / name / "file").write_text("x")
+    assert state(repository, project) == before
+    assert state(repository)["dirty"] is True
+
+
+def test_declared_outputs_do_not_count(repository: Path) -> None:
+    """Untracked files that a stage declares as its outputs are no change of the tree."""
+    project = repository / "packages/a"
+    before = state(repository, project)
+    (project / "made").mkdir()
+    (project / "made" / "report.xml").write_text("x")
+    after = tree_state(str(project), str(repository), ENVIRON, ignored=("made/*",))
+    assert after == before
+    assert state(repository, project) != before
+
+
+def test_runs_and_checklists_do_not_count(repository: Path) -> None:
+    """Where the workspace itself is the project, its records and ticked-off tasks change nothing."""
+    for name in ("tasks", ".agent", "out"):
+        (repository / name).mkdir()
+        (repository / name / "file").write_text("1")
+    git(repository, "add", "-A", "-f")
+    git(repository, "commit", "-q", "-m", "two")
+    before = state(repository)
+    for name in ("tasks", ".agent", "out"):
+        (repository / name / "file").write_text("2")
+    (repository / ".runs").mkdir()
+    (repository / ".runs" / "file").write_text("2")
+    assert state(repository) == before
+
+
+def test_no_branch_and_no_commit(repository: Path, tmp_path: Path) -> None:
+    """A detached HEAD has no branch, a new repository no commit; both have a digest."""
+    git(repository, "checkout", "-q", "--detach")
+    assert state(repository)["branch"] is None
+    assert state(repository)["commit"] is not None
+    fresh = tmp_path / "fresh"
+    git(tmp_path, "init", "-q", "-b", "main", str(fresh))
+    (fresh / "file").write_text("x")
+    unborn = state(fresh)
+    assert (unborn["commit"], unborn["branch"], unborn["dirty"]) == (None, "main", True)
+    assert unborn["tree_digest"] is not None
+
+
+def test_a_conflict_is_read(repository: Path) -> None:
+    """In the middle of a merge the files as they stand count."""
+    code = repository / "packages/a/code.py"
+    git(repository, "checkout", "-q", "-b", "other")
+    code.write_text("2\n")
+    git(repository, "commit", "-q", "-a", "-m", "other")
+    git(repository, "checkout", "-q", "main")
+    code.write_text("3\n")
+    git(repository, "commit", "-q", "-a", "-m", "main")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(repository, "merge", "other")
+    during = state(repository)
+    assert during["dirty"] is True
+    code.write_text("resolved\n")
+    resolved = state(repository)
+    assert resolved["tree_digest"] != during["tree_digest"]
+    git(repository, "commit", "-q", "-a", "-m", "merged")
+    assert state(repository)["tree_digest"] == resolved["tree_digest"]
+
+
+def test_submodules_count(repository: Path, tmp_path: Path) -> None:
+    """Another commit in a submodule, and a change in its files, change the digest of the tree around it."""
+    inner = tmp_path / "inner"
+    git(tmp_path, "init", "-q", "-b", "main", str(inner))
+    (inner / "file").write_text("1")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-q", "-m", "one")
+    git(repository, "submodule", "--quiet", "add", str(inner), "packages/a/sub")
+    git(repository, "commit", "-q", "-a", "-m", "two")
+    clean = state(repository)
+    (repository / "packages/a/sub/file").write_text("2")
+    changed = state(repository)
+    git(repository / "packages/a/sub", "commit", "-q", "-a", "-m", "inside")
+    assert clean["dirty"] is False
+    assert changed["dirty"] is True
+    assert len({clean["tree_digest"], changed["tree_digest"]}) == 2
+    assert state(repository)["tree_digest"] != clean["tree_digest"]
+
+
+def test_a_clone_inside_a_workspace_counts(repository: Path) -> None:
+    """A project that the repository around it ignores is hashed by itself, and says so."""
+    project = repository / "packages" / "clone"
+    project.mkdir()
+    (repository / ".gitignore").write_text("packages/clone\n")
+    (project / "file").write_text("1")
+    before = state(repository, project)
+    (project / "file").write_text("2")
+    after = state(repository, project)
+    assert before["tree_digest"] != after["tree_digest"]
+    assert (after["commit"], after["note"]) == (None, "the repository around this folder does not track it")
+
+
+def test_odd_names_are_read(repository: Path) -> None:
+    """Names with newlines, quotes and bytes that are no UTF-8 give the same digest before and after a commit."""
+    for name in (b"new\nline", b'"quoted"', b"\xff\xfe", b" space ", "ü".encode()):
+        Path(os.fsdecode(os.path.join(os.fsencode(repository), name))).write_text("x")
+    before = state(repository)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "two")
+    assert state(repository)["tree_digest"] == before["tree_digest"]
+
+
+def test_sha256_repositories_are_read(tmp_path: Path) -> None:
+    """In a repository with the newer object format too, committing changes no digest."""
+    root = tmp_path / "new"
+    git(tmp_path, "init", "-q", "--object-format=sha256", str(root))
+    (root / "file").write_text("1")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "one")
+    (root / "file").write_text("2")
+    before = state(root)
+    git(root, "commit", "-q", "-a", "-m", "two")
+    assert state(root)["tree_digest"] == before["tree_digest"]
+
+
+def test_the_users_git_variables_lead_nowhere_else(repository: Path, tmp_path: Path) -> None:
+    """GIT_DIR and its like, as a git hook sets them, don't point at another repository."""
+    expected = state(repository)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_LITERAL_PATHSPECS"):
+        assert state(repository, environ={**ENVIRON, name: str(tmp_path)}) == expected
+
+
+def test_nothing_is_written_and_no_hook_runs(repository: Path) -> None:
+    """Looking at a tree leaves git's index as it is and starts no program that the repository names."""
+    hook = repository.parent / "hook"
+    hook.write_text(f"#!/bin/sh\ntouch '{repository.parent}/ran'\n")
+    hook.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", str(hook))
+    (repository.parent / "ran").unlink(missing_ok=True)
+    index = repository / ".git" / "index"
+    before = index.stat().st_mtime_ns
+    os.utime(repository / "README", ns=(1, 1))
+    state(repository)
+    assert not (repository.parent / "ran").exists()
+    assert index.stat().st_mtime_ns == before
+
+
+def test_a_missing_git_is_noted(repository: Path, tmp_path: Path) -> None:
+    """Without git there is still a digest, the same one, and a note."""
+    expected = state(repository)["tree_digest"]
+    result = state(repository, environ={**ENVIRON, "PATH": str(tmp_path)})
+    assert (result["commit"], result["tree_digest"]) == (None, expected)
+    assert result["note"] == "git can't be started: No such file or directory"
+
+
+def test_a_broken_repository_is_noted(repository: Path) -> None:
+    """A repository that git refuses costs the commit, not the digest."""
+    (repository / ".git" / "HEAD").write_text("nonsense")
+    result = state(repository)
+    assert result["commit"] is None
+    assert result["tree_digest"] is not None
+    assert result["note"].startswith("git could not read this folder: fatal: not a git repository")
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> dict[str, str]:
+    """Variables with which git never answers; each notes its process id in ``pids``."""
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text(f"#!/bin/sh\necho $$ >> '{tmp_path}/pids'\nexec sleep 60\n")
+    slow.chmod(0o755)
+    return {**ENVIRON, "PATH": f"{slow.parent}:{ENVIRON['PATH']}"}
+
+
+def test_a_git_that_hangs_is_left_behind(repository: Path, tmp_path: Path, hanging: dict[str, str]) -> None:
+    """After the timeout the run goes on without knowing its tree, and no git process is left."""
+    began = time.monotonic()
+    record = Capture.begin(str(repository), str(repository), hanging, timeout_seconds=0.5).finish()
+    assert time.monotonic() - began < 10
+    assert (record["commit"], record["dirty"], record["tree_digest"]) == (None, None, None)
+    assert record["note"] == "git did not answer within 0.5 s"
+    for pid in (tmp_path / "pids").read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+def test_an_abandoned_capture_leaves_nothing(repository: Path, tmp_path: Path, hanging: dict[str, str]) -> None:
+    """A capture that nobody finishes can be given up, any number of times; its processes are gone then."""
+    capture = Capture.begin(str(repository), str(repository), hanging)
+    pids = tmp_path / "pids"
+    while not pids.exists() or len(pids.read_text().split()) < 2:
+        time.sleep(0.01)
+    capture.abandon()
+    capture.abandon()
+    for pid in pids.read_text().split():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
