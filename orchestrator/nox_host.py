@@ -77,8 +77,6 @@ def run_session(
         result = runner.execute()
     if not call.started:
         raise NoxUnavailable(f"nox did not start the session: {result.reason or result.status}")
-    if call.finished:
-        return SessionResult("success")
     status = cast("SessionStatus", result.status.name.lower())
     return SessionResult(status, _reason(result.reason, call.error), call.error)
 
@@ -148,12 +146,11 @@ def uv_program() -> str | None:
 
 
 class _Body:
-    """The session's function for nox; remembers how far it came, whatever nox makes of it."""
+    """The session's function for nox; remembers whether it ran and what it raised."""
 
     def __init__(self, body: Callable[[Session], None]) -> None:
         self.body = body
         self.started = False
-        self.finished = False
         self.error: Exception | None = None
 
     def __call__(self, session: Session) -> None:
@@ -163,7 +160,6 @@ class _Body:
         except Exception as error:
             self.error = error
             raise
-        self.finished = True
 
 
 class _Options:

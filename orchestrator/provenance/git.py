@@ -134,7 +134,7 @@ def tree_of(
         if not (scope.holds_untracked(inner.rstrip(b"/")) if change.kind == "?" else scope.holds(inner)):
             continue
         dirty = True
-        if change.worktree != "." or change.kind in {"?", "u"}:
+        if change.worktree != "." or change.kind == "?":
             entries.pop(inner, None)
             entries.update(_worktree(os.fsencode(top), path, inner, change, scope, hasher))
     return digest(entries), dirty

@@ -182,6 +182,29 @@ def test_submodules_count(repository: Path, tmp_path: Path) -> None:
     assert state(repository)["tree_digest"] != clean["tree_digest"]
 
 
+def test_an_untracked_repository_counts(repository: Path) -> None:
+    """A repository inside the tree that git shows as one untracked name counts with its files."""
+    inner = repository / "packages/a/inner"
+    git(repository, "init", "-q", str(inner))
+    (inner / "file").write_text("1")
+    git(inner, "add", "-A")
+    git(inner, "commit", "-q", "-m", "one")
+    before = state(repository)
+    (inner / "file").write_text("2")
+    assert state(repository)["tree_digest"] != before["tree_digest"]
+
+
+def test_modes_are_gits_where_the_disk_has_none(repository: Path) -> None:
+    """Where git is told not to trust the executable bit, that bit changes no digest."""
+    tool = repository / "packages/a/tool"
+    git(repository, "config", "core.fileMode", "false")
+    tool.chmod(0o644)
+    tool.write_text("changed\n")
+    before = state(repository)
+    git(repository, "commit", "-q", "-a", "-m", "two")
+    assert state(repository)["tree_digest"] == before["tree_digest"]
+
+
 def test_a_clone_inside_a_workspace_counts(repository: Path) -> None:
     """A project that the repository around it ignores is hashed by itself, and says so."""
     project = repository / "packages" / "clone"
