@@ -1,0 +1,40 @@
+"""The console script: words in, exit code out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.cli.declarations import COMMANDS
+from orchestrator.cli.door import PROGRAM, Door, answer, guarded
+from orchestrator.cli.options import Commands
+from orchestrator.cli.words import parse
+
+
+def run(words: Sequence[str], commands: Commands = COMMANDS, door: Door | None = None) -> int:
+    """Carry out the command line ``words`` (without the program's name) and return the exit code."""
+    entered = door or Door.of_process(words)
+    return guarded(entered, lambda: _carry_out(entered, commands))
+
+
+def _carry_out(door: Door, commands: Commands) -> int:
+    """Answer directly where the command is declared so, else through Invoke.
+
+    Loading Invoke costs about 85 ms of CPU (measured with 3.0.3), five times the answer of ``status``.
+    """
+    if door.words and door.words[0] in commands and commands[door.words[0]].direct:
+        request = parse(door.words, commands)
+        if request.command is not None and not request.core:
+            return answer(door, commands, request.command, request.given)
+    return _through_invoke(door, commands)
+
+
+def _through_invoke(door: Door, commands: Commands) -> int:
+    from orchestrator.cli.program import OrchestratorProgram
+
+    try:
+        OrchestratorProgram(commands, door).run([PROGRAM, *door.words])
+    except SystemExit as ended:
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None  # Invoke makes it exit code 1
+        return ended.code if isinstance(ended.code, int) else 0
+    return 0

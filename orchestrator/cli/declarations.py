@@ -1,0 +1,126 @@
+"""The commands. A new one is one entry here, and its section in ``docs/commands.md``."""
+
+from __future__ import annotations
+
+from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, table
+
+DEFAULT_PIPELINE = "diagnostics"
+DEFAULT_INTERVAL = 1.0
+"""Seconds between two looks of ``status --watch``."""
+
+_PROJECT = Option("project", "the project; left out: told by the task, the current folder, or the only one", "NAME")
+_TASK = Option("task", "the task; left out: $MCP_RUNNER_TASK_ID, the parent run's, or the project's own", "ID")
+_PIPELINE = Option("pipeline", "the pipeline", "NAME", default=DEFAULT_PIPELINE)
+_FORMAT = Option("format", "text or json", "FORMAT", default="text", read=one_of("text", "json"))
+_EVENTS = Option(
+    "format",
+    "text, json, or ndjson (the run's events)",
+    "FORMAT",
+    default="text",
+    read=one_of("text", "json", "ndjson"),
+)
+_JOBS = Option("jobs", "stages that run at once; left out: the number of cores", "N", read=count)
+_ACTOR = Option("actor", "who asks for it; recorded", "NAME")
+_RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", required=True)
+_LATEST = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", default="latest")
+
+COMMANDS = table(
+    Command(
+        "start",
+        "Run a project's pipeline and record it.",
+        late("orchestrator.commands.start", "start"),
+        (
+            _PIPELINE,
+            _PROJECT,
+            _TASK,
+            Option("parent-run", "the run that this one belongs to; left out: the run that encloses this call", "RUN"),
+            _JOBS,
+            _ACTOR,
+            Option("approval-policy", "the approval policy in force; recorded", "TEXT"),
+            Option("mode", "local or cloud; recorded", "MODE", default="local", read=one_of("local", "cloud")),
+            Option(
+                "override",
+                "a setting that was overridden, may be repeated; recorded, needs --override-reason",
+                "K=V",
+                read=assignment,
+                repeatable=True,
+                parameter="overrides",
+            ),
+            Option("override-reason", "why it was overridden; recorded", "TEXT"),
+            Option("detach", "print the run's id and return while the run goes on"),
+            _EVENTS,
+        ),
+        positional="pipeline",
+        dry_as="plan",
+    ),
+    Command(
+        "resume",
+        "Run what has not succeeded in a run, as a new attempt.",
+        late("orchestrator.commands.resume", "resume"),
+        (
+            _RUN,
+            Option("token", "the run's resume token; left out: read from the run's token file", "TOKEN"),
+            _ACTOR,
+            Option("reason", "why it is resumed; recorded", "TEXT"),
+            Option("accept-drift", "run today's plan, though it is not the recorded one; recorded"),
+            _JOBS,
+            _EVENTS,
+        ),
+        positional="run",
+    ),
+    Command(
+        "status",
+        "Show a run as a reviewer needs it.",
+        late("orchestrator.commands.status", "status"),
+        (
+            _LATEST,
+            Option("watch", "show it again until the run has ended"),
+            Option("interval", "seconds between two looks of --watch", "N", default=DEFAULT_INTERVAL, read=seconds),
+            _FORMAT,
+        ),
+        positional="run",
+        dry_as="status",
+        direct=True,
+    ),
+    Command(
+        "plan",
+        "Show the stages that 'start' would run; runs nothing.",
+        late("orchestrator.commands.plan", "plan"),
+        (_PIPELINE, _PROJECT, _TASK, _FORMAT),
+        positional="pipeline",
+        dry_as="plan",
+    ),
+    Command(
+        "logs",
+        "Show what a run's stages printed.",
+        late("orchestrator.commands.logs", "logs"),
+        (
+            _RUN,
+            Option("stage", "this stage only", "ID"),
+            Option("follow", "go on until the run has ended"),
+        ),
+        positional="run",
+        dry_as="logs",
+    ),
+    Command(
+        "spec-guard",
+        "Check that code was not changed without its spec, and that specs were looked at lately.",
+        late("orchestrator.commands.spec_guard", "spec_guard"),
+        (
+            _PROJECT,
+            _TASK,
+            Option("base", "the commit to compare with", "COMMIT"),
+            Option("dry-run", "report, but pass whatever is found"),
+            _FORMAT,
+        ),
+        dry_as="spec-guard",
+    ),
+    Command(
+        "schema",
+        "Print the JSON Schema of a kind of file.",
+        late("orchestrator.commands.schema", "schema"),
+        (Option("name", "which kind of file, such as manifest", "NAME", default="manifest"),),
+        positional="name",
+        dry_as="schema",
+    ),
+)

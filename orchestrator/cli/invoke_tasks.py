@@ -1,0 +1,69 @@
+"""The commands as Invoke tasks. Their parameters are the declared options, all of them with a default."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from orchestrator.cli.door import Door, answer, guarded
+from orchestrator.cli.options import Command, Commands, Option
+
+
+def write_bytecode() -> None:
+    """Undo Invoke's ``sys.dont_write_bytecode``, or modules that are imported late are compiled at every start.
+
+    What the user asked for (``python -B``, ``$PYTHONDONTWRITEBYTECODE``) stands.
+    """
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
+
+def process_collection(commands: Commands) -> Collection:
+    """Return the collection for a ``tasks.py``: each task answers on this process's streams."""
+    write_bytecode()
+    return collection(commands, lambda: Door.of_process(sys.argv[1:]))
+
+
+def collection(commands: Commands, open_door: Callable[[], Door]) -> Collection:
+    """Return one task for each command; ``open_door`` is called when a task is."""
+    found = Collection()
+    for command in commands.values():
+        found.add_task(_task(command, commands, open_door))
+    return found
+
+
+def _task(command: Command, commands: Commands, open_door: Callable[[], Door]) -> Task[Callable[..., None]]:
+    names = {option.name.replace("-", "_"): option.name for option in command.options}
+
+    def body(context: Context, **values: Any) -> None:
+        given = {names[name]: value for name, value in values.items()}
+        dry = bool(context.config.run.dry)
+        door = open_door()
+        code = guarded(door, lambda: answer(door, commands, command, given, dry=dry))
+        if code:
+            raise Exit(code=code)
+
+    body.__name__ = command.name.replace("-", "_")
+    body.__doc__ = command.summary
+    leading = Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [leading, *(_parameter(option) for option in command.options)]
+    body.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it, and so does Invoke
+    return Task(
+        body,
+        name=command.name,
+        iterable=[name for name, option in zip(names, command.options, strict=True) if option.repeatable],
+        help={option.name: option.help for option in command.options},
+        auto_shortflags=False,
+    )
+
+
+def _parameter(option: Option) -> Parameter:
+    """Return the task's parameter: a switch, or text that the declaration reads, so that refusals are ours."""
+    default = None if option.value else False
+    return Parameter(option.name.replace("-", "_"), Parameter.POSITIONAL_OR_KEYWORD, default=default)

@@ -1,0 +1,154 @@
+"""What a command takes, declared once: Invoke's tasks, the console script, its help and the docs test read it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import UsageError
+from orchestrator.identifiers import near_hint, shown
+
+if TYPE_CHECKING:
+    from orchestrator.commands.context import Answer
+
+Reader = Callable[[str, str], object]
+"""Turns a flag's name and the text given for it into a value; raises UsageError."""
+
+Given = Mapping[str, object]
+"""What stood on the command line, by option name: text, True for a switch, a list for what may repeat."""
+
+_WHOLE = re.compile(r"[0-9]{1,6}")
+_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+_SHORTEST_INTERVAL = 0.1
+
+
+def text(flag: str, given: str) -> str:
+    """Return ``given`` as it is: what ids and words may be is decided by the command."""
+    return given
+
+
+def count(flag: str, given: str) -> int:
+    """Return a whole number from 1 to 999999."""
+    if _WHOLE.fullmatch(given) is None or int(given) == 0:
+        raise UsageError(f"--{flag} is a whole number from 1 up, not {shown(given)}", hint=f"--{flag} 4")
+    return int(given)
+
+
+def seconds(flag: str, given: str) -> float:
+    """Return a number of seconds; a tenth is the least, so that nothing polls without a pause."""
+    if _SECONDS.fullmatch(given) is None or float(given) < _SHORTEST_INTERVAL:
+        raise UsageError(
+            f"--{flag} is a number of seconds from {_SHORTEST_INTERVAL} up, not {shown(given)}", hint=f"--{flag} 2"
+        )
+    return float(given)
+
+
+def assignment(flag: str, given: str) -> str:
+    """Return ``given`` when it has the form ``KEY=VALUE`` with a key; the value may be empty."""
+    if given.find("=") < 1:
+        raise UsageError(f"--{flag} has the form KEY=VALUE, not {shown(given)}")
+    return given
+
+
+def one_of(*allowed: str) -> Reader:
+    """Return a reader that takes the ``allowed`` words only."""
+
+    def read(flag: str, given: str) -> str:
+        if given in allowed:
+            return given
+        words = " or ".join(f"'{word}'" for word in allowed)
+        raise UsageError(f"--{flag} is {words}, not {shown(given)}", hint=near_hint(given, allowed))
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a command.
+
+    ``name`` is the flag without its dashes, ``value`` the word for its value in the help (empty: a switch),
+    ``parameter`` the command function's parameter when it is called otherwise.
+    """
+
+    name: str
+    help: str
+    value: str = ""
+    default: object = None
+    read: Reader = text
+    required: bool = False
+    repeatable: bool = False
+    parameter: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The flag as it is typed."""
+        return f"--{self.name}"
+
+    @property
+    def keyword(self) -> str:
+        """The parameter of the command function that gets the value."""
+        return self.parameter or self.name.replace("-", "_")
+
+    def value_of(self, given: object) -> object:
+        """Return the value for the command: of what was given, or the default when ``given`` is None."""
+        if not self.value:
+            return bool(given)
+        if self.repeatable:
+            return tuple(self.read(self.name, str(item)) for item in (given if isinstance(given, list) else ()))
+        return self.default if given is None else self.read(self.name, str(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its words, and where its function is.
+
+    ``load`` returns the function, so that a command's imports are paid for by that command only.
+    ``positional`` is the option that takes the first bare word. ``dry_as`` is the command that answers
+    under ``--dry`` (its own name where it changes nothing anyway, empty where ``--dry`` is refused).
+    ``direct`` commands are answered by the console script without loading Invoke.
+    """
+
+    name: str
+    summary: str
+    load: Callable[[], Callable[..., Answer]]
+    options: tuple[Option, ...] = ()
+    positional: str = ""
+    dry_as: str = ""
+    direct: bool = False
+
+    def option(self, name: str) -> Option | None:
+        """Return the option called ``name``, or None."""
+        return next((option for option in self.options if option.name == name), None)
+
+    def arguments(self, given: Given) -> dict[str, Any]:
+        """Return the keyword arguments of the command's function; UsageError for what is wrong or missing."""
+        for option in self.options:
+            if option.required and given.get(option.name) is None:
+                raise UsageError(
+                    f"'{self.name}' needs {option.flag} {option.value}",
+                    hint=f"codex-orchestrator {self.name} --help",
+                    code="missing-option",
+                )
+        return {option.keyword: option.value_of(given.get(option.name)) for option in self.options}
+
+
+Commands = Mapping[str, Command]
+"""The commands by name, in the order in which help shows them."""
+
+
+def table(*commands: Command) -> Commands:
+    """Return the commands by name."""
+    return {command.name: command for command in commands}
+
+
+def late(module: str, function: str) -> Callable[[], Callable[..., Answer]]:
+    """Return a loader that imports ``module`` when the command is called, not before."""
+
+    def load() -> Callable[..., Answer]:
+        found: Callable[..., Answer] = getattr(importlib.import_module(module), function)
+        return found
+
+    return load

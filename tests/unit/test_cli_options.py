@@ -1,0 +1,111 @@
+"""Declared options: from what was given to the arguments of a command's function."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.cli.declarations import COMMANDS
+from orchestrator.cli.options import Command, late
+from orchestrator.errors import UsageError
+
+
+def refusal(command: str, **given: object) -> UsageError:
+    """Return why what was given is refused."""
+    with pytest.raises(UsageError) as caught:
+        COMMANDS[command].arguments({name.replace("_", "-"): value for name, value in given.items()})
+    return caught.value
+
+
+def test_defaults_of_start() -> None:
+    """With nothing given, every parameter of the contract's signature is there with its default."""
+    assert COMMANDS["start"].arguments({}) == {
+        "pipeline": "diagnostics",
+        "project": None,
+        "task": None,
+        "parent_run": None,
+        "jobs": None,
+        "actor": None,
+        "approval_policy": None,
+        "mode": "local",
+        "overrides": (),
+        "override_reason": None,
+        "detach": False,
+        "format": "text",
+    }
+
+
+def test_given_values_are_read() -> None:
+    """Texts become numbers and tuples, switches become truth values, and the command's own names are used."""
+    arguments = COMMANDS["start"].arguments({"jobs": "4", "override": ["a=1", "b="], "detach": True, "parent-run": "r"})
+    assert (arguments["jobs"], arguments["overrides"]) == (4, ("a=1", "b="))
+    assert (arguments["detach"], arguments["parent_run"]) == (True, "r")
+    assert COMMANDS["status"].arguments({"interval": "0.5"})["interval"] == 0.5
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1.5", "1_0", " 1", "1e3", "٣", "9999999"])
+def test_jobs_is_a_whole_number_from_one(text: str) -> None:
+    """--jobs takes ASCII digits only, from 1."""
+    error = refusal("start", jobs=text)
+    assert error.message.startswith("--jobs is a whole number from 1 up")
+    assert error.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "nan", "inf", "1_0", "0.01", "1e9"])
+def test_interval_is_at_least_a_tenth_of_a_second(text: str) -> None:
+    """--interval takes a plain, positive number: nothing polls without a pause, or never again."""
+    assert refusal("status", interval=text).message.startswith("--interval is a number of seconds from 0.1 up")
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "message"),
+    [
+        ("start", "yaml", "--format is 'text' or 'json' or 'ndjson', not 'yaml'"),
+        ("status", "ndjson", "--format is 'text' or 'json', not 'ndjson'"),
+        ("status", "", "--format is 'text' or 'json', not ''"),
+    ],
+)
+def test_format_is_one_of_the_declared(command: str, text: str, message: str) -> None:
+    """A format that the command doesn't have is refused with those that it has."""
+    assert refusal(command, format=text).message == message
+
+
+def test_near_match_of_a_choice() -> None:
+    """A choice that is almost right gets the right one as its hint."""
+    assert refusal("start", mode="locale").hint == "did you mean 'local'?"
+
+
+@pytest.mark.parametrize("text", ["", "a", "=1"])
+def test_override_needs_a_key(text: str) -> None:
+    """--override has the form KEY=VALUE, with a key."""
+    assert "KEY=VALUE" in refusal("start", override=[text]).message
+
+
+def test_hostile_text_is_shown_harmless() -> None:
+    """What was given is quoted in a message without control characters and cut to a readable length."""
+    message = refusal("start", jobs="\x1b[2J" + "9" * 300).message
+    assert "\x1b" not in message
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize("command", ["resume", "logs"])
+def test_needed_option_is_named(command: str) -> None:
+    """A command that needs a run says so when none is given."""
+    error = refusal(command)
+    assert (error.code, error.message) == ("missing-option", f"'{command}' needs --run RUN")
+
+
+def test_every_declaration_is_sound() -> None:
+    """Positionals and dry forms name what exists, and no option's parameter is used twice."""
+    for command in COMMANDS.values():
+        keywords = [option.keyword for option in command.options]
+        assert len(set(keywords)) == len(keywords)
+        assert command.positional == "" or command.option(command.positional) is not None
+        assert command.dry_as == "" or command.dry_as in COMMANDS
+        assert command.summary.endswith(".")
+
+
+def test_functions_are_loaded_when_called() -> None:
+    """A command's module is imported when the command is called, not when it is declared."""
+    command = Command("x", "X.", late("no.such.module", "x"))
+    with pytest.raises(ModuleNotFoundError):
+        command.load()
