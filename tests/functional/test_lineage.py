@@ -1,0 +1,147 @@
+"""Runs that are started inside runs know their parent, by whichever door, and the parent knows them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional.test_start import run_of
+from tests.harness import Orchestrator, WorkspaceFolder
+
+
+def only_run(workspace: WorkspaceFolder, task: str) -> dict[str, Any]:
+    """Return the manifest of a task's only run."""
+    (run,) = workspace.runs(task)
+    return workspace.manifest(run)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "codex-orchestrator start --project inner",
+        "cd $CODEX_ORCHESTRATOR_ROOT && invoke start --project inner",
+        "cd $CODEX_ORCHESTRATOR_ROOT && nox -s diagnostics-inner",
+    ],
+    ids=["console", "invoke", "nox"],
+)
+def test_a_nested_call_becomes_a_child(workspace: WorkspaceFolder, orchestrate: Orchestrator, command: str) -> None:
+    """Without any flag, in another project and task: parent, root and depth at one end, child_runs at the other."""
+    workspace.write("tasks.py", "from orchestrator.cli import namespace  # noqa: F401\n")
+    workspace.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
+    workspace.project("inner")
+    workspace.project("outer", {"test": command})
+    done = orchestrate("start", "--project", "outer", "--format", "json")
+    assert done.code == 0, done.stderr
+    outer, inner = run_of(done, workspace), only_run(workspace, "1-inner")
+    assert inner["parent_run_id"] == inner["lineage"]["parentRunId"] == outer["run_id"]
+    assert (inner["lineage"]["rootRunId"], inner["lineage"]["depth"]) == (outer["run_id"], 1)
+    assert inner["lineage"]["parent_stage_id"] == "test"
+    (child,) = outer["child_runs"]
+    assert (child["run_id"], child["status"], child["task_id"]) == (inner["run_id"], "succeeded", "1-inner")
+    assert (workspace.root / child["manifest"]).exists()
+    assert workspace.metrics("1-outer")[0]["child_runs"] == 1
+    assert workspace.metrics("1-inner")[0]["parent_run_id"] == outer["run_id"]
+
+
+def test_a_sub_pipeline_is_a_child_run(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Of the same project and of another one; the stage names its run, and the trace goes on."""
+    workspace.project("other", {"build": "echo $TRACEPARENT"})
+    workspace.project(
+        "x",
+        {
+            "build": "echo $TRACEPARENT",
+            "quick": {"pipeline": "smoke"},
+            "far": {"pipeline": "diagnostics", "project": "other"},
+        },
+        extra='[[pipelines.smoke.stages]]\nid = "build"\nrun = "true"\n'
+        '[[pipelines.smoke.stages]]\nid = "test"\nrun = "true"\n',
+    )
+    done = orchestrate("start", "--project", "x", "--format", "json")
+    assert done.code == 0, done.stderr
+    outer = run_of(done, workspace)
+    stages = {item["id"]: item for item in outer["commands"]}
+    children = {child["stage_id"]: child for child in outer["child_runs"]}
+    assert set(children) == {"quick", "far"}
+    for stage_id, child in children.items():
+        assert stages[stage_id]["sub_run_id"] == child["run_id"]
+        assert stages[stage_id]["kind"] == "subpipeline"
+    assert children["quick"]["task_id"] == "1-x"
+    far = only_run(workspace, "1-other")
+    assert far["lineage"]["parentRunId"] == outer["run_id"]
+    traces = {trace_of(workspace.root / item["commands"][0]["log_path"]) for item in (outer, far)}
+    assert len(traces) == 1
+
+
+def trace_of(log: Path) -> str:
+    """Return the trace id that a stage printed."""
+    return log.read_text().split("-")[1]
+
+
+def test_a_failed_sub_pipeline_fails_its_stage(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The parent ends with exit code 3, and its child is recorded as failed."""
+    workspace.project("other", {"build": "exit 9"})
+    workspace.project("x", {"far": {"pipeline": "diagnostics", "project": "other"}})
+    done = orchestrate("start", "--project", "x", "--format", "json")
+    assert done.code == 3
+    (child,) = run_of(done, workspace)["child_runs"]
+    assert child["status"] == "failed"
+
+
+def test_the_flag_wins_over_the_environment(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """``--parent-run`` names the parent, which has ended and still gets its end of the link."""
+    workspace.project("x")
+    first = run_of(orchestrate("start", "--project", "x", "--format", "json"), workspace)
+    second = run_of(orchestrate("start", "--project", "x", "--format", "json"), workspace)
+    done = orchestrate(
+        *("start", "--project", "x", "--parent-run", first["run_id"], "--format", "json"),
+        env={"CODEX_ORCHESTRATOR_RUN_ID": second["run_id"]},
+    )
+    child = run_of(done, workspace)
+    assert child["lineage"]["parentRunId"] == first["run_id"]
+    runs = {run.name: workspace.manifest(run) for run in workspace.runs("1-x")}
+    assert [item["run_id"] for item in runs[first["run_id"]]["child_runs"]] == [child["run_id"]]
+    assert runs[first["run_id"]]["child_runs"][0]["status"] == "succeeded"
+    assert runs[second["run_id"]]["child_runs"] == []
+
+
+def test_an_unknown_parent_is_refused_or_noted(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """By the flag: exit code 6. Inherited: a new root, with a note."""
+    workspace.project("x")
+    unknown = "2026-11-22T08-43-05-720Z-5087869c"
+    assert orchestrate("start", "--project", "x", "--parent-run", unknown).code == 6
+    assert not (workspace.root / ".runs" / "1-x").exists()
+    for inherited in (unknown, "../evil"):
+        done = orchestrate("start", "--project", "x", "--format", "json", env={"CODEX_ORCHESTRATOR_RUN_ID": inherited})
+        lineage = run_of(done, workspace)["lineage"]
+        assert (lineage["parentRunId"], lineage["depth"]) == (None, 0)
+        assert lineage["note"]
+
+
+def test_nesting_has_an_end(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A stage that starts its own pipeline is refused below depth 16 with exit code 5."""
+    from orchestrator.errors import Refused
+    from orchestrator.lineage import child_lineage
+
+    parent = {"run_id": "r", "task_id": "t", "lineage": {"rootRunId": "r", "depth": 15}}
+    assert child_lineage(parent, None).depth == 16
+    parent["lineage"] = {"rootRunId": "r", "depth": 16}
+    with pytest.raises(Refused) as refused:
+        child_lineage(parent, None)
+    assert refused.value.exit_code == 5
+
+
+def test_the_tools_on_a_stages_path_are_the_orchestrators(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """``codex-orchestrator``, ``nox`` and ``invoke`` are found, and nothing else of its environment is."""
+    own = Path(sys.prefix) / "bin"
+    workspace.project("x", {"build": "command -v codex-orchestrator nox invoke; echo PATH=$PATH"})
+    done = orchestrate("start", "--project", "x", "--format", "json", env={"PATH": f"{own}:/usr/bin:/bin"})
+    assert done.code == 0, done.stderr
+    manifest = run_of(done, workspace)
+    lines = (workspace.root / manifest["commands"][0]["log_path"]).read_text().splitlines()
+    assert [Path(line).name for line in lines[:3]] == ["codex-orchestrator", "nox", "invoke"]
+    assert str(own) not in lines[3].removeprefix("PATH=").split(":")
