@@ -230,7 +230,7 @@ class _RunAttempt:
         if env_dir is None:
             return None
         session = self._plan.session
-        key = environment_key(session, env_dir=env_dir, project_folder=project_folder, environ=self._setting.environ)
+        key = environment_key(session, env_dir=env_dir, project_folder=project_folder)
         if not needs_making(env_dir, key):
             return None
         began = self._setting.clock.monotonic()
