@@ -1,0 +1,243 @@
+"""The guard's own loop: takes orders from the owner, forks a keeper for each stage, passes reports on.
+
+Orders: ``("keep",)`` with a descriptor to hold until the end; ``("spawn", key, argv, cwd, env)`` with the
+output's descriptor; ``("terminate", key or None for all, seconds)``; ``("echo", message)``, which comes
+back. Reports: ``spawned``, ``failed`` and ``exited`` as the keepers send them, ``("lost", text)`` when the
+guard itself breaks, and at the end ``("closed", processes killed)``.
+
+The owner's end closed, on purpose or because it died, means: kill everything, then exit.
+"""
+
+from __future__ import annotations
+
+import _socket
+import posix
+import select
+import sys
+import time
+
+from . import signals, wire
+from .keeper import PATIENCE, Keeper
+from .tree import ReapedTree, become_subreaper, kill_all
+
+CLOSING_PATIENCE = PATIENCE + 1.0
+"""Seconds that keepers have to kill their trees; then they are killed, and the guard does it."""
+STRAY_PATIENCE = 1.0
+"""Seconds of SIGKILL for what a dead keeper has left; the guard does nothing else in that time."""
+FLUSH_SECONDS = 1.0
+"""Seconds that an owner has to read the last reports."""
+KILLED = 9  # the wait status of a process that SIGKILL ended
+
+
+class _Kept:
+    """A keeper as the guard sees it; ``reported`` once it has told its stage's end."""
+
+    def __init__(self, key: int, pid: int, sock: _socket.socket) -> None:
+        self.key = key
+        self.pid = pid
+        self.sock = sock
+        self.inbox = wire.Inbox()
+        self.reported = False
+
+
+class Guard:
+    """The guard of one run. ``owner`` is the socket to it; without ``subreaper`` trees are found through ps."""
+
+    def __init__(self, owner: _socket.socket, *, subreaper: bool) -> None:
+        self._owner = owner
+        self._subreaper = subreaper and become_subreaper()
+        self._inbox = wire.Inbox()
+        self._outbox = bytearray()
+        self._keepers: dict[int, _Kept] = {}
+        self._closing_at: float | None = None
+        self._killed = 0
+        self._hopeless: set[int] = set()
+        self._poll = select.poll()
+        self._poll.register(owner, select.POLLIN)
+
+    def run(self) -> None:
+        """Serve until the owner's end is closed and nothing is left of what it started."""
+        while self._closing_at is None or self._keepers:
+            for fd, events in self._poll.poll(self._milliseconds()):
+                if fd != self._owner.fileno():
+                    self._hear(fd)
+                elif events & select.POLLOUT:
+                    self._flush()
+                elif self._closing_at is None:
+                    self._obey()
+            if self._closing_at is not None and time.monotonic() > self._closing_at + CLOSING_PATIENCE:
+                self._give_up_on_keepers()
+        self._say(("closed", self._killed))
+        self._flush(wait=FLUSH_SECONDS)
+
+    def _milliseconds(self) -> float | None:
+        if self._closing_at is None:
+            return None
+        return max(self._closing_at + CLOSING_PATIENCE - time.monotonic(), 0.0) * 1000 + 1
+
+    def _obey(self) -> None:
+        try:
+            connected = self._inbox.receive(self._owner)
+        except BlockingIOError:
+            return
+        for message in self._inbox.messages():
+            if message[0] == "spawn":
+                self._spawn(message, self._inbox.fds.pop(0))
+            elif message[0] == "terminate":
+                self._terminate(*message[1:])
+            elif message[0] == "echo":
+                self._say(message[1])
+            elif message[0] == "keep":
+                self._inbox.fds.pop(0)  # held by being open, here and in the keepers forked from now on
+        if not connected:
+            self._close()
+
+    def _spawn(self, message: wire.Message, output: int) -> None:
+        key = message[1]
+        here, there = _socket.socketpair()
+        try:
+            pid = posix.fork()
+        except OSError as error:
+            self._say(("failed", key, "failed", error.errno or 0, str(error)))
+            posix.close(output)
+            here.close()
+            there.close()
+            return
+        if pid == 0:
+            here.close()
+            self._keep(there, message, output)
+        posix.close(output)
+        there.close()
+        self._keepers[here.fileno()] = _Kept(key, pid, here)
+        self._poll.register(here, select.POLLIN)
+
+    def _keep(self, control: _socket.socket, message: wire.Message, output: int) -> None:
+        """Be the keeper. It drops the guard's sockets, or their closing would not be seen; it keeps the locks."""
+        code = 1
+        try:
+            posix.setsid()
+            self._owner.close()
+            for other in self._keepers.values():
+                other.sock.close()
+            _, key, argv, cwd, env = message
+            Keeper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output)
+            code = 0
+        finally:
+            posix._exit(code)
+
+    def _terminate(self, key: int | None, grace: float) -> None:
+        for kept in self._keepers.values():
+            if key is None or kept.key == key:
+                try:
+                    wire.send(kept.sock, ("grace", grace))
+                except OSError:  # it has just ended
+                    continue
+
+    def _hear(self, fd: int) -> None:
+        kept = self._keepers[fd]
+        connected = kept.inbox.receive(kept.sock)
+        for message in kept.inbox.messages():
+            kept.reported = kept.reported or message[0] != "spawned"
+            if message[0] == "exited" and self._closing_at is not None:
+                self._killed += message[-1]
+            self._say(message)
+        if not connected:
+            self._part(fd, kept)
+
+    def _part(self, fd: int, kept: _Kept) -> None:
+        self._poll.unregister(fd)
+        del self._keepers[fd]
+        kept.sock.close()
+        try:  # noqa: SIM105  (no contextlib here)
+            posix.waitpid(kept.pid, 0)
+        except ChildProcessError:  # a sweep was faster
+            pass
+        strays = self._sweep()
+        if not kept.reported:
+            self._say(("exited", kept.key, KILLED, 0.0, 0, strays, len(self._hopeless), strays))
+        if self._closing_at is not None:
+            self._killed += strays
+
+    def _sweep(self) -> int:
+        """Kill what a dead keeper has left to this process, and return how many processes that were."""
+        if not self._subreaper:
+            return 0
+        tree = ReapedTree(besides={kept.pid for kept in self._keepers.values()} | self._hopeless)
+        until = time.monotonic() + STRAY_PATIENCE
+        found: set[int] = set()
+        while _reap() and tree.members():
+            found.update(kill_all(tree))
+            if time.monotonic() > until:
+                self._hopeless.update(tree.members())
+                break
+            time.sleep(0.001)
+        return len(found)
+
+    def _close(self) -> None:
+        self._closing_at = time.monotonic()
+        self._poll.unregister(self._owner)
+        for kept in self._keepers.values():
+            kept.sock.shutdown(_socket.SHUT_WR)
+
+    def _give_up_on_keepers(self) -> None:
+        for kept in self._keepers.values():
+            signals.send(kept.pid, signals.KILL)
+
+    def _say(self, message: wire.Message) -> None:
+        self._outbox += wire.frame(message)
+        self._flush()
+
+    def _flush(self, *, wait: float = 0.0) -> None:
+        """Send what the owner takes now; its slowness must not keep the guard from its work."""
+        until = time.monotonic() + wait
+        while self._outbox:
+            try:
+                del self._outbox[: self._owner.send(self._outbox)]
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    break
+                time.sleep(0.001)
+            except OSError:  # nobody is there to read it
+                self._outbox.clear()
+        if self._closing_at is None:
+            self._poll.modify(self._owner, select.POLLIN | (select.POLLOUT if self._outbox else 0))
+
+
+def _reap() -> bool:
+    """Reap what has ended; return whether any child is left."""
+    try:
+        while posix.waitpid(-1, posix.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Be the guard: the socket to the owner is stdin, ``sys.argv[2]`` tells how trees are found."""
+    owner = _settle()
+    guard = Guard(owner, subreaper=sys.argv[2] == "subreaper")
+    try:
+        guard.run()
+    except Exception as error:  # whatever it was, the owner hears of it; the keepers see this process end, and kill
+        owner.setblocking(True)
+        wire.send(owner, ("lost", f"{type(error).__name__}: {error}"))
+        raise
+
+
+def _settle() -> _socket.socket:
+    """Leave the owner's session, signals and descriptors behind, and return the socket to it."""
+    posix.setsid()
+    signals.ignore_usual()
+    owner = _socket.socket(fileno=posix.dup(0))
+    owner.setblocking(False)
+    null = posix.open("/dev/null", posix.O_RDWR)
+    for fd in (0, 1, 2):
+        posix.dup2(null, fd)
+    for name in posix.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) != owner.fileno():
+            try:
+                posix.close(int(name))
+            except OSError:  # the listing's own descriptor
+                continue
+    return owner
