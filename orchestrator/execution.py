@@ -42,6 +42,9 @@ HEARTBEAT_SECONDS = 5.0
 
 ENVIRONMENT_STAGE = "environment"
 _ENVIRONMENT_LOG_LIMIT = 64 * 1024 * 1024
+_ENVIRONMENT_SECONDS = 3600.0
+"""A package index that never answers must not hold a run for ever."""
+
 _LOCK_POLL_SECONDS = 0.05
 _GUARD_PATIENCE_SECONDS = 30.0
 
@@ -269,7 +272,7 @@ class _RunAttempt:
                 argv=step.argv,
                 cwd=step.cwd,
                 env=step.env,
-                timeout_seconds=None,
+                timeout_seconds=_ENVIRONMENT_SECONDS,
                 log=self._log(self._recorder.open_log(name), _ENVIRONMENT_LOG_LIMIT),
                 show=lambda data: self._setting.observer.output(ENVIRONMENT_STAGE, data),
             )

@@ -92,7 +92,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             environ=context.environ,
             host=self._host,
             observer=observer,
-            provenance=Capture.begin(folder, root, context.environ),
+            provenance=Capture.begin(folder, root, context.environ, ignored=_outputs(attempt.plan)),
             at_once=attempt.at_once,
         )
 
@@ -100,8 +100,14 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         return self._setting
 
     def __exit__(self, *_: object) -> None:
+        self._setting.provenance.abandon()
         self._host.close(timeout_seconds=30.0)
         self._setting.observer.close()
+
+
+def _outputs(plan: Plan) -> tuple[str, ...]:
+    """What stages declare that they make is no part of the tree that they were run on."""
+    return tuple(pattern for stage in plan.stages for pattern in stage.outputs)
 
 
 def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
