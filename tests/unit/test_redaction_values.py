@@ -103,4 +103,4 @@ def test_lines_of_a_value() -> None:
 def test_longest_first_and_white_space() -> None:
     """Values come longest first, without white space around them, and one of white space only is none."""
     env = {"A_TOKEN": " abcdef\n", "B_TOKEN": "abcdefgh", "C_TOKEN": " " * 20, "D_TOKEN": "ab      "}
-    assert secret_values(env) == ("abcdefgh", "ab      ", "abcdef")
+    assert secret_values(env) == ("ab      ", "abcdefgh", "abcdef")

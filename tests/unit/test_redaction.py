@@ -1,0 +1,284 @@
+"""What the mask takes out of streams, texts and documents, and what it lets through."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import shlex
+import string
+from itertools import pairwise
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.redaction import MASK, Redactor
+from orchestrator.redaction.encodings import encoded
+from orchestrator.redaction.finder import AdaptiveFinder, CompiledFinder, FinderMaker, PlainFinder
+from orchestrator.redaction.shapes import SHAPES
+
+FINDERS: list[FinderMaker] = [PlainFinder]
+try:
+    CompiledFinder((), SHAPES)
+    FINDERS.append(CompiledFinder)
+except ImportError:  # the extra fast-redaction is not installed
+    pass
+
+GITHUB = "ghp_" + "Ab1" * 12
+JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpM"
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,AB12\n\n"
+    + "MIIEowIBAAKCAQEA7bq9\n" * 40
+    + "ab==\n-----END RSA PRIVATE KEY-----"
+)
+TOKENS = [
+    GITHUB,
+    "github_pat_" + "a1B2" * 10,
+    "glpat-" + "x_Y-1" * 5,
+    "AKIA" + "ABCD2345" * 2,
+    "xoxb-1234567890-abcDEF",
+    "sk-proj-" + "a_B-9" * 8,
+    "sk-ant-api03-" + "a_B-9" * 8,
+    "sk-" + "a1B2c3D4" * 6,
+    "sk_live_" + "a1B2c3D4" * 3,
+    "npm_" + "a1B2" * 9,
+    "pypi-AgEIcHlwaS5vcmc" + "a-_1" * 12,
+    "AIza" + "a-_1B" * 7,
+    "hf_" + "aB" * 17,
+    JWT,
+    PEM,
+    PEM.replace("\n", "\\n"),
+]
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    """Return ``data`` cut at the given places."""
+    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    return [data[start:end] for start, end in pairwise(places)]
+
+
+def through(redactor: Redactor, parts: list[bytes]) -> bytes:
+    """Return what comes out of a stream when ``parts`` go in."""
+    stream = redactor.stream()
+    return b"".join([*(stream.feed(part) for part in parts), stream.flush()])
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("hunter22", "hunter22"),
+        ("p@ss w/rd+%", quote("p@ss w/rd+%", safe="")),
+        ("p@ss w/rd+%", quote("p@ss w/rd+%").lower()),
+        ("p@ss w/rd+%", quote_plus("p@ss w/rd+%")),
+        ("it's (a) 'quote'!", "it's%20(a)%20'quote'!"),
+        ("tab\tand\"quote'", json.dumps("tab\tand\"quote'")[1:-1]),
+        ("pässwörd", json.dumps("pässwörd")[1:-1]),
+        ("pässwörd", json.dumps("pässwörd")[1:-1].replace("00e4", "00E4").replace("00f6", "00F6")),
+        ("a/b/c<d>&e", "a\\/b\\/c<d>&e"),
+        ("a/b/c<d>&e", "a/b/c\\u003cd\\u003e\\u0026e"),
+        ('say "hello"', json.dumps(json.dumps('say "hello"'))[3:-3]),
+        ("it's $HOME!", shlex.quote("it's $HOME!")[1:-1]),
+        ("it's $HOME!", "it'\\''s $HOME!"),
+        ("it's $HOME!", "it\\'s\\ \\$HOME\\!"),
+        ('a"b$c`d\\e', 'a\\"b\\$c\\`d\\\\e'),
+        ("line\n\x1b[31mß", "line\\n\\E[31m\\303\\237"),
+        ("<secret> & 'co'", html.escape("<secret> & 'co'")),
+        ("it's\ta\\secret", repr("it's\ta\\secret")[1:-1]),
+        ("bytes\udcff'''x", repr(b"bytes\xff'''x")[2:-1]),
+        ("hunter22", b"hunter22".hex()),
+        ("hunter22", b"hunter22".hex().upper()),
+    ],
+)
+def test_encodings(secret: str, shown: str) -> None:
+    """A secret is masked in the form in which a URL, JSON, a shell, XML, Python or a hex dump shows it."""
+    assert through(Redactor([secret]), [f"before {shown} after".encode()]) == b"before *** after"
+
+
+@pytest.mark.parametrize("secret", ["hunter22", "sixsix", "a?>b~~~ö/+x", "long" * 30])
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+@pytest.mark.parametrize("after", ["", "x", "xy", " and more"])
+def test_base64(secret: str, before: str, after: str) -> None:
+    """Of base64, at each of its offsets and in both alphabets, no more than 6 bits on each side of a secret remain."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for padded in (True, False):
+            text = encode(f"{before}{secret}{after}".encode()).decode()
+            text = text if padded else text.rstrip("=")
+            shown = Redactor([secret]).text(f"[{text}]")
+            left = "".join(shown[1:-1].split(MASK))
+            around = len(before.encode()) * 8 // 6 + len(after.encode()) * 8 // 6
+            assert MASK in shown
+            assert len(left.rstrip("=")) <= around + 3
+
+
+@pytest.mark.parametrize("width", [64, 76])
+def test_wrapped_base64(width: int) -> None:
+    """A long secret is masked in base64 that is broken into lines, as base64(1) and PEM write it."""
+    secret = string.ascii_letters * 5
+    text = base64.b64encode(secret.encode()).decode()
+    lines = "\n".join(text[at : at + width] for at in range(0, len(text), width))
+    assert Redactor([secret]).text(f"<{lines}>") == "<***>"
+
+
+@pytest.mark.parametrize("finder", FINDERS)
+@pytest.mark.parametrize("token", TOKENS, ids=lambda token: token[:12])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_token_shapes(finder: FinderMaker, token: str, size: int) -> None:
+    """Tokens of well-known shapes are masked though no value is known, whole or in pieces, in any output."""
+    filler = b"nothing to see in this line\n" * 20
+    data = b"a: " + token.encode() + b"\nb=" + token.encode() + b" end\n" + filler
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    assert through(Redactor([], finder=finder), parts) == b"a: ***\nb=*** end\n" + filler
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task-" + "0123456789abcdef" * 2,
+        "sk-learn sk-toggleable__label-arrow",
+        "npm_config_user_agent npm_lifecycle_event",
+        "ghp_short",
+        "eyJust a word",
+        "found -----BEGIN PRIVATE KEY----- in src/a.py",
+        "-----BEGIN CERTIFICATE-----\nMIIEowIBAAKCAQEA7bq9MIIEow\n-----END CERTIFICATE-----",
+        "-" * 80,
+        "0a1b2c3d" * 8,
+    ],
+)
+@pytest.mark.parametrize("finder", FINDERS)
+def test_harmless_text(finder: FinderMaker, text: str) -> None:
+    """What only resembles a token goes through unchanged, byte by byte and at once."""
+    data = text.encode()
+    assert through(Redactor([], finder=finder), [bytes((byte,)) for byte in data]) == data
+    assert through(Redactor([], finder=finder), [(data + b"\n") * 20]) == (data + b"\n") * 20
+
+
+def test_after_a_key() -> None:
+    """A private key ends at its END line, and one that is cut off ends where no key data can stand."""
+    assert Redactor([]).text(PEM + " then") == "*** then"
+    cut = PEM[:200] + "\n[next] line"
+    assert Redactor([]).text(cut) == "***[next] line"
+
+
+def test_overlapping_and_adjacent() -> None:
+    """All bytes of needles that overlap are masked; a run of masked bytes becomes one mask."""
+    redactor = Redactor(["abcdef", "efghij", "abcdefgh"])
+    assert redactor.text("1abcdefghij2") == "1***2"
+    assert redactor.text("abcdefabcdef-abcdef") == "***-***"
+    assert redactor.text("xabcdefgh") == "x***"
+
+
+def test_held_back_no_more_than_needed() -> None:
+    """A line without the beginning of a secret comes out at once, and of one with it only the beginning waits."""
+    stream = Redactor(["hunter22"]).stream()
+    assert stream.feed(b"compiling\n") == b"compiling\n"
+    assert stream.feed(b"password: hunt") == b"password: "
+    assert stream.feed(b"ing\n") == b"hunting\n"
+    assert stream.feed(b"password: hunt") == b"password: "
+    assert stream.feed(b"er22") == b"***"
+    assert stream.feed(b"\nthe end: hunt") == b"\nthe end: "
+    assert stream.flush() == b"hunt"
+
+
+def test_bounded_memory() -> None:
+    """However long a token, a key or a chain of overlapping needles goes on, little is held back."""
+    for begin, more in ((GITHUB, "a"), (JWT, "b"), (PEM[:300], "MIIE\n"), ("", "ababab"), ("", "eyJ"), ("", "-----")):
+        stream = Redactor(["abababab"]).stream()
+        stream.feed(begin.encode())
+        out = b"".join(stream.feed(more.encode() * 100) for _ in range(100))
+        assert len(stream._held) < 1200
+        assert len(out) < 10 or "eyJ" in more or "-----" in more
+
+
+def test_text_keeps_what_it_is_given() -> None:
+    """A text without secrets is returned as it is, lone surrogates included."""
+    redactor = Redactor(["hunter22"])
+    for text in ("", "plain", "raw \udcff byte", "lone \ud800 surrogate"):
+        assert redactor.text(text) == text
+    assert redactor.text("lone \ud800 hunter22") == "lone \ud800 ***"
+
+
+def test_documents() -> None:
+    """Every string of a document is masked, keys too, no entry is lost, and what is to be kept is kept."""
+    redactor = Redactor(["hunter22"])
+    document = {"a": ["hunter22", 1, None, True], "hunter22": {"x hunter22": 1.5}, "***": 2, "path": "/hunter22"}
+    assert redactor.document(document, keep={"path"}) == {
+        "a": ["***", 1, None, True],
+        "***": {"x ***": 1.5},
+        "*** (2)": 2,
+        "path": "/hunter22",
+    }
+
+
+def test_values_that_are_not_masked() -> None:
+    """Values of less than 6 bytes, and those of asterisks only, are left alone."""
+    assert Redactor(["12345", "", "******"]).text("12345 ******") == "12345 ******"
+
+
+def test_the_compiled_finder_takes_over() -> None:
+    """The output is the same before, while and after the compiled finder takes over."""
+    redactor = Redactor(["hunter22"], finder=lambda needles, shapes: AdaptiveFinder(needles, shapes, after=3000))
+    line = b"some output with hunter22 in it, of the usual kind\n" * 10
+    assert through(redactor, [line] * 20) == line.replace(b"hunter22", b"***") * 20
+
+
+SECRET = st.text(st.sampled_from("abABz019+/ '\"\\%&<$ö\n\t-_."), min_size=6, max_size=14).filter(
+    lambda text: len(text.strip()) >= 6
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    secrets=st.lists(SECRET, min_size=1, max_size=4),
+    data=st.data(),
+    cuts=st.lists(st.integers(0, 400), max_size=12),
+)
+def test_any_split(secrets: list[str], data: st.DataObject, cuts: list[int]) -> None:
+    """Wherever the stream is cut and whichever finder is at work, the output is the same and holds no needle."""
+    needles = sorted({form for secret in secrets for form in encoded(secret)})
+    part = st.one_of(
+        st.sampled_from(needles),
+        st.sampled_from(needles).map(lambda needle: needle[: len(needle) // 2]),
+        st.sampled_from([token[:60].encode() for token in TOKENS] + [PEM.encode(), JWT.encode()]),
+        st.sampled_from(
+            [b" ", b"\n", b"x", b"-----", b"ghp_", b"eyJ", b"sk-", b"A" * 30, b"-----END A PRIVATE KEY-----"]
+        ),
+        st.binary(max_size=5),
+    )
+    text = b"".join(data.draw(st.lists(part, max_size=12)))
+    outputs = {
+        through(Redactor(secrets, finder=finder), parts)
+        for finder in FINDERS
+        for parts in (
+            [text],
+            pieces(text, cuts),
+            [text[at : at + 1] for at in range(len(text))],
+        )
+    }
+    assert len(outputs) == 1
+    masked = outputs.pop()
+    assert not [needle for needle in needles if needle in masked and b"*" not in needle]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    secrets=st.lists(SECRET, min_size=1, max_size=3), text=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400))
+)
+def test_other_bytes_pass(secrets: list[str], text: bytes, cuts: list[int]) -> None:
+    """Bytes that belong to no secret go through unchanged."""
+    needles = {form for secret in secrets for form in encoded(secret)}
+    if not any(needle in text for needle in needles):
+        assert through(Redactor(secrets), pieces(text, cuts)) == text
+
+
+@settings(max_examples=50, deadline=None)
+@given(secret=SECRET, before=st.binary(max_size=300), after=st.binary(max_size=300))
+def test_one_occurrence(secret: str, before: bytes, after: bytes) -> None:
+    """Around one masked secret everything stays as it is."""
+    whole = before + secret.encode() + after
+    shown = Redactor([secret]).stream().whole(whole)
+    head, _, tail = shown.partition(b"***")
+    if b"*" not in whole and whole.count(secret.encode()) == 1 and b"***" not in tail:
+        assert before.startswith(head)
+        assert after.endswith(tail)
