@@ -1,0 +1,58 @@
+"""``plan``: show what ``start`` would run; runs nothing and writes nothing."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.observation import appearance
+from orchestrator.errors import EXIT_DONE
+from orchestrator.plan import Plan
+
+
+def plan(
+    context: Context,
+    *,
+    project: str | None = None,
+    pipeline: str = "diagnostics",
+    task: str | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Return the compiled plan of a pipeline, its sub-pipelines' in it, with secret values masked.
+
+    The digest is the one that the manifest of a run started now would have. Raises UsageError and
+    ConfigError as ``start`` would.
+    """
+    from orchestrator.planning import check_project_folder, compile_plan
+    from orchestrator.report.plan_text import plan_text
+    from orchestrator.routing import route
+
+    workspace = context.workspace()
+    target = route(
+        workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
+    )
+    today = context.clock.now().date()
+    compiled = compile_plan(workspace.root, target.project, pipeline, today=today)
+    check_project_folder(workspace.root, compiled)
+    document = _document(context, workspace.root, compiled, target.task_id, today)
+    width, color = appearance(context)
+    return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
+
+
+def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
+    """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
+    from orchestrator.execution import redactor_for
+    from orchestrator.plan import redacted
+    from orchestrator.planning import compile_plan
+    from orchestrator.report.plan_text import plan_document
+
+    nested = {}
+    for stage in compiled.stages:
+        if stage.pipeline is not None:
+            owner = stage.project or compiled.project
+            below = compile_plan(root, owner, stage.pipeline, today=today)
+            below_task = task_id if owner == compiled.project else below.task_id
+            nested[stage.id] = _document(context, root, below, below_task, today)
+    shown = redacted(compiled, redactor_for(compiled, context.environ).text)
+    return plan_document(shown, nested, task_id=task_id)

@@ -1,0 +1,80 @@
+"""Whether a run is ready for review, and what is missing: the codes are described in docs/status.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.manifest.transitions import INTERRUPTED
+
+_UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
+
+
+def readiness(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``{"ready": bool, "reasons": [{"code", "message"}]}`` of a run, by its status document."""
+    found = [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *_of_children(body)]
+    if body["version"] == 1:
+        found.append(("version-1", "the record is of version 1, which does not say on which tree the stages ran"))
+    return {"ready": not found, "reasons": [{"code": code, "message": message} for code, message in found]}
+
+
+def mixed_stages(body: Mapping[str, Any]) -> dict[str, int]:
+    """Return the stages that passed on another tree than the last attempt's, with the attempt they passed in.
+
+    A tree that is not known is another one (contract, section 5, promise 6).
+    """
+    trees = {entry["attempt"]: entry["tree_digest"] for entry in body["provenance"]}
+    last = body["attempt"]
+    found = {}
+    for command in body["commands"]:
+        if command["status"] == "succeeded" and command["attempts"]:
+            passed_in = command["attempts"][-1]["run_attempt"]
+            if passed_in != last and (trees.get(last) is None or trees.get(passed_in) != trees[last]):
+                found[command["id"]] = passed_in
+    return found
+
+
+def _of_the_run(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if body["alive"]:
+        yield "run-in-progress", "the run is still in progress"
+    elif body["outcome"] == "error" and body["status_detail"] == INTERRUPTED:
+        yield "run-interrupted", "the run was interrupted: its process died"
+    elif body["status"] != "succeeded":
+        failed = [command["id"] for command in body["commands"] if command["status"] == "failed"]
+        stages = f": stage {', '.join(failed)}" if failed else ""
+        detail = f" ({body['status_detail']})" if body["status_detail"] else ""
+        yield "run-not-succeeded", f"the run ended with outcome {body['outcome']}{stages}{detail}"
+
+
+def _of_guardrails(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    settled = set()
+    for entry in body["guardrails"]:
+        if entry["outcome"] in ("waived", "advisory"):
+            settled.add(entry["id"])
+        if entry["required"] and entry["outcome"] in _UNMET:
+            reason = f": {entry['reason']}" if entry["reason"] else ""
+            yield f"guardrail-{entry['outcome']}", f"guardrail '{entry['id']}' {_WORDS[entry['outcome']]}{reason}"
+    for flag in body["plan"]["flags"] if body["plan"] else ():
+        if flag["code"] == "guardrail-cannot-fail" and flag["stage"] not in settled:
+            yield flag["code"], flag["message"]
+
+
+_WORDS = {"failed": "failed", "missing": "is missing", "skipped": "was skipped", "advisory": "is only advisory"}
+
+
+def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    mixed = mixed_stages(body)
+    if mixed:
+        stages = ", ".join(f"{stage} (attempt {attempt})" for stage, attempt in mixed.items())
+        yield "mixed-trees", f"passed on another tree than that of attempt {body['attempt']}: {stages}"
+
+
+def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A child counts unless a later one did the same work, or its stage may fail."""
+    latest = {}
+    for child in sorted(body["child_runs"], key=lambda child: str(child["run_id"])):
+        latest[child["stage_id"], child["task_id"], child["project"], child["pipeline_id"]] = child
+    for child in latest.values():
+        allowed = body["plan_stages"].get(child["stage_id"], False)
+        if child["status"] != "succeeded" and not allowed:
+            yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"

@@ -1,0 +1,186 @@
+"""The reviewer's view of one run: one screen that says what ran, how it ended and what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.clock import parse_stamp
+from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
+
+_RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
+STAGE_WORD = {"pending": "waiting", "running": "running", "succeeded": "ok", "failed": "failed", "skipped": "skipped"}
+STAGE_STYLE = {"pending": "dim", "running": "cyan", "succeeded": "green", "failed": "red", "skipped": "yellow"}
+_GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}
+_MOST_LISTED = 5
+_SHORTEST = 20
+
+
+def status_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return the text of a status document (``view.status_document``), at most ``width`` columns wide.
+
+    Paths, ids and commands to type are never cut: a terminal breaks them, and they can be copied.
+    """
+    ink = Ink(color)
+    width = max(width, _SHORTEST)
+    lines: list[str] = []
+    for label, values, style in _head(document):
+        lines += labelled(ink, label, [clean(value) for value in values], width, style)
+    lines += [ink("dim", "Stages"), *_stages(ink, document["commands"], width)]
+    for label, values, style in _tail(document):
+        lines += labelled(ink, label, [clean(value) for value in values], width, style)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+_Part = tuple[str, Sequence[str], str]
+
+
+def _head(document: Mapping[str, Any]) -> Iterator[_Part]:
+    notes = [f"attempt {document['attempt']}"] if document["attempt"] > 1 else []
+    notes += ["version 1"] if document["version"] == 1 else []
+    yield "Run", [f"{document['run_id']} ({', '.join(notes)})" if notes else document["run_id"]], "bold"
+    yield "Status", [_status(document)], _RUN_STYLE.get(document["status"], "cyan")
+    names = [f"{document['project']}" if document["project"] else "", f"task {document['task_id']}"]
+    yield "Project", [", ".join(filter(None, [*names, f"pipeline {document['pipeline_id']}"]))], ""
+    yield "Time", list(_times(document)), "red" if (document["sla"] or {}).get("breached") else ""
+
+
+def _status(document: Mapping[str, Any]) -> str:
+    outcome, detail = document["outcome"], document["status_detail"]
+    words = document["status"].replace("_", " ")
+    if outcome is not None and outcome not in ("success", "failure", "cancellation"):
+        words += f" ({outcome})"
+    return f"{words}: {detail}" if detail else words
+
+
+def _times(document: Mapping[str, Any]) -> Iterator[str]:
+    began = parse_stamp(document["started_at"])
+    ended = document["completed_at"] and parse_stamp(document["completed_at"])
+    until = f", ended {f'{ended:%H:%M:%S}' if ended.date() == began.date() else moment(ended)}" if ended else ""
+    yield f"started {moment(began)}{until}"
+    sla = document["sla"]
+    if sla is None:
+        if ended:
+            yield f"took {duration((ended - began).total_seconds())}"
+        return
+    took = f"{'took' if ended else 'going for'} {duration(sla['active_seconds'])} of {duration(sla['limit_seconds'])}"
+    if sla["breached"]:
+        took += ": longer than allowed"
+    elif sla.get("remaining_seconds") is not None:
+        took += f", {duration(sla['remaining_seconds'])} left"
+    yield f"{took}; slowest: {sla['slowest_stage']}" if sla["slowest_stage"] else took
+
+
+def _stages(ink: Ink, commands: Sequence[Mapping[str, Any]], width: int) -> list[str]:
+    if not commands:
+        return ["  none"]
+    # In a narrow terminal the state, the time and how it ended are what remains beside the name.
+    name_width = width - 29 if width < NARROW else 40
+    rows = [_stage_row(command, name_width, narrow=width < NARROW) for command in commands]
+    return table(ink, rows, width)
+
+
+def _stage_row(command: Mapping[str, Any], name_width: int, *, narrow: bool) -> list[tuple[str, str]]:
+    style = STAGE_STYLE[command["status"]]
+    word = STAGE_WORD[command["status"]]
+    if command["status"] == "skipped" and command["outcome"] in ("failure", "timeout"):
+        word = "allowed"
+    row = [
+        ("", clip(clean(command["id"]), max(4, name_width))),
+        (style, word),
+        ("", duration(command["duration_seconds"])),
+        (style if command["status"] == "failed" else "", clean(how_it_ended(command))),
+    ]
+    if narrow:
+        return row
+    tries = len(command["attempts"])
+    row.append(("", plural(tries, "attempt") if tries > 1 else ""))
+    row.append(("", "guardrail" if command["guardrail"] else ""))
+    row.append(("dim", clean(command["summary"] or "") if command["status"] in ("failed", "skipped") else ""))
+    return row
+
+
+def how_it_ended(command: Mapping[str, Any]) -> str:
+    """Return the signal, the exit code or the unusual outcome of a stage in few words."""
+    if command["outcome"] in ("timeout", "cancellation"):
+        return str(command["outcome"])
+    if command["signal"] is not None:
+        return str(command["signal"])
+    if command["exit_code"] is not None:
+        return f"exit {command['exit_code']}"
+    return "error" if command["outcome"] == "error" else ""
+
+
+def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
+    for entry in document["guardrails"]:
+        yield _guardrail(entry)
+    for flag in document["plan"]["flags"] if document["plan"] else ():
+        yield "Flag", [flag["message"]], "yellow"
+    yield from _relatives(document)
+    policy = f" (policy: {document['approval_policy']})" if document["approval_policy"] else ""
+    yield "Approvals", _listed([_approval(entry) for entry in document["approvals"]]) or [f"none{policy}"], ""
+    if document["resume_events"]:
+        event = document["resume_events"][-1]
+        reason = f": {event['reason']}" if event["reason"] else ""
+        yield "Resumed", [f"{plural(len(document['resume_events']), 'time')}, last by {event['actor']}{reason}"], ""
+    yield from _origin(document)
+    yield "Manifest", [document["manifest"]], ""
+    yield "Log", [document["log_path"]], ""
+    yield from _verdict(document["ready"])
+    if document["next_command"]:
+        yield "Next", [document["next_command"]], "bold"
+
+
+def _guardrail(entry: Mapping[str, Any]) -> _Part:
+    word = entry["outcome"] or "no verdict yet"
+    must = "" if entry["required"] else " (not required)"
+    reason = f": {entry['reason']}" if entry["reason"] and entry["outcome"] != "passed" else ""
+    return "Guardrail", [f"{entry['id']} {word}{must}{reason}"], _GUARDRAIL_STYLE.get(entry["outcome"], "red")
+
+
+def _relatives(document: Mapping[str, Any]) -> Iterator[_Part]:
+    lineage = document["lineage"]
+    if lineage["parentRunId"]:
+        depth = f", depth {lineage['depth']}" if lineage["depth"] is not None else ""
+        stage = f", its stage {lineage['parent_stage_id']}" if lineage.get("parent_stage_id") else ""
+        yield "Parent", [f"{lineage['parentRunId']}{stage}{depth}"], ""
+    if lineage.get("note"):
+        yield "Lineage", [lineage["note"]], "yellow"
+    if document["child_runs"]:
+        yield "Children", _listed([_child(child) for child in document["child_runs"]]), ""
+
+
+def _child(child: Mapping[str, Any]) -> str:
+    whose = f" of {child['project']}" if child["project"] else ""
+    outcome = f" ({child['outcome']})" if child["outcome"] in ("error", "timeout") else ""
+    return f"{child['run_id']} {child['pipeline_id']}{whose} {child['status'].replace('_', ' ')}{outcome}"
+
+
+def _approval(entry: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in entry.items() if isinstance(value, str) and len(value) < 200)
+
+
+def _listed(entries: list[str]) -> list[str]:
+    more = len(entries) - _MOST_LISTED
+    return entries if more <= 0 else [*entries[:_MOST_LISTED], f"and {more} more"]
+
+
+def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
+    if document["provenance"]:
+        last = document["provenance"][-1]
+        dirty = {True: "with changes that are not committed", False: "clean", None: None}[last["dirty"]]
+        commit = last["commit"][:12] if last["commit"] else "not under git"
+        branch = f"on {last['branch']}" if last["branch"] else None
+        yield "Commit", [", ".join(filter(None, (commit, branch, dirty)))], ""
+    mode = document["mode"]
+    if mode is not None and (mode["name"] != "local" or mode["overrides"]):
+        overrides = [f"{key}={value}" for key, value in mode["overrides"].items()]
+        reason = f": {mode['reason']}" if mode["reason"] else ""
+        yield "Mode", [f"{mode['name']}, by {mode['actor']}{reason}", *overrides], "yellow" if overrides else ""
+
+
+def _verdict(ready: Mapping[str, Any]) -> Iterator[_Part]:
+    if ready["ready"]:
+        yield "Ready", ["yes"], "green"
+    else:
+        yield "Ready", ["no", *(f"- {reason['message']}" for reason in ready["reasons"])], "yellow"
