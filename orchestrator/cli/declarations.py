@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, table
 
 DEFAULT_PIPELINE = "diagnostics"
-DEFAULT_INTERVAL = 1.0
+DEFAULT_INTERVAL = 2.0
 """Seconds between two looks of ``status --watch``."""
 
 _PROJECT = Option("project", "the project; left out: told by the task, the current folder, or the only one", "NAME")

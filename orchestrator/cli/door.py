@@ -123,7 +123,7 @@ def _tell_people(door: Door, refusal: Refusal) -> None:
     from orchestrator.terminal import safe_text
 
     hint = f"hint: {refusal.hint}\n" if refusal.hint else ""
-    streams.emit(door.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}"))
+    streams.emit(door.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}", lines=True))
 
 
 def _tell_bug(door: Door, error: Exception) -> int:

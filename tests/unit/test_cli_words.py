@@ -139,15 +139,16 @@ def test_json_is_noticed_on_any_line(words: list[str], wanted: bool) -> None:
     assert wants_json(words) is wanted
 
 
-@given(st.lists(st.one_of(st.text(), st.sampled_from([*COMMANDS, *CORE_FLAGS, "--", "-", "--format", "--run=", "--x=y"]))))
+@given(
+    st.lists(st.one_of(st.text(), st.sampled_from([*COMMANDS, *CORE_FLAGS, "--", "-", "--format", "--run=", "--x=y"])))
+)
 def test_any_line_is_read_or_refused(words: list[str]) -> None:
     """No line ends in anything but a request or a UsageError."""
     try:
         request = parse(words, COMMANDS)
-    except UsageError as error:
-        assert error.message
-    else:
-        assert request.command is not None or request.core or not words
+    except UsageError:
+        return
+    assert request.command is not None or request.core or not words
 
 
 @st.composite
