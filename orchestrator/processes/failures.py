@@ -13,10 +13,10 @@ def sentence(command: str, cwd: str, reason: SpawnFault, number: int, more: str)
 
     ``number`` is the system's error number, 0 when there was none; ``more`` is what else is known, or empty.
     """
-    shown = f"'{command}'"
+    shown = f"'{_printable(command)}'"
     why = os.strerror(number) if number else "it could not be started"
     if reason == "bad-cwd":
-        return f"the working folder '{cwd}' can't be used: {more or why}"
+        return f"the working folder '{_printable(cwd)}' can't be used: {more or why}"
     if reason == "not-found":
         if not command:
             return "the command is empty"
@@ -24,6 +24,11 @@ def sentence(command: str, cwd: str, reason: SpawnFault, number: int, more: str)
     if reason == "not-executable":
         return f"{shown} can't be executed: {more or _not_executable(number, why)}"
     return f"{shown} could not be started: {more or why}"
+
+
+def _printable(text: str) -> str:
+    """Return text that can be written as UTF-8: an argument's bytes may be anything."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _not_executable(number: int, why: str) -> str:

@@ -38,6 +38,7 @@ class Keeper:
         self._control = control
         self._key = key
         self._subreaper = subreaper and become_subreaper()
+        self._connected = True
         self._inbox = wire.Inbox()
         self._main = 0
         self._status: int | None = None
@@ -145,14 +146,16 @@ class Keeper:
                 pass
         except BlockingIOError:
             pass
+        if not self._connected:
+            return
         try:
-            connected = self._inbox.receive(self._control, _socket.MSG_DONTWAIT)
+            self._connected = self._inbox.receive(self._control, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         now = time.monotonic()
         for message in self._inbox.messages():
             self._terminate(tree, now, message[1])
-        if not connected:
+        if not self._connected:
             self._deadline = now
             self._terminating = True
             self._poll.unregister(self._control)

@@ -178,6 +178,7 @@ class Guard:
         self._poll.unregister(self._owner)
         for kept in self._keepers.values():
             kept.sock.shutdown(_socket.SHUT_WR)
+            signals.send(kept.pid, signals.CONT)  # in case that someone has stopped it
 
     def _give_up_on_keepers(self) -> None:
         for kept in self._keepers.values():

@@ -9,8 +9,10 @@ from . import signals
 
 TYPE_CHECKING = False  # as typing has it, without its import
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from typing import Any
+
+    ProcessTable = list[tuple[int, tuple[int, int, str, str]]]
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, since Linux 3.4
 _GONE = "ZX"  # states of proc(5): a zombie only waits to be reaped
@@ -34,15 +36,16 @@ def become_subreaper() -> bool:
 class ReapedTree:
     """The descendants of this process, a subreaper: none can leave, the kernel keeps the list.
 
-    ``besides`` are children that are left out, with all of theirs.
+    ``besides`` are children that are left out, with all of theirs. ``listed`` tells whether the kernel
+    lists children (CONFIG_PROC_CHILDREN); left out, it is tried.
     """
 
     complete = True
     """Whether no process is left as soon as no child is left."""
 
-    def __init__(self, *, besides: Collection[int] = ()) -> None:
+    def __init__(self, *, besides: Collection[int] = (), listed: bool | None = None) -> None:
         self._besides = besides
-        self._listed = _exists(f"/proc/self/task/{posix.getpid()}/children")
+        self._listed = _exists(f"/proc/self/task/{posix.getpid()}/children") if listed is None else listed
 
     def note(self) -> None:
         """Look at the tree while it is whole; there is no need here."""
@@ -69,12 +72,13 @@ class GroupTree:
     """What can be known without a subreaper: the stage's process group and every descendant ever seen.
 
     A process counts as the one seen before only when its start time is the same. What leaves the group
-    and loses its parent between two looks is out of reach.
+    and loses its parent between two looks is out of reach. ``look`` returns the table of all processes.
     """
 
     complete = False
 
-    def __init__(self, main: int) -> None:
+    def __init__(self, main: int, look: Callable[[], ProcessTable] | None = None) -> None:
+        self._look = look or _ps
         self._known: dict[int, str] = {}
         self._main = main
 
@@ -84,7 +88,7 @@ class GroupTree:
 
     def members(self) -> list[int]:
         """Return the pids of the known processes that are still there, those known longest first."""
-        table = {pid: row for pid, row in _ps() if row[2][:1] not in _GONE and pid != posix.getpid()}
+        table = {pid: row for pid, row in self._look() if row[2][:1] not in _GONE and pid != posix.getpid()}
         known = {pid: began for pid, began in self._known.items() if pid in table and table[pid][3] == began}
         groups = {table[pid][1] for pid in known} | {self._main}
         known.update({pid: row[3] for pid, row in table.items() if row[1] in groups})
@@ -176,7 +180,7 @@ class _ParentScan:
         return self._of.get(pid, [])
 
 
-def _ps() -> list[tuple[int, tuple[int, int, str, str]]]:
+def _ps() -> ProcessTable:
     """Return (pid, (parent, group, state, start time)) of every process, as POSIX ps tells it."""
     reading, writing = posix.pipe()
     pid = posix.fork()
@@ -197,7 +201,7 @@ def _ps() -> list[tuple[int, tuple[int, int, str, str]]]:
     return parse_ps(b"".join(parts).decode("ascii", "replace"), besides=pid)
 
 
-def parse_ps(text: str, *, besides: int = 0) -> list[tuple[int, tuple[int, int, str, str]]]:
+def parse_ps(text: str, *, besides: int = 0) -> ProcessTable:
     """Return the rows of ``ps -o pid=,ppid=,pgid=,stat=,lstart=``, without the process ``besides``."""
     rows = []
     for line in text.splitlines():
