@@ -138,7 +138,7 @@ def test_the_tools_on_a_stages_path_are_the_orchestrators(
 ) -> None:
     """``codex-orchestrator``, ``nox`` and ``invoke`` are found, and nothing else of its environment is."""
     own = Path(sys.prefix) / "bin"
-    workspace.project("x", {"build": "command -v codex-orchestrator nox invoke; echo PATH=$PATH"})
+    workspace.project("x", {"build": "for t in codex-orchestrator nox invoke; do command -v $t; done; echo PATH=$PATH"})
     done = orchestrate("start", "--project", "x", "--format", "json", env={"PATH": f"{own}:/usr/bin:/bin"})
     assert done.code == 0, done.stderr
     manifest = run_of(done, workspace)

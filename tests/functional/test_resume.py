@@ -81,12 +81,14 @@ def test_a_live_run_is_not_resumed(workspace: WorkspaceFolder, orchestrate: Orch
     workspace.project("x", {"build": "sleep 983.5"})
     process = orchestrate.popen("start", "--project", "x")
     wait_for(lambda: processes_with("983.5"))
-    process.send_signal(signal.SIGSTOP)
-    done = orchestrate("resume", "--format", "json")
-    assert (done.code, done.document["error"]["code"]) == (5, "alive")
-    assert orchestrate("status", "--format", "json").document["alive"] is True
-    process.send_signal(signal.SIGCONT)
-    process.terminate()
+    try:
+        process.send_signal(signal.SIGSTOP)
+        done = orchestrate("resume", "latest", "--format", "json")
+        assert (done.code, done.document["error"]["code"]) == (5, "alive")
+        assert orchestrate("status", "--format", "json").document["alive"] is True
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
     assert process.wait(30) == 143
 
 
@@ -135,7 +137,7 @@ def test_a_run_that_died_can_be_resumed(workspace: WorkspaceFolder, orchestrate:
     process.wait()
     (folder / "mended").touch()
     wait_for(lambda: not processes_with("982.5"))
-    done = orchestrate("resume", "--format", "json")
+    done = orchestrate("resume", "latest", "--format", "json")
     assert done.code == 0, done.stderr
     manifest = run_of(done, workspace)
     assert manifest["resume_events"][0]["previous_status"] == "failed"
