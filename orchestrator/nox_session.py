@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from orchestrator.clock import SystemClock
 from orchestrator.commands.context import Context
 from orchestrator.commands.nox_process import deliver, delivered_request
 from orchestrator.commands.running import answer_for, observer_for, perform_in
@@ -25,12 +26,12 @@ def register(root: str | None = None) -> None:
     """
     import nox
 
-    from orchestrator.config import load_all
     from orchestrator.config.collisions import pipeline_names, session_name
+    from orchestrator.planning import survey
     from orchestrator.workspace import find_workspace
 
     workspace = find_workspace(root or os.getcwd(), os.environ)
-    configs, faults = load_all(workspace.root)
+    configs, faults = survey(workspace.root, today=SystemClock().now().date())
     for fault in faults:
         print(f"codex-orchestrator: {fault}", file=sys.stderr)  # noqa: T201 -- nox has no way to say it
     for project in sorted(configs):

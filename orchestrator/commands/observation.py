@@ -84,7 +84,7 @@ def descriptor(stream: TextIO) -> int | None:
 
 
 def appearance(context: Context) -> tuple[int, bool]:
-    """Return the columns that text on stdout may take (``$COLUMNS``, the terminal's), and whether it may be coloured."""
+    """Return the columns that text on stdout may take (``$COLUMNS``, the terminal's), and whether to colour it."""
     environ = context.environ
     interactive = is_terminal(context.stdout)
     width = DEFAULT_WIDTH

@@ -92,7 +92,6 @@ def resume(context: Context, **options: Any) -> Answer:
 
 def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) -> tuple[Plan, Redactor]:
     """Return today's plan when the run may go on with it."""
-    from orchestrator.config import load_project
     from orchestrator.planning import check_project_folder, compile_plan
 
     manifest = run.manifest
@@ -103,7 +102,7 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) 
     _check_token(run, request.token)
     root = store.workspace.root
     plan = compile_plan(root, manifest.project, manifest.pipeline_id, today=context.clock.now().date())
-    check_project_folder(root, load_project(root, manifest.project))
+    check_project_folder(root, plan)
     redactor = redactor_for(plan, context.environ)
     found = drift(manifest.plan, plan, redactor)
     if found and not request.accept_drift:

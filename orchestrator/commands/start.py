@@ -110,7 +110,6 @@ def prepare(context: Context, request: Request) -> Attempt:
 
     Raises UsageError, ConfigError, NotFound or Refused.
     """
-    from orchestrator.config import load_project
     from orchestrator.planning import check_project_folder, compile_plan
     from orchestrator.routing import route
 
@@ -131,7 +130,7 @@ def prepare(context: Context, request: Request) -> Attempt:
         parent_task=parent.task_id if parent else None,
     )
     plan = compile_plan(workspace.root, target.project, request.pipeline, today=context.clock.now().date())
-    check_project_folder(workspace.root, load_project(workspace.root, target.project))
+    check_project_folder(workspace.root, plan)
     ancestry.lineage("")
     asked = Asked(
         task_id=target.task_id,
