@@ -13,9 +13,12 @@ def main() -> int:
     words = sys.argv[1:]
     if words in (["--version"], ["-V"]):
         return _version()
-    from orchestrator.cli.console import run
+    try:
+        from orchestrator.cli.console import run
 
-    code = run(words)
+        code = run(words)
+    except KeyboardInterrupt:  # while modules are imported: later ones are told by the edge
+        return 130
     _freeze()
     return code
 

@@ -127,7 +127,7 @@ def _tell_people(door: Door, refusal: Refusal) -> None:
 
 
 def _tell_bug(door: Door, error: Exception) -> int:
-    """Write the report, name it on stderr in one line (in JSON on stdout), and return the exit code."""
+    """Write the report, name it in one line on stderr, and in JSON on stdout too; return the exit code."""
     from orchestrator.cli.bugs import write_report
 
     context = None
@@ -137,7 +137,10 @@ def _tell_bug(door: Door, error: Exception) -> int:
     except Exception:  # a report that fails must not hide what it was about
         path = ""
     report = f"the report is '{path}'" if path else "no report could be written"
-    _tell(door, _Bug(f"this is a bug in {PROGRAM} ({type(error).__name__}); {report}", code="bug"))
+    bug = _Bug(f"this is a bug in {PROGRAM} ({type(error).__name__}); {report}", code="bug")
+    _tell_people(door, bug)
+    if wants_json(door.words):
+        streams.emit(door.stdout, _json(bug.as_json()))
     return EXIT_BUG
 
 

@@ -46,6 +46,13 @@ class WordsParser(Parser):
         return context
 
 
+class _Defaults(Config):
+    """Invoke's defaults: ``~/.invoke.yaml`` (by ``lazy``) and ``$INVOKE_…`` are about the ``invoke`` command."""
+
+    def load_shell_env(self) -> None:
+        """Leave the environment alone: ``$INVOKE_RUN_DRY`` would make every ``start`` a plan."""
+
+
 class OrchestratorProgram(Program):
     """The console script's program. Refusals leave ``run`` as exceptions; everything else as SystemExit."""
 
@@ -56,8 +63,8 @@ class OrchestratorProgram(Program):
         self._door = door
 
     def create_config(self) -> None:
-        """Use Invoke's own defaults: files such as ``~/.invoke.yaml`` are about the ``invoke`` command."""
-        self.config = Config(lazy=True)
+        """Use Invoke's own defaults."""
+        self.config = _Defaults(lazy=True)
 
     def update_config(self, merge: bool = True) -> None:
         """Take over the one core flag that reaches a task."""

@@ -30,12 +30,13 @@ sys.exit(run(["go"], table(Command("go", "Go.", lambda: answer, direct=True))))
 
 
 def imported(orchestrate: Orchestrator, *words: str) -> set[str]:
-    """Return the modules that a call of the console script's function loads."""
+    """Return the modules that a call of the console script's function loads, beside what Python had loaded."""
     program = (
-        "import sys; from orchestrator.__main__ import main\n"
+        "import sys; before = set(sys.modules)\n"
+        "from orchestrator.__main__ import main\n"
         f"sys.argv = ['codex-orchestrator', *{list(words)!r}]\n"
         "try: main()\n"
-        "finally: print('\\n'.join(['', *sys.modules]))\n"
+        "finally: print('\\n'.join(['', *(set(sys.modules) - before)]))\n"
     )
     finished = subprocess.run(
         [sys.executable, "-c", program],

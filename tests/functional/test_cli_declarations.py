@@ -1,0 +1,27 @@
+"""The declared options are what the commands' functions take."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from orchestrator.cli.declarations import COMMANDS
+from orchestrator.commands import resume, start
+
+REQUESTS = {"start": start.Request, "resume": resume.Request}
+"""Functions that take their options as the fields of a class."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_declared_options_are_the_parameters(name: str) -> None:
+    """Every option has a parameter and every parameter an option, with the same default."""
+    command = COMMANDS[name]
+    function = REQUESTS.get(name) or command.load()
+    taken = {name: one.default for name, one in inspect.signature(function).parameters.items() if name != "context"}
+    required = {option.name: "x" for option in command.options if option.required}
+    declared = command.arguments(required)
+    assert set(taken) == set(declared)
+    for option in command.options:
+        if not option.required and taken[option.keyword] is not inspect.Parameter.empty:
+            assert taken[option.keyword] == declared[option.keyword]
