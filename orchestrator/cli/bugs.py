@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 REPORTS = ".reports"
 """Below the runs folder; no task can have this name."""
+
+REPORTS_KEPT = 20
+"""The newest ones: a poller that meets the same bug all night must not fill the disk."""
 
 _PACKAGES = ("invoke", "nox", "pydantic", "jsonschema", "portalocker", "rich")
 
@@ -100,6 +104,9 @@ def _below_runs(context: Context, data: bytes) -> str:
     name = f"bug-{make_run_id(context.clock.now(), os.urandom(4))}.txt"
     with Folder.at(workspace.runs_dir, Seam(), create=True) as runs, runs.sub(REPORTS, create=True) as reports:
         reports.create(name, data, mode=0o600)
+        for old in sorted(known for known in reports.names() if known.startswith("bug-"))[:-REPORTS_KEPT]:
+            with contextlib.suppress(FileNotFoundError):
+                reports.remove(old)
     return workspace.shown(os.path.join(workspace.runs_dir, REPORTS, name))
 
 

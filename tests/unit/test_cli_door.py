@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from invoke.program import Program
 
+from orchestrator.cli.bugs import REPORTS, REPORTS_KEPT
 from orchestrator.cli.console import run
 from orchestrator.cli.door import Door
 from orchestrator.cli.invoke_tasks import collection, process_collection
@@ -309,6 +310,20 @@ def test_a_report_goes_through_no_link(tmp_path: Path) -> None:
     assert ended.code == 1
     assert list(elsewhere.iterdir()) == []
     Path(ended.stderr.split("'")[1]).unlink()
+
+
+def test_old_reports_make_room(tmp_path: Path) -> None:
+    """Only the newest reports are kept, and nothing else in their folder is touched."""
+    folder = tmp_path / ".runs" / REPORTS
+    folder.mkdir(parents=True)
+    for day in range(1, REPORTS_KEPT + 3):
+        (folder / f"bug-2020-01-{day:02d}.txt").touch()
+    (folder / "a note").touch()
+    console(["show"], Commanded(show=Asked(error=KeyError("x"))), tmp_path)
+    names = sorted(path.name for path in folder.iterdir())
+    assert len(names) == REPORTS_KEPT + 1
+    assert names[:2] == ["a note", "bug-2020-01-04.txt"]
+    assert "KeyError" in (folder / names[-1]).read_text()
 
 
 @DOORS
