@@ -150,6 +150,18 @@ def test_a_large_environment_passes(driver: Driver) -> None:
     assert int(driver.output(key)) > 1_000_000
 
 
+def test_outputs_of_stages_that_start_together_end_apart(driver: Driver) -> None:
+    """No stage holds another's output, even when one order came with the end of a long one."""
+    large = {f"VARIABLE_{number}": "x" * 16_000 for number in range(64)} | ENV
+    slow = [driver.spawn(["sleep", "60"], env=large) for _ in range(3)]
+    for _ in range(3):
+        key = driver.spawn(["echo", "done"])
+        slow.append(driver.spawn(["sleep", "60"], env=large))
+        assert driver.output(key, seconds=5) == b"done\n"
+    driver.guard.terminate_all(grace_seconds=0)
+    assert {driver.wait(Exited, key).signal for key in slow} == {"SIGKILL"}
+
+
 def test_resource_use_counts_the_whole_tree(driver: Driver) -> None:
     """CPU time of a grandchild that nobody waited for is counted, and the largest process's peak memory."""
     burn = "import time\nwhile time.process_time() < 0.15: pass\nkept = bytearray(64 << 20)"

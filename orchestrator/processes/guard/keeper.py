@@ -50,7 +50,7 @@ class Keeper:
         self._terminating = False
         self._deadline: float | None = None
         self._killing_since: float | None = None
-        self._wake, self._poll = _listen(control)
+        self._wake, self._poll = _wakeups(control)
 
     def run(self, argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int) -> None:
         """Start the command and return when its tree is gone and has been reported."""
@@ -167,7 +167,7 @@ class Keeper:
             self._deadline = 0.0  # the guard is dead: the loop sees it again, and kills
 
 
-def _listen(control: _socket.socket) -> tuple[int, select.poll]:
+def _wakeups(control: _socket.socket) -> tuple[int, select.poll]:
     """Return a pipe that becomes readable when a child ends, and a poll of it and of the guard's socket."""
     wake, woken = posix.pipe()
     posix.set_blocking(wake, False)

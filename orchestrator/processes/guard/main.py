@@ -70,6 +70,11 @@ class Guard:
         self._say(("closed", self._killed))
         self._flush(wait=FLUSH_SECONDS)
 
+    def say_lost(self, why: str) -> None:
+        """Tell the owner that the guard is broken."""
+        self._say(("lost", why))
+        self._flush(wait=FLUSH_SECONDS)
+
     def _milliseconds(self) -> float | None:
         if self._closing_at is None:
             return None
@@ -119,6 +124,8 @@ class Guard:
             self._owner.close()
             for other in self._keepers.values():
                 other.sock.close()
+            for fd in self._inbox.fds:  # the next stage's output may have come together with this order
+                posix.close(fd)
             _, key, argv, cwd, env = message
             Keeper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output)
             code = 0
@@ -177,7 +184,10 @@ class Guard:
         self._closing_at = time.monotonic()
         self._poll.unregister(self._owner)
         for kept in self._keepers.values():
-            kept.sock.shutdown(_socket.SHUT_WR)
+            try:  # noqa: SIM105  (no contextlib here)
+                kept.sock.shutdown(_socket.SHUT_WR)
+            except OSError:  # it has just ended
+                pass
             signals.send(kept.pid, signals.CONT)  # in case that someone has stopped it
 
     def _give_up_on_keepers(self) -> None:
@@ -221,9 +231,8 @@ def main() -> None:
     try:
         guard.run()
     except Exception as error:  # whatever it was, the owner hears of it; the keepers see this process end, and kill
-        owner.setblocking(True)
-        wire.send(owner, ("lost", f"{type(error).__name__}: {error}"))
-        raise
+        guard.say_lost(f"{type(error).__name__}: {error}")
+    posix._exit(0)  # the run's lock is free when this process is gone: no time for taking an interpreter apart
 
 
 def _settle() -> _socket.socket:
