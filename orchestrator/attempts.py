@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.clock import Clock
+from orchestrator.durable import explained
 from orchestrator.outcome import Ended
 from orchestrator.processes import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.redaction import Redactor
@@ -105,7 +106,8 @@ class Attempts:
     def start(self, job: Job) -> int:
         """Start a job and return its key; a command that can't be started ends as any other."""
         self._keys += 1
-        read, write = os.pipe()
+        with explained("a pipe for a stage's output"):
+            read, write = os.pipe()
         os.set_blocking(read, False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
@@ -137,7 +139,7 @@ class Attempts:
     def turn(self, longest: float | None = None) -> list[Finished]:
         """Wait for something to happen, at most ``longest`` seconds, handle it, and return what finished.
 
-        Raises StorageError or OSError when output can't be written.
+        Raises StorageError when output can't be written.
         """
         for ready, _ in self._selector.select(self._patience(longest)):
             if ready.data is not None:
@@ -213,6 +215,8 @@ class Attempts:
         return ended
 
     def _lose(self, detail: str) -> None:
+        if self._lost is not None:
+            return
         self._lost = detail
         for running in self._running.values():
             if running.over is None:

@@ -125,7 +125,7 @@ class Folder:
     def at(cls, path: str, seam: Seam, *, create: bool = False) -> Folder:
         """Open the folder ``path``, whose last part may not be a link; make it when ``create`` is set."""
         parent, name = os.path.split(path.rstrip("/") or "/")
-        with _explained(path):
+        with explained(path):
             if not name:
                 return cls(seam.open("/", _FOLDER, 0, None), "/", seam)
             if create:
@@ -151,7 +151,7 @@ class Folder:
         ``sync`` makes a new folder's name survive a power cut before this returns.
         """
         path = os.path.join(self.path, name)
-        with _explained(path):
+        with explained(path):
             try:
                 return Folder(self.seam.open(name, _FOLDER, 0, self.fd), path, self.seam)
             except FileNotFoundError:
@@ -165,12 +165,12 @@ class Folder:
 
     def sync(self) -> None:
         """Make the names in this folder survive a power cut."""
-        with _explained(self.path):
+        with explained(self.path):
             self.seam.fsync(self.fd)
 
     def names(self) -> list[str]:
         """Return the names in this folder, unsorted."""
-        with _explained(self.path):
+        with explained(self.path):
             return os.listdir(self.fd)
 
     def has(self, name: str) -> bool:
@@ -184,7 +184,7 @@ class Folder:
     def read(self, name: str, limit: int) -> bytes:
         """Return the content of the regular file ``name``; StorageError when it has more than ``limit`` bytes."""
         path = os.path.join(self.path, name)
-        with _explained(path):
+        with explained(path):
             fd = self.seam.open(name, _READ, 0, self.fd)
             try:
                 _refuse_irregular(fd, path)
@@ -206,7 +206,7 @@ class Folder:
         cut before the name points to them, ``sync_folder`` the name before this returns.
         """
         temporary = f".{name.lstrip('.')}.tmp"
-        with _explained(os.path.join(self.path, name)):
+        with explained(os.path.join(self.path, name)):
             self._put(temporary, data, mode, sync=sync)
             self.seam.replace(temporary, name, self.fd, self.fd)
             if sync_folder:
@@ -214,7 +214,7 @@ class Folder:
 
     def create(self, name: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
         """Write a new file in a folder that nobody sees yet; FileExistsError when the name is taken."""
-        with _explained(os.path.join(self.path, name)):
+        with explained(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, mode, self.fd)
             self._fill(fd, data, sync=sync)
 
@@ -246,7 +246,7 @@ class Folder:
         line survives. One writer at a time per file.
         """
         path = os.path.join(self.path, name)
-        with _explained(path):
+        with explained(path):
             fd = self.seam.open(name, _APPEND, 0o644, self.fd)
             try:
                 _refuse_irregular(fd, path)
@@ -267,7 +267,7 @@ class Folder:
 
     def touch(self, name: str, data: bytes) -> None:
         """Overwrite the few bytes of ``name`` in place; for content that nobody relies on after a crash."""
-        with _explained(os.path.join(self.path, name)):
+        with explained(os.path.join(self.path, name)):
             fd = self.seam.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, self.fd)
             try:
                 self.seam.write(fd, data)
@@ -276,7 +276,7 @@ class Folder:
 
     def reserve(self, name: str, size: int) -> None:
         """Make a file of ``size`` allocated bytes, to be removed when the disk is full."""
-        with _explained(os.path.join(self.path, name)):
+        with explained(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, 0o600, self.fd)
             try:
                 self.seam.reserve(fd, size)
@@ -285,13 +285,13 @@ class Folder:
 
     def open_new(self, name: str, mode: int = 0o644) -> int:
         """Create ``name`` and return a descriptor to write to; FileExistsError when the name is taken."""
-        with _explained(os.path.join(self.path, name)):
+        with explained(os.path.join(self.path, name)):
             return self.seam.open(name, (_CREATE & ~os.O_WRONLY) | os.O_RDWR, mode, self.fd)
 
     def open_read(self, name: str) -> int:
         """Return a descriptor to read the regular file ``name`` with."""
         path = os.path.join(self.path, name)
-        with _explained(path):
+        with explained(path):
             fd = self.seam.open(name, _READ, 0, self.fd)
             try:
                 _refuse_irregular(fd, path)
@@ -302,17 +302,17 @@ class Folder:
 
     def move_to(self, name: str, target: Folder, new_name: str) -> None:
         """Rename ``name`` into another folder."""
-        with _explained(os.path.join(target.path, new_name)):
+        with explained(os.path.join(target.path, new_name)):
             self.seam.replace(name, new_name, self.fd, target.fd)
 
     def link(self, name: str, target: str) -> None:
         """Make the symbolic link ``name`` unless something of that name is here."""
-        with _explained(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
+        with explained(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
             self.seam.symlink(target, name, self.fd)
 
     def remove(self, name: str) -> None:
         """Remove a file's name; harmless when there is none."""
-        with _explained(os.path.join(self.path, name)), contextlib.suppress(FileNotFoundError):
+        with explained(os.path.join(self.path, name)), contextlib.suppress(FileNotFoundError):
             self.seam.unlink(name, self.fd)
 
     def remove_folder(self, name: str) -> None:
@@ -324,7 +324,7 @@ class Folder:
                     doomed.remove_folder(inner)
                 else:
                     doomed.remove(inner)
-            with _explained(doomed.path):
+            with explained(doomed.path):
                 self.seam.rmdir(name, self.fd)
 
     def lock(self, name: str, *, blocking: bool) -> Lock | None:
@@ -335,7 +335,7 @@ class Folder:
         """
         path = os.path.join(self.path, name)
         operation = fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB
-        with _explained(path):
+        with explained(path):
             while True:
                 fd = self.seam.open(name, _LOCK, 0o644, self.fd)
                 try:
@@ -354,7 +354,7 @@ class Folder:
     def is_locked(self, name: str) -> bool:
         """Tell whether somebody holds the lock file ``name``, without writing; False when there is none."""
         path = os.path.join(self.path, name)
-        with _explained(path):
+        with explained(path):
             try:
                 fd = self.seam.open(name, _READ, 0, self.fd)
             except FileNotFoundError:
@@ -412,7 +412,7 @@ def _planted(path: str) -> StorageError:
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
+def explained(path: str) -> Iterator[None]:
     """Turn the operating system's refusals into StorageError; names that are missing or taken pass through."""
     try:
         yield

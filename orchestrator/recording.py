@@ -20,7 +20,7 @@ from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.run_store import OpenRun, RunStore, publish
 from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
-from orchestrator.run_store.layout import COMMANDS, ERRORS, HEARTBEAT, error_name, log_name
+from orchestrator.run_store.layout import COMMANDS, ERRORS, RESERVE, error_name, log_name
 from orchestrator.terminal import safe_text
 
 SHOWN_LINES = 20
@@ -198,17 +198,25 @@ class Recorder:
         verdict = outcome or run_outcome(self.manifest, self.plan)
         self.manifest = self._judged(self.manifest)
         ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))
-        self._run.folder.touch(HEARTBEAT, self._now().encode() + b"\n")
+        self._run.heartbeat()
         try:
             self.manifest = self._run.save(self._timed(ended))
             with suppress(StorageError):
                 self._announce_end()
-            publish(self._store, self._run, certain=True)
+            self._publish()
             self.manifest = self._run.manifest
         finally:
             self._run.close()
         settle_with_parent(self._store, self.manifest)
         return self.manifest
+
+    def _publish(self) -> None:
+        """Publish the end; a disk that is full gets the reserved space back and is tried once more."""
+        try:
+            publish(self._store, self._run, certain=True)
+        except StorageError:
+            self._run.folder.remove(RESERVE)
+            publish(self._store, self._run, certain=False)
 
     def _announce_end(self) -> None:
         self.event(

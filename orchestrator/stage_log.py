@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.durable import Seam, write_all
+from orchestrator.durable import Seam, explained, write_all
 
 _COPY = 1 << 20
+_WHAT = "a stage's log"
 _MARKER_LENGTH = len(f"\n[{0:>20d} bytes left out here by log_limit]\n")
 
 
@@ -25,7 +26,11 @@ class StageLog:
         self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Add output. Raises OSError when the disk refuses."""
+        """Add output. Raises StorageError when the disk refuses."""
+        with explained(_WHAT):
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         if self._size + len(data) <= self._head + self._ring:
             write_all(self._seam, self.fd, data)
             self._size += len(data)
@@ -52,7 +57,8 @@ class StageLog:
         """Put a tail that wrapped around in order, close the file, and return the number of bytes left out."""
         try:
             if self.left_out:
-                self._unroll()
+                with explained(_WHAT):
+                    self._unroll()
         finally:
             os.close(self.fd)
         return self.left_out

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.running import Attempt, answer_for, observer_for, run_in_session
+from orchestrator.commands.running import Attempt, answer_for, run_in_session, silent_observer
 from orchestrator.errors import EXIT_DONE, Refusal, StorageError
 from orchestrator.run_store import OpenRun
 
@@ -45,7 +46,7 @@ def detached(context: Context, attempt: Attempt) -> Answer:
         told = True
         return run
 
-    quiet = observer_for(context, "silent")
+    quiet = silent_observer(context)
     try:
         result = run_in_session(context, replace(attempt, open_run=open_and_tell), quiet)
     except BaseException as error:
@@ -64,10 +65,9 @@ def _leave_terminal() -> None:
 
 
 def _tell(pipe: int, word: dict[str, object]) -> None:
-    data = memoryview(json.dumps(word).encode())
-    while data:
-        data = data[os.write(pipe, data) :]
-    os.close(pipe)
+    """Tell the process that waits; the run goes on also when nobody waits any more."""
+    with suppress(BrokenPipeError), open(pipe, "wb") as file:
+        file.write(json.dumps(word).encode())
 
 
 def _as_told(error: BaseException) -> dict[str, object]:

@@ -32,7 +32,12 @@ def run_in_nox_process(context: Context, store: RunStore, plan: Plan, request: R
     root = store.workspace.root
     with tempfile.TemporaryDirectory(prefix="codex-orchestrator-") as folder:
         reply = os.path.join(folder, "reply.json")
-        environ = {**scrubbed(context.environ), ROOT_VARIABLE: root, _REQUEST: json.dumps(asdict(request)), _REPLY: reply}
+        environ = {
+            **scrubbed(context.environ),
+            ROOT_VARIABLE: root,
+            _REQUEST: json.dumps(asdict(request)),
+            _REPLY: reply,
+        }
         process = subprocess.Popen(session_command(root, noxfile_for(root), plan.session.name), cwd=root, env=environ)
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, lambda got, _: process.send_signal(got)) for number in numbers}

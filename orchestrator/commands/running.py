@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.environment import environment_folder
@@ -15,7 +15,7 @@ from orchestrator.execution import Result, Setting, perform
 from orchestrator.nox_host import NoxUnavailable, run_session
 from orchestrator.plan import Plan
 from orchestrator.processes import Guard
-from orchestrator.progress import Observer, make_observer
+from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture
 from orchestrator.redaction import Redactor
 from orchestrator.run_store import OpenRun, RunStore
@@ -131,17 +131,23 @@ def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:
 
 def observer_for(context: Context, form: str) -> Observer:
     """Return what shows a run that goes on, in the asked format."""
-    stream = context.stdout if form == "text" else context.stderr
     interactive = False
     with suppress(ValueError, OSError):
-        interactive = stream.isatty()
+        interactive = context.stdout.isatty()
     return make_observer(
-        form,
+        cast("Kind", form),
         stdout=context.stdout,
         stderr=context.stderr,
         environ=context.environ,
         clock=context.clock,
         interactive=interactive,
+    )
+
+
+def silent_observer(context: Context) -> Observer:
+    """Return an observer that shows nothing."""
+    return make_observer(
+        "ndjson", stdout=None, stderr=None, environ=context.environ, clock=context.clock, interactive=False
     )
 
 
@@ -182,9 +188,12 @@ def error_lines(store: RunStore, result: Result) -> dict[str, list[str]]:
 
 
 def _appearance(context: Context) -> tuple[bool, int]:
-    from orchestrator.progress import wants_color
+    from orchestrator.terminal import wants_color
 
-    return wants_color(context.stdout, context.environ), terminal_width(context)
+    is_tty = False
+    with suppress(ValueError, OSError):
+        is_tty = context.stdout.isatty()
+    return wants_color(context.environ, is_tty=is_tty), terminal_width(context)
 
 
 def terminal_width(context: Context) -> int:
@@ -204,4 +213,5 @@ __all__ = [
     "observer_for",
     "perform_in",
     "run_in_session",
+    "silent_observer",
 ]
