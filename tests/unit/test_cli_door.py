@@ -332,6 +332,16 @@ def test_interrupts_are_quiet(call: Call, tmp_path: Path) -> None:
     assert call(["go"], Commanded(go=Asked(error=KeyboardInterrupt())), tmp_path) == Ended(130, "", "")
 
 
+def test_interrupt_inside_invoke(tmp_path: Path) -> None:
+    """An interrupt that Invoke's own program meets ends with 130 too, not with Invoke's 1."""
+
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            raise KeyboardInterrupt
+
+    assert run(["--help"], Commanded().table(), door_of(["--help"], tmp_path, Interrupted())) == 130
+
+
 @pytest.mark.parametrize("code", [0, 3])
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_closed_stdout_leaves_the_code(code: int, form: str, tmp_path: Path) -> None:
