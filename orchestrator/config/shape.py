@@ -87,7 +87,7 @@ def _backend(value: str) -> str:
 
 
 def _until(value: Any) -> Any:
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         value = date.fromisoformat(value) if _is_date(value) else value
     if not isinstance(value, date) or isinstance(value, datetime):
         raise ValueError("must be a date such as 2026-12-31")  # noqa: TRY004 - as above

@@ -179,6 +179,7 @@ class _Reader:
 
     def _plain(self, piped: bool) -> str | None:
         words: list[str] = []
+        start = self._at
         while not self.done():
             if self._redirections():
                 continue
@@ -187,6 +188,8 @@ class _Reader:
                 break
             self._at += 1
             words.append(item.text)
+        if self._at == start:
+            raise ValueError("a command is missing")
         if self._take_operator("("):  # a function's definition: it runs when it is called
             self._expect(")")
             while self._take_operator("\n"):

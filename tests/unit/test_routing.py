@@ -1,0 +1,218 @@
+"""Which project and which task a command means."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ConfigError, UsageError
+from orchestrator.routing import Route, route
+from orchestrator.workspace import Workspace
+from tests.harness import WorkspaceFolder
+
+
+def routed(
+    workspace: WorkspaceFolder,
+    *,
+    cwd: str | Path = "",
+    project: str | None = None,
+    task: str | None = None,
+    variable: str | None = None,
+    parent: tuple[str, str] | None = None,
+) -> Route:
+    """Route a command called in ``cwd`` (from the workspace's root)."""
+    root = str(workspace.root)
+    return route(
+        Workspace(root, os.path.join(root, ".runs"), os.path.join(root, "out")),
+        os.path.join(root, cwd),
+        {} if variable is None else {"MCP_RUNNER_TASK_ID": variable},
+        project=project,
+        task=task,
+        parent_project=parent[0] if parent else None,
+        parent_task=parent[1] if parent else None,
+    )
+
+
+def refusal(workspace: WorkspaceFolder, **asked: str) -> UsageError:
+    """Return why a command is refused."""
+    with pytest.raises(UsageError) as caught:
+        routed(workspace, **asked)  # type: ignore[arg-type]
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+@pytest.fixture
+def town(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """Two projects, ``a`` and ``b``, whose tasks are ``1-a`` and ``1-b``, and an index that names more."""
+    workspace.project("a")
+    workspace.project("b")
+    items = [{"id": "2-b", "project": "b", "title": "x"}, {"id": "3-free", "slug": "free"}, {"id": "1-b"}]
+    workspace.write("tasks/index.json", json.dumps({"items": items}))
+    return workspace
+
+
+def test_a_named_project_has_its_default_task(town: WorkspaceFolder) -> None:
+    """With --project alone only that config is read: neither a broken neighbour nor a broken index matters."""
+    town.config("b", "= 1")
+    town.write("tasks/index.json", "{")
+    assert routed(town, project="a") == Route("a", "1-a")
+
+
+def test_a_task_tells_the_project(town: WorkspaceFolder) -> None:
+    """The owner is the index's word, else the config with that default task; the flag goes before the variable."""
+    assert routed(town, task="2-b") == Route("b", "2-b")
+    assert routed(town, task="1-a") == Route("a", "1-a")
+    assert routed(town, variable="2-b") == Route("b", "2-b")
+    assert routed(town, task="1-a", variable="2-b") == Route("a", "1-a")
+    assert routed(town, task="2-b", cwd="packages/a") == Route("b", "2-b")
+
+
+def test_the_folder_tells_the_project(town: WorkspaceFolder) -> None:
+    """Without flags the innermost project whose folder holds the current one is meant, links resolved."""
+    (town.root / "packages/a/src/deep").mkdir(parents=True)
+    assert routed(town, cwd="packages/a/src/deep") == Route("a", "1-a")
+    town.project("whole", path=".")
+    assert routed(town) == Route("whole", "1-whole")
+    assert routed(town, cwd="packages/b") == Route("b", "1-b")
+    (town.root / "link").symlink_to("packages/b")
+    assert routed(town, cwd="link") == Route("b", "1-b")
+
+
+def test_the_only_project_is_meant(workspace: WorkspaceFolder) -> None:
+    """A workspace with one project asks nothing."""
+    workspace.project("only")
+    assert routed(workspace) == Route("only", "1-only")
+
+
+def test_a_project_that_can_not_be_told_is_refused_with_the_list(town: WorkspaceFolder) -> None:
+    """Neither task nor folder nor number tells: the list is shown, broken configs with it."""
+    town.config("c", "= 1")
+    refused = refusal(town)
+    assert (refused.code, refused.hint) == ("which-project", "name one with --project")
+    assert refused.message.endswith(": a, b, c")
+
+
+def test_two_projects_in_one_folder_are_refused(town: WorkspaceFolder) -> None:
+    """A folder that two projects share tells nothing."""
+    town.project("twin", path="packages/a")
+    assert refusal(town, cwd="packages/a").message == "more than one project has this folder: a, twin"
+
+
+def test_a_broken_project_is_not_mistaken_for_the_one_around_it(town: WorkspaceFolder) -> None:
+    """In a broken project's folder its faults are told; the outer project is not run in its stead."""
+    town.project("whole", path=".")
+    town.config("b", "= 1")
+    with pytest.raises(ConfigError, match=r"project_configs/b\.toml"):
+        routed(town, cwd="packages/b")
+
+
+def test_an_empty_workspace_says_so(workspace: WorkspaceFolder) -> None:
+    """No project at all, or only broken ones, has its own message."""
+    assert refusal(workspace).code == "no-project"
+    workspace.config("x", "= 1")
+    assert isinstance(refusal(workspace), ConfigError)
+
+
+@pytest.mark.parametrize(("task", "owner"), [("2-b", "b"), ("1-b", "b")])
+def test_another_projects_task_is_refused(town: WorkspaceFolder, task: str, owner: str) -> None:
+    """The right project, and the right task of the named one, are told; the variable is checked like the flag."""
+    for asked in ({"task": task}, {"variable": task}):
+        refused = refusal(town, project="a", **asked)
+        assert refused.code == "foreign-task"
+        assert f"task '{task}' belongs to project '{owner}', not to 'a'" in refused.message
+        assert "'1-a'" in refused.hint
+
+
+def test_the_index_overrules_a_config(town: WorkspaceFolder) -> None:
+    """A default task that the index gives to another project belongs to that one."""
+    town.write("tasks/index.json", json.dumps({"items": [{"id": "1-a", "project": "b"}]}))
+    assert routed(town, task="1-a") == Route("b", "1-a")
+    assert refusal(town, project="a", task="1-a").code == "foreign-task"
+
+
+def test_a_task_of_nobody_needs_a_named_project(town: WorkspaceFolder) -> None:
+    """With --project a new task is begun; without it the known ones are told."""
+    assert routed(town, project="a", task="9-new") == Route("a", "9-new")
+    refused = refusal(town, task="1-bb")
+    assert refused.code == "unknown-task"
+    assert refused.hint.startswith("did you mean '1-b'?")
+    assert refusal(town, variable="9-new", cwd="packages/a").code == "unknown-task"
+
+
+def test_a_listed_task_without_a_project_goes_by_the_folder(town: WorkspaceFolder) -> None:
+    """The early version's index names no projects: such a task is known, and the folder decides."""
+    assert routed(town, task="3-free", cwd="packages/b") == Route("b", "3-free")
+    assert refusal(town, task="3-free").code == "which-project"
+    assert routed(town, project="a", task="3-free") == Route("a", "3-free")
+
+
+def test_a_task_that_two_projects_share_is_refused_without_a_project(town: WorkspaceFolder) -> None:
+    """A shared default task tells no project, and is each one's own where it is named."""
+    town.project("c", task_id="1-a")
+    assert refusal(town, task="1-a").message.endswith("belongs to more than one project: a, c")
+    assert routed(town, project="c", task="1-a") == Route("c", "1-a")
+
+
+def test_a_parents_task_is_taken_within_its_project(town: WorkspaceFolder) -> None:
+    """Below a run of the same project its task is kept, also one that is nobody's; flags go before it."""
+    assert routed(town, project="a", parent=("a", "9-new")) == Route("a", "9-new")
+    assert routed(town, project="b", parent=("a", "9-new")) == Route("b", "1-b")
+    assert routed(town, project="b", task="2-b", parent=("b", "1-b")) == Route("b", "2-b")
+
+
+@pytest.mark.parametrize("task", ["../x", ".", "-rf", "x" * 300, "1-a\n", "1-A", "a\u202eb", "local-mcp", ""])
+def test_a_hostile_task_is_refused(town: WorkspaceFolder, task: str) -> None:
+    """A bad id is never cleaned up; the near match is told where there is one."""
+    refused = refusal(town, project="a", task=task)
+    assert refused.code == "bad-task-id"
+    assert refused.message.startswith("--task: ")
+    assert refused.message.isprintable()
+    assert (refused.hint == "did you mean '1-a'?") == (task in ("1-a\n", "1-A"))
+
+
+def test_an_empty_variable_is_no_task(town: WorkspaceFolder) -> None:
+    """An environment variable that is set to nothing counts as not set."""
+    assert routed(town, project="a", variable="") == Route("a", "1-a")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "nests too deep"),
+        ("[]", "must be an object with a list 'items'"),
+        ('{"items": [1]}', "items[0] must be an object"),
+        ('{"items": [{"id": "../x"}]}', "items[0]: task id '../x' is not allowed"),
+        ('{"items": [{"id": "x", "project": 1}]}', "items[0]: a project id is text"),
+        ('{"items": [{"id": "x", "project": "a"}, {"id": "x", "project": "b"}]}', "is listed already, for project 'a'"),
+        (" " * (4 * 1024 * 1024 + 1), "is larger than 4 MiB"),
+    ],
+)
+def test_a_broken_index_is_named(town: WorkspaceFolder, text: str, said: str) -> None:
+    """Where the index is needed, its fault is told with the file."""
+    town.write("tasks/index.json", text)
+    refused = refusal(town, task="2-b")
+    assert refused.code == "broken-task-index"
+    assert refused.message.startswith("tasks/index.json: ")
+    assert said in refused.message
+
+
+def test_an_index_that_is_no_file_is_named(town: WorkspaceFolder) -> None:
+    """A FIFO in its place does not hang, a dangling link counts as no index."""
+    path = town.root / "tasks/index.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert "is not a regular file" in refusal(town, task="2-b").message
+    path.unlink()
+    path.symlink_to("nowhere")
+    assert routed(town, task="1-b") == Route("b", "1-b")
+
+
+def test_an_index_that_names_an_unknown_project_is_told(town: WorkspaceFolder) -> None:
+    """The index's project has no config: that is said, with the nearest one."""
+    town.write("tasks/index.json", json.dumps({"items": [{"id": "5-x", "project": "bb"}]}))
+    assert refusal(town, task="5-x").code == "unknown-project"
