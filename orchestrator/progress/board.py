@@ -37,7 +37,7 @@ class Row:
         """Return how long the stage took, or has been running."""
         if self.took is not None:
             return duration(self.took)
-        return "" if self.started is None else f"{max(0, int(now - self.started))}s"
+        return "" if self.started is None else duration(max(0, int(now - self.started)))
 
     def last_line(self) -> str:
         """Return the last line of output that holds more than white space, safe for a terminal."""
@@ -55,6 +55,7 @@ class Board:
 
     title: str = ""
     started: float | None = None
+    took: float | None = None
     limit: float | None = None
     breached: bool = False
     phase: str = ""
@@ -77,6 +78,7 @@ class Board:
             self.phase = "stopping"
         elif kind == "run:end":
             self.phase = ending(event)
+            self.took = now - (now if self.started is None else self.started)
 
     def output(self, stage: str, data: bytes) -> None:
         """Take the end of a stage's output."""
@@ -85,7 +87,9 @@ class Board:
 
     def clock(self, now: float) -> str:
         """Return how long the run has been going on, and how long it may."""
-        taken = duration(max(0, int(now - self.started))) if self.started is not None else ""
+        if self.started is None:
+            return ""
+        taken = duration(max(0, int(now - self.started if self.took is None else self.took)))
         return f"{taken} of {duration(self.limit)}" if self.limit else taken
 
     def _run(self, event: Mapping[str, Any], now: float) -> None:
@@ -109,7 +113,9 @@ class Board:
             row.state = "retrying" if event.get("will_retry") else _STATE_OF.get(outcome, shown(outcome))
             took = event.get("duration_seconds")
             row.took = float(took) if isinstance(took, int | float) else now - (row.started or now)
-            row.note = "" if outcome == "success" else shown(event.get("detail")) or ending(event)
+            row.note = shown(event.get("detail")) or shown(event.get("signal"))
+            if not row.note and outcome == "failure":
+                row.note = f"exit code {shown(event.get('exit_code'))}"
 
     def _row(self, stage: str) -> Row:
         return self.rows.setdefault(stage, Row(stage))

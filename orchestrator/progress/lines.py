@@ -53,7 +53,7 @@ class LineObserver:
     def event(self, event: Mapping[str, Any]) -> None:
         """Tell of an event."""
         kind, stage = event.get("type"), str(event.get("stage"))
-        if kind == "stage:end":
+        if kind in ("stage:start", "stage:end"):
             self._finish(stage)
         text, color = sentence(event)
         if text:

@@ -128,13 +128,13 @@ class LiveObserver:
         wide = columns >= _WIDE
         rows, hidden = visible(list(self._board.rows.values()), max(1, lines - 5))
         table = Table.grid(padding=(0, 1))
-        for _ in range(4):
-            table.add_column(no_wrap=True)
+        cells = [self._cells(row, now) for row in rows]
+        for column in range(4):  # the least width, so that a long note doesn't take it from them
+            table.add_column(no_wrap=True, min_width=max((row[column].cell_len for row in cells), default=1))
         if wide:
             table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-        for row in rows:
-            cells = self._cells(row, now)
-            table.add_row(*cells if wide else cells[:4])
+        for row in cells:
+            table.add_row(*row if wide else row[:4])
         console = Console(
             file=StringIO(),
             width=columns,

@@ -20,15 +20,15 @@ _RED = "31"
 
 
 def duration(seconds: object) -> str:
-    """Return seconds as ``0.3s``, ``2m 05s`` or ``1h 02m``; nothing for what is no number."""
+    """Return seconds as ``0.3s``, ``2m 05s`` or ``1h 02m``, whole ones as ``4s``, ``30m``; "" for what is no number."""
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e12:
         return ""
     if seconds < 60:
-        return f"{seconds:.1f}s" if seconds < 9.95 else f"{int(seconds)}s"
+        return f"{seconds:.1f}s" if isinstance(seconds, float) and seconds < 9.95 else f"{int(seconds)}s"
     minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
-    return f"{minutes // 60}h {minutes % 60:02d}m"
+        return f"{minutes}m {rest:02d}s" if rest else f"{minutes}m"
+    return f"{minutes // 60}h {minutes % 60:02d}m" if minutes % 60 else f"{minutes // 60}h"
 
 
 def sentence(event: Mapping[str, Any]) -> tuple[str, str]:
