@@ -314,7 +314,7 @@ tables = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(keys, tables, max_size=5))
 def test_any_table_is_loaded_or_refused_in_plain_words(table: dict[str, object]) -> None:
     """Whatever a file holds, the loader answers with faults that fit on a line, never with a crash."""

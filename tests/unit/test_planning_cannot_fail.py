@@ -158,7 +158,7 @@ def test_a_command_without_a_shell_that_can_fail_is_not_accused(line: str) -> No
     assert argv_reason(shlex.split(line)) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(
         st.sampled_from(PIECES),
