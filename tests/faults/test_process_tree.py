@@ -304,3 +304,33 @@ def test_without_a_subreaper_closing_ends_the_tree() -> None:
     assert driver.line(key) == b"ready\n"
     assert driver.guard.close(timeout_seconds=10) == 4
     assert marked(marker) == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_to_an_owners_group_spares_its_guard(name: str) -> None:
+    """A terminal's Ctrl-C goes to the group while the guard has not yet left it; commands run all the same."""
+    code = (
+        "import os, select, signal, sys\n"
+        "from orchestrator.processes import Exited, Guard\n"
+        "sent = getattr(signal, sys.argv[1])\n"
+        "signal.signal(sent, lambda *_: None)\n"
+        "guard = Guard.start()\n"
+        "os.killpg(0, sent)\n"
+        "guard.spawn(1, ['true'], cwd='/', env={'PATH': '/usr/bin:/bin'}, output_fd=1)\n"
+        "heard = []\n"
+        "while not any(isinstance(message, Exited) for message in heard):\n"
+        "    select.select([guard], [], [])\n"
+        "    heard += guard.messages()\n"
+        "guard.close(timeout_seconds=5)\n"
+        "print('ended well')\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, name],
+        capture_output=True,
+        env=environ,
+        start_new_session=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.stdout == b"ended well\n", done.stderr
