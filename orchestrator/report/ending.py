@@ -97,9 +97,9 @@ def failure_digest(answer: Mapping[str, Any], record: Mapping[str, Any], *, widt
         lines += _failure(ink, failure, width)
     for entry in Fields(record).each("guardrails"):
         lines += _guardrail(ink, entry.take(shapes.GUARDRAIL), width)
-    lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width)
+    lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     if answer["status"] in ("failed", "cancelled"):
-        lines += labelled(ink, "Next", [clean(_resume(answer["run_id"]))], width, "bold")
+        lines += labelled(ink, "Next", [clean(_resume(answer["run_id"]))], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -123,7 +123,7 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     shown = failure["last_lines"][-_DIGEST_LINES:]
     lines = [ink("red", head), *(clip(f"  | {clean(line)}", width) for line in shown)]
     if failure["log_path"]:
-        lines += labelled(ink, "Log", [clean(failure["log_path"])], width)
+        lines += labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True)
     return lines
 
 

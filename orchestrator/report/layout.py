@@ -43,9 +43,11 @@ def columns(text: str) -> int:
 
 
 def clip(text: str, width: int) -> str:
-    """Return ``text`` in at most ``width`` columns (1 at least), "…" where something was cut."""
+    """Return ``text`` in at most ``width`` columns, "…" where something was cut."""
     if columns(text) <= width:
         return text
+    if width < 1:
+        return ""
     kept = ""
     for ch in text:
         if columns(kept + ch) > width - 1:
@@ -70,17 +72,17 @@ def wrap(text: str, width: int) -> list[str]:
     return lines
 
 
-def labelled(ink: Ink, label: str, values: Sequence[str], width: int, style: str = "") -> list[str]:
-    """Return ``values`` under one label, one below the other, each wrapped."""
-    if width < NARROW:
-        body = [line for value in values for line in wrap(value, width - len(_INDENT))]
+def labelled(
+    ink: Ink, label: str, values: Sequence[str], width: int, style: str = "", *, whole: bool = False
+) -> list[str]:
+    """Return ``values`` under one label, one below the other; wrapped, or ``whole``, as what is to be copied."""
+    narrow = width < NARROW
+    room = width - (len(_INDENT) if narrow else _LABEL)
+    body = [line for value in values for line in ([value] if whole else wrap(value, room))]
+    if narrow:
         return [ink("dim", label), *(_INDENT + ink(style, line) for line in body)]
-    body = [line for value in values for line in wrap(value, width - _LABEL)]
     heads = [label, *[""] * (len(body) - 1)]
-    return [
-        ink("dim", pad(head, _LABEL)) + ink(style, line) if line else ink("dim", head)
-        for head, line in zip(heads, body, strict=True)
-    ]
+    return [ink("dim", pad(head, _LABEL)) + ink(style, line) for head, line in zip(heads, body, strict=True)]
 
 
 def table(ink: Ink, rows: Iterable[Sequence[tuple[str, str]]], width: int) -> list[str]:
@@ -93,7 +95,7 @@ def table(ink: Ink, rows: Iterable[Sequence[tuple[str, str]]], width: int) -> li
         line, used = _INDENT, len(_INDENT)
         for index, (style, text) in enumerate(row):
             last = index == len(row) - 1
-            shown = clip(text, max(1, width - used)) if last else pad(text, widths[index])
+            shown = clip(text, width - used) if last else pad(text, widths[index])
             line += ink(style, shown) + ("" if last else _INDENT)
             used += widths[index] + len(_INDENT)
         lines.append(line.rstrip())
@@ -101,7 +103,10 @@ def table(ink: Ink, rows: Iterable[Sequence[tuple[str, str]]], width: int) -> li
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time for people: ``40 ms``, ``1.2 s``, ``12 s``, ``3m 05s``, ``1h 02m``; ``-`` for none."""
+    """Return a length of time for people: ``40 ms``, ``1.2 s``, ``12 s``, ``3m 05s``, ``20m``, ``1h 02m``.
+
+    ``-`` stands for no time at all.
+    """
     if seconds is None:
         return "-"
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
@@ -113,8 +118,8 @@ def duration(seconds: float | None) -> str:
     if whole < 60:
         return f"{sign}{whole} s"
     if whole < 3600:
-        return f"{sign}{whole // 60}m {whole % 60:02d}s"
-    return f"{sign}{whole // 3600}h {whole % 3600 // 60:02d}m"
+        return f"{sign}{whole // 60}m" + (f" {whole % 60:02d}s" if whole % 60 else "")
+    return f"{sign}{whole // 3600}h" + (f" {whole % 3600 // 60:02d}m" if whole % 3600 // 60 else "")
 
 
 def moment(at: datetime) -> str:

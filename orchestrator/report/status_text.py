@@ -29,6 +29,8 @@ def status_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
     lines += [ink("dim", "Stages"), *_stages(ink, document["commands"], width)]
     for label, values, style in _tail(document):
         lines += labelled(ink, label, [clean(value) for value in values], width, style)
+    for label, value, style in _to_copy(document):
+        lines += labelled(ink, label, [clean(value)], width, style, whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -75,7 +77,7 @@ def _stages(ink: Ink, commands: Sequence[Mapping[str, Any]], width: int) -> list
     if not commands:
         return ["  none"]
     # In a narrow terminal the state, the time and how it ended are what remains beside the name.
-    name_width = width - 29 if width < NARROW else 40
+    name_width = width - 29 if width < NARROW else min(40, width - 44)
     rows = [_stage_row(command, name_width, narrow=width < NARROW) for command in commands]
     return table(ink, rows, width)
 
@@ -124,11 +126,7 @@ def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
         reason = f": {event['reason']}" if event["reason"] else ""
         yield "Resumed", [f"{plural(len(document['resume_events']), 'time')}, last by {event['actor']}{reason}"], ""
     yield from _origin(document)
-    yield "Manifest", [document["manifest"]], ""
-    yield "Log", [document["log_path"]], ""
     yield from _verdict(document["ready"])
-    if document["next_command"]:
-        yield "Next", [document["next_command"]], "bold"
 
 
 def _guardrail(entry: Mapping[str, Any]) -> _Part:
@@ -177,6 +175,13 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
         overrides = [f"{key}={value}" for key, value in mode["overrides"].items()]
         reason = f": {mode['reason']}" if mode["reason"] else ""
         yield "Mode", [f"{mode['name']}, by {mode['actor']}{reason}", *overrides], "yellow" if overrides else ""
+
+
+def _to_copy(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    yield "Manifest", document["manifest"], ""
+    yield "Events", document["log_path"], ""
+    if document["next_command"]:
+        yield "Next", document["next_command"], "bold"
 
 
 def _verdict(ready: Mapping[str, Any]) -> Iterator[_Part]:

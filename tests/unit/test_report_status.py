@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ from orchestrator.manifest import ChildRun, GuardrailEntry, Lineage, Manifest
 from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Flag, Plan
-from orchestrator.report import standing, status_document
+from orchestrator.report import readiness, standing, status_document
 from orchestrator.report.view import KEYS
 from tests.records import START, make_manifest, make_plan, make_run_id, make_stage
 
@@ -71,6 +72,12 @@ def succeeded(plan: Plan | None = None) -> Manifest:
     return over(with_trees(manifest, "a" * 64), chosen)
 
 
+def failed_run() -> Manifest:
+    """Return the record of a run whose guardrail failed."""
+    ended = Ended("failure", 4, wall_seconds=2.0, detail="it said no")
+    return over(ran("spec-guard", ran("build", make_manifest()), ended), outcome="failure")
+
+
 def with_trees(manifest: Manifest, *digests: str | None) -> Manifest:
     """Return the record with the tree of each attempt."""
     entries = tuple(
@@ -104,6 +111,18 @@ def test_keys_are_version_1s_first_then_the_contracts() -> None:
     """The document has version 1's keys, then those that the contract adds, then the others, in that order."""
     assert tuple(shown(succeeded())) == KEYS
     assert KEYS[: len(VERSION_1_KEYS) + len(CONTRACT_KEYS)] == VERSION_1_KEYS + CONTRACT_KEYS
+
+
+def test_every_key_and_code_is_described() -> None:
+    """docs/status.md describes each key of the document, of its stages and of its SLA, and each reason's code."""
+    text = (Path(__file__).parents[2] / "docs" / "status.md").read_text(encoding="utf-8")
+    live = shown(replace(make_manifest(), child_runs=(child(2, "failed"),)), alive=True)
+    described = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[,\s]+", span)}
+    nested = {key for part in ("sla", "lineage", "ready", "session", "mode", "plan") for key in live[part]}
+    listed = {key for part in ("commands", "child_runs", "guardrails") for key in live[part][0]}
+    source = Path(readiness.__file__).read_text(encoding="utf-8")
+    assert {*live, *nested, *listed} - described == set()
+    assert set(re.findall(r'yield "([a-z]+-[a-z-]+)"', source)) - described == set()
 
 
 def test_every_version_1_key_of_a_stage_is_shown() -> None:
@@ -175,6 +194,15 @@ def test_a_dead_runs_guardrail_reached_no_verdict() -> None:
     manifest = ran("build", make_manifest())
     assert shown(begun("spec-guard", manifest))["guardrails"][0]["outcome"] == "missing"
     assert shown(manifest)["guardrails"][0]["outcome"] == "skipped"
+
+
+def test_a_dead_run_keeps_the_verdicts_that_it_has() -> None:
+    """A guardrail that passed, or was waived, before its run died is shown as that."""
+    passed = GuardrailEntry("spec-guard", True, "passed", "the stage succeeded")
+    manifest = replace(ran("spec-guard", make_manifest()), guardrails=(passed,))
+    assert shown(manifest)["guardrails"][0]["outcome"] == "passed"
+    waived = replace(passed, outcome="waived")
+    assert shown(replace(make_manifest(), guardrails=(waived,)))["guardrails"][0]["outcome"] == "waived"
 
 
 def test_a_held_lock_does_not_make_an_ended_run_alive() -> None:
@@ -344,6 +372,7 @@ def test_version_1_dry_run_guardrail_is_advisory() -> None:
         ("bash scripts/spec-guard.sh || true", "succeeded", "advisory"),
         ("bash scripts/spec-guard.sh", "failed", "failed"),
         ("bash scripts/spec-guard.sh", "skipped", "skipped"),
+        ("bash scripts/spec-guard.sh", "pending", "missing"),
     ],
 )
 def test_version_1_guardrails_follow_from_commands(command: str, status: str, outcome: str) -> None:

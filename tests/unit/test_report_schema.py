@@ -1,0 +1,80 @@
+"""The published schema of the manifest: it is the model's, and its shape has one version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from orchestrator.commands.context import Context
+from orchestrator.commands.schema import schema
+from orchestrator.errors import UsageError
+from orchestrator.manifest.schema import json_schema
+from orchestrator.manifest.shape import VERSION
+from tests.records import make_manifest
+from tests.unit.test_report_status import failed_run, succeeded
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
+
+SHAPES = {2: "eee42a07b343047c1a9800754c3364f4e1c5e20d34e9fc26b2ea37fa0c2fdfbc"}
+"""The sha256 of the manifest's shape, by version. One that was released never changes: raise ``VERSION`` instead."""
+
+
+def answer(context: Context) -> str:
+    """Return what ``schema manifest`` prints."""
+    return schema(context).text
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A context outside of any workspace: the schema needs none."""
+    import io
+
+    return Context(str(tmp_path), {}, io.StringIO(), io.StringIO())
+
+
+def shape_of(node: Any) -> Any:
+    """Return a schema without its prose, which may be mended at any time."""
+    if isinstance(node, dict):
+        return {
+            key: shape_of(value)
+            for key, value in node.items()
+            if not (key in ("title", "description") and isinstance(value, str))
+        }
+    return [shape_of(item) for item in node] if isinstance(node, list) else node
+
+
+def test_the_published_schema_is_up_to_date(context: Context) -> None:
+    """docs/manifest.schema.json is what ``codex-orchestrator schema manifest`` prints."""
+    assert PUBLISHED.read_text(encoding="utf-8") == answer(context), (
+        "write it anew: codex-orchestrator schema manifest > docs/manifest.schema.json"
+    )
+
+
+def test_the_shape_does_not_change_without_its_version() -> None:
+    """The fingerprint of the shape is the one that is noted for its version."""
+    canonical = json.dumps(shape_of(json_schema()), sort_keys=True, separators=(",", ":"))
+    found = hashlib.sha256(canonical.encode()).hexdigest()
+    assert SHAPES.get(VERSION) == found, "the manifest's shape changed: raise VERSION, or undo the change"
+
+
+def test_records_hold_to_the_schema(context: Context) -> None:
+    """The records that the transitions make are valid by the published schema, damaged ones are not."""
+    validator = jsonschema.Draft202012Validator(json.loads(PUBLISHED.read_text(encoding="utf-8")))
+    for manifest in (make_manifest(), succeeded(), failed_run()):
+        record = json.loads(json.dumps(manifest.as_json()))
+        assert list(validator.iter_errors(record)) == []
+        assert list(validator.iter_errors({**record, "status": "finished"}))
+        del record["commands"]
+        assert list(validator.iter_errors(record))
+
+
+def test_an_unknown_schema_is_refused_with_the_known_ones(context: Context) -> None:
+    """Another name is a usage error that names the nearest."""
+    with pytest.raises(UsageError) as refused:
+        schema(context, name="manifst")
+    assert "manifest" in refused.value.hint
