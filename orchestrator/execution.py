@@ -32,7 +32,7 @@ from orchestrator.provenance import Capture
 from orchestrator.recording import Recorder, last_lines
 from orchestrator.redaction import Redactor, secret_values
 from orchestrator.run_store import OpenRun, RunStore
-from orchestrator.run_store.layout import log_name
+from orchestrator.run_store.layout import ENVIRONMENT
 from orchestrator.signals import SignalInbox
 from orchestrator.stage_jobs import StageJobs
 from orchestrator.stage_log import StageLog
@@ -40,7 +40,6 @@ from orchestrator.stage_log import StageLog
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
 
-ENVIRONMENT_STAGE = "environment"
 _ENVIRONMENT_LOG_LIMIT = 64 * 1024 * 1024
 _ENVIRONMENT_SECONDS = 3600.0
 """A package index that never answers must not hold a run for ever."""
@@ -266,15 +265,15 @@ class _RunAttempt:
 
     def _run_steps(self, steps: Collection[Any]) -> str | None:
         """Run the steps one after the other, their output in one numbered log each; return why one failed."""
-        for number, step in enumerate(steps, start=1):
-            name = log_name(0, ENVIRONMENT_STAGE, self._environment_logs(number))
+        for step in steps:
+            name = self._recorder.environment_log_name()
             job = Job(
                 argv=step.argv,
                 cwd=step.cwd,
                 env=step.env,
                 timeout_seconds=_ENVIRONMENT_SECONDS,
                 log=self._log(self._recorder.open_log(name), _ENVIRONMENT_LOG_LIMIT),
-                show=lambda data: self._setting.observer.output(ENVIRONMENT_STAGE, data),
+                show=lambda data: self._setting.observer.output(ENVIRONMENT, data),
             )
             self._attempts.start(job)
             finished = None
@@ -288,9 +287,6 @@ class _RunAttempt:
                 self._recorder.environment_failed(text, ended, lines, name)
                 return text
         return None
-
-    def _environment_logs(self, number: int) -> int:
-        return (self._recorder.manifest.attempt - 1) * 2 + number
 
     def _close(self, broken: str | None) -> Result:
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)

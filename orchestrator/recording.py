@@ -20,7 +20,7 @@ from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.run_store import OpenRun, RunStore, publish
 from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
-from orchestrator.run_store.layout import COMMANDS, ERRORS, RESERVE, error_name, log_name
+from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.terminal import safe_text
 
 SHOWN_LINES = 20
@@ -79,7 +79,11 @@ class Recorder:
     def log_name(self, stage: PlannedStage) -> str:
         """Return the name of the log of the stage's next attempt."""
         command = self.manifest.command(stage.id)
-        return log_name(command.index, stage.id, len(command.attempts) + 1)
+        return self._run.free_log_name(command.index, stage.id, len(command.attempts) + 1)
+
+    def environment_log_name(self) -> str:
+        """Return the name of the next log of making the environment."""
+        return self._run.free_log_name(0, ENVIRONMENT, 1)
 
     def open_log(self, name: str) -> int:
         """Create a log below ``commands/`` and return its descriptor."""
@@ -136,14 +140,14 @@ class Recorder:
     def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
         """Write the error file of an environment that could not be made."""
         self._run.write_error(
-            error_name(0, "environment"),
+            error_name(0, ENVIRONMENT),
             {
                 "run_id": self.run_id,
                 "task_id": self.manifest.task_id,
                 "command_index": 0,
-                "command_id": "environment",
+                "command_id": ENVIRONMENT,
                 "command": None,
-                "reason": "environment",
+                "reason": "environment-failed",
                 "outcome": "error",
                 "exit_code": ended.exit_code,
                 "signal": ended.signal,

@@ -16,6 +16,8 @@ RESERVE = ".reserve"
 COMMANDS = "commands"
 ERRORS = "errors"
 CHILDREN = "children"
+ENVIRONMENT = "environment"
+"""Stands where a stage's id does in the logs and errors of making the session's environment (index 0)."""
 
 CLI = "cli"
 MCP = "mcp"

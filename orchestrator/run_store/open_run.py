@@ -12,7 +12,7 @@ from orchestrator.clock import Clock, stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import StorageError
 from orchestrator.manifest import Manifest, render
-from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location
+from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 
 
 class OpenRun:
@@ -69,6 +69,16 @@ class OpenRun:
         """Say that the run is alive; never a reason for it to fail."""
         with suppress(StorageError):
             self.folder.touch(HEARTBEAT, stamp(self._clock.now()).encode() + b"\n")
+
+    def free_log_name(self, index: int, stage_id: str, attempt: int) -> str:
+        """Return the name of the log of a stage's attempt: the next one that is free.
+
+        A process that died after it made a log, and before the record named it, leaves its name taken.
+        """
+        with self.folder.sub(COMMANDS, create=True, sync=False) as commands:
+            while commands.has(name := log_name(index, stage_id, attempt)):
+                attempt += 1
+        return name
 
     def open_log(self, name: str) -> int:
         """Create ``commands/<name>`` and return its descriptor."""

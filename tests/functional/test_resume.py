@@ -166,3 +166,15 @@ def test_a_damaged_manifest_ends_in_exit_code_7(workspace: WorkspaceFolder, orch
             assert done.code == 7, (verb, damaged, done.stdout, done.stderr)
             assert "manifest.json" in done.document["error"]["message"]
         assert path.read_bytes() == damaged
+
+
+def test_a_log_that_no_record_names_is_kept(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A log made just before the process died keeps its name; the next attempt's log takes the next one."""
+    run_id = failed_run(workspace, orchestrate)
+    (workspace.root / "packages" / "x" / "mended").touch()
+    orphan = workspace.runs(TASK)[0] / "commands" / "03-test.2.log"
+    orphan.write_text("of a dead process\n")
+    done = orchestrate("resume", run_id, "--format", "json")
+    assert done.code == 0, done.stderr
+    assert orphan.read_text() == "of a dead process\n"
+    assert stage(run_of(done, workspace), "test")["log_path"].endswith("03-test.3.log")
