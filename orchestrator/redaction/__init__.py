@@ -7,8 +7,21 @@ rules (shapes of well-known tokens). What is masked and what is not: ``docs/secu
 
 from __future__ import annotations
 
-from orchestrator.redaction.masking import MASK, Redactor, Stream
-from orchestrator.redaction.names import looks_secret
+from typing import TYPE_CHECKING
+
+from orchestrator.redaction.names import MASK, looks_secret
 from orchestrator.redaction.values import MIN_BYTES, secret_values, too_short
 
+if TYPE_CHECKING:
+    from orchestrator.redaction.masking import Redactor, Stream
+
 __all__ = ["MASK", "MIN_BYTES", "Redactor", "Stream", "looks_secret", "secret_values", "too_short"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the masking itself when it is first asked for: plans and ``status`` need only the names."""
+    if name in ("Redactor", "Stream"):
+        from orchestrator.redaction import masking
+
+        return getattr(masking, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

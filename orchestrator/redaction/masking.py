@@ -11,12 +11,10 @@ from collections.abc import Container, Iterable
 from typing import Any
 
 from orchestrator.redaction.finder import AdaptiveFinder, Finder, FinderMaker
+from orchestrator.redaction.names import MASK
 from orchestrator.redaction.needles import Needles
 from orchestrator.redaction.shapes import SHAPES, Shape
 from orchestrator.redaction.tokens import Token, head_begun, rest_of_token, tokens_in
-
-MASK = "***"
-"""What stands in a secret's place; the same as GitHub's runner writes."""
 
 _MASK = MASK.encode()
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+MASK = "***"
+"""What stands in a secret's place; the same as GitHub's runner writes."""
+
 _ENDINGS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "PASSCODE", "APIKEY", "CREDENTIAL", "CREDENTIALS")
 """A word that ends so is secret wherever it stands: ``PGPASSWORD``, ``GITHUBTOKEN``, ``SECRET_KEY_BASE``."""
 
