@@ -6,6 +6,7 @@ does not grow with output: a chunk is read, masked, written and shown before the
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import selectors
@@ -110,7 +111,9 @@ class Attempts:
             read, write = os.pipe()
         os.set_blocking(read, False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
+            # A user who has many large pipes already is refused; the usual size serves too.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
         now = self._clock.monotonic()
         stream = self._redactor.stream()
         limit = None if job.timeout_seconds is None else now + job.timeout_seconds
@@ -207,6 +210,7 @@ class Attempts:
             cpu_seconds=message.cpu_seconds,
             max_rss_bytes=message.max_rss_bytes,
             swept=message.swept,
+            detail=f"{message.survivors} processes could not be killed" if message.survivors else None,
         )
         if running.timed_out:
             return replace(ended, outcome="timeout", detail=f"stopped after {running.job.timeout_seconds:g} s")

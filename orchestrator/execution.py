@@ -22,7 +22,7 @@ from orchestrator.environment import (
     tools_dir,
 )
 from orchestrator.errors import Refusal, StorageError
-from orchestrator.manifest import Manifest, SessionInfo
+from orchestrator.manifest.shape import Manifest, SessionInfo
 from orchestrator.outcome import Outcome
 from orchestrator.pipeline import run_stages
 from orchestrator.plan import Plan
@@ -31,8 +31,9 @@ from orchestrator.progress import Observer
 from orchestrator.provenance import Capture
 from orchestrator.recording import Recorder, last_lines
 from orchestrator.redaction import Redactor, secret_values
-from orchestrator.run_store import OpenRun, RunStore
 from orchestrator.run_store.layout import ENVIRONMENT
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.store import RunStore
 from orchestrator.signals import SignalInbox
 from orchestrator.stage_jobs import StageJobs
 from orchestrator.stage_log import StageLog
@@ -265,8 +266,8 @@ class _RunAttempt:
 
     def _run_steps(self, steps: Collection[Any]) -> str | None:
         """Run the steps one after the other, their output in one numbered log each; return why one failed."""
-        for step in steps:
-            name = self._recorder.environment_log_name()
+        for number, step in enumerate(steps, start=1):
+            name = self._recorder.environment_log_name(number)
             job = Job(
                 argv=step.argv,
                 cwd=step.cwd,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import Refused
-from orchestrator.manifest import Lineage
+from orchestrator.manifest.shape import Lineage
 
 RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"

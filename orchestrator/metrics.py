@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from orchestrator.manifest import GuardrailEntry, Manifest
+from orchestrator.manifest.shape import GuardrailEntry, Manifest
 
 _VERDICTS = frozenset({"passed", "failed"})
 

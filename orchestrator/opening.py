@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.clock import Clock, later, stamp
-from orchestrator.manifest import Lineage, Manifest, Mode, SessionInfo, Sla
+from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import pending_command
 from orchestrator.plan import Plan, redacted
 from orchestrator.recording import judged

@@ -14,13 +14,15 @@ from typing import Any
 from orchestrator.clock import Clock, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import verdicts
-from orchestrator.manifest import GuardrailEntry, Manifest, SessionInfo
+from orchestrator.manifest.shape import GuardrailEntry, Manifest, SessionInfo
 from orchestrator.manifest.transitions import closed, run_outcome, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
-from orchestrator.run_store import OpenRun, RunStore, publish
 from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.publish import publish
+from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import safe_text
 
 SHOWN_LINES = 20
@@ -81,9 +83,9 @@ class Recorder:
         command = self.manifest.command(stage.id)
         return self._run.free_log_name(command.index, stage.id, len(command.attempts) + 1)
 
-    def environment_log_name(self) -> str:
-        """Return the name of the next log of making the environment."""
-        return self._run.free_log_name(0, ENVIRONMENT, 1)
+    def environment_log_name(self, step: int) -> str:
+        """Return the name of the log of a step, the first or second, of making the environment."""
+        return self._run.free_log_name(0, ENVIRONMENT, (self.manifest.attempt - 1) * 2 + step)
 
     def open_log(self, name: str) -> int:
         """Create a log below ``commands/`` and return its descriptor."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.manifest import manifest_digest
+from orchestrator.manifest.shape import manifest_digest
 from orchestrator.outcome import TERMINAL
 
 SCHEMA_VERSION = 2

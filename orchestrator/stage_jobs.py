@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.attempts import Job
 from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, traceparent
-from orchestrator.manifest import Manifest
+from orchestrator.manifest.shape import Manifest
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.stage_log import StageLog
 from orchestrator.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace

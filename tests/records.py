@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from orchestrator.manifest import Lineage, Manifest
+from orchestrator.manifest.shape import Lineage, Manifest
 from orchestrator.opening import Asked, first_manifest
 from orchestrator.plan import Plan, PlannedStage, SessionPlan
 from orchestrator.redaction import Redactor
-from orchestrator.run_store import Location, RunStore
-from orchestrator.run_store.layout import RunPaths
+from orchestrator.run_store.layout import Location, RunPaths
+from orchestrator.run_store.store import RunStore
 from orchestrator.workspace import Workspace
 
 START = datetime(2026, 11, 22, 8, 43, 5, 720_000, UTC)

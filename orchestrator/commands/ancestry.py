@@ -9,8 +9,9 @@ from typing import Any
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.identifiers import is_run_id, shown
 from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
-from orchestrator.manifest import Lineage
-from orchestrator.run_store import RunStore, find_run, read_document
+from orchestrator.manifest.shape import Lineage
+from orchestrator.run_store.reading import find_run, read_document
+from orchestrator.run_store.store import RunStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from orchestrator.clock import Clock, SystemClock
-from orchestrator.run_store import RunStore
+from orchestrator.run_store.store import RunStore
 from orchestrator.workspace import Workspace, find_workspace
 
 

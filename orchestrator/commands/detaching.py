@@ -11,7 +11,7 @@ from dataclasses import replace
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import Attempt, answer_for, run_in_session, silent_observer
 from orchestrator.errors import EXIT_DONE, Refusal, StorageError
-from orchestrator.run_store import OpenRun
+from orchestrator.run_store.open_run import OpenRun
 
 
 class DetachedRefusal(Refusal):

@@ -15,8 +15,9 @@ from orchestrator.errors import EXIT_DONE, UsageError
 from orchestrator.report.ending import ENVIRONMENT
 from orchestrator.report.layout import clean
 from orchestrator.report.stage_logs import StageLogs, stage_logs
-from orchestrator.run_store import Location, RunStore, find_run
-from orchestrator.run_store.layout import COMMANDS
+from orchestrator.run_store.layout import COMMANDS, Location
+from orchestrator.run_store.reading import find_run
+from orchestrator.run_store.store import RunStore
 
 POLL_SECONDS = 0.2
 """Between two looks at a log that may grow."""

@@ -13,7 +13,7 @@ from orchestrator.commands.start import Request
 from orchestrator.errors import Refusal, StorageError
 from orchestrator.nox_host import noxfile_for, scrubbed, session_command
 from orchestrator.plan import Plan
-from orchestrator.run_store import RunStore
+from orchestrator.run_store.store import RunStore
 from orchestrator.workspace import ROOT_VARIABLE
 
 _REQUEST = "CODEX_ORCHESTRATOR_REQUEST"

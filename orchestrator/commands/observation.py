@@ -13,8 +13,9 @@ from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.view import standing
-from orchestrator.run_store import Location, RunStore, is_alive, read_document
-from orchestrator.run_store.layout import HEARTBEAT
+from orchestrator.run_store.layout import HEARTBEAT, Location
+from orchestrator.run_store.reading import is_alive, read_document
+from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import wants_color
 
 DEFAULT_WIDTH = 100
@@ -37,8 +38,6 @@ def observe(store: RunStore, where: Location) -> Seen:
     """
     record = read_document(store, where)
     while True:
-        if record.get("run_id") != where.run_id:
-            raise DamagedRecord(f"the record in the folder of run '{where.run_id}' is another run's")
         if record.get("status") in TERMINAL:
             return Seen(record, False)
         alive = is_alive(store, where)

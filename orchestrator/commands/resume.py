@@ -22,15 +22,17 @@ from orchestrator.commands.running import (
 from orchestrator.commands.start import actor_of
 from orchestrator.errors import Refused
 from orchestrator.execution import redactor_for
-from orchestrator.manifest import Command, Manifest, ResumeEvent
+from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.opening import drift, unchanged_stages
 from orchestrator.plan import Plan, redacted
 from orchestrator.redaction import Redactor
-from orchestrator.run_store import OpenRun, RunStore, find_run, recover_task, take_over
-from orchestrator.run_store.claim import reopen
+from orchestrator.run_store.claim import reopen, take_over
 from orchestrator.run_store.layout import TOKEN
-from orchestrator.run_store.recovery import finish
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.reading import find_run
+from orchestrator.run_store.recovery import finish, recover_task
+from orchestrator.run_store.store import RunStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.environment import environment_folder
@@ -18,7 +18,9 @@ from orchestrator.processes import Guard
 from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture
 from orchestrator.redaction import Redactor
-from orchestrator.run_store import OpenRun, RunStore
+from orchestrator.run_store.layout import ENVIRONMENT, ERRORS, Location
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.store import RunStore
 
 if TYPE_CHECKING:
     from nox.sessions import Session
@@ -164,26 +166,25 @@ def answer_for(context: Context, store: RunStore, result: Result) -> Answer:
 
     exit_code = exit_code_of(result)
     document = result.manifest.as_json()
-    lines = error_lines(store, result)
-    answer = run_document(document, exit_code=exit_code, last_lines=lines)
+    errors = error_files(store, result)
+    lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
+    environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
+    answer = run_document(document, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
     color, width = _appearance(context)
     return Answer(exit_code, answer, failure_digest(answer, document, width=width, color=color))
 
 
-def error_lines(store: RunStore, result: Result) -> dict[str, list[str]]:
-    """Return the last lines of each stage that failed, from its error file."""
+def error_files(store: RunStore, result: Result) -> dict[str, dict[str, Any]]:
+    """Return what the error files of a run say, by stage."""
     import json
 
-    from orchestrator.run_store import Location
-    from orchestrator.run_store.layout import ERRORS
-
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     where = Location(result.manifest.task_id, result.manifest.run_id)
     with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
         for name in errors.names():
             with suppress(FileNotFoundError, StorageError, ValueError):
                 error = json.loads(errors.read(name, 1 << 20))
-                found[str(error["command_id"])] = [str(line) for line in error["last_lines"]]
+                found[str(error["command_id"])] = error
     return found
 
 

@@ -27,7 +27,11 @@ from orchestrator.opening import Asked, first_manifest
 from orchestrator.plan import Plan
 from orchestrator.recording import announce_to_parent
 from orchestrator.redaction import Redactor
-from orchestrator.run_store import Location, OpenRun, RunStore, claim, recover_task
+from orchestrator.run_store.claim import claim
+from orchestrator.run_store.layout import Location
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.recovery import recover_task
+from orchestrator.run_store.store import RunStore
 
 DEFAULT_PIPELINE = "diagnostics"
 

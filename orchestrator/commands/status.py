@@ -20,7 +20,9 @@ from orchestrator.errors import EXIT_DONE, UsageError
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.status_text import status_text
 from orchestrator.report.view import status_document
-from orchestrator.run_store import Location, RunStore, find_run
+from orchestrator.run_store.layout import Location
+from orchestrator.run_store.reading import find_run
+from orchestrator.run_store.store import RunStore
 
 Document = Mapping[str, Any]
 

@@ -11,13 +11,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import DamagedRecord
-from orchestrator.manifest.shape import VERSION, Manifest
+from orchestrator.manifest.shape import Manifest
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-MANIFEST_LIMIT = 4 * 1024 * 1024
-"""No manifest is larger (bytes); what is, is not read."""
 
 
 @functools.cache
@@ -30,42 +27,6 @@ def _adapter() -> TypeAdapter[Manifest]:
 
     vars(shape).setdefault("Mapping", Mapping)
     return TypeAdapter(Manifest)
-
-
-def parse(data: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object in ``data``; DamagedRecord names ``where`` when there is none."""
-    try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise DamagedRecord(
-            f"'{where}' is not valid JSON: {error or 'nested too deep'}",
-            hint="the record is damaged; 'codex-orchestrator doctor --repair' sets it aside",
-        ) from error
-    if not isinstance(document, dict):
-        raise DamagedRecord(f"'{where}' holds no JSON object")
-    return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return document
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def check_version(document: dict[str, Any], where: str) -> int:
-    """Return the record's version, 1 or 2; DamagedRecord for any other."""
-    version = document.get("version")
-    if version not in (1, VERSION) or isinstance(version, bool):
-        known = "no version" if version is None else f"version {version!r}"
-        raise DamagedRecord(
-            f"'{where}' has {known}; this program knows 1 and {VERSION}", hint="a newer codex-orchestrator may read it"
-        )
-    return int(version)
 
 
 def load(document: dict[str, Any], where: str) -> Manifest:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
+from orchestrator.manifest.document import VERSION
 from orchestrator.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 from orchestrator.plan import digest_of
 
-VERSION: Final = 2
 HEARTBEAT_SECONDS = 5
 HEARTBEAT_STALE_SECONDS = 30
 """Kept for readers of version 1; whether a run is alive is told by its lock alone."""

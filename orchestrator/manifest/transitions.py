@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from orchestrator.clock import parse_stamp
+from orchestrator.manifest.document import INTERRUPTED
 from orchestrator.manifest.shape import Attempt, Command, Manifest
 from orchestrator.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
-
-INTERRUPTED = "interrupted"
 
 
 def pending_command(index: int, stage: PlannedStage) -> Command:
@@ -149,15 +149,23 @@ def slowest_stage(manifest: Manifest) -> str | None:
 def interrupted(manifest: Manifest, at: str) -> Manifest:
     """Return the record of a run whose process died, closed: outcome ``error``, detail ``interrupted``.
 
-    A stage that ran is ``failed`` with outcome ``error``, one that had not started is skipped.
+    ``at`` is the last sign of life. A stage that ran is ``failed`` with outcome ``error``, one that had
+    not started is skipped. Times are told by the wall clock: the monotonic one died with the process.
     """
+    unseen = max(0.0, _seconds(manifest.updated_at, at))
+    active = round(manifest.sla.active_seconds + unseen, 3)
+    breached = manifest.sla.breached or active > manifest.sla.limit_seconds
+    breached_at = manifest.sla.breached_at or (at if breached else None)
+    manifest = replace(
+        manifest, sla=replace(manifest.sla, active_seconds=active, breached=breached, breached_at=breached_at)
+    )
     for command in manifest.commands:
         if command.status == "running":
             manifest = stage_ended(
                 manifest,
                 command.id,
                 at,
-                Ended("error", detail=INTERRUPTED),
+                Ended("error", detail=INTERRUPTED, wall_seconds=max(0.0, _seconds(command.started_at or at, at))),
                 summary=INTERRUPTED,
                 left_out=0,
                 forgiven=False,
@@ -165,6 +173,10 @@ def interrupted(manifest: Manifest, at: str) -> Manifest:
         elif command.status == "pending":
             manifest = stage_skipped(manifest, command.id, "the run was interrupted before this stage")
     return closed(manifest, at, "error", INTERRUPTED, manifest.summary)
+
+
+def _seconds(begin: str, end: str) -> float:
+    return (parse_stamp(end) - parse_stamp(begin)).total_seconds()
 
 
 def run_outcome(manifest: Manifest, plan: Plan) -> Outcome:

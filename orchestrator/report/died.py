@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.clock import parse_stamp
-from orchestrator.manifest.transitions import INTERRUPTED
+from orchestrator.manifest.document import INTERRUPTED
 
 
 def later_of(one: str, other: str) -> str:

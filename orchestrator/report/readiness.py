@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.manifest.transitions import INTERRUPTED
+from orchestrator.manifest.document import INTERRUPTED
 
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 

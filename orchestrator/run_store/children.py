@@ -15,7 +15,7 @@ from dataclasses import replace
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
-from orchestrator.manifest import ChildRun, Manifest
+from orchestrator.manifest.shape import ChildRun, Manifest
 from orchestrator.outcome import TERMINAL
 from orchestrator.run_store.claim import take_over
 from orchestrator.run_store.layout import CHILDREN, Location

@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import NotFound, Refused
-from orchestrator.manifest import Manifest, render
-from orchestrator.manifest.schema import load
+from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import (
     CLI,
     COMMANDS,
@@ -137,6 +136,8 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
             )
         try:
             path = os.path.join(folder.path, MANIFEST)
+            from orchestrator.manifest.schema import load
+
             manifest = load(read_manifest(folder, where), path)
             write_owner(folder, lock)
         except BaseException:

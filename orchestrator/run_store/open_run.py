@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.clock import Clock, stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import StorageError
-from orchestrator.manifest import Manifest, render
+from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 
 

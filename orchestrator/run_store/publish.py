@@ -11,8 +11,8 @@ from typing import Any
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, StorageError
-from orchestrator.manifest import Manifest, render
-from orchestrator.manifest.schema import parse
+from orchestrator.manifest.document import parse
+from orchestrator.manifest.shape import Manifest, render
 from orchestrator.metrics import event_id, metrics_line
 from orchestrator.run_store.layout import MANIFEST, MCP, METRICS, OPEN, RESERVE, STATE, STATE_V1, Location
 from orchestrator.run_store.open_run import OpenRun

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.durable import Folder
-from orchestrator.errors import NotFound, UsageError
+from orchestrator.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, name_fault, near_hint
-from orchestrator.manifest.schema import MANIFEST_LIMIT, check_version, parse
+from orchestrator.manifest.document import MANIFEST_LIMIT, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, RUN_LOCK, Location
 from orchestrator.run_store.store import RunStore
 
@@ -128,6 +128,8 @@ def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
         data = b""
     document = parse(data, path)
     check_version(document, path)
+    if document.get("run_id") != where.run_id:
+        raise DamagedRecord(f"'{path}' is the record of another run: its run_id is {document.get('run_id')!r}")
     return document
 
 

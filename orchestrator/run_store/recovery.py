@@ -9,7 +9,7 @@ from orchestrator.clock import parse_stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.identifiers import is_run_id
-from orchestrator.manifest import Manifest
+from orchestrator.manifest.shape import Manifest
 from orchestrator.run_store.claim import take_over
 from orchestrator.run_store.layout import CLI, HEARTBEAT, OPEN, RUN_LOCK, STAGING, Location
 from orchestrator.run_store.open_run import OpenRun

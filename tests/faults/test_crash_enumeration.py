@@ -12,15 +12,19 @@ from typing import Any
 import pytest
 
 from orchestrator.durable import Seam
-from orchestrator.manifest import Manifest
-from orchestrator.manifest.schema import load, parse
+from orchestrator.manifest.document import parse
+from orchestrator.manifest.schema import load
+from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_started
 from orchestrator.outcome import TERMINAL, Ended
 from orchestrator.recording import judged
-from orchestrator.run_store import RunStore, claim, publish, recover_task
+from orchestrator.run_store.claim import claim
 from orchestrator.run_store.layout import CLI, MANIFEST, METRICS, OPEN, STATE
+from orchestrator.run_store.publish import publish
+from orchestrator.run_store.recovery import recover_task
+from orchestrator.run_store.store import RunStore
 from tests.faults.crash_seam import CountingSeam, Crash, crash_at, torn_write_at
-from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace, where_is
+from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
 
 AT = "2026-11-22T08:43:09.000Z"
 

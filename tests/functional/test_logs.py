@@ -17,10 +17,11 @@ import pytest
 from orchestrator.commands.context import Context
 from orchestrator.commands.logs import logs
 from orchestrator.errors import NotFound, StorageError, UsageError
-from orchestrator.manifest import Manifest
+from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import closed, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended
-from orchestrator.run_store import OpenRun, claim
+from orchestrator.run_store.claim import claim
+from orchestrator.run_store.open_run import OpenRun
 from tests.harness import REPOSITORY, Orchestrator, clean_environ
 from tests.records import FakeClock, make_manifest, make_run_id, make_store, make_workspace
 

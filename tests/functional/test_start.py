@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.manifest import manifest_digest
 from orchestrator.manifest.schema import load
+from orchestrator.manifest.shape import manifest_digest
 from tests.harness import Done, Orchestrator, WorkspaceFolder
 
 TASK = "1-x"

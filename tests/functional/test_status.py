@@ -25,9 +25,11 @@ from orchestrator.commands.observation import Patience, appearance, child_standi
 from orchestrator.commands.status import status, watched
 from orchestrator.durable import Seam
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.manifest import ChildRun, Manifest
+from orchestrator.manifest.shape import ChildRun, Manifest
 from orchestrator.manifest.transitions import closed, stage_skipped, stage_started
-from orchestrator.run_store import OpenRun, RunStore, claim
+from orchestrator.run_store.claim import claim
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.store import RunStore
 from tests.harness import REPOSITORY, Orchestrator, clean_environ
 from tests.records import FakeClock, make_manifest, make_run_id, make_store, make_workspace, where_is
 
@@ -142,7 +144,7 @@ def test_another_runs_record_is_refused(tmp_path: Path) -> None:
         record = json.loads((Path(run.folder.path) / "manifest.json").read_text())
     record["run_id"] = make_run_id(9)
     (Path(run.folder.path) / "manifest.json").write_text(json.dumps(record))
-    with pytest.raises(DamagedRecord, match="another run's"):
+    with pytest.raises(DamagedRecord, match="another run"):
         status(context_in(tmp_path))
 
 
@@ -281,7 +283,7 @@ def test_watch_as_json_is_silent_until_the_end(tmp_path: Path) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from orchestrator.run_store import claim
+from orchestrator.run_store.claim import claim
 from tests.records import make_manifest, make_store
 run = claim(make_store(Path(sys.argv[1])), make_manifest(), "token")
 print("held", flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import DamagedRecord
-from orchestrator.manifest import Manifest
+from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import stage_skipped
 from orchestrator.report import failure_digest, run_document
 from tests.records import make_manifest, make_run_id

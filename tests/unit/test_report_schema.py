@@ -13,8 +13,8 @@ import pytest
 from orchestrator.commands.context import Context
 from orchestrator.commands.schema import schema
 from orchestrator.errors import UsageError
+from orchestrator.manifest.document import VERSION
 from orchestrator.manifest.schema import json_schema
-from orchestrator.manifest.shape import VERSION
 from tests.records import make_manifest
 from tests.unit.test_report_status import failed_run, succeeded
 

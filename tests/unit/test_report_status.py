@@ -15,7 +15,7 @@ import pytest
 from orchestrator.clock import parse_stamp, stamp
 from orchestrator.errors import DamagedRecord
 from orchestrator.guardrails import verdicts
-from orchestrator.manifest import ChildRun, GuardrailEntry, Lineage, Manifest
+from orchestrator.manifest.shape import ChildRun, GuardrailEntry, Lineage, Manifest
 from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Flag, Plan

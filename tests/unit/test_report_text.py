@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.manifest import Lineage, Mode, ResumeEvent
+from orchestrator.manifest.shape import Lineage, Mode, ResumeEvent
 from orchestrator.outcome import Ended
 from orchestrator.plan import Flag
 from orchestrator.report import status_text
