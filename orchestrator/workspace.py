@@ -51,6 +51,18 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
     )
 
 
+def project_folder(root: str, name: str, path: str) -> str:
+    """Return the absolute folder of project ``name``, whose config says ``path``; UsageError when there is none."""
+    folder = os.path.normpath(os.path.join(root, path))
+    if not os.path.isdir(folder):
+        raise UsageError(
+            f"the folder of project '{name}' does not exist: {path}",
+            hint=f"make it, or mend project.path in {CONFIG_FOLDER}/{name}.toml",
+            code="missing-project-folder",
+        )
+    return folder
+
+
 def _walk_up(start: str) -> str:
     folder = start
     while not os.path.isdir(os.path.join(folder, CONFIG_FOLDER)):

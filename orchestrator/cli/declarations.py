@@ -80,7 +80,6 @@ COMMANDS = table(
         ),
         positional="run",
         dry_as="status",
-        direct=True,
     ),
     Command(
         "plan",

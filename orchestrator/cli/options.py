@@ -108,7 +108,6 @@ class Command:
     ``load`` returns the function, so that a command's imports are paid for by that command only.
     ``positional`` is the option that takes the first bare word. ``dry_as`` is the command that answers
     under ``--dry`` (its own name where it changes nothing anyway, empty where ``--dry`` is refused).
-    ``direct`` commands are answered by the console script without loading Invoke.
     """
 
     name: str
@@ -117,7 +116,6 @@ class Command:
     options: tuple[Option, ...] = ()
     positional: str = ""
     dry_as: str = ""
-    direct: bool = False
 
     def option(self, name: str) -> Option | None:
         """Return the option called ``name``, or None."""

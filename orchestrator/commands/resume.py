@@ -26,6 +26,7 @@ from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.opening import drift, unchanged_stages
 from orchestrator.plan import Plan, redacted
+from orchestrator.plan_cache import PlanCache
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import reopen, take_over
 from orchestrator.run_store.layout import TOKEN
@@ -33,6 +34,7 @@ from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.reading import find_run
 from orchestrator.run_store.recovery import finish, recover_task
 from orchestrator.run_store.store import RunStore
+from orchestrator.workspace import project_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,6 @@ def resume(context: Context, **options: Any) -> Answer:
 
 def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) -> tuple[Plan, Redactor]:
     """Return today's plan when the run may go on with it."""
-    from orchestrator.planning import check_project_folder, compile_plan
-
     manifest = run.manifest
     if manifest.status == "succeeded":
         raise Refused(
@@ -103,8 +103,9 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) 
         )
     _check_token(run, request.token)
     root = store.workspace.root
-    plan = compile_plan(root, manifest.project, manifest.pipeline_id, today=context.clock.now().date())
-    check_project_folder(root, plan)
+    today = context.clock.now().date()
+    plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today)
+    project_folder(root, plan.project, plan.project_path)
     redactor = redactor_for(plan, context.environ)
     found = drift(manifest.plan, plan, redactor)
     if found and not request.accept_drift:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.commands.ancestry import Ancestry, find_parent
@@ -25,6 +25,7 @@ from orchestrator.identifiers import make_run_id
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.opening import Asked, first_manifest
 from orchestrator.plan import Plan
+from orchestrator.plan_cache import PlanCache
 from orchestrator.recording import announce_to_parent
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import claim
@@ -32,6 +33,7 @@ from orchestrator.run_store.layout import Location
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.recovery import recover_task
 from orchestrator.run_store.store import RunStore
+from orchestrator.workspace import project_folder
 
 DEFAULT_PIPELINE = "diagnostics"
 
@@ -64,12 +66,12 @@ class _Prepared:
     asked: Asked
     ancestry: Ancestry
     redactor: Redactor
-    clock_context: Context
-    opened: list[OpenRun] = field(default_factory=list)
+    context: Context
+    plans: PlanCache
 
     def open_run(self) -> OpenRun:
         """Close what died before on this task, claim a new run, and leave word with its parent."""
-        clock = self.clock_context.clock
+        clock = self.context.clock
         recover_task(self.store, self.asked.task_id, interrupted)
         run_id = make_run_id(clock.now(), os.urandom(4))
         token = os.urandom(32).hex()
@@ -85,7 +87,7 @@ class _Prepared:
         )
         run = claim(self.store, manifest, token)
         announce_to_parent(self.store, manifest)
-        self.opened.append(run)
+        self.plans.keep()
         return run
 
 
@@ -114,7 +116,6 @@ def prepare(context: Context, request: Request) -> Attempt:
 
     Raises UsageError, ConfigError, NotFound or Refused.
     """
-    from orchestrator.planning import check_project_folder, compile_plan
     from orchestrator.routing import route
 
     check_format(request.format)
@@ -133,8 +134,9 @@ def prepare(context: Context, request: Request) -> Attempt:
         parent_project=parent.project if parent else None,
         parent_task=parent.task_id if parent else None,
     )
-    plan = compile_plan(workspace.root, target.project, request.pipeline, today=context.clock.now().date())
-    check_project_folder(workspace.root, plan)
+    plans = PlanCache(workspace)
+    plan = plans.plan(target.project, request.pipeline, today=context.clock.now().date())
+    project_folder(workspace.root, plan.project, plan.project_path)
     ancestry.lineage("")
     asked = Asked(
         task_id=target.task_id,
@@ -144,7 +146,7 @@ def prepare(context: Context, request: Request) -> Attempt:
         override_reason=request.override_reason,
     )
     redactor = redactor_for(plan, context.environ)
-    prepared = _Prepared(store, plan, asked, ancestry, redactor, context)
+    prepared = _Prepared(store, plan, asked, ancestry, redactor, context, plans)
     return Attempt(store, plan, redactor, prepared.open_run, at_once)
 
 

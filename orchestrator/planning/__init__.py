@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from orchestrator.config import session_names
-from orchestrator.planning.compiling import check_project_folder, compile_plan, survey
+from orchestrator.planning.compiling import check_project_folder, compile_plan, compile_with_sources, survey
 
-__all__ = ["check_project_folder", "compile_plan", "session_names", "survey"]
+__all__ = ["check_project_folder", "compile_plan", "compile_with_sources", "session_names", "survey"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date
 
 from orchestrator.config import (
@@ -29,6 +28,7 @@ from orchestrator.plan import Plan, PlannedStage, SessionPlan, StageKind
 from orchestrator.planning.flags import flags_of
 from orchestrator.planning.policy import policy_faults
 from orchestrator.planning.reach import Reach
+from orchestrator.workspace import project_folder
 
 DEFAULT_SLA_SECONDS = 30 * 60.0
 """The limit of a pipeline that names none (contract, section 3)."""
@@ -43,13 +43,23 @@ def compile_plan(root: str, project: str, pipeline: str, *, today: date) -> Plan
     which waivers stand. Raises UsageError for an unknown project or pipeline, and ConfigError with
     every fault of the configs read.
     """
+    return compile_with_sources(root, project, pipeline, today=today)[0]
+
+
+def compile_with_sources(root: str, project: str, pipeline: str, *, today: date) -> tuple[Plan, dict[str, str] | None]:
+    """Return the plan as ``compile_plan`` does, and the sha256 of each config that it rests on, by project.
+
+    None stands for the digests where other configs were looked into, for a collision of their sessions.
+    """
     config = load_project(root, project)
     chosen = _chosen(config, pipeline)
     reach = Reach(root, {project: config})
     faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline)]
     if faults:
         raise ConfigError(faults)
-    return _plan(config, chosen, reach)
+    digests = {name: reached.digest for name, reached in reach.configs.items()}
+    alone = not rivals(pipeline, config.name, project_names(root))
+    return _plan(config, chosen, reach), digests if alone else None
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
@@ -68,15 +78,9 @@ def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[st
 
 def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
     """Return the absolute folder of a project; raises UsageError when there is none."""
-    name, path = (project.project, project.project_path) if isinstance(project, Plan) else (project.name, project.path)
-    folder = os.path.normpath(os.path.join(root, path))
-    if not os.path.isdir(folder):
-        raise UsageError(
-            f"the folder of project '{name}' does not exist: {path}",
-            hint=f"make it, or mend project.path in project_configs/{name}.toml",
-            code="missing-project-folder",
-        )
-    return folder
+    if isinstance(project, Plan):
+        return project_folder(root, project.project, project.project_path)
+    return project_folder(root, project.name, project.path)
 
 
 def _chosen(config: ProjectConfig, pipeline: str) -> PipelineConfig:

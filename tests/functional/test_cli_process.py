@@ -25,7 +25,7 @@ from orchestrator.commands.context import Answer
 def answer(context):
     {body}
 
-sys.exit(run(["go"], table(Command("go", "Go.", lambda: answer, direct=True))))
+sys.exit(run(["go"], table(Command("go", "Go.", lambda: answer))))
 """
 
 
@@ -82,16 +82,36 @@ def test_version_loads_nothing(orchestrate: Orchestrator) -> None:
     assert not loaded & {*HEAVY, "dataclasses", "typing", "json"}
 
 
-@pytest.mark.parametrize("words", [["status"], ["status", "latest", "--format", "json"], ["status", "--bogus"]])
-def test_status_is_answered_without_invoke(orchestrate: Orchestrator, words: list[str]) -> None:
-    """status, its refusals too, loads neither Invoke nor nox nor anything heavy."""
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["status", "latest", "--format", "json"],
+        ["status", "--bogus"],
+        ["plan", "--project", "nope"],
+        ["start", "--nope"],
+        ["start", "--project", "nope"],
+        ["resume", "latest"],
+        ["logs", "latest"],
+    ],
+)
+def test_plain_words_are_answered_without_invoke(orchestrate: Orchestrator, words: list[str]) -> None:
+    """What is read, and what is refused before a run, loads neither Invoke nor nox nor anything heavy."""
     assert not imported(orchestrate, *words) & set(HEAVY)
 
 
-@pytest.mark.parametrize("words", [["plan", "--project", "nope"], ["--help"], ["start", "--nope"]])
-def test_other_commands_load_invoke_and_nothing_heavier(orchestrate: Orchestrator, words: list[str]) -> None:
-    """What is refused before a run, and help, costs Invoke but not nox, pydantic or rich."""
-    loaded = imported(orchestrate, *words)
+def test_a_start_loads_what_it_runs_with(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A start of a plan that is kept loads nox, and neither Invoke, a validator, a drawing library nor asyncio."""
+    workspace.project("x")
+    assert orchestrate("start", "--project", "x").code == 0
+    loaded = imported(orchestrate, "start", "--project", "x")
+    assert "nox" in loaded
+    assert not loaded & (set(HEAVY) - {"nox"} | {"asyncio", "unittest"})
+
+
+def test_help_is_invokes_and_loads_nothing_heavier(orchestrate: Orchestrator) -> None:
+    """Help costs Invoke but not nox, pydantic or rich."""
+    loaded = imported(orchestrate, "--help")
     assert "invoke" in loaded
     assert not loaded & {"nox", "pydantic", "jsonschema", "portalocker", "rich"}
 

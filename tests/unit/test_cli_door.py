@@ -42,7 +42,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Commanded:
-    """A table of fake commands: ``go`` (with a dry form), ``show`` (answered directly) and ``plan``."""
+    """A table of fake commands: ``go`` (with a dry form), ``show`` and ``plan``."""
 
     go: Asked = field(default_factory=Asked)
     show: Asked = field(default_factory=Asked)
@@ -56,7 +56,7 @@ class Commanded:
         loud = Option("loud", "louder")
         return table(
             Command("go", "Go.", lambda: self.go, (target, jobs, pair, loud, FORMATS), "target", dry_as="plan"),
-            Command("show", "Show.", lambda: self.show, (target, FORMATS), "target", dry_as="show", direct=True),
+            Command("show", "Show.", lambda: self.show, (target, FORMATS), "target", dry_as="show"),
             Command("plan", "Plan.", lambda: self.plan, (target, FORMATS), "target", dry_as="plan"),
             Command("stop", "Stop.", lambda: self.go, (Option("run", "which", "RUN", required=True),), "run"),
         )

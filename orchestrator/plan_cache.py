@@ -1,0 +1,139 @@
+"""A compiled and validated plan, kept beside the digests of what it was compiled from.
+
+Compiling costs about 100 ms, most of it for importing the validator; a kept plan is read in less than
+one. An entry holds the sha256 of every config that was read, the names of all configs, the day (waivers
+end), and what stands for this program's version; when any of them differs, the plan is compiled anew. A
+plan with a secret in its environment is not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import date
+from typing import Any, TypeVar
+
+from orchestrator import __version__
+from orchestrator.durable import Folder, Seam
+from orchestrator.errors import StorageError
+from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.redaction import looks_secret
+from orchestrator.workspace import CONFIG_FOLDER, Workspace
+
+CACHE_FOLDER = ".cache"
+"""Below the runs folder; no task can have that name, since names don't begin with a dot."""
+
+_LIMIT = 4 * 1024 * 1024
+_SOURCES = ("config", "planning", "pipelines", "plan.py", "identifiers.py")
+_Value = TypeVar("_Value")
+
+
+class PlanCache:
+    """Compiles plans of a workspace, or finds them kept. ``keep`` writes what was compiled."""
+
+    def __init__(self, workspace: Workspace, seam: Seam | None = None) -> None:
+        self._workspace = workspace
+        self._seam = seam or Seam()
+        self._fresh: tuple[str, bytes] | None = None
+
+    def plan(self, project: str, pipeline: str, *, today: date) -> Plan:
+        """Return the plan, as ``planning.compile_plan`` does, which also says what is raised."""
+        name = _entry_name(project, pipeline)
+        conditions = {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
+        kept = self._kept(name, conditions)
+        if kept is not None:
+            return kept
+        from orchestrator.planning import compile_with_sources
+
+        plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
+        if read is not None and not _holds_secrets(plan):
+            entry = {"conditions": conditions, "read": read, "plan": asdict(plan)}
+            self._fresh = (name, json.dumps(entry).encode("utf-8", "backslashreplace"))
+        return plan
+
+    def keep(self) -> None:
+        """Write the plan that was compiled, if one was; a disk that refuses only costs the next start time."""
+        if self._fresh is None:
+            return
+        name, data = self._fresh
+        with (
+            suppress(StorageError, FileNotFoundError),
+            Folder.at(self._workspace.runs_dir, self._seam) as runs,
+            runs.sub(CACHE_FOLDER, create=True, sync=False) as cache,
+        ):
+            mark = f".{os.getpid()}.new"
+            cache.create(mark, data, mode=0o600, sync=False)
+            cache.move_to(mark, cache, name)
+
+    def _kept(self, name: str, conditions: Mapping[str, Any]) -> Plan | None:
+        """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
+        try:
+            with Folder.at(self._workspace.runs_dir, self._seam) as runs, runs.sub(CACHE_FOLDER) as cache:
+                entry = json.loads(cache.read(name, _LIMIT))
+            if entry["conditions"] != conditions:
+                return None
+            for project, digest in entry["read"].items():
+                if _digest(self._workspace.root, project) != digest:
+                    return None
+            return plan_of(entry["plan"])
+        except (StorageError, OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """Return the plan that ``dataclasses.asdict`` made ``document`` of, also after a round through JSON."""
+    return _made(
+        Plan,
+        Plan.__slots__,
+        {
+            **document,
+            "stages": [_made(PlannedStage, PlannedStage.__slots__, stage) for stage in document["stages"]],
+            "session": _made(SessionPlan, SessionPlan.__slots__, document["session"]),
+            "waivers": [_made(Waiver, Waiver.__slots__, waiver) for waiver in document["waivers"]],
+            "flags": [_made(Flag, Flag.__slots__, flag) for flag in document["flags"]],
+        },
+    )
+
+
+def _made(kind: Callable[..., _Value], names: Iterable[str], document: Mapping[str, Any]) -> _Value:
+    if set(names) != set(document):
+        raise ValueError("the entry has other fields than the plan")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()})
+
+
+def _entry_name(project: str, pipeline: str) -> str:
+    return f"plan-{hashlib.sha256(f'{pipeline}/{project}'.encode('utf-8', 'replace')).hexdigest()[:24]}.json"
+
+
+def _holds_secrets(plan: Plan) -> bool:
+    environments = [plan.session.set_env, *(stage.env for stage in plan.stages)]
+    return any(looks_secret(name) for environment in environments for name in environment)
+
+
+def _config_names(root: str) -> list[str]:
+    with suppress(OSError):
+        return sorted(os.listdir(os.path.join(root, CONFIG_FOLDER)))
+    return []
+
+
+def _digest(root: str, project: str) -> str:
+    fd = os.open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        return hashlib.sha256(file.read(_LIMIT)).hexdigest()
+
+
+def _program() -> list[Any]:
+    """Return what changes when this program does: its version and Python's, and when its sources were written."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    written = 0
+    for name in _SOURCES:
+        path = os.path.join(package, name)
+        written = max(written, os.stat(path).st_mtime_ns)
+        if os.path.isdir(path):
+            written = max(written, *(entry.stat().st_mtime_ns for entry in os.scandir(path)))
+    return [__version__, sys.version, written]

@@ -1,0 +1,141 @@
+"""A kept plan is the plan that would be compiled, or it is not used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import ConfigError
+from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.plan_cache import CACHE_FOLDER, PlanCache, plan_of
+from orchestrator.planning import compile_plan
+from orchestrator.workspace import Workspace
+from tests.harness import WorkspaceFolder
+
+TODAY = date(2026, 11, 22)
+
+
+@pytest.fixture
+def kept(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """A workspace whose plan of ``x`` is kept."""
+    (workspace.root / ".runs").mkdir()
+    workspace.project("y")
+    workspace.project("x", {"far": {"pipeline": "diagnostics", "project": "y"}})
+    cache = PlanCache(places(workspace))
+    cache.plan("x", "diagnostics", today=TODAY)
+    cache.keep()
+    assert entry(workspace).exists()
+    return workspace
+
+
+def places(workspace: WorkspaceFolder) -> Workspace:
+    """Return the folders of a workspace."""
+    root = workspace.root
+    return Workspace(str(root), str(root / ".runs"), str(root / "out"))
+
+
+def entry(workspace: WorkspaceFolder) -> Path:
+    """Return the only entry of the cache."""
+    (found,) = (workspace.root / ".runs" / CACHE_FOLDER).iterdir()
+    return found
+
+
+def mark(workspace: WorkspaceFolder) -> None:
+    """Change the kept plan's title, so that its use can be seen."""
+    document = json.loads(entry(workspace).read_text())
+    document["plan"]["title"] = "kept"
+    entry(workspace).write_text(json.dumps(document))
+
+
+def title(workspace: WorkspaceFolder, today: date = TODAY) -> str:
+    """Return the title of the plan that a start would use."""
+    return PlanCache(places(workspace)).plan("x", "diagnostics", today=today).title
+
+
+def test_a_kept_plan_is_used_while_nothing_changed(kept: WorkspaceFolder) -> None:
+    """The entry is read, and it is equal to what is compiled."""
+    fresh = compile_plan(str(kept.root), "x", "diagnostics", today=TODAY)
+    assert PlanCache(places(kept)).plan("x", "diagnostics", today=TODAY) == fresh
+    mark(kept)
+    assert title(kept) == "kept"
+
+
+def edit_own(workspace: WorkspaceFolder) -> None:
+    """Change the project's config."""
+    workspace.project("x", {"lint": "false"})
+
+
+def edit_reached(workspace: WorkspaceFolder) -> None:
+    """Change the config of the project that a sub-pipeline is of."""
+    workspace.project("y", {"lint": "false"})
+
+
+def add_config(workspace: WorkspaceFolder) -> None:
+    """Bring in another project, whose sessions might collide."""
+    workspace.project("z")
+
+
+def damage(workspace: WorkspaceFolder) -> None:
+    """Cut the entry off."""
+    entry(workspace).write_bytes(entry(workspace).read_bytes()[:200])
+
+
+def of_another_program(workspace: WorkspaceFolder) -> None:
+    """Make the entry look as if another version had written it."""
+    document = json.loads(entry(workspace).read_text())
+    document["conditions"]["program"][0] = "0.0.0"
+    entry(workspace).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("change", [edit_own, edit_reached, add_config, damage, of_another_program])
+def test_a_change_makes_the_entry_void(kept: WorkspaceFolder, change: Callable[[WorkspaceFolder], None]) -> None:
+    """Whatever the plan rests on, a change of it has the plan compiled anew."""
+    mark(kept)
+    change(kept)
+    assert title(kept) != "kept"
+
+
+def test_another_day_makes_the_entry_void(kept: WorkspaceFolder) -> None:
+    """Waivers end at a date, so a plan is kept for a day."""
+    mark(kept)
+    assert title(kept, date(2026, 11, 23)) != "kept"
+
+
+def test_a_broken_config_is_not_hidden(kept: WorkspaceFolder) -> None:
+    """A config that was broken since is refused although its old plan is kept."""
+    kept.config("x", "schema_version = 1\n[projct]\n")
+    with pytest.raises(ConfigError):
+        title(kept)
+
+
+def test_a_plan_with_a_secret_is_not_kept(workspace: WorkspaceFolder) -> None:
+    """A value whose name looks secret is written nowhere below the runs folder."""
+    (workspace.root / ".runs").mkdir()
+    workspace.project("x", extra='set_env = { API_TOKEN = "abcdef123456" }\n')
+    cache = PlanCache(places(workspace))
+    cache.plan("x", "diagnostics", today=TODAY)
+    cache.keep()
+    assert not (workspace.root / ".runs" / CACHE_FOLDER).exists()
+
+
+def test_a_plan_survives_json() -> None:
+    """Every field of every part comes back equal."""
+    stage = PlannedStage("a", "A", "command", argv=("x", "y"), env={"K": "V"}, timeout_seconds=1.5, needs=("b",))
+    plan = Plan(
+        *("p", "path", "task", "pipe", "title"),
+        stages=(stage,),
+        session=SessionPlan("s", "uv", "3.12", ("-e", "."), ("CI",), {"A": "B"}, ("KEY",)),
+        sla_seconds=2.0,
+        required_guardrails=("a",),
+        waivers=(Waiver("a", "why", "who", "2026-12-01"),),
+        flags=(Flag("a", "code", "text"),),
+        owners=("o",),
+        builtin_version=1,
+        config_digest="d",
+    )
+    assert plan_of(json.loads(json.dumps(asdict(plan)))) == plan
