@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -38,6 +39,19 @@ class Step:
     env: Mapping[str, str] = field(repr=False)
 
 
+class PortableLocks(Seam):
+    """The seam with portalocker's locks. Only a cold start comes here, so its import costs no usual start."""
+
+    def flock(self, fd: int, operation: int) -> None:
+        """Take or give back a lock; BlockingIOError while somebody else has it."""
+        import portalocker
+
+        try:
+            portalocker.lock(fd, portalocker.LockFlags(operation))
+        except portalocker.AlreadyLocked as error:
+            raise BlockingIOError(errno.EWOULDBLOCK, "the lock is held") from error
+
+
 class EnvironmentLock:
     """The lock under which one environment is made and installed into; free again when its process dies.
 
@@ -48,7 +62,7 @@ class EnvironmentLock:
     def __init__(self, env_dir: str, *, seam: Seam | None = None) -> None:
         self._folder, name = os.path.split(env_dir)
         self._name = f"{name}.lock"
-        self._seam = seam or Seam()
+        self._seam = seam or PortableLocks()
         self._lock: Lock | None = None
 
     def try_acquire(self) -> bool:
