@@ -21,10 +21,10 @@ register()
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit and functional tests under coverage; arguments go to pytest."""
+    """All tests but those of the documents, under coverage; arguments go to pytest."""
     session.install("-e", ".[dev]")
     session.run("coverage", "erase")
-    chosen = session.posargs or ["tests/unit", "tests/functional", "-n", "2"]
+    chosen = session.posargs or ["tests/unit", "tests/functional", "tests/faults", "-n", "2"]
     session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
@@ -32,7 +32,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Tests that break things on purpose: kills, full disks, planted links."""
+    """Only the tests that break things on purpose: kills, full disks, planted links."""
     session.install("-e", ".[dev]")
     session.run("pytest", *(session.posargs or ["tests/faults"]))
 

@@ -14,6 +14,7 @@ _NOT_CODE = frozenset({"tasks", "docs", ".agent", ".runs", "out", ".nox"})
 _LISTED = 10
 _ZERO_SHA = re.compile(r"0+")
 _HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unshallow; fetch-depth: 0 in CI)"
+_REMEDY = f"a change of code goes with one in {SPEC_FOLDER}/ or {TASK_INDEX}"
 
 
 def compare(root: str, project_path: str, named_base: str, git: Git) -> Report:
@@ -37,11 +38,11 @@ def compare(root: str, project_path: str, named_base: str, git: Git) -> Report:
     changed = _changed(git, base)
     if isinstance(changed, GitAnswer):
         return _git_failed(project_path, changed)
-    code = [name for name in changed if _is_code(os.path.join(top_folder, name), folder, root)]
-    specs = [name for name in changed if _is_spec(os.path.join(top_folder, name), root)]
-    if not code or specs:
+    paths = [os.path.join(top_folder, name) for name in changed]
+    code = [os.path.relpath(path, folder) for path in paths if _is_code(path, folder, root)]
+    if not code or any(_is_spec(path, root) for path in paths):
         return Report((), notes, base)
-    return Report((_without_spec(project_path, code),), notes, base)
+    return Report((_without_spec(project_path, code),), (*notes, _REMEDY), base)
 
 
 def _no_repository(root: str, answer: GitAnswer) -> Report:
@@ -143,7 +144,7 @@ def _without_spec(project_path: str, code: list[str]) -> Finding:
     listed = ", ".join(map(_printable, code[:_LISTED])) + (
         f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
     )
-    message = f"code changed without a change in {SPEC_FOLDER}/ or {TASK_INDEX}: {listed}"
+    message = f"code changed and no spec did: {listed}"
     return Finding("code-without-spec", project_path, 0, message)
 
 

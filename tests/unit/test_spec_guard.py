@@ -74,7 +74,8 @@ def test_code_without_spec_is_a_finding(root: Path, changed: str) -> None:
     """Code below the project's folder that changed alone is named in a finding."""
     report = _guard(root, FakeGit(root, [changed]))
     assert _rules(report) == ["code-without-spec"]
-    assert changed in report.findings[0].message
+    assert report.findings[0].message.endswith(f": {changed.removeprefix('packages/a/')}")
+    assert "tasks/specs/" in report.notes[-1]
     assert report.base == "ba5e"
 
 
