@@ -105,7 +105,13 @@ def perform(
             setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
             raise
         recorder = Recorder(
-            setting.store, run, plan, setting.clock, setting.observer.event, active_before=active_before
+            setting.store,
+            run,
+            plan,
+            setting.clock,
+            setting.observer.event,
+            active_before=active_before,
+            mask=redactor.text,
         )
         attempt = _RunAttempt(setting, plan, env_dir, redactor, recorder, inbox)
         try:
@@ -177,6 +183,8 @@ class _RunAttempt:
         """End what runs and close the record as an error, as far as the disk allows."""
         self._attempts.close()
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+        if self._recorder.is_closed:
+            return
         if isinstance(error, Refusal):
             detail = error.message.splitlines()[0]
         else:
@@ -303,7 +311,11 @@ class _RunAttempt:
         if stopped_by is not None and (affected or self._recorder.has_abandoned):
             import signal
 
-            outcome, detail = "cancellation", f"stopped by {signal.Signals(stopped_by).name}"
+            asked_by = self._recorder.cancelled_by()
+            outcome, detail = "cancellation", asked_by or f"stopped by {signal.Signals(stopped_by).name}"
+            if asked_by is not None:
+                # Who stopped it by `cancel` sent no signal that a shell would tell of (contract, section 2, code 3).
+                stopped_by = None
         elif broken is not None:
             outcome, detail = "error", broken
         elif lost is not None:

@@ -18,6 +18,7 @@ from orchestrator.manifest.shape import GuardrailEntry, Manifest, SessionInfo
 from orchestrator.manifest.transitions import closed, run_outcome, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
+from orchestrator.run_store.cancel_request import read_request, withdraw_request
 from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.run_store.open_run import OpenRun
@@ -32,7 +33,9 @@ _FAILED = frozenset({"failure", "timeout", "error", "cancellation"})
 
 
 class Recorder:
-    """Writes one attempt of a run. ``notify`` gets each event as it is written."""
+    """Writes one attempt of a run. ``notify`` gets each event as it is written; ``mask`` hides secrets in words
+    that come from outside.
+    """
 
     def __init__(
         self,
@@ -43,8 +46,10 @@ class Recorder:
         notify: Callable[[Mapping[str, Any]], None],
         *,
         active_before: float = 0.0,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.manifest: Manifest = run.manifest
+        self._mask = mask
         self.plan = plan
         self._store = store
         self._run = run
@@ -55,6 +60,8 @@ class Recorder:
         self._changed = False
         self.has_abandoned = False
         """Whether a stage was not started because the run was stopped."""
+        self.is_closed = False
+        """Whether the lock is given back; what is not published then is recovery's."""
 
     @property
     def run_id(self) -> str:
@@ -168,6 +175,16 @@ class Recorder:
             self._change(replace(self.manifest, sla=replace(sla, breached=True, breached_at=self._now())))
             self.event("sla:breach", limit_seconds=sla.limit_seconds)
 
+    def cancelled_by(self) -> str | None:
+        """Return who asked by ``cancel`` for the end of this attempt, and why, as the record says it; None if nobody."""
+        request = read_request(self._run.folder, self.manifest.attempt)
+        if request is None:
+            return None
+        masked = replace(request, actor=self._mask(request.actor), reason=self._mask(request.reason))
+        self.event("run:cancel", actor=masked.actor, reason=masked.reason, requested_at=masked.at)
+        withdraw_request(self._run.folder)
+        return masked.detail
+
     def heartbeat(self) -> None:
         """Say that the run is alive, and take in children that were started meanwhile."""
         self._run.heartbeat()
@@ -212,6 +229,7 @@ class Recorder:
             self._publish()
             self.manifest = self._run.manifest
         finally:
+            self.is_closed = True
             self._run.close()
         settle_with_parent(self._store, self.manifest)
         return self.manifest

@@ -69,6 +69,13 @@ COMMANDS = table(
         positional="run",
     ),
     Command(
+        "cancel",
+        "Stop a live run, and wait until nothing of it is left running.",
+        late("orchestrator.commands.cancel", "cancel"),
+        (_RUN, Option("reason", "why it is stopped; recorded", "TEXT"), _ACTOR, _FORMAT),
+        positional="run",
+    ),
+    Command(
         "status",
         "Show a run as a reviewer needs it.",
         late("orchestrator.commands.status", "status"),

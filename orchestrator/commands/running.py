@@ -160,11 +160,14 @@ def exit_code_of(result: Result) -> int:
     return EXIT_DONE if result.manifest.status == "succeeded" else EXIT_RUN_FAILED
 
 
-def answer_for(context: Context, store: RunStore, result: Result) -> Answer:
-    """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people."""
+def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: int | None = None) -> Answer:
+    """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people.
+
+    ``exit_code`` is told by a command whose own success is not the run's.
+    """
     from orchestrator.report import failure_digest, run_document
 
-    exit_code = exit_code_of(result)
+    exit_code = exit_code_of(result) if exit_code is None else exit_code
     document = result.manifest.as_json()
     errors = error_files(store, result)
     lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}

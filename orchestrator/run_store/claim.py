@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import ExitStack
@@ -28,7 +27,8 @@ from orchestrator.run_store.layout import (
     Location,
 )
 from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import pointer_bytes
+from orchestrator.run_store.owner import write_owner
+from orchestrator.run_store.publish import check_publishable, pointer_bytes
 from orchestrator.run_store.reading import read_manifest
 from orchestrator.run_store.store import RunStore
 
@@ -44,6 +44,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     left behind that would be taken for a run.
     """
     where = Location(manifest.task_id, manifest.run_id)
+    check_publishable(store, where.task_id)
     with ExitStack() as stack:
         runs = stack.enter_context(store.runs(create=True))
         task = stack.enter_context(runs.sub(where.task_id, create=True))
@@ -51,6 +52,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
             stack.enter_context(task.sub(name, create=True, sync=False)) for name in (STAGING, OPEN, CLI, MCP)
         )
         task.sync()
+        pointers = stack.enter_context(runs.sub(OLD_POINTERS, create=True))
         folder, lock = _prepare(staging, where, manifest, token)
         try:
             opened.create(where.run_id, b"", sync=False)
@@ -58,7 +60,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
             staging.move_to(where.run_id, cli, where.run_id)
             folder.path = os.path.join(cli.path, where.run_id)
             cli.sync()
-            _point(runs, mcp, store, manifest)
+            _point(pointers, mcp, store, manifest)
         except BaseException:
             lock.release()
             folder.close()
@@ -73,7 +75,7 @@ def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -
         if lock is None:
             raise Refused(f"run '{where.run_id}' is being made by another process")
         try:
-            write_owner(folder, lock)
+            write_owner(folder, lock, "run")
             folder.reserve(RESERVE, RESERVE_BYTES)
             folder.create(MANIFEST, render(manifest.as_json()))
             folder.create(TOKEN, token.encode() + b"\n", mode=0o600)
@@ -90,22 +92,11 @@ def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -
     return folder, lock
 
 
-def write_owner(folder: Folder, lock: Lock) -> None:
-    """Write into the lock file who holds it, for ``cancel`` and for people: the lock itself is the truth."""
-    owner = {"pid": os.getpid(), "host": os.uname().nodename}
-    folder.seam.truncate(lock.fd, 0)
-    os.lseek(lock.fd, 0, os.SEEK_SET)
-    folder.seam.write(lock.fd, json.dumps(owner).encode() + b"\n")
-
-
-def _point(runs: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -> None:
+def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -> None:
     where = Location(manifest.task_id, manifest.run_id)
     with mcp.sub(where.run_id, create=True, sync=False) as pointer:
         pointer.write(MANIFEST, pointer_bytes(store, manifest))
-    with (
-        runs.sub(OLD_POINTERS, create=True) as pointers,
-        pointers.sub(where.run_id, create=True, sync=False) as older,
-    ):
+    with pointers.sub(where.run_id, create=True, sync=False) as older:
         older.link(MANIFEST, f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}")
         older.sync()
         pointers.sync()
@@ -139,7 +130,7 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
             from orchestrator.manifest.schema import load
 
             manifest = load(read_manifest(folder, where), path)
-            write_owner(folder, lock)
+            write_owner(folder, lock, "close")
         except BaseException:
             lock.release()
             raise
@@ -160,6 +151,8 @@ def _lock_patiently(folder: Folder) -> Lock | None:
 
 def reopen(store: RunStore, run: OpenRun) -> None:
     """Mark a run that goes on after its end as not fully published again, before its record changes."""
+    write_owner(run.folder, run.lock, "run")
+    check_publishable(store, run.where.task_id)
     with store.task(run.where.task_id) as task, task.sub(OPEN, create=True) as opened:
         if not opened.has(run.where.run_id):
             opened.create(run.where.run_id, b"", sync=False)
