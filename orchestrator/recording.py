@@ -24,7 +24,7 @@ from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.store import RunStore
-from orchestrator.terminal import safe_text
+from orchestrator.terminal import TerminalFilter, safe_text
 
 SHOWN_LINES = 20
 SHOWN_COLUMNS = 500
@@ -33,8 +33,9 @@ _FAILED = frozenset({"failure", "timeout", "error", "cancellation"})
 
 
 class Recorder:
-    """Writes one attempt of a run. ``notify`` gets each event as it is written; ``mask`` hides secrets in words
-    that come from outside.
+    """Writes one attempt of a run.
+
+    ``notify`` gets each event as it is written; ``mask`` hides secrets in words that come from outside.
     """
 
     def __init__(
@@ -176,7 +177,7 @@ class Recorder:
             self.event("sla:breach", limit_seconds=sla.limit_seconds)
 
     def cancelled_by(self) -> str | None:
-        """Return who asked by ``cancel`` for the end of this attempt, and why, as the record says it; None if nobody."""
+        """Return who asked by ``cancel`` for the end of this attempt, and why, for the record; None if nobody did."""
         request = read_request(self._run.folder, self.manifest.attempt)
         if request is None:
             return None
@@ -310,8 +311,10 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
 
 
 def last_lines(tail: str) -> list[str]:
-    """Return the last 20 lines of some output, made safe to show, each of at most 500 characters."""
-    lines = [safe_text(line.rpartition("\r")[2] or line)[:SHOWN_COLUMNS] for line in tail.rstrip().splitlines()]
+    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters."""
+    plain = TerminalFilter(color=False)
+    text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
+    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in text.rstrip().splitlines()]
     return lines[-SHOWN_LINES:]
 
 
