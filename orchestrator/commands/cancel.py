@@ -26,7 +26,7 @@ from orchestrator.run_store.reading import find_run, is_alive, read_document
 from orchestrator.run_store.recovery import recover_run, recover_task
 from orchestrator.run_store.store import RunStore
 
-_HOLDER_PATIENCE_SECONDS = 10.0
+_HOLDER_PATIENCE_SECONDS = 5.0
 """A guard that outlives its run's process ends the tree without a grace period, a recovery takes milliseconds."""
 
 _LOOK_SECONDS = 0.02
@@ -119,7 +119,7 @@ def _holder(store: RunStore, where: Location) -> _Target | None:
             return None
         if not is_here(owner):
             raise Refused(
-                f"run '{where.run_id}' runs on the host '{owner.host}', or ran here before this machine was started anew",
+                f"run '{where.run_id}' runs on the host '{owner.host}', or on this one before its last start",
                 hint=f"call cancel on '{owner.host}'",
                 code="other-host",
             )

@@ -45,7 +45,6 @@ def test_a_live_run_is_cancelled(workspace: WorkspaceFolder, orchestrate: Orches
         "ada",
         "--format",
         "json",
-        env={"X_TOKEN": "branch-x"},
     )
     assert done.code == 0, done.stderr
     assert (done.document["run_id"], done.document["status"], done.document["exit_code"]) == (run.name, "cancelled", 0)
@@ -93,7 +92,7 @@ def test_a_stopped_process_is_cancelled_too(workspace: WorkspaceFolder, orchestr
     assert workspace.manifest(run)["status"] == "cancelled"
 
 
-def test_a_detached_and_nested_run_ends_with_its_children(
+def test_a_detached_run_ends_with_its_children(
     workspace: WorkspaceFolder, orchestrate: Orchestrator
 ) -> None:
     """The whole tree of runs is cancelled, each with its own closed record."""
@@ -191,7 +190,6 @@ def test_another_users_run_is_refused(workspace: WorkspaceFolder, orchestrate: O
     for folder in (workspace.root, *workspace.root.parents[:-2], *home.parents[:-1]):
         if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
             folder.chmod(0o755)
-    before = (run / "manifest.json").read_bytes()
     nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     try:
         finished = subprocess.run(
@@ -207,7 +205,7 @@ def test_another_users_run_is_refused(workspace: WorkspaceFolder, orchestrate: O
         assert not (run / "cancel.json").exists()
         time.sleep(0.2)
         assert process.poll() is None
-        assert workspace.manifest(run)["status"] == "in_progress", before
+        assert workspace.manifest(run)["status"] == "in_progress"
     finally:
         process.terminate()
         process.communicate(timeout=30)
