@@ -29,6 +29,21 @@ def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_countable(document: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest read without its model is of a run that has ended, and has what ``entry_of`` takes.
+
+    A damaged record must not hinder the runs beside it.
+    """
+    texts = ("run_id", "outcome", "started_at", "completed_at", "artifact_root")
+    status = document.get("status")
+    return (
+        isinstance(status, str)
+        and status in TERMINAL
+        and isinstance(document.get("attempt"), int)
+        and all(isinstance(document.get(key), str) for key in texts)
+    )
+
+
 def empty(task_id: str, project: str) -> State:
     """Return the state of a task without runs."""
     totals = {"runs": 0, "succeeded": 0, "failed": 0, "cancelled": 0}
@@ -56,7 +71,8 @@ def is_readable(state: object, task_id: str) -> bool:
         and isinstance(run.get("runId"), str)
         and isinstance(run.get("attempt"), int)
         and isinstance(run.get("startedAt"), str)
-        and run.get("status") in TERMINAL
+        and isinstance(run.get("status"), str)
+        and run["status"] in TERMINAL
         for run in runs
     )
     return counted and listed and isinstance(revision, int)
@@ -84,8 +100,8 @@ def added(state: State, entry: Mapping[str, Any], *, certain: bool) -> State | N
 
 
 def rebuilt(task_id: str, project: str, revision: int, documents: Iterable[Mapping[str, Any]]) -> State:
-    """Return the state folded from manifests (those of runs that have not ended are left out)."""
-    entries = [entry_of(document) for document in documents if document["status"] in TERMINAL]
+    """Return the state folded from the manifests of runs that have ended."""
+    entries = [entry_of(document) for document in documents]
     totals = {"runs": len(entries), "succeeded": 0, "failed": 0, "cancelled": 0}
     for entry in entries:
         totals[entry["status"]] += 1

@@ -48,7 +48,9 @@ def read_source(root: str, name: str) -> Source:
     try:
         raw = _bytes_of(os.path.join(root, file))
         table = _parsed(_text_of(raw))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if os.path.islink(os.path.join(root, file)):
+            raise ConfigError([f"{file}: is a link that leads nowhere"]) from error
         raise
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from error

@@ -6,10 +6,13 @@ import json
 from typing import Any, Final
 
 from orchestrator.errors import DamagedRecord
+from orchestrator.outcome import TERMINAL
 
 VERSION: Final = 2
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """No manifest is larger (bytes); what is, is not read."""
+
+RUN_STATUSES = TERMINAL | {"queued", "in_progress"}
 
 INTERRUPTED = "interrupted"
 """The detail of a run whose process died."""
@@ -49,3 +52,17 @@ def check_version(document: dict[str, Any], where: str) -> int:
             f"'{where}' has {known}; this program knows 1 and {VERSION}", hint="a newer codex-orchestrator may read it"
         )
     return int(version)
+
+
+def check_outline(document: dict[str, Any], where: str) -> None:
+    """Raise DamagedRecord unless status and pipeline can be read, which commands look at before any other field."""
+    fits = {
+        "status": isinstance(document.get("status"), str) and document["status"] in RUN_STATUSES,
+        "pipeline_id": isinstance(document.get("pipeline_id"), str),
+    }
+    for key, good in fits.items():
+        if not good:
+            raise DamagedRecord(
+                f"'{where}' has no '{key}' that can be read",
+                hint="the record is damaged; what its stages printed is beside it, below commands/",
+            )

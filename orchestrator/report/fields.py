@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -114,5 +115,15 @@ def _damaged(place: str, kind: str, value: object) -> DamagedRecord:
         found = shown(str(value)) if isinstance(value, str) or abs(value) < _LARGEST else "a number out of range"
     return DamagedRecord(
         f"the record's '{place}' should be {kind}, and is {found}",
-        hint="the record is damaged; 'codex-orchestrator verify' lists all that is wrong with it",
+        hint="the record is damaged; what its stages printed is beside it, below commands/",
     )
+
+
+@contextmanager
+def of_run(record: Mapping[str, Any]) -> Iterator[None]:
+    """Say in every DamagedRecord from inside which run's record it is."""
+    try:
+        yield
+    except DamagedRecord as error:
+        message = f"run '{record.get('run_id')}': {error.message}"
+        raise DamagedRecord(message, hint=error.hint, code=error.code) from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.report import shapes
-from orchestrator.report.fields import Fields
+from orchestrator.report.fields import Fields, of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class StageLogs:
 def stage_logs(record: Mapping[str, Any]) -> Sequence[StageLogs]:
     """Return the logs of every stage, in the order of the stages. Raises DamagedRecord."""
     of_version_1 = record.get("version") == 1
-    return [_of_stage(entry, of_version_1) for entry in Fields(record, lenient=of_version_1).each("commands")]
+    with of_run(record):
+        return [_of_stage(entry, of_version_1) for entry in Fields(record, lenient=of_version_1).each("commands")]
 
 
 def _of_stage(entry: Fields, of_version_1: bool) -> StageLogs:

@@ -14,7 +14,7 @@ from orchestrator.clock import parse_stamp
 from orchestrator.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
 from orchestrator.report.died import as_died, later_of
-from orchestrator.report.fields import MOMENT, Fields
+from orchestrator.report.fields import MOMENT, Fields, of_run
 from orchestrator.report.readiness import readiness
 
 ChildLookup = Callable[[str, str], Mapping[str, Any] | None]
@@ -48,7 +48,8 @@ def status_document(
     """
     of_version_1 = record.get("version") == 1
     fields = Fields(record, lenient=of_version_1)
-    body = version_1.body(fields) if of_version_1 else _body(fields)
+    with of_run(record):
+        body = version_1.body(fields) if of_version_1 else _body(fields)
     if heartbeat is not None and MOMENT.accepts(heartbeat):
         body["heartbeat_at"] = later_of(body["heartbeat_at"], heartbeat)
     body["alive"] = alive and body["status"] not in TERMINAL

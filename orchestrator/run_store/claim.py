@@ -151,6 +151,7 @@ def _lock_patiently(folder: Folder) -> Lock | None:
 
 def reopen(store: RunStore, run: OpenRun) -> None:
     """Mark a run that goes on after its end as not fully published again, before its record changes."""
+    check_publishable(store, run.where.task_id)
     write_owner(run.folder, run.lock, "run")
     check_publishable(store, run.where.task_id)
     with store.task(run.where.task_id) as task, task.sub(OPEN, create=True) as opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ from orchestrator.run_store.layout import MANIFEST, MCP, METRICS, OPEN, RESERVE,
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.reading import read_document, run_ids
 from orchestrator.run_store.store import RunStore
-from orchestrator.snapshot import State, added, entry_of, is_readable, rebuilt
+from orchestrator.snapshot import State, added, entry_of, is_countable, is_readable, rebuilt
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024
@@ -43,6 +44,29 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
             run.folder.remove(RESERVE)
         with task.sub(OPEN, create=True, sync=False) as opened:
             opened.remove(where.run_id)
+
+
+def check_publishable(store: RunStore, task_id: str) -> None:
+    """Raise StorageError when it can be seen before a run that its end could not be published.
+
+    That is: a link or another thing in the place of the snapshots' folder, the state or the metrics, or a
+    folder that can't be written to. Writes nothing.
+    """
+    out_dir = store.workspace.out_dir
+    with suppress(FileNotFoundError), store.task(task_id) as task:
+        _check_regular(task, METRICS)
+    with suppress(FileNotFoundError), Folder.at(out_dir, store.seam) as out, out.sub(task_id) as snapshots:
+        _check_regular(snapshots, STATE)
+    nearest = os.path.join(out_dir, task_id)
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StorageError(f"'{nearest}' can't be written to", hint="make it writable, or move the snapshots' folder")
+
+
+def _check_regular(folder: Folder, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.close(folder.open_read(name))
 
 
 def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
@@ -121,5 +145,5 @@ def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
     for run_id in run_ids(store, task_id):
         with suppress(DamagedRecord):
             document = read_document(store, Location(task_id, run_id))
-            if document["version"] == 2 and document.get("run_id") == run_id:
+            if document["version"] == 2 and is_countable(document):
                 yield document

@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.identifiers import check_run_reference, is_run_id, name_fault, near_hint
-from orchestrator.manifest.document import MANIFEST_LIMIT, check_version, parse
+from orchestrator.identifiers import check_run_reference, is_run_id, name_fault, near_hint, nearest
+from orchestrator.manifest.document import MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, RUN_LOCK, Location
 from orchestrator.run_store.store import RunStore
 
@@ -49,7 +49,7 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     A whole id costs no listing of runs. Raises NotFound, or UsageError for an ambiguous prefix or a
     reference that is no run id at all.
     """
-    check_run_reference(reference)
+    _check_reference(store, reference)
     if is_run_id(reference):
         found = _by_pointer(store, reference) or _by_scan(store, reference)
         if found is not None:
@@ -76,6 +76,16 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             code="ambiguous-run",
         )
     return Location(matches[0][1], matches[0][0])
+
+
+def _check_reference(store: RunStore, reference: str) -> None:
+    try:
+        check_run_reference(reference)
+    except UsageError as error:
+        match = nearest(reference, (run_id for task_id in task_ids(store) for run_id in run_ids(store, task_id)))
+        if match is None:
+            raise
+        raise UsageError(error.message, hint=f"did you mean '{match}'?", code=error.code) from None
 
 
 def _by_pointer(store: RunStore, run_id: str) -> Location | None:
@@ -130,6 +140,7 @@ def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
     check_version(document, path)
     if document.get("run_id") != where.run_id:
         raise DamagedRecord(f"'{path}' is the record of another run: its run_id is {document.get('run_id')!r}")
+    check_outline(document, path)
     return document
 
 
