@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, Lock
-from orchestrator.errors import NotFound, Refused
+from orchestrator.errors import NotFound, Refused, StorageError
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import (
     CLI,
@@ -47,12 +47,17 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     check_publishable(store, where.task_id)
     with ExitStack() as stack:
         runs = stack.enter_context(store.runs(create=True))
-        task = stack.enter_context(runs.sub(where.task_id, create=True))
+        task = stack.enter_context(runs.sub(where.task_id, create=True, sync=False))
+        pointers = stack.enter_context(runs.sub(OLD_POINTERS, create=True, sync=False))
+        if not task.has(CLI):
+            # Whoever made these folders may have died before their names were synced. ``cli`` comes
+            # after that, so where it is, they are safe.
+            runs.sync_name()
+            runs.sync()
         staging, opened, cli, mcp = (
             stack.enter_context(task.sub(name, create=True, sync=False)) for name in (STAGING, OPEN, CLI, MCP)
         )
         task.sync()
-        pointers = stack.enter_context(runs.sub(OLD_POINTERS, create=True))
         folder, lock = _prepare(staging, where, manifest, token)
         try:
             opened.create(where.run_id, b"", sync=False)
@@ -62,10 +67,25 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
             cli.sync()
             _point(pointers, mcp, store, manifest)
         except BaseException:
-            lock.release()
-            folder.close()
+            try:
+                _withdraw(where, staging, opened, cli, (mcp, pointers))
+            finally:
+                lock.release()
+                folder.close()
             raise
     return OpenRun(where, folder, lock, manifest, store.clock)
+
+
+def _withdraw(where: Location, staging: Folder, opened: Folder, cli: Folder, pointers: tuple[Folder, ...]) -> None:
+    """Take back, as far as the disk allows, a run that could not be claimed: its id was told to nobody."""
+    name = where.run_id
+    with suppress(StorageError, FileNotFoundError):
+        for folder in pointers:
+            folder.remove_folder(name)
+        if cli.has(name):
+            cli.move_to(name, staging, name)
+        staging.remove_folder(name)
+        opened.remove(name)
 
 
 def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -> tuple[Folder, Lock]:
@@ -84,7 +104,11 @@ def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -
                 folder.sub(name, create=True, sync=False).close()
             folder.sync()
         except BaseException:
-            lock.release()
+            try:
+                with suppress(StorageError):
+                    staging.remove_folder(where.run_id)
+            finally:
+                lock.release()
             raise
     except BaseException:
         folder.close()
@@ -151,13 +175,12 @@ def _lock_patiently(folder: Folder) -> Lock | None:
 
 def reopen(store: RunStore, run: OpenRun) -> None:
     """Mark a run that goes on after its end as not fully published again, before its record changes."""
-    check_publishable(store, run.where.task_id)
     write_owner(run.folder, run.lock, "run")
     check_publishable(store, run.where.task_id)
     with store.task(run.where.task_id) as task, task.sub(OPEN, create=True) as opened:
         if not opened.has(run.where.run_id):
             opened.create(run.where.run_id, b"", sync=False)
-            opened.sync()
+        opened.sync()
     if not run.folder.has(RESERVE):
         run.folder.reserve(RESERVE, RESERVE_BYTES)
     run.folder.touch(HEARTBEAT, stamp(store.clock.now()).encode() + b"\n")
