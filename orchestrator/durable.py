@@ -128,10 +128,20 @@ class Folder:
         with explained(path):
             if not name:
                 return cls(seam.open("/", _FOLDER, 0, None), "/", seam)
-            if create:
-                os.makedirs(parent, exist_ok=True)
-            with cls(os.open(parent, _FOLDER & ~os.O_NOFOLLOW), parent, seam) as above:
+            with cls._above(parent, seam, create=create) as above:
                 return above.sub(name, create=create)
+
+    @classmethod
+    def _above(cls, path: str, seam: Seam, *, create: bool) -> Folder:
+        """Open a folder that lies above what is ours, where links are the user's own affair."""
+        try:
+            return cls(seam.open(path, _FOLDER & ~os.O_NOFOLLOW, 0, None), path, seam)
+        except FileNotFoundError:
+            if not create or path == "/":
+                raise
+        parent, name = os.path.split(path)
+        with cls._above(parent, seam, create=True) as above:
+            return above.sub(name, create=True)
 
     def __enter__(self) -> Folder:
         return self
@@ -167,6 +177,24 @@ class Folder:
         """Make the names in this folder survive a power cut."""
         with explained(self.path):
             self.seam.fsync(self.fd)
+
+    def sync_name(self) -> None:
+        """Make this folder's own name survive a power cut, where whoever made it may not have come to that."""
+        with explained(self.path):
+            fd = self.seam.open("..", _FOLDER, 0, self.fd)
+            try:
+                self.seam.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def sync_file(self, name: str) -> None:
+        """Make the bytes of ``name`` survive a power cut, where whoever wrote them may not have come to that."""
+        fd = self.open_read(name)
+        try:
+            with explained(os.path.join(self.path, name)):
+                self.seam.fsync(fd)
+        finally:
+            os.close(fd)
 
     def names(self) -> list[str]:
         """Return the names in this folder, unsorted."""
@@ -256,11 +284,12 @@ class Folder:
                     self.seam.truncate(fd, whole)
                 try:
                     write_all(self.seam, fd, line + b"\n")
+                    if sync:
+                        self.seam.fsync(fd)
                 except OSError:
+                    # After a failed fsync the kernel may count the bytes as written: they are taken back.
                     self.seam.truncate(fd, whole)
                     raise
-                if sync:
-                    self.seam.fsync(fd)
                 return size - whole
             finally:
                 os.close(fd)

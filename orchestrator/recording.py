@@ -227,12 +227,12 @@ class Recorder:
             self.manifest = self._run.save(self._timed(ended))
             with suppress(StorageError):
                 self._announce_end()
+            settle_with_parent(self._store, self.manifest)
             self._publish()
             self.manifest = self._run.manifest
         finally:
             self.is_closed = True
             self._run.close()
-        settle_with_parent(self._store, self.manifest)
         return self.manifest
 
     def _publish(self) -> None:

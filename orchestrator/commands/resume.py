@@ -65,7 +65,7 @@ def resume(context: Context, **options: Any) -> Answer:
     where = find_run(store, request.run)
     run = take_over(store, where)
     try:
-        if not run.manifest.is_terminal:
+        if not run.manifest.metrics_recorded:
             finish(store, run, interrupted)
         plan, redactor = _checked(context, store, run, request)
         kept = _kept(run.manifest, plan, redactor)

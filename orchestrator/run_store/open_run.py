@@ -62,7 +62,10 @@ class OpenRun:
             "attempt": self.manifest.attempt,
             **fields,
         }
-        self.folder.append_line(EVENTS, json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+        line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        cut = self.folder.append_line(EVENTS, line)
+        if cut:
+            self.event("events:healed", {"cut_bytes": cut})
         return entry
 
     def heartbeat(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import stamp
-from orchestrator.durable import Folder
+from orchestrator.durable import Folder, explained
 from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
@@ -23,6 +24,7 @@ from orchestrator.snapshot import State, added, entry_of, is_countable, is_reada
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024
+_EVENT = re.compile(rb'"event_id": "([0-9a-f]{32})"')
 
 
 def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
@@ -34,8 +36,9 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     where = run.where
     with store.task(where.task_id) as task:
         with store.lock_task(task):
-            _add_metrics(store, task, run.manifest, certain=certain)
-            _add_state(store, run.manifest, certain=certain)
+            # The line comes first: where it was missing, the entry is missing too.
+            is_new = _add_metrics(store, task, run.manifest, certain=certain)
+            _add_state(store, task, run.manifest, certain=is_new)
         with task.sub(MCP, create=True) as mcp, mcp.sub(where.run_id, create=True) as pointer:
             pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
         if not run.manifest.metrics_recorded:
@@ -82,36 +85,43 @@ def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:
-    if not certain and _has_line(task, event_id(manifest.run_id, manifest.attempt)):
-        return
+def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> bool:
+    """Add the line of this end and return True; False when it is there already."""
+    if not certain and event_id(manifest.run_id, manifest.attempt) in _events(task):
+        task.sync_file(METRICS)
+        task.sync()
+        return False
     line = json.dumps(metrics_line(manifest, stamp(store.clock.now())), ensure_ascii=False)
     cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
     task.sync()
     if cut:
         store.warn(f"'{task.path}/{METRICS}' ended in a torn line of {cut} bytes, which was cut off")
+    return True
 
 
-def _has_line(task: Folder, event: str) -> bool:
-    needle = f'"event_id": "{event}"'.encode()
+def _events(task: Folder) -> frozenset[str]:
+    """Return the ids of the metrics lines. A torn last line has no newline: it is no line."""
     try:
         fd = task.open_read(METRICS)
     except FileNotFoundError:
-        return False
-    with open(fd, "rb") as file:
-        # A torn last line has no newline: it is no line.
-        return any(needle in line and line.endswith(b"\n") for line in iter(lambda: file.readline(_LINE_LIMIT), b""))
+        return frozenset()
+    with explained(f"{task.path}/{METRICS}"), open(fd, "rb") as file:
+        lines = iter(lambda: file.readline(_LINE_LIMIT), b"")
+        return frozenset(found[1].decode() for line in lines if (found := _EVENT.search(line)) and line.endswith(b"\n"))
 
 
-def _add_state(store: RunStore, manifest: Manifest, *, certain: bool) -> None:
+def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:
     with store.out(manifest.task_id) as out:
         state = _read_state(store, out, manifest.task_id)
         entry = entry_of(manifest.as_json())
         after = added(state, entry, certain=certain) if state is not None else None
         if after is None:
             revision = state["revision"] if state is not None else 0
-            after = rebuilt(manifest.task_id, manifest.project, revision, _documents(store, manifest.task_id))
-        if after is not state:
+            counted = _counted(store, task, manifest.run_id)
+            after = rebuilt(manifest.task_id, manifest.project, revision, counted)
+        if after is state:
+            out.sync()
+        else:
             out.write(STATE, render(after))
 
 
@@ -139,6 +149,20 @@ def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
 def _set_aside(store: RunStore, out: Folder, name: str) -> None:
     out.move_to(STATE, out, name)
     store.warn(f"'{out.path}/{STATE}' was not readable as version 2; it is kept as '{name}' and rebuilt")
+
+
+def _counted(store: RunStore, task: Folder, run_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of the ended runs that a state made now must hold.
+
+    Runs that have ended but are not published yet, ``run_id`` apart, add themselves later. The task's
+    lock is held, so none of them gets its line meanwhile.
+    """
+    events = _events(task)
+    with task.sub(OPEN, create=True, sync=False) as opened:
+        for document in _documents(store, os.path.basename(task.path)):
+            found = str(document["run_id"])
+            if found == run_id or not opened.has(found) or event_id(found, document["attempt"]) in events:
+                yield document
 
 
 def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:

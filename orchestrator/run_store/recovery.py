@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 
 from orchestrator.clock import parse_stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, Refused, StorageError
-from orchestrator.identifiers import is_run_id
+from orchestrator.identifiers import is_run_id, make_run_id
 from orchestrator.manifest.shape import Manifest
+from orchestrator.run_store.children import settle_with_parent, with_children
 from orchestrator.run_store.claim import take_over
 from orchestrator.run_store.layout import CLI, HEARTBEAT, OPEN, RUN_LOCK, STAGING, Location
 from orchestrator.run_store.open_run import OpenRun
@@ -18,6 +20,9 @@ from orchestrator.run_store.store import RunStore
 
 Closer = Callable[[Manifest, str], Manifest]
 """Closes the manifest of a run that died at the given moment."""
+
+_STAGED_SECONDS = 60.0
+"""A claim locks its staged folder within microseconds; one that is unlocked after this long was left behind."""
 
 
 def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
@@ -32,12 +37,7 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
     except FileNotFoundError:
         return []
     with task:
-        try:
-            with task.sub(OPEN) as opened:
-                unfinished = sorted(name for name in opened.names() if is_run_id(name))
-        except FileNotFoundError:
-            return []
-        for run_id in unfinished:
+        for run_id in _run_names(task, OPEN):
             if _is_unborn(task, run_id):
                 _forget(task, run_id)
                 continue
@@ -46,16 +46,38 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
                     recovered.append(run_id)
             except (DamagedRecord, NotFound) as error:
                 store.warn(f"run '{run_id}' could not be recovered: {error.message}")
+        _sweep_staging(store, task)
     return recovered
+
+
+def _run_names(task: Folder, name: str) -> list[str]:
+    try:
+        with task.sub(name) as folder:
+            return sorted(entry for entry in folder.names() if is_run_id(entry))
+    except FileNotFoundError:
+        return []
+
+
+def _sweep_staging(store: RunStore, task: Folder) -> None:
+    """Remove what claims left that died before they said what they were about to do."""
+    limit = make_run_id(store.clock.now() - timedelta(seconds=_STAGED_SECONDS), bytes(4))
+    for run_id in _run_names(task, STAGING):
+        with suppress(FileNotFoundError), task.sub(STAGING) as staging:
+            with staging.sub(run_id) as staged:
+                left = run_id < limit and not staged.is_locked(RUN_LOCK)
+            if left:
+                staging.remove_folder(run_id)
 
 
 def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
     """Close and publish one run if its process died; False when it is alive."""
-    with store.run_folder(where) as folder:
-        if folder.is_locked(RUN_LOCK):
-            return False
     try:
+        with store.run_folder(where) as folder:
+            if folder.is_locked(RUN_LOCK):
+                return False
         run = take_over(store, where)
+    except FileNotFoundError:
+        return False
     except Refused:
         return False
     try:
@@ -66,12 +88,19 @@ def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
 
 
 def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
-    """Close the record of a run whose lock was free, if it is still open, and publish its end."""
-    if not run.manifest.is_terminal:
+    """Close the record of a run whose lock was free, if it is still open, and publish its end.
+
+    Its children are taken in, and its parent is told, before the run leaves the list of open ones.
+    """
+    if run.manifest.is_terminal:
+        # Who wrote the end may have died before its name was synced; all that follows rests on it.
+        run.folder.sync()
+    else:
         ended_at = last_sign_of_life(run)
-        run.save(close(run.manifest, ended_at))
+        run.save(with_children(store, run.folder, close(run.manifest, ended_at)))
         with suppress(StorageError):
             run.event("run:interrupted", {"status": "failed", "outcome": "error", "completed_at": ended_at})
+    settle_with_parent(store, run.manifest)
     publish(store, run, certain=False)
 
 

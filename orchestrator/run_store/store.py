@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from orchestrator.clock import Clock
 from orchestrator.durable import Folder, Lock, Seam
-from orchestrator.run_store.layout import CLI, TASK_LOCK, Location, RunPaths
+from orchestrator.run_store.layout import CLI, STATE, TASK_LOCK, Location, RunPaths
 from orchestrator.workspace import Workspace
 
 
@@ -42,9 +42,17 @@ class RunStore:
             return runs.sub(task_id, create=create)
 
     def out(self, task_id: str) -> Folder:
-        """Open, or make, a task's folder below the snapshots' folder."""
+        """Open, or make, a task's folder below the snapshots' folder.
+
+        Whoever made the folders may have died before their names were synced; where a state was
+        written into them, they are safe.
+        """
         with Folder.at(self.workspace.out_dir, self.seam, create=True) as out:
-            return out.sub(task_id, create=True)
+            task = out.sub(task_id, create=True, sync=False)
+            if not task.has(STATE):
+                out.sync_name()
+                out.sync()
+            return task
 
     def run_folder(self, where: Location) -> Folder:
         """Open the folder of a run; FileNotFoundError when there is none."""

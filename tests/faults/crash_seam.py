@@ -1,4 +1,4 @@
-"""A seam that ends the process at a chosen operation, or makes it fail."""
+"""Seams that end the process at a chosen operation, tear a write, or make operations fail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import os
 from collections.abc import Callable
 
 from orchestrator.durable import Seam
+
+Hook = Callable[[int, str], None]
+
+
+def _nothing(number: int, name: str) -> None:
+    """Let the operation happen."""
 
 
 class Crash(BaseException):
@@ -17,20 +23,19 @@ class CountingSeam(Seam):
     """Counts operations that change the disk; ``before`` is called with the number and name of each.
 
     After a Crash every further operation crashes too, so that clean-up code can't mend the scene: a dead
-    process cleans nothing up.
+    process cleans nothing up. With ``reads`` set, opening something that is there counts as well.
     """
 
-    def __init__(self, before: Callable[[int, str], None] = lambda number, name: None) -> None:
+    def __init__(self, before: Hook = _nothing, *, reads: bool = False) -> None:
         self.before = before
+        self.reads = reads
         self.count = 0
-        self.names: list[str] = []
         self.dead = False
 
     def _step(self, name: str) -> None:
         if self.dead:
             raise Crash
         self.count += 1
-        self.names.append(name)
         try:
             self.before(self.count, name)
         except Crash:
@@ -38,8 +43,8 @@ class CountingSeam(Seam):
             raise
 
     def open(self, name: str, flags: int, mode: int, folder: int | None) -> int:
-        if flags & os.O_CREAT:
-            self._step("create")
+        if flags & os.O_CREAT or self.reads:
+            self._step("create" if flags & os.O_CREAT else "open")
         elif self.dead:
             raise Crash
         return super().open(name, flags, mode, folder)
@@ -81,7 +86,40 @@ class CountingSeam(Seam):
         super().reserve(fd, size)
 
 
-def crash_at(target: int) -> Callable[[int, str], None]:
+class QuickSeam(CountingSeam):
+    """Doesn't wait for the disk: what is enumerated is the order of operations, which the kernel keeps."""
+
+    def fsync(self, fd: int) -> None:
+        self._step("fsync")
+
+
+class TornSeam(QuickSeam):
+    """Writes half of the write that is the ``target``-th operation, and then ends the process."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__()
+        self.target = target
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        if self.count + 1 == self.target and not self.dead:
+            os.write(fd, bytes(data)[: len(data) // 2])
+            self.dead = True
+            raise Crash
+        return super().write(fd, data)
+
+
+class ShortSeam(QuickSeam):
+    """Writes at most ``most`` bytes at a time, as a disk that is nearly full or a signal may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        return super().write(fd, bytes(data[: self.most]))
+
+
+def crash_at(target: int) -> Hook:
     """Return what ends the process before its ``target``-th operation."""
 
     def before(number: int, name: str) -> None:
@@ -91,27 +129,33 @@ def crash_at(target: int) -> Callable[[int, str], None]:
     return before
 
 
-def torn_write_at(target: int) -> type[CountingSeam]:
-    """Return a seam whose ``target``-th operation, if it is a write, writes half and then ends the process."""
-
-    class Torn(CountingSeam):
-        def write(self, fd: int, data: bytes | memoryview) -> int:
-            if self.count + 1 == target and not self.dead:
-                os.write(fd, bytes(data)[: len(data) // 2])
-                self.dead = True
-                raise Crash
-            return super().write(fd, data)
-
-    return Torn
+_NEEDS_SPACE = frozenset({"create", "write", "mkdir", "symlink", "reserve"})
+_CHANGES = _NEEDS_SPACE | {"replace", "unlink", "rmdir", "truncate"}
+_OPENS = frozenset({"create", "open"})
+_MEETS = {
+    errno.ENOSPC: _NEEDS_SPACE | {"replace", "fsync"},
+    errno.EROFS: _CHANGES,
+    errno.EMFILE: _OPENS,
+    errno.EIO: _CHANGES | _OPENS | {"fsync"},
+}
+"""Which operations a fault meets: a full disk refuses no unlink, a read-only one no reading (POSIX)."""
 
 
-def fail_from(target: int, code: int, *, once: bool) -> Callable[[int, str], None]:
-    """Return what makes the ``target``-th operation fail with ``code``; every later one too unless ``once``."""
+def fail_from(target: int, code: int, *, once: bool) -> Hook:
+    """Return what makes the ``target``-th operation fail with ``code``; every later one too unless ``once``.
+
+    Operations that the fault does not meet happen; a full disk has room again once something was removed.
+    """
+    failed = False
+    freed = False
 
     def before(number: int, name: str) -> None:
-        if name == "unlink" and code == errno.ENOSPC:
+        nonlocal failed, freed
+        if number >= target and code == errno.ENOSPC and name == "unlink" and failed:
+            freed = True
+        if number < target or name not in _MEETS[code] or (once and failed) or freed:
             return
-        if number == target or (number > target and not once):
-            raise OSError(code, os.strerror(code))
+        failed = True
+        raise OSError(code, os.strerror(code))
 
     return before
