@@ -82,8 +82,8 @@ class Recorder:
         self._change(replace(self.manifest, session=session))
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
-        """Record which commit, tree, host and tools this attempt runs on."""
-        entry = {"attempt": self.manifest.attempt, **captured}
+        """Record which commit, tree, host, tools and config this attempt runs on."""
+        entry = {"attempt": self.manifest.attempt, **captured, "config_digest": self.plan.config_digest}
         self._change(replace(self.manifest, provenance=(*self.manifest.provenance, entry)))
 
     def log_name(self, stage: PlannedStage) -> str:

@@ -437,3 +437,21 @@ def wait_for(condition: Any, seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)
+
+
+def test_provenance_of_each_attempt_names_the_config_that_it_ran_with(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Every attempt's provenance holds the sha256 of the project's config as it was then."""
+    workspace.project("x", {"test": "test -e fixed"})
+    config = workspace.root / "project_configs" / "x.toml"
+    digests = [hashlib.sha256(config.read_bytes()).hexdigest()]
+    assert orchestrate("start", "--project", "x").code == 3
+    (workspace.root / "packages" / "x" / "fixed").touch()
+    config.write_text(config.read_text() + "# looked at\n")
+    digests.append(hashlib.sha256(config.read_bytes()).hexdigest())
+    done = orchestrate("resume", "latest", "--format", "json")
+    assert done.code == 0, done.stderr
+    entries = run_of(done, workspace)["provenance"]
+    assert [entry["attempt"] for entry in entries] == [1, 2]
+    assert [entry["config_digest"] for entry in entries] == digests
