@@ -23,6 +23,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_TOUCH = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 _CAUSES = {
@@ -296,9 +297,11 @@ class Folder:
 
     def touch(self, name: str, data: bytes) -> None:
         """Overwrite the few bytes of ``name`` in place; for content that nobody relies on after a crash."""
-        with explained(os.path.join(self.path, name)):
-            fd = self.seam.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, self.fd)
+        path = os.path.join(self.path, name)
+        with explained(path):
+            fd = self.seam.open(name, _TOUCH, 0o644, self.fd)
             try:
+                _refuse_irregular(fd, path)
                 self.seam.write(fd, data)
             finally:
                 os.close(fd)

@@ -62,13 +62,16 @@ class PlanCache:
             return
         name, data = self._fresh
         with (
-            suppress(StorageError, FileNotFoundError),
+            suppress(StorageError, OSError),
             Folder.at(self._workspace.runs_dir, self._seam) as runs,
             runs.sub(CACHE_FOLDER, create=True, sync=False) as cache,
         ):
-            mark = f".{os.getpid()}.new"
-            cache.create(mark, data, mode=0o600, sync=False)
-            cache.move_to(mark, cache, name)
+            mark = f".{os.getpid()}-{os.urandom(4).hex()}.new"
+            try:
+                cache.create(mark, data, mode=0o600, sync=False)
+                cache.move_to(mark, cache, name)
+            except (StorageError, OSError):
+                cache.remove(mark)
 
     def _kept(self, name: str, conditions: Mapping[str, Any]) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
