@@ -15,7 +15,14 @@ from orchestrator.clock import Clock, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import verdicts
 from orchestrator.manifest.shape import GuardrailEntry, Manifest, SessionInfo
-from orchestrator.manifest.transitions import closed, run_outcome, stage_ended, stage_skipped, stage_started
+from orchestrator.manifest.transitions import (
+    closed,
+    interrupted,
+    run_outcome,
+    stage_ended,
+    stage_skipped,
+    stage_started,
+)
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.run_store.cancel_request import read_request, withdraw_request
@@ -23,6 +30,7 @@ from orchestrator.run_store.children import leave_link, settle_with_parent, with
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
+from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import TerminalFilter, safe_text
 
@@ -296,10 +304,26 @@ class Recorder:
         return stamp(self._clock.now())
 
 
-def announce_to_parent(store: RunStore, manifest: Manifest) -> None:
-    """Leave word of a run with the run that started it, as soon as it is claimed."""
-    leave_link(store, manifest)
-    settle_with_parent(store, manifest)
+def announce_to_parent(store: RunStore, run: OpenRun) -> None:
+    """Leave word of a run with the run that started it, as soon as it is claimed.
+
+    Raises StorageError where that can't be written; the run, which will not begin, is then closed.
+    """
+    try:
+        leave_link(store, run.manifest)
+        settle_with_parent(store, run.manifest)
+    except StorageError as error:
+        detail = error.message
+
+        def close(manifest: Manifest, at: str) -> Manifest:
+            return replace(interrupted(manifest, at), status_detail=detail)
+
+        try:
+            with suppress(StorageError):
+                finish(store, run, close)
+        finally:
+            run.close()
+        raise
 
 
 def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:

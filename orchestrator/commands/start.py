@@ -29,6 +29,7 @@ from orchestrator.plan_cache import PlanCache
 from orchestrator.recording import announce_to_parent
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import claim
+from orchestrator.run_store.exposure import exposed_folders
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.recovery import recover_task
@@ -72,6 +73,8 @@ class _Prepared:
     def open_run(self) -> OpenRun:
         """Close what died before on this task, claim a new run, and leave word with its parent."""
         clock = self.context.clock
+        for folder in exposed_folders(self.store.workspace):
+            self.store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
         recover_task(self.store, self.asked.task_id, interrupted)
         run_id = make_run_id(clock.now(), os.urandom(4))
         token = os.urandom(32).hex()
@@ -86,7 +89,7 @@ class _Prepared:
             clock,
         )
         run = claim(self.store, manifest, token)
-        announce_to_parent(self.store, manifest)
+        announce_to_parent(self.store, run)
         self.plans.keep()
         return run
 

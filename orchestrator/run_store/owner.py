@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from orchestrator.durable import Folder, Lock, write_all
+from orchestrator.durable import Folder, Lock, explained, write_all
 from orchestrator.errors import StorageError
 from orchestrator.run_store.layout import RUN_LOCK
 
@@ -42,9 +42,10 @@ def write_owner(folder: Folder, lock: Lock, purpose: Purpose) -> None:
     """Write into a held lock file that this process holds it, and for what."""
     pid = os.getpid()
     owner = Owner(pid, os.uname().nodename, purpose, started_at(pid), boot_id())
-    folder.seam.truncate(lock.fd, 0)
-    os.lseek(lock.fd, 0, os.SEEK_SET)
-    write_all(folder.seam, lock.fd, json.dumps(asdict(owner)).encode() + b"\n")
+    with explained(lock.path):
+        folder.seam.truncate(lock.fd, 0)
+        os.lseek(lock.fd, 0, os.SEEK_SET)
+        write_all(folder.seam, lock.fd, json.dumps(asdict(owner)).encode() + b"\n")
 
 
 def read_owner(folder: Folder) -> Owner | None:

@@ -151,7 +151,7 @@ def _claimed(store: RunStore, first: Manifest, told: Told, watch: Watch, verbs: 
     told.claimed.append(first.run_id)
     watch(told)
     try:
-        announce_to_parent(store, first)
+        announce_to_parent(store, run)
         if first.parent_run_id is not None:
             told.linked.append((first.parent_run_id, first.run_id))
             watch(told)
