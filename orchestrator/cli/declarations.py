@@ -122,6 +122,12 @@ COMMANDS = table(
         dry_as="spec-guard",
     ),
     Command(
+        "doctor",
+        "Check the workspace: configurations, tools, records and file systems.",
+        late("orchestrator.commands.doctor", "doctor"),
+        (Option("repair", "mend what can be mended; safe beside live runs, and to repeat"), _FORMAT),
+    ),
+    Command(
         "schema",
         "Print the JSON Schema of a kind of file.",
         late("orchestrator.commands.schema", "schema"),
