@@ -94,3 +94,10 @@ def test_no_repository_and_no_commit_are_notes(workspace: WorkspaceFolder, home:
     assert "not a git repository" in _guard(workspace.root, home).notes[0]
     subprocess.run(["git", "init", "-q"], cwd=workspace.root, env=clean_environ(home), check=True)
     assert "no commit yet" in _guard(workspace.root, home).notes[0]
+
+
+def test_a_repository_without_git_on_path_is_a_finding(workspace: WorkspaceFolder, home: Path, git: Git) -> None:
+    """Where git itself is missing, a repository is not passed over."""
+    assert git("status", "--short") == ""
+    report = run(str(workspace.root), "packages/a", "1-a", {**clean_environ(home), "PATH": str(home)}, TODAY)
+    assert _rules(report) == ["git-failed"]
