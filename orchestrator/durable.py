@@ -39,6 +39,13 @@ _CAUSES = {
 _PLANTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK})
 
 
+class MissingError(FileNotFoundError):
+    """A file or folder of the records is not there; ``filename`` is its whole path.
+
+    Where it may be missing, it is caught as FileNotFoundError. Where it may not, somebody took it away.
+    """
+
+
 class Seam:
     """The operating system's calls that a record rests on, one method each."""
 
@@ -168,11 +175,12 @@ class Folder:
             except FileNotFoundError:
                 if not create:
                     raise
-            with contextlib.suppress(FileExistsError):
-                self.seam.mkdir(name, 0o755, self.fd)
-            if sync:
-                self.seam.fsync(self.fd)
-            return Folder(self.seam.open(name, _FOLDER, 0, self.fd), path, self.seam)
+            with _creating(path):
+                with contextlib.suppress(FileExistsError):
+                    self.seam.mkdir(name, 0o755, self.fd)
+                if sync:
+                    self.seam.fsync(self.fd)
+                return Folder(self.seam.open(name, _FOLDER, 0, self.fd), path, self.seam)
 
     def sync(self) -> None:
         """Make the names in this folder survive a power cut."""
@@ -235,7 +243,7 @@ class Folder:
         cut before the name points to them, ``sync_folder`` the name before this returns.
         """
         temporary = f".{name.lstrip('.')}.tmp"
-        with explained(os.path.join(self.path, name)):
+        with _creating(os.path.join(self.path, name)):
             self._put(temporary, data, mode, sync=sync)
             self.seam.replace(temporary, name, self.fd, self.fd)
             if sync_folder:
@@ -243,7 +251,7 @@ class Folder:
 
     def create(self, name: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
         """Write a new file in a folder that nobody sees yet; FileExistsError when the name is taken."""
-        with explained(os.path.join(self.path, name)):
+        with _creating(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, mode, self.fd)
             self._fill(fd, data, sync=sync)
 
@@ -275,7 +283,7 @@ class Folder:
         line survives. One writer at a time per file.
         """
         path = os.path.join(self.path, name)
-        with explained(path):
+        with _creating(path):
             fd = self.seam.open(name, _APPEND, 0o644, self.fd)
             try:
                 _refuse_irregular(fd, path)
@@ -298,7 +306,7 @@ class Folder:
     def touch(self, name: str, data: bytes) -> None:
         """Overwrite the few bytes of ``name`` in place; for content that nobody relies on after a crash."""
         path = os.path.join(self.path, name)
-        with explained(path):
+        with _creating(path):
             fd = self.seam.open(name, _TOUCH, 0o644, self.fd)
             try:
                 _refuse_irregular(fd, path)
@@ -308,7 +316,7 @@ class Folder:
 
     def reserve(self, name: str, size: int) -> None:
         """Make a file of ``size`` allocated bytes, to be removed when the disk is full."""
-        with explained(os.path.join(self.path, name)):
+        with _creating(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, 0o600, self.fd)
             try:
                 self.seam.reserve(fd, size)
@@ -317,7 +325,7 @@ class Folder:
 
     def open_new(self, name: str, mode: int = 0o644) -> int:
         """Create ``name`` and return a descriptor to write to; FileExistsError when the name is taken."""
-        with explained(os.path.join(self.path, name)):
+        with _creating(os.path.join(self.path, name)):
             return self.seam.open(name, (_CREATE & ~os.O_WRONLY) | os.O_RDWR, mode, self.fd)
 
     def open_read(self, name: str) -> int:
@@ -339,7 +347,7 @@ class Folder:
 
     def link(self, name: str, target: str) -> None:
         """Make the symbolic link ``name`` unless something of that name is here."""
-        with explained(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
+        with _creating(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
             self.seam.symlink(target, name, self.fd)
 
     def remove(self, name: str) -> None:
@@ -367,7 +375,7 @@ class Folder:
         """
         path = os.path.join(self.path, name)
         operation = fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB
-        with explained(path):
+        with _creating(path):
             while True:
                 fd = self.seam.open(name, _LOCK, 0o644, self.fd)
                 try:
@@ -448,7 +456,11 @@ def explained(path: str) -> Iterator[None]:
     """Turn the operating system's refusals into StorageError; names that are missing or taken pass through."""
     try:
         yield
-    except (FileNotFoundError, FileExistsError, BlockingIOError):
+    except FileNotFoundError as error:
+        if isinstance(error, MissingError):
+            raise
+        raise MissingError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except (FileExistsError, BlockingIOError):
         raise
     except OSError as error:
         if error.errno in _PLANTED:
@@ -458,4 +470,18 @@ def explained(path: str) -> Iterator[None]:
             f"'{path}' can't be read or written: {cause}",
             hint="make room or mend the disk, then run the command again",
             code=errno.errorcode.get(error.errno or 0, "storage").lower(),
+        ) from error
+
+
+@contextlib.contextmanager
+def _creating(path: str) -> Iterator[None]:
+    """As ``explained``; a name that can be made is missing only when somebody took the open folder away."""
+    try:
+        with explained(path):
+            yield
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"'{path}' can't be written: its folder was taken away meanwhile",
+            hint="see who moves or removes folders of runs, then run the command again",
+            code="enoent",
         ) from error

@@ -65,7 +65,7 @@ def guarded(door: Door, action: Callable[[], int]) -> int:
         # Who closed the pipe has seen enough; a pipe of our own that broke is a bug.
         code = EXIT_DONE if streams.reader_gone(door.stdout) else _tell_bug(door, error)
     except OSError as error:
-        code = _tell(door, _storage_error(error)) if error.errno in _STORAGE_FAULTS else _tell_bug(door, error)
+        code = _tell(door, _storage_error(error)) if _is_storage_fault(error) else _tell_bug(door, error)
     except Exception as error:  # the last place that can tell a bug from a refusal
         code = _tell_bug(door, error)
     streams.settle(door.stdout)
@@ -148,6 +148,12 @@ class _Bug(Refusal):
     """Not a refusal, but told in the same shape."""
 
     exit_code = EXIT_BUG
+
+
+def _is_storage_fault(error: OSError) -> bool:
+    from orchestrator.durable import MissingError
+
+    return error.errno in _STORAGE_FAULTS or isinstance(error, MissingError)
 
 
 def _storage_error(error: OSError) -> StorageError:
