@@ -18,6 +18,11 @@ INTERRUPTED = "interrupted"
 """The detail of a run whose process died."""
 
 
+DAMAGED_HINT = (
+    "'codex-orchestrator doctor --repair' sets it aside; what its stages printed is beside it, below commands/"
+)
+
+
 def parse(data: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in ``data``; DamagedRecord names ``where`` when there is none."""
     try:
@@ -25,10 +30,10 @@ def parse(data: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DamagedRecord(
             f"'{where}' is not valid JSON: {error or 'nested too deep'}",
-            hint="the record is damaged; what its stages printed is beside it, below commands/",
+            hint=DAMAGED_HINT,
         ) from error
     if not isinstance(document, dict):
-        raise DamagedRecord(f"'{where}' holds no JSON object")
+        raise DamagedRecord(f"'{where}' holds no JSON object", hint=DAMAGED_HINT)
     return document
 
 
@@ -64,5 +69,5 @@ def check_outline(document: dict[str, Any], where: str) -> None:
         if not good:
             raise DamagedRecord(
                 f"'{where}' has no '{key}' that can be read",
-                hint="the record is damaged; what its stages printed is beside it, below commands/",
+                hint=DAMAGED_HINT,
             )

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import DamagedRecord
+from orchestrator.manifest.document import DAMAGED_HINT
 from orchestrator.manifest.shape import Manifest
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def load(document: dict[str, Any], where: str) -> Manifest:
         return _adapter().validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         faults = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
-        raise DamagedRecord(f"'{where}' has wrong fields:\n  " + "\n  ".join(faults[:20])) from error
+        raise DamagedRecord(f"'{where}' has wrong fields:\n  " + "\n  ".join(faults[:20]), hint=DAMAGED_HINT) from error
 
 
 def json_schema() -> dict[str, Any]:
