@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orchestrator.clock import SystemClock
@@ -68,6 +69,18 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
     if reply is not None:
         deliver(reply, answer)
     else:
-        context.stdout.write(answer.text)
+        _show(answer.text)
     if answer.exit_code:
         session.error(f"run {result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})")
+
+
+def _show(text: str) -> None:
+    """Write to stdout. Who closed it has seen enough: nox's exit code is the run's, at the process's exit too."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, sys.stdout.fileno())
+            os.close(nothing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -386,3 +387,17 @@ def test_broken_records_of_a_task_list_are_told(town: WorkspaceFolder, orchestra
     """A tasks/index.json that can't be read is exit 2 with its name wherever it would decide."""
     town.write("tasks/index.json", "{")
     check_refused(orchestrate, town.root, ("start", "--project", "x", "--task", "5-new"), 2, "tasks/index.json")
+
+
+def test_a_bare_nox_session_whose_reader_is_gone_ends_as_its_run_did(
+    town: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """With nobody left to read, or no room on stdout, nox's exit code is still the run's, without a traceback."""
+    town.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
+    nox = f"'{sys.executable}' -m nox -s diagnostics-x"
+    for line in (f"{nox} | true; exit ${{PIPESTATUS[0]}}", f"{nox} > /dev/full"):
+        done = subprocess.run(
+            ["bash", "-c", line], cwd=town.root, env=orchestrate.environ, capture_output=True, check=False, timeout=60
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode()
+    assert [town.manifest(run)["status"] for run in town.runs("1-x")] == ["succeeded", "succeeded"]
