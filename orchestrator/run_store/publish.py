@@ -41,6 +41,9 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
             _add_state(store, task, run.manifest, certain=is_new)
         with task.sub(MCP, create=True) as mcp, mcp.sub(where.run_id, create=True) as pointer:
             pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+            if not certain:
+                # A claim that died may have left the folder without its name being synced.
+                mcp.sync()
         if not run.manifest.metrics_recorded:
             run.save(replace(run.manifest, metrics_recorded=True))
         with suppress(StorageError):

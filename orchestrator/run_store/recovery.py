@@ -92,8 +92,9 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
 
     Its children are taken in, and its parent is told, before the run leaves the list of open ones.
     """
+    # Who died may not have come to sync the names that all that follows rests on.
+    run.folder.sync_name()
     if run.manifest.is_terminal:
-        # Who wrote the end may have died before its name was synced; all that follows rests on it.
         run.folder.sync()
     else:
         ended_at = last_sign_of_life(run)

@@ -250,8 +250,11 @@ def _attempt(
 # --- the promises ---------------------------------------------------------------------------------
 
 
-def check(root: Path, told: Told, *, recovered: bool) -> None:
-    """Assert the promises of the contract's section 5 on what is on disk."""
+def check(root: Path, told: Told, *, recovered: bool, tidy: bool = True) -> None:
+    """Assert the promises of the contract's section 5 on what is on disk.
+
+    ``recovered`` says that nothing may be left to do, ``tidy`` that no trace of it may be left either.
+    """
     task = root / ".runs" / TASK
     seen = sorted(os.listdir(task / CLI)) if (task / CLI).is_dir() else []
     assert set(told.claimed) <= set(seen), "an id was told, and its run is not there"
@@ -271,11 +274,13 @@ def check(root: Path, told: Told, *, recovered: bool) -> None:
             check_entry(root, documents[run_id])
     if recovered:
         check_recovered(root, documents, told)
+    for folder in (OPEN, STAGING):
+        left = os.listdir(task / folder) if recovered and tidy and (task / folder).is_dir() else []
+        assert not left, f"something is left in {folder}"
 
 
 def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told: Told) -> None:
     """Assert that nothing is left to do: every run is closed, counted once, pointed to and linked."""
-    task = root / ".runs" / TASK
     lines = sorted((line["run_id"], line["attempt"]) for line in metrics(root))
     ended = sorted((run_id, 1 + n) for run_id, document in documents.items() for n in range(document["attempt"]))
     assert lines == ended, "not exactly one metrics line for each terminal transition"
@@ -296,8 +301,6 @@ def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told
             counted[document["status"]] += 1
         assert state["totals"] == counted, "the state counts wrongly"
         assert sorted(run["runId"] for run in state["runs"]) == sorted(documents)
-    for folder in (OPEN, STAGING):
-        assert not (task / folder).is_dir() or not os.listdir(task / folder), f"something is left in {folder}"
     for parent, child in told.linked:
         children = {entry["run_id"]: entry["status"] for entry in documents[parent]["child_runs"]}
         assert children.get(child) == documents[child]["status"], "a parent does not know its child's end"
