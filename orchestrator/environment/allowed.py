@@ -16,7 +16,7 @@ def names(text: str) -> frozenset[str]:
 
 ALLOWED = names(
     """
-    PATH HOME USER LOGNAME SHELL LANG TZ TMPDIR TERM COLORTERM NO_COLOR FORCE_COLOR CI SSH_AUTH_SOCK
+    PATH HOME USER LOGNAME SHELL LANG TZ TMPDIR TERM COLORTERM NO_COLOR FORCE_COLOR CI BASE_SHA SSH_AUTH_SOCK
     HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy ftp_proxy all_proxy no_proxy
     SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS GIT_SSL_CAINFO GIT_SSL_CAPATH
     PIP_CERT PIP_CLIENT_CERT PIP_PROXY PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_NO_INDEX PIP_FIND_LINKS
@@ -65,7 +65,8 @@ def stage_environ(
     Proxies in both cases, as curl reads them; certificate bundles of OpenSSL, requests, curl, Node.js
     and git; index and cache settings from pip's "Configuration", uv's "Environment variables" and npm's
     "config" pages (npm's in any case, scoped registries and their credentials included).
-    XDG_CACHE_HOME is where pip and uv cache when nothing else is said.
+    XDG_CACHE_HOME is where pip and uv cache when nothing else is said. BASE_SHA is what the built-in spec-guard
+    compares with (contract of the early version; a required stage must see what CI says).
     """
     result = {name: value for name, value in environ.items() if _is_allowed(name)}
     result.update(_passed(environ, (*session.pass_env, *session.secret_env)))
