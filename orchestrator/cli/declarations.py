@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, table
+from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, table, whole
 
 DEFAULT_PIPELINE = "diagnostics"
 DEFAULT_INTERVAL = 2.0
@@ -22,7 +22,11 @@ _EVENTS = Option(
 _JOBS = Option("jobs", "stages that run at once; left out: the number of cores", "N", read=count)
 _ACTOR = Option("actor", "who asks for it; recorded", "NAME")
 _RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", required=True)
+_YES = Option("yes", "write without asking; needed where there is no terminal")
+_DRY_RUN = Option("dry-run", "show what would be written, and write nothing")
 _LATEST = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", default="latest")
+_STATUSES = ("queued", "in_progress", "succeeded", "failed", "cancelled", "damaged")
+_OUTCOMES = ("success", "failure", "timeout", "cancellation", "error")
 
 COMMANDS = table(
     Command(
@@ -89,6 +93,30 @@ COMMANDS = table(
         dry_as="status",
     ),
     Command(
+        "runs",
+        "List the runs of all tasks and projects, newest first.",
+        late("orchestrator.commands.runs", "runs"),
+        (
+            Option("project", "runs of this project only", "NAME"),
+            Option("task", "runs of this task only", "ID"),
+            Option("status", "runs with this status only, or the damaged ones", "STATUS", read=one_of(*_STATUSES)),
+            Option("outcome", "runs with this outcome only", "OUTCOME", read=one_of(*_OUTCOMES)),
+            Option("pipeline", "runs of this pipeline only", "NAME"),
+            Option("since", "runs that started since then: a span such as 7d, or a date (UTC)", "WHEN"),
+            Option("parent", "runs started inside this run only", "RUN"),
+            Option("limit", "so many at most; 0: all", "N", default=20, read=whole),
+            Option(
+                "sort",
+                "started, completed or duration: the latest, or longest, first",
+                "KEY",
+                default="started",
+                read=one_of("started", "completed", "duration"),
+            ),
+            _FORMAT,
+        ),
+        dry_as="runs",
+    ),
+    Command(
         "plan",
         "Show the stages that 'start' would run; runs nothing.",
         late("orchestrator.commands.plan", "plan"),
@@ -126,6 +154,17 @@ COMMANDS = table(
         "Check the workspace: configurations, tools, records and file systems.",
         late("orchestrator.commands.doctor", "doctor"),
         (Option("repair", "mend what can be mended; safe beside live runs, and to repeat"), _FORMAT),
+    ),
+    Command(
+        "init",
+        "Make a folder a workspace: the files that it lacks, shown before they are written.",
+        late("orchestrator.commands.init", "init"),
+        (
+            Option("path", "the folder, made when it is missing; left out: the current one", "DIR"),
+            _YES,
+            _DRY_RUN,
+            _FORMAT,
+        ),
     ),
     Command(
         "schema",

@@ -37,6 +37,13 @@ def count(flag: str, given: str) -> int:
     return int(given)
 
 
+def whole(flag: str, given: str) -> int:
+    """Return a whole number from 0 to 999999."""
+    if _WHOLE.fullmatch(given) is None:
+        raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 20")
+    return int(given)
+
+
 def seconds(flag: str, given: str) -> float:
     """Return a number of seconds; a tenth is the least, so that nothing polls without a pause."""
     if _SECONDS.fullmatch(given) is None or float(given) < _SHORTEST_INTERVAL:

@@ -1,0 +1,95 @@
+"""The list of runs as text: a line each, two in a narrow terminal. Ids are never cut: they can be copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.report.layout import Ink, clean, duration, pad, plural, table, wrap
+from orchestrator.report.run_rows import DAMAGED, Row
+
+_WIDE = 90
+"""From so many columns on, a run is one line."""
+
+_SHORTEST = 20
+_STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
+_INDENT = "    "
+
+
+def runs_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return the text of the document of ``runs``, at most ``width`` columns wide but for ids and paths."""
+    ink = Ink(color)
+    width = max(width, _SHORTEST)
+    rows = document["runs"]
+    lines = list(_wide(ink, rows, width) if width >= _WIDE else _narrow(ink, rows, width))
+    for entry in document["unreadable"]:
+        reason = f"task {entry['task_id']} can't be looked into: {entry['reason']}"
+        lines += [ink("red", line) for line in wrap(clean(reason), width)]
+    lines += [ink("dim", line) for line in wrap(_summary(document), width)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _summary(document: Mapping[str, Any]) -> str:
+    shown, known, seen = len(document["runs"]), document["known"], document["looked_at"]
+    text = plural(shown, "run") if shown else "no run fits" if known else "no runs"
+    if seen < known:
+        text += f"; {seen} of {known} looked at, newest first: --limit 0 shows all"
+    elif shown < known:
+        text += f" of {known}"
+    hidden = document["damaged"] - sum(row["status"] == DAMAGED for row in document["runs"])
+    if hidden:
+        text += f"; {plural(hidden, 'damaged run')} can't be told to fit: --status damaged shows them"
+    return text + (f" ({document['hint']})" if document["hint"] else "")
+
+
+def word(row: Row) -> str:
+    """Return the one word for how a run stands: ``died`` and ``damaged`` besides statuses and outcomes."""
+    if row["died"]:
+        return "died"
+    if row["outcome"] in ("error", "timeout"):
+        return str(row["outcome"])
+    return "running" if row["status"] == "in_progress" else str(row["status"])
+
+
+def _facts(row: Row) -> tuple[str, str, str]:
+    stages = row["stages"]
+    done = f"{stages['succeeded']}/{stages['total']}" if stages else ""
+    took = duration(row["duration_seconds"]) if row["duration_seconds"] is not None else ""
+    return done, took, "SLA!" if row["sla_breached"] else ""
+
+
+def _what(row: Row) -> str:
+    names = [row["project"], row["pipeline_id"]]
+    text = " ".join([str(name) for name in names if name] + [f"task {row['task_id']}"])
+    if row["attempt"] and row["attempt"] > 1:
+        text += f", attempt {row['attempt']}"
+    return clean(text + (", version 1" if row["version"] == 1 else ""))
+
+
+def _wide(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
+    cells = []
+    for row in rows:
+        done, took, sla = _facts(row)
+        state = word(row)
+        style = _STYLE.get(state, "red")
+        cells.append([("bold", row["run_id"]), (style, state), ("", done), ("", took), ("red", sla), ("", _what(row))])
+    for row, line in zip(rows, table(ink, cells, width), strict=True):
+        yield line
+        yield from _damage(ink, row, width)
+
+
+def _narrow(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
+    for row in rows:
+        done, took, sla = _facts(row)
+        state = word(row)
+        yield ink("bold", row["run_id"])
+        facts = " ".join(filter(None, [sla, f"{done} stages" if done else "", took, _what(row)]))
+        first, *rest = wrap(f"{pad(state, 9)} {facts}", width - 2)
+        yield "  " + ink(_STYLE.get(state, "red"), first[: len(state)]) + first[len(state) :]
+        yield from ("  " + line for line in rest)
+        yield from _damage(ink, row, width)
+
+
+def _damage(ink: Ink, row: Row, width: int) -> Iterator[str]:
+    if row["damage"] is not None:
+        yield from (_INDENT + ink("red", line) for line in wrap(clean(row["damage"]), width - len(_INDENT)))
