@@ -1,0 +1,72 @@
+"""The files of a new workspace."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text
+from orchestrator.onboarding.templates import template
+from orchestrator.workspace import CONFIG_FOLDER
+
+_FILES = {
+    f"{CONFIG_FOLDER}/README.md": "workspace/configs.md",
+    "tasks/specs/README.md": "workspace/specs.md",
+    "tasks/index.json": "workspace/index.json.txt",
+    "tasks.py": "workspace/tasks.py.txt",
+    "noxfile.py": "workspace/noxfile.py.txt",
+}
+_DOORS = {
+    "tasks.py": ("orchestrator.cli", "invoke", "from orchestrator.cli import namespace as ns"),
+    "noxfile.py": (
+        "orchestrator.nox_session",
+        "a bare nox",
+        "from orchestrator.nox_session import register; register()",
+    ),
+}
+_IGNORED = ("/.runs/", "/out/", "/.nox/")
+"""What runs and nox leave behind at the root of a workspace (contract, section 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkspace:
+    """The files of a workspace that are missing, and what a person should know of those that are there."""
+
+    changes: tuple[FileChange, ...]
+    notes: tuple[str, ...]
+
+
+def new_workspace(root: str) -> NewWorkspace:
+    """Return what makes the folder ``root`` a workspace. Files that are there are kept as they are.
+
+    Only ``.gitignore`` gets lines that it lacks.
+    """
+    changes, notes = [], []
+    for path, source in _FILES.items():
+        if not os.path.lexists(os.path.join(root, path)):
+            changes.append(FileChange(path, None, template(source)))
+        elif path in _DOORS:
+            notes += _door_note(root, path)
+    try:
+        changes.append(_ignoring(current_text(root, ".gitignore")))
+    except UnfitFileError as error:
+        notes.append(f".gitignore was left as it is ({error}); it should list {' '.join(_IGNORED)}")
+    return NewWorkspace(tuple(change for change in changes if change.action != "unchanged"), tuple(notes))
+
+
+def _door_note(root: str, path: str) -> list[str]:
+    module, door, line = _DOORS[path]
+    try:
+        text = current_text(root, path) or ""
+    except UnfitFileError as error:
+        return [f"{path} was left as it is ({error}); for {door} it needs: {line}"]
+    return [] if module in text else [f"{path} was left as it is; for {door} it needs: {line}"]
+
+
+def _ignoring(before: str | None) -> FileChange:
+    lines = {line.strip().strip("/") for line in (before or "").splitlines()}
+    missing = [line for line in _IGNORED if line.strip("/") not in lines]
+    after = before or ""
+    if missing and after and not after.endswith("\n"):
+        after += "\n"
+    return FileChange(".gitignore", before, after + "".join(f"{line}\n" for line in missing))
