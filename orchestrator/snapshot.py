@@ -62,20 +62,26 @@ def is_readable(state: object, task_id: str) -> bool:
     """Tell whether ``state`` has the shape that ``added`` can go on from."""
     if not isinstance(state, dict) or state.get("schema_version") != SCHEMA_VERSION or state.get("taskId") != task_id:
         return False
-    totals, runs, revision = state.get("totals"), state.get("runs"), state.get("revision")
+    totals, runs, last = state.get("totals"), state.get("runs"), state.get("lastRunAt")
     counted = isinstance(totals, dict) and all(
-        isinstance(totals.get(key), int) for key in ("runs", "succeeded", "failed", "cancelled")
+        _is_count(totals.get(key)) for key in ("runs", "succeeded", "failed", "cancelled")
     )
-    listed = isinstance(runs, list) and all(
+    listed = isinstance(runs, list) and all(_is_entry(run) for run in runs)
+    named = isinstance(state.get("project"), str) and (last is None or isinstance(last, str))
+    return counted and listed and named and _is_count(state.get("revision"))
+
+
+def _is_entry(run: object) -> bool:
+    return (
         isinstance(run, dict)
-        and isinstance(run.get("runId"), str)
-        and isinstance(run.get("attempt"), int)
-        and isinstance(run.get("startedAt"), str)
-        and isinstance(run.get("status"), str)
+        and all(isinstance(run.get(key), str) for key in ("runId", "startedAt", "completedAt", "status"))
+        and _is_count(run.get("attempt"))
         and run["status"] in TERMINAL
-        for run in runs
     )
-    return counted and listed and isinstance(revision, int)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def added(state: State, entry: Mapping[str, Any], *, certain: bool) -> State | None:
