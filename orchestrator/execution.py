@@ -6,21 +6,11 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-from orchestrator.attempts import Attempts, Job
+from orchestrator.attempts import Attempts
 from orchestrator.clock import Clock
-from orchestrator.environment import (
-    EnvironmentLock,
-    bin_paths,
-    describe,
-    environment_key,
-    mark_made,
-    needs_making,
-    prepare,
-    stage_environ,
-    tools_dir,
-)
+from orchestrator.environment import bin_paths, describe, stage_environ, tools_dir
+from orchestrator.environment_making import EnvironmentMaker
 from orchestrator.errors import Refusal, StorageError
 from orchestrator.manifest.shape import Manifest, SessionInfo
 from orchestrator.outcome import Outcome
@@ -29,9 +19,8 @@ from orchestrator.plan import Plan
 from orchestrator.processes import ProcessHost
 from orchestrator.progress import Observer
 from orchestrator.provenance import Capture
-from orchestrator.recording import Recorder, last_lines
+from orchestrator.recording import Recorder
 from orchestrator.redaction import Redactor, secret_values
-from orchestrator.run_store.layout import ENVIRONMENT
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.store import RunStore
 from orchestrator.signals import SignalInbox
@@ -41,11 +30,6 @@ from orchestrator.stage_log import StageLog
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
 
-_ENVIRONMENT_LOG_LIMIT = 64 * 1024 * 1024
-_ENVIRONMENT_SECONDS = 3600.0
-"""A package index that never answers must not hold a run for ever."""
-
-_LOCK_POLL_SECONDS = 0.05
 _GUARD_PATIENCE_SECONDS = 30.0
 
 
@@ -153,7 +137,12 @@ class _RunAttempt:
             bin_paths=bin_paths(env_dir),
             tools_dir=tools_dir(workspace.runs_dir, self._setting.environ),
         )
-        broken = self._make_environment(project_folder, stage_env)
+        broken = None
+        if env_dir is not None:
+            maker = EnvironmentMaker(
+                recorder, self._attempts, self._setting.clock, self._log, self._setting.observer.output
+            )
+            broken = maker.make(plan.session, env_dir, project_folder, self._setting.environ, stage_env)
         recorder.add_provenance(self._setting.provenance.finish())
         made = describe(env_dir)
         recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
@@ -234,68 +223,6 @@ class _RunAttempt:
 
     def _log(self, fd: int, limit: int) -> StageLog:
         return StageLog(fd, limit, self._setting.store.seam)
-
-    def _make_environment(self, project_folder: str, stage_env: Mapping[str, str]) -> str | None:
-        """Make the session's environment where it is missing or stale; return why that failed, or None."""
-        env_dir = self._env_dir
-        if env_dir is None:
-            return None
-        session = self._plan.session
-        key = environment_key(session, env_dir=env_dir, project_folder=project_folder)
-        if not needs_making(env_dir, key):
-            return None
-        began = self._setting.clock.monotonic()
-        self._recorder.event("environment:start", folder=self._setting.store.workspace.shown(env_dir))
-        lock = EnvironmentLock(env_dir)
-        try:
-            while not lock.try_acquire():
-                self._attempts.turn(_LOCK_POLL_SECONDS)
-                if self._attempts.cancelled_by is not None:
-                    return "cancelled while waiting for the environment"
-            cause = None
-            if needs_making(env_dir, key):
-                steps = prepare(
-                    session,
-                    env_dir=env_dir,
-                    project_folder=project_folder,
-                    key=key,
-                    environ=self._setting.environ,
-                    stage_environ=stage_env,
-                )
-                cause = self._run_steps(steps)
-                if cause is None:
-                    mark_made(env_dir, key)
-        finally:
-            lock.release()
-        took = round(self._setting.clock.monotonic() - began, 3)
-        outcome = "success" if cause is None else "error"
-        self._recorder.event("environment:end", outcome=outcome, detail=cause, duration_seconds=took)
-        return cause
-
-    def _run_steps(self, steps: Collection[Any]) -> str | None:
-        """Run the steps one after the other, their output in one numbered log each; return why one failed."""
-        for number, step in enumerate(steps, start=1):
-            name = self._recorder.environment_log_name(number)
-            job = Job(
-                argv=step.argv,
-                cwd=step.cwd,
-                env=step.env,
-                timeout_seconds=_ENVIRONMENT_SECONDS,
-                log=self._log(self._recorder.open_log(name), _ENVIRONMENT_LOG_LIMIT),
-                show=lambda data: self._setting.observer.output(ENVIRONMENT, data),
-            )
-            self._attempts.start(job)
-            finished = None
-            while finished is None:
-                finished = next(iter(self._attempts.turn()), None)
-            ended = finished.ended
-            if ended.outcome != "success":
-                lines = last_lines(finished.tail)
-                cause = ended.detail or (lines[-1] if lines else f"exit code {ended.exit_code}")
-                text = f"the environment could not be made: {step.title}: {cause}"
-                self._recorder.environment_failed(text, ended, lines, name)
-                return text
-        return None
 
     def _close(self, broken: str | None) -> Result:
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
