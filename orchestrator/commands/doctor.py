@@ -11,8 +11,7 @@ from orchestrator.commands.running import check_format
 from orchestrator.commands.tool_checks import config_findings, tool_findings
 from orchestrator.errors import EXIT_DONE, EXIT_GATE
 from orchestrator.manifest.transitions import interrupted
-from orchestrator.run_store.doctor.finding import Finding
-from orchestrator.run_store.doctor.repair import Mended
+from orchestrator.run_store.doctor.finding import Finding, Mended
 from orchestrator.run_store.doctor.repair import repair as mend
 from orchestrator.run_store.doctor.workspace import inspect_records
 from orchestrator.terminal import safe_text

@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.functional.test_start import processes_with, wait_for
-from tests.harness import Orchestrator, WorkspaceFolder
+from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 TASK = "1-x"
 FLAKY = {"build": "true", "test": "test -e mended"}
@@ -35,24 +36,33 @@ def codes(document: dict[str, Any]) -> set[str]:
     return {finding["code"] for finding in document["findings"]}
 
 
-def runs_of(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> tuple[Path, Path]:
-    """Leave a run that succeeded, and one that failed and was resumed; return their folders."""
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, home: Path) -> WorkspaceFolder:
+    """A workspace with a run that succeeded, and one that failed and was resumed; to be copied, not used."""
+    workspace = WorkspaceFolder(tmp_path_factory.mktemp("template").resolve())
+    orchestrate = Orchestrator(workspace.root, clean_environ(home))
     workspace.project("x")
     assert orchestrate("start", "--project", "x").code == 0
     project = workspace.project("x", dict(FLAKY))
     assert orchestrate("start", "--project", "x").code == 3
     (project / "mended").touch()
     assert orchestrate("resume", "latest").code == 0
-    first, second = workspace.runs(TASK)
+    return workspace
+
+
+@pytest.fixture
+def runs(workspace: WorkspaceFolder, template: WorkspaceFolder) -> tuple[Path, Path]:
+    """Copy the template into ``workspace`` and return the folders of its two runs, the succeeded one first."""
+    shutil.copytree(template.root, workspace.root, symlinks=True, dirs_exist_ok=True)
+    first, second = workspace.runs(TASK)[-2:]
     return first, second
 
 
-def test_a_healthy_workspace(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_a_healthy_workspace(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
     """Exit code 0, nothing found and nothing written, repaired or not, with runs of version 1 among the others."""
     samples = Path(__file__).resolve().parent.parent / "samples" / "version-1"
-    shutil.copytree(samples / "runs", workspace.root / ".runs")
-    shutil.copytree(samples / "out", workspace.root / "out")
-    runs_of(workspace, orchestrate)
+    for source, target in (("runs", ".runs"), ("out", "out")):
+        shutil.copytree(samples / source, workspace.root / target, symlinks=True, dirs_exist_ok=True)
     before = snapshot(workspace.root)
     for arguments in ((), ("--repair",)):
         done = orchestrate("doctor", *arguments, "--format", "json")
@@ -158,9 +168,11 @@ MENDED: dict[str, Breakage] = {
 
 
 @pytest.mark.parametrize("expected", MENDED)
-def test_what_is_found_is_mended(workspace: WorkspaceFolder, orchestrate: Orchestrator, expected: str) -> None:
+def test_what_is_found_is_mended(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path], expected: str
+) -> None:
     """Each is found without a write, mended, and then found no more; the second repair writes nothing."""
-    first, second = runs_of(workspace, orchestrate)
+    first, second = runs
     kept = {line["event_id"]: line for line in workspace.metrics(TASK)}
     state = workspace.state(TASK)
     MENDED[expected](workspace, first, second)
@@ -189,13 +201,31 @@ def test_what_is_found_is_mended(workspace: WorkspaceFolder, orchestrate: Orches
 
 
 def told(line: dict[str, Any]) -> dict[str, Any]:
-    """Return a metrics line but for when it was written, and its duration to a tenth of a second."""
-    return {**line, "recorded_at": None, "duration_seconds": round(line["duration_seconds"], 1) < 9}
+    """Return a metrics line but for when it was written; times that are worked out again may be 1 ms off."""
+    return {key: line[key] for key in line if key not in ("recorded_at", "duration_seconds", "completed_at")}
 
 
-def test_unreadable_lines_are_set_aside(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_a_lost_line_is_worked_out_again(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """The line of an attempt that a resume followed has the end and the active time that it had."""
+    before = {line["event_id"]: line for line in workspace.metrics(TASK)}
+    (task_of(workspace) / "metrics.json").unlink()
+    assert orchestrate("doctor", "--repair").code == 0
+    for line in workspace.metrics(TASK):
+        old = before.pop(line["event_id"])
+        assert told(line) == told(old)
+        moments = [datetime.fromisoformat(item["completed_at"]) for item in (line, old)]
+        assert abs((moments[0] - moments[1]).total_seconds()) < 0.003
+        # Active time is told by another clock than start and end.
+        assert line["duration_seconds"] == pytest.approx(old["duration_seconds"], abs=0.3)
+    assert not before
+
+
+def test_unreadable_lines_are_set_aside(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
     """Nothing that stood in the file is lost: what can't be read, and what contradicts, is kept beside it."""
-    runs_of(workspace, orchestrate)
     path = task_of(workspace) / "metrics.json"
     other = {**workspace.metrics(TASK)[0], "status": "failed"}
     append(path, b"noise\n" + json.dumps(other).encode() + b'\n{"torn')
@@ -205,10 +235,10 @@ def test_unreadable_lines_are_set_aside(workspace: WorkspaceFolder, orchestrate:
 
 
 def test_a_damaged_run_is_refused_elsewhere_with_the_way_out(
-    workspace: WorkspaceFolder, orchestrate: Orchestrator
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
 ) -> None:
     """Exit code 7 with a hint that names the repair, which names where the run is set aside."""
-    first, _ = runs_of(workspace, orchestrate)
+    first, _ = runs
     (first / "manifest.json").write_bytes(b"{")
     refused = orchestrate("status", first.name, "--format", "json")
     assert refused.code == 7
@@ -219,9 +249,9 @@ def test_a_damaged_run_is_refused_elsewhere_with_the_way_out(
     assert orchestrate("status", first.name).code == 6
 
 
-def test_what_is_not_mended(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_what_is_not_mended(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
     """A newer version, a record in the wrong place, planted links and pipes, and configs stay as they are."""
-    first, second = runs_of(workspace, orchestrate)
+    first, second = runs
     edit_json(first / "manifest.json", version=3)
     shutil.copytree(task_of(workspace), workspace.root / ".runs" / "2-y")
     (second / "commands" / "99-x.log").symlink_to("/etc/passwd")
@@ -264,9 +294,11 @@ def test_a_run_that_died_is_closed(workspace: WorkspaceFolder, orchestrate: Orch
     assert len(workspace.metrics(TASK)) == 2
 
 
-def test_a_live_run_is_left_alone(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_a_live_run_is_left_alone(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
     """Doctor and repair beside it find nothing wrong with it, mend what is beside it, and it ends as if alone."""
-    first, _ = runs_of(workspace, orchestrate)
+    first, _ = runs
     project = workspace.project("x", {"build": "while ! test -e go; do sleep 0.05; done"})
     process = orchestrate.popen("start", "--project", "x", "--format", "json")
     wait_for(lambda: len(workspace.runs(TASK)) == 3)
@@ -286,3 +318,31 @@ def test_a_live_run_is_left_alone(workspace: WorkspaceFolder, orchestrate: Orche
     assert orchestrate("doctor").code == 0
     assert len(workspace.metrics(TASK)) == 3
     assert workspace.state(TASK)["totals"]["runs"] == 2
+
+
+def test_repairs_beside_many_starts(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """Two repairs at once, again and again while runs start, die and end: no record is lost, nothing is left wrong."""
+    first, _ = runs
+    workspace.project("x", {"test": "sleep 0.3"})
+
+    def quietly(*words: str) -> subprocess.Popen[bytes]:
+        return orchestrate.popen(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    lines_without(workspace, lambda number: False)
+    (workspace.root / "out" / TASK / "state.json").write_text("{")
+    processes = [quietly("start", "--project", "x") for _ in range(4)]
+    for _ in range(2):
+        repairs = [quietly("doctor", "--repair") for _ in range(2)]
+        for repair in repairs:
+            assert repair.wait(60) in (0, 4)
+        processes[0].kill()
+    assert [process.wait(60) for process in processes[1:]] == [0, 0, 0]
+    processes[0].wait()
+    wait_for(lambda: orchestrate("doctor", "--repair").code == 0)
+    assert (orchestrate("doctor", "--format", "json").document["findings"]) == []
+    ended = {run.name for run in workspace.runs(TASK)}
+    assert first.name in ended
+    assert len(workspace.metrics(TASK)) == len(ended) + 1
+    assert {run["runId"] for run in workspace.state(TASK)["runs"]} == ended

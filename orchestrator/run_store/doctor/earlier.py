@@ -24,13 +24,14 @@ def expected_lines(manifest: Manifest, recorded_at: str) -> Iterator[dict[str, A
 def as_of(manifest: Manifest, attempt: int) -> Manifest:
     """Return the record at the end of ``attempt``, which a resume followed.
 
-    Its end is the resume's time less the idle time before it; its active time is what lies between start
-    and end less earlier idle times. Skips and children aren't dated in the record: they stay as they are.
+    Its end is the resume's time less the idle time before it, to a millisecond; its active time is what
+    lies between start and end less earlier idle times. Children aren't dated in the record: all are counted.
     """
     resumed = next((event for event in manifest.resume_events if event.attempt == attempt + 1), None)
     if resumed is None:
         return replace(manifest, attempt=attempt)
-    ended = later(parse_stamp(resumed.timestamp), -resumed.idle_seconds)
+    # Half a millisecond more, since a timestamp cuts off what is below one.
+    ended = later(parse_stamp(resumed.timestamp), 0.0005 - resumed.idle_seconds)
     idle = sum(event.idle_seconds for event in manifest.resume_events if event.attempt <= attempt)
     active = max(0.0, (ended - parse_stamp(manifest.started_at)).total_seconds() - idle)
     commands = tuple(_command_as_of(command, attempt) for command in manifest.commands)

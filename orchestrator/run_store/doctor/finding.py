@@ -27,3 +27,17 @@ class Finding:
 def healable(code: str, place: str, message: str) -> Finding:
     """Return a finding that ``doctor --repair`` mends."""
     return Finding(code, place, message, REPAIR, heals=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What was mended: the finding's code, its place, and what was done."""
+
+    code: str
+    place: str
+    done: str
+
+
+def mended(finding: Finding, done: str) -> Mended:
+    """Return that a finding was mended, and how."""
+    return Mended(finding.code, finding.place, done)

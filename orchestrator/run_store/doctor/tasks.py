@@ -40,7 +40,7 @@ from orchestrator.run_store.store import RunStore
 from orchestrator.snapshot import State, is_countable, is_readable, rebuilt
 
 METRICS_LIMIT = 1 << 30
-_STATE_LIMIT = 4 * 1024 * 1024
+STATE_LIMIT = 4 * 1024 * 1024
 _LOCK_PATIENCE_SECONDS = 2.0
 _STAGING_SECONDS = 60.0
 """Between a claim's folder and its lock are microseconds; a folder without a held lock that is older is left over."""
@@ -246,7 +246,7 @@ def _read_out(store: RunStore, task_id: str) -> bytes | None:
         Folder.at(store.workspace.out_dir, store.seam) as out,
         out.sub(task_id) as folder,
     ):
-        return folder.read(STATE, _STATE_LIMIT)
+        return folder.read(STATE, STATE_LIMIT)
     return None
 
 

@@ -19,12 +19,12 @@ from orchestrator.run_store.doctor.finding import Finding, healable
 from orchestrator.run_store.doctor.planted import planted
 from orchestrator.run_store.doctor.records import redirect_of
 from orchestrator.run_store.doctor.tasks import TaskSeen, inspect_task
+from orchestrator.run_store.exposure import exposed_folders
 from orchestrator.run_store.layout import OLD_POINTERS, Location
 from orchestrator.run_store.reading import task_ids
 from orchestrator.run_store.store import RunStore
 
 _TARGET = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
-_WRITABLE_BY_ALL = 0o002
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,9 @@ def _validator() -> Any:
 def _folders(store: RunStore) -> Iterator[Finding]:
     """Yield what is wrong with the workspace's own folders: who may write there, and on what they are."""
     workspace = store.workspace
-    for path in (workspace.root, workspace.runs_dir, workspace.out_dir):
-        with suppress(OSError):
-            mode = os.stat(path).st_mode
-            if mode & _WRITABLE_BY_ALL:
-                message = (
-                    f"everybody may write there (mode {mode & 0o7777:04o}): records can be changed and links planted"
-                )
-                yield Finding("world-writable", workspace.shown(path), message, f"chmod o-w '{path}'", "warning")
+    for path in exposed_folders(workspace):
+        message = "everybody may write there: records can be taken away, and links planted"
+        yield Finding("world-writable", workspace.shown(path), message, f"chmod o-w '{path}'", "warning")
     seen = set()
     for path in (workspace.runs_dir, workspace.out_dir):
         while not os.path.isdir(path):
