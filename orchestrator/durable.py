@@ -218,6 +218,13 @@ class Folder:
             return False
         return True
 
+    def has_folder(self, name: str) -> bool:
+        """Tell whether a folder of that name is here; a link to one is not."""
+        try:
+            return stat.S_ISDIR(os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the content of the regular file ``name``; StorageError when it has more than ``limit`` bytes."""
         path = os.path.join(self.path, name)

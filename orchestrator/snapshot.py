@@ -67,7 +67,7 @@ def is_readable(state: object, task_id: str) -> bool:
         _is_count(totals.get(key)) for key in ("runs", "succeeded", "failed", "cancelled")
     )
     listed = isinstance(runs, list) and all(_is_entry(run) for run in runs)
-    named = isinstance(state.get("project"), str) and (last is None or isinstance(last, str))
+    named = all(value is None or isinstance(value, str) for value in (state.get("project"), last))
     return counted and listed and named and _is_count(state.get("revision"))
 
 

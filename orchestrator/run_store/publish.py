@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, explained
-from orchestrator.errors import DamagedRecord, StorageError
+from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.metrics import event_id, metrics_line
@@ -170,7 +170,13 @@ def _counted(store: RunStore, task: Folder, run_id: str) -> Iterator[dict[str, A
 
 def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
     for run_id in run_ids(store, task_id):
-        with suppress(DamagedRecord):
+        try:
             document = read_document(store, Location(task_id, run_id))
-            if document["version"] == 2 and is_countable(document):
-                yield document
+        except (DamagedRecord, NotFound):
+            continue
+        except StorageError as error:
+            if error.code != "planted-link":
+                raise
+            continue
+        if document["version"] == 2 and is_countable(document):
+            yield document

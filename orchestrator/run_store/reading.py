@@ -19,10 +19,10 @@ _POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
 
 def task_ids(store: RunStore) -> list[str]:
-    """Return the ids of the tasks that have runs, sorted."""
+    """Return the ids of the tasks that have runs, sorted; a file or a link beside them is none."""
     try:
         with store.runs() as runs:
-            return sorted(name for name in runs.names() if name_fault("task", name) is None)
+            return sorted(name for name in runs.names() if name_fault("task", name) is None and runs.has_folder(name))
     except FileNotFoundError:
         return []
 

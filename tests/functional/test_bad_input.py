@@ -401,3 +401,20 @@ def test_a_bare_nox_session_whose_reader_is_gone_ends_as_its_run_did(
         )
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr.decode()
     assert [town.manifest(run)["status"] for run in town.runs("1-x")] == ["succeeded", "succeeded"]
+
+
+def test_what_lies_about_among_the_records_hinders_nobody(town: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Files and links beside tasks' and runs' folders are no tasks and no runs: status and start go on without them."""
+    assert orchestrate("start", "--project", "x").code == 0
+    runs = town.root / ".runs"
+    (runs / "notes.txt").write_text("mine")
+    (runs / "2-link").symlink_to(town.root)
+    (runs / "1-x" / "cli" / "notes").write_text("mine")
+    (runs / "1-x" / "cli" / FIRST).symlink_to(town.root)
+    (town.root / "out" / "1-x" / "state.json").write_text("{")
+    assert orchestrate("status").code == 0
+    check_message(orchestrate("status", ABSENT), 6, ABSENT)
+    check_message(orchestrate("status", FIRST), 8, FIRST)
+    assert orchestrate("start", "--project", "x").code == 0
+    assert town.state("1-x")["totals"]["runs"] == 2
+    assert (runs / "notes.txt").read_text() == "mine"

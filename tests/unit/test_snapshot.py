@@ -80,7 +80,7 @@ def test_a_damaged_manifest_is_left_out(key: str, value: object) -> None:
     assert not is_countable(document)
 
 
-@pytest.mark.parametrize(("key", "value"), [("lastRunAt", 5), ("project", None), ("revision", True), ("runs", {})])
+@pytest.mark.parametrize(("key", "value"), [("lastRunAt", 5), ("project", 1), ("revision", True), ("runs", {})])
 def test_a_state_with_a_field_of_another_type_is_unreadable(key: str, value: object) -> None:
     """A wrong type is told before it can raise in the middle of publishing a run."""
     assert is_readable(state_of(1), TASK)
