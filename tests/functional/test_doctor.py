@@ -318,6 +318,10 @@ def test_a_live_run_is_left_alone(
     assert orchestrate("doctor").code == 0
     assert len(workspace.metrics(TASK)) == 3
     assert workspace.state(TASK)["totals"]["runs"] == 2
+    assert sorted(path.name[:18] for path in (workspace.root / "out" / TASK).iterdir()) == [
+        "state.json",
+        "state.json.damaged",
+    ]
 
 
 def test_repairs_beside_many_starts(

@@ -14,7 +14,14 @@ from orchestrator.manifest.shape import render
 from orchestrator.run_store.doctor.finding import Mended
 from orchestrator.run_store.doctor.metrics_file import healed, missing, read_lines
 from orchestrator.run_store.doctor.records import RunSeen, inspect_run, is_temp
-from orchestrator.run_store.doctor.tasks import METRICS_LIMIT, STATE_LIMIT, expected_of, read_state, state_of
+from orchestrator.run_store.doctor.tasks import (
+    METRICS_LIMIT,
+    STATE_LIMIT,
+    expected_of,
+    is_of_version_1,
+    read_state,
+    state_of,
+)
 from orchestrator.run_store.doctor.workspace import full_check
 from orchestrator.run_store.layout import METRICS, STATE, STATE_V1, Location
 from orchestrator.run_store.reading import read_document, run_ids
@@ -100,7 +107,7 @@ def _fold_state(store: RunStore, task_id: str) -> Iterator[Mended]:
 
 
 def _keep(store: RunStore, out: Folder, data: bytes) -> str:
-    is_early = b'"schema_version"' not in data and data.lstrip().startswith(b"{") and not out.has(STATE_V1)
+    is_early = is_of_version_1(data) and not out.has(STATE_V1)
     name = STATE_V1 if is_early else f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}"
     out.move_to(STATE, out, name)
     return name

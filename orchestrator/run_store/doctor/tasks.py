@@ -151,7 +151,7 @@ def state_findings(
         return [healable("state-missing", place, "there is no state of the task")] if expected["runs"] else []
     found = read_state(state, task_id)
     if found is None:
-        is_early = not expected["runs"] and _is_of_version_1(state)
+        is_early = not expected["runs"] and is_of_version_1(state)
         return [] if is_early else [healable("state-damaged", place, "it can't be read as a state of version 2")]
     is_quiet = moving == 0 and len(settled) == len(runs)
     same = _same(found, expected) if is_quiet else _is_within(found, expected, settled)
@@ -177,7 +177,8 @@ def read_state(data: bytes, task_id: str) -> State | None:
     return state if is_readable(state, task_id) else None
 
 
-def _is_of_version_1(data: bytes) -> bool:
+def is_of_version_1(data: bytes) -> bool:
+    """Tell whether the bytes of a state are the early version's: a list of runs, and no schema version."""
     with suppress(DamagedRecord):
         state = parse(data, STATE)
         return "schema_version" not in state and isinstance(state.get("runs"), list)
