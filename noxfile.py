@@ -38,6 +38,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Random lives and deaths of runs, for as long as ``--minutes`` says (10); not in CI, an hour before a release."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.faults.soak", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format, and the layers of docs/architecture.md."""
     session.install("-e", ".[dev]")
