@@ -117,6 +117,20 @@ COMMANDS = table(
         dry_as="runs",
     ),
     Command(
+        "lineage",
+        "Show the tree of runs that a run belongs to, and what is broken in it.",
+        late("orchestrator.commands.lineage", "lineage"),
+        (
+            _RUN,
+            Option("all", "search every run for children that their parents don't list"),
+            Option(
+                "format", "text, json or mermaid", "FORMAT", default="text", read=one_of("text", "json", "mermaid")
+            ),
+        ),
+        positional="run",
+        dry_as="lineage",
+    ),
+    Command(
         "plan",
         "Show the stages that 'start' would run; runs nothing.",
         late("orchestrator.commands.plan", "plan"),
@@ -165,6 +179,17 @@ COMMANDS = table(
             _DRY_RUN,
             _FORMAT,
         ),
+    ),
+    Command(
+        "migrate",
+        "Take the runs of the early version into the index; nothing is deleted.",
+        late("orchestrator.commands.migrate", "migrate"),
+        (
+            Option("run", "this run only: its id, or the name of its early folder; left out: all of them", "RUN"),
+            Option("dry-run", "show what would be made, and write nothing"),
+            _FORMAT,
+        ),
+        positional="run",
     ),
     Command(
         "schema",

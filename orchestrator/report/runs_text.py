@@ -12,7 +12,7 @@ _WIDE = 90
 """From so many columns on, a run is one line."""
 
 _SHORTEST = 20
-_STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
+STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
 _INDENT = "    "
 
 
@@ -71,7 +71,7 @@ def _wide(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
     for row in rows:
         done, took, sla = _facts(row)
         state = word(row)
-        style = _STYLE.get(state, "red")
+        style = STYLE.get(state, "red")
         cells.append([("bold", row["run_id"]), (style, state), ("", done), ("", took), ("red", sla), ("", _what(row))])
     for row, line in zip(rows, table(ink, cells, width), strict=True):
         yield line
@@ -85,7 +85,7 @@ def _narrow(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
         yield ink("bold", row["run_id"])
         facts = " ".join(filter(None, [sla, f"{done} stages" if done else "", took, _what(row)]))
         first, *rest = wrap(f"{pad(state, 9)} {facts}", width - 2)
-        yield "  " + ink(_STYLE.get(state, "red"), first[: len(state)]) + first[len(state) :]
+        yield "  " + ink(STYLE.get(state, "red"), first[: len(state)]) + first[len(state) :]
         yield from ("  " + line for line in rest)
         yield from _damage(ink, row, width)
 

@@ -71,7 +71,7 @@ def parent_location(child: Manifest) -> Location | None:
 def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manifest:
     """Return the manifest with every child that left a link in ``folder``, in its state of now."""
     known = {child.run_id: child for child in manifest.child_runs}
-    for child_id, task_id, stage_id in _links(folder):
+    for child_id, task_id, stage_id in links_left(folder):
         where = Location(task_id, child_id)
         with suppress(NotFound, DamagedRecord, StorageError):
             document = read_document(store, where)
@@ -97,7 +97,8 @@ def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manife
     return replace(manifest, child_runs=children, commands=commands)
 
 
-def _links(folder: Folder) -> Iterable[tuple[str, str, str | None]]:
+def links_left(folder: Folder) -> Iterable[tuple[str, str, str | None]]:
+    """Yield run, task and stage of each child that left word in a run's ``folder``; what can't be read is no word."""
     try:
         children = folder.sub(CHILDREN)
     except FileNotFoundError:
