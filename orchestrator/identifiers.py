@@ -81,6 +81,16 @@ def make_run_id(now: datetime, entropy: bytes) -> str:
     return f"{stamp}-{now.microsecond // 1000:03d}Z-{entropy[:4].hex()}"
 
 
+def migrated_run_id(name: str, started: datetime) -> str:
+    """Return the run id for a record that came before run ids, known as ``name`` and begun at ``started`` (UTC).
+
+    Its last eight digits follow from the name alone, so that it can be found by the name too.
+    """
+    import hashlib
+
+    return make_run_id(started, hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+
+
 def nearest(value: str, known: Iterable[str]) -> str | None:
     """Return the one of ``known`` that ``value`` was most likely meant to be, or None."""
     import difflib

@@ -122,10 +122,18 @@ def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bo
             revision = state["revision"] if state is not None else 0
             counted = _counted(store, task, manifest.run_id)
             after = rebuilt(manifest.task_id, manifest.project, revision, counted)
+        elif not after.get("project"):
+            # A migration began the state, and no config named the task's project then.
+            after = {**after, "project": manifest.project}
         if after is state:
             out.sync()
         else:
             out.write(STATE, render(after))
+
+
+def folded_state(store: RunStore, task: Folder, project: str | None) -> State:
+    """Return the state of a task as its ended runs of version 2 give it; the task's lock must be held."""
+    return {**rebuilt(os.path.basename(task.path), "", 0, _counted(store, task, "")), "project": project}
 
 
 def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:

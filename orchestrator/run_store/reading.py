@@ -6,11 +6,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.identifiers import check_run_reference, is_run_id, name_fault, near_hint, nearest
+from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
 from orchestrator.manifest.document import MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, RUN_LOCK, Location
 from orchestrator.run_store.store import RunStore
@@ -63,6 +64,7 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
         run_id, task_id = max(every)
         return Location(task_id, run_id)
     matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
+    matches = matches or _migrated(every, reference)
     if not matches:
         ids = [run_id for run_id, _ in every[-1000:]]
         raise NotFound(
@@ -76,6 +78,12 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             code="ambiguous-run",
         )
     return Location(matches[0][1], matches[0][0])
+
+
+def _migrated(every: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    """Return the runs that ``migrate`` took in from a folder ``name``, which was no run id."""
+    digits = migrated_run_id(name, datetime.min)[-8:]
+    return sorted((run_id, task_id) for run_id, task_id in every if run_id.endswith(f"-{digits}"))
 
 
 def _check_reference(store: RunStore, reference: str) -> None:
