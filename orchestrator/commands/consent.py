@@ -36,8 +36,8 @@ def settle(
 ) -> str:
     """Write ``changes`` below ``root`` when they are agreed to, and return what became of them.
 
-    In a terminal (``stdin`` and the context's stderr) the difference is shown on stderr and asked about.
-    Raises what ``write_files`` raises.
+    Before anything is written the difference is shown on stderr; in a terminal (``stdin`` and the context's
+    stderr) it is asked about, unless ``yes``. Raises what ``write_files`` raises.
     """
     from orchestrator.onboarding.changes import diff_text
     from orchestrator.onboarding.writing import write_files
@@ -46,16 +46,20 @@ def settle(
         return NOTHING
     if dry_run:
         return SHOWN
-    if not yes:
-        asked = stdin or sys.stdin
-        if not (asked is not None and asked.isatty() and context.stderr.isatty()):
-            return UNASKED
-        context.stderr.write(safe_text(diff_text(changes), lines=True) + f"\nWrite this below {root}? [y/N] ")
-        context.stderr.flush()
-        if asked.readline().strip().lower() not in ("y", "yes"):
-            return DECLINED
+    asked = stdin or sys.stdin
+    if not yes and not (asked is not None and asked.isatty() and context.stderr.isatty()):
+        return UNASKED
+    context.stderr.write(safe_text(diff_text(changes), lines=True))
+    if not yes and not _agrees(context, asked, root):
+        return DECLINED
     write_files(root, changes)
     return WRITTEN
+
+
+def _agrees(context: Context, asked: TextIO, root: str) -> bool:
+    context.stderr.write(safe_text(f"\nWrite this below {root}? [y/N] ", lines=True))
+    context.stderr.flush()
+    return asked.readline().strip().lower() in ("y", "yes")
 
 
 def verdict(became: str) -> str:

@@ -38,6 +38,7 @@ def init(
         "result": became,
         "files": consent.listed(made.changes),
         "notes": list(made.notes),
+        "diff": diff_text(made.changes),
         **consent.error_of(became),
     }
     lines = [f"note: {note}" for note in made.notes]

@@ -1,0 +1,141 @@
+"""A codebase as detection sees it: a folder whose files are read within limits, and never run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+MOST_BYTES = 1024 * 1024
+"""Far above any file that people write to set up a build; more is not read."""
+
+_MOST_TEST_FILES = 50
+_TEST_FOLDERS = ("tests", "test", "testing", "src")
+_TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|conftest)\.py")
+_PASSED_OVER = frozenset({"node_modules", "__pycache__", "build", "dist", "venv"})
+
+
+class Codebase:
+    """The folder at ``path``. What can't be read or parsed counts as missing, and is told in ``faults``."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.faults: list[str] = []
+        self._texts: dict[str, str | None] = {}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names at the top of the codebase."""
+        return frozenset(os.listdir(self.path))
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a file or folder ``name``, a path from the codebase's top."""
+        return os.path.exists(os.path.join(self.path, name))
+
+    def first(self, *names: str) -> str | None:
+        """Return the first of ``names`` that is there, or None."""
+        return next((name for name in names if self.has(name)), None)
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a regular file, None where there is none."""
+        if name not in self._texts:
+            self._texts[name] = self._read(name)
+        return self._texts[name]
+
+    def toml(self, name: str) -> dict[str, Any]:
+        """Return a TOML file's table, empty where there is none."""
+        import tomllib
+
+        return self._parsed(name, tomllib.loads)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Return a JSON file's object, empty where there is none."""
+        return self._parsed(name, json.loads)
+
+    def ini(self, name: str) -> dict[str, dict[str, str]]:
+        """Return an INI file's sections, empty where there is none."""
+        import configparser
+
+        parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+        try:
+            parser.read_string(self.text(name) or "")
+        except configparser.Error as error:
+            self._fault(name, str(error))
+            return {}
+        return {title: {key: text or "" for key, text in parser.items(title)} for title in parser.sections()}
+
+    def workflows(self) -> str:
+        """Return the text of the CI files that are known, one after the other: hints, not facts."""
+        names = [f".github/workflows/{name}" for name in sorted(self._list(".github/workflows"))]
+        return "\n".join(self.text(name) or "" for name in [*names, ".gitlab-ci.yml", ".pre-commit-config.yaml"])
+
+    def test_files(self) -> Iterator[str]:
+        """Yield Python files with tests, at most 50, from the codebase's top."""
+        count = 0
+        yield from (name for name in sorted(self.names) if _TEST_FILE.fullmatch(name))
+        for top in _TEST_FOLDERS:
+            for folder, inner, files in os.walk(os.path.join(self.path, top)):
+                inner[:] = sorted(name for name in inner if name not in _PASSED_OVER and not name.startswith("."))
+                for name in sorted(files):
+                    if _TEST_FILE.fullmatch(name):
+                        yield os.path.relpath(os.path.join(folder, name), self.path)
+                        count += 1
+                        if count >= _MOST_TEST_FILES:
+                            return
+
+    def _list(self, name: str) -> list[str]:
+        try:
+            return os.listdir(os.path.join(self.path, name))
+        except OSError:
+            return []
+
+    def _read(self, name: str) -> str | None:
+        path = os.path.join(self.path, name)
+        if not os.path.isfile(path):
+            return None
+        try:
+            with open(path, "rb") as stream:
+                raw = stream.read(MOST_BYTES + 1)
+        except OSError as error:
+            self._fault(name, error.strerror or str(error))
+            return None
+        if len(raw) > MOST_BYTES:
+            self._fault(name, f"larger than {MOST_BYTES // 1024} KiB")
+            return None
+        try:
+            return raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            self._fault(name, "not UTF-8 text")
+            return None
+
+    def _parsed(self, name: str, parse: Any) -> dict[str, Any]:
+        text = self.text(name)
+        if text is None:
+            return {}
+        try:
+            document = parse(text)
+        except (ValueError, RecursionError) as error:
+            self._fault(name, str(error))
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def _fault(self, name: str, reason: str) -> None:
+        fault = f"{name} could not be read: {' '.join(reason.split())}"
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+
+def table(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the table at ``keys`` of a parsed file, empty when anything else stands there."""
+    for key in keys:
+        inner = document.get(key)
+        document = inner if isinstance(inner, dict) else {}
+    return document
+
+
+def texts(value: object) -> list[str]:
+    """Return the texts of a list, without what is not text."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

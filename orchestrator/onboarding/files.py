@@ -1,0 +1,148 @@
+"""From a proposal to files: config, index, documents and mirrors, beside what stands there already."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from orchestrator.config import outline, project_names
+from orchestrator.config.source import config_file
+from orchestrator.errors import ConfigError, UsageError
+from orchestrator.onboarding import version_1
+from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.config_text import config_text
+from orchestrator.onboarding.detecting import propose
+from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
+from orchestrator.onboarding.proposal import Proposal
+from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
+from orchestrator.planning import survey
+from orchestrator.workspace import CONFIG_FOLDER
+
+_REVIEWED = re.compile(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for. ``path`` is the codebase's folder, absolute; None where it was left out."""
+
+    project: str
+    path: str | None = None
+    task: str | None = None
+    template: str | None = None
+    owners: tuple[str, ...] = ()
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarding:
+    """What makes a codebase a project. ``kept`` are files that stay as they are, though others were proposed."""
+
+    project: str
+    task: str
+    path: str
+    proposal: Proposal
+    changes: tuple[FileChange, ...]
+    kept: tuple[str, ...]
+
+
+def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
+    """Return what makes the codebase that ``wish`` names a project of the workspace at ``root``; writes nothing.
+
+    Raises UsageError for a missing folder, a task of another project, and files that stand in the way;
+    ConfigError when the new config would not hold beside the others.
+    """
+    path = _path(root, wish)
+    task = task_for(root, wish.project, wish.task)
+    codebase = Codebase(os.path.join(root, path))
+    proposal = version_1.converted(codebase, root, wish.project, propose(codebase, wish.template))
+    title = f"Onboarding of {wish.project}"
+    wanted = task_documents(task, wish.project, path, title, wish.owners, proposal, today)
+    config = config_text(wish.project, path, task, wish.owners, proposal)
+    changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
+    before = current_text(root, INDEX_FILE)
+    index = FileChange(INDEX_FILE, before, index_text(before, task, wish.project, title))
+    if any(change.path == config_file(wish.project) and change.action == "create" for change in changes):
+        _check_beside_others(root, wish.project, config)
+    # The config comes last: from then on there is such a project.
+    return Onboarding(wish.project, task, path, proposal, (index, *changes), kept)
+
+
+def _path(root: str, wish: Wish) -> str:
+    """Return the codebase's folder as the config names it: from the root, also where it leads outside."""
+    if wish.path is None and wish.project in project_names(root):
+        path = outline(root, wish.project).path
+    elif wish.path is None:
+        path = f"packages/{wish.project}"
+    else:
+        path = os.path.relpath(os.path.realpath(wish.path), os.path.realpath(root))
+    if not os.path.isdir(os.path.join(root, path)):
+        raise UsageError(
+            f"there is no folder '{path}'", hint="name the codebase's folder with --path", code="missing-project-folder"
+        )
+    return path
+
+
+def _beside(
+    root: str, wanted: Mapping[str, str], task: str, *, keep: bool
+) -> tuple[tuple[FileChange, ...], tuple[str, ...]]:
+    """Return the changes, and the files kept; UsageError with all files that somebody changed unless ``keep``."""
+    found: dict[str, str | None] = {}
+    faults = []
+    for path in wanted:
+        try:
+            found[path] = current_text(root, path)
+        except UnfitFileError as error:
+            faults.append(f"{path}: {error}")
+    texts = _as_there(wanted, found, task) if keep else dict(wanted)
+    texts[spec_path(task)] = _same_day(texts[spec_path(task)], found.get(spec_path(task)))
+    other = [path for path, text in found.items() if text not in (None, texts[path])]
+    if not keep:
+        faults += [f"{path}: is there already, and is not what onboarding proposes now" for path in other]
+    if faults:
+        raise _in_the_way(faults)
+    changes = (FileChange(path, text, texts[path]) for path, text in found.items() if path not in other)
+    return tuple(changes), tuple(other)
+
+
+def _as_there(wanted: Mapping[str, str], found: Mapping[str, str | None], task: str) -> dict[str, str]:
+    """Return the wanted texts, where mirrors of a checklist that is there are its copies."""
+    mirrors = checklist_paths(task)
+    there = next((text for path in mirrors if (text := found.get(path)) is not None), None)
+    return dict(wanted) if there is None else {**wanted, **dict.fromkeys(mirrors, there)}
+
+
+def _same_day(wanted: str, found: str | None) -> str:
+    """Return the spec with the review date of the one that is there: looking again is no change."""
+    day = _REVIEWED.search(found or "")
+    return wanted if day is None else _REVIEWED.sub(day[0], wanted, count=1)
+
+
+def _in_the_way(faults: Sequence[str]) -> UsageError:
+    head = "a file stands" if len(faults) == 1 else f"{len(faults)} files stand"
+    return UsageError(
+        "\n".join([f"{head} in the way; nothing was written:", *(f"  {fault}" for fault in faults)]),
+        hint="--keep leaves them as they are and writes only what is missing; or move them away",
+        code="files-in-the-way",
+    )
+
+
+def _check_beside_others(root: str, project: str, config: str) -> None:
+    """Raise ConfigError when the new config has faults, or brings faults to the others: sessions that collide."""
+    today = date.max  # no waiver stands: none is proposed, and those of others are no concern here
+    before = set(survey(root, today=today)[1])
+    with tempfile.TemporaryDirectory() as trial:
+        folder = os.path.join(trial, CONFIG_FOLDER)
+        os.mkdir(folder)
+        for name in project_names(root):
+            shutil.copyfile(os.path.join(root, config_file(name)), os.path.join(trial, config_file(name)))
+        with open(os.path.join(trial, config_file(project)), "w", encoding="utf-8") as stream:
+            stream.write(config)
+        faults = [fault for fault in survey(trial, today=today)[1] if fault not in before]
+    if faults:
+        raise ConfigError(faults, hint="nothing was written; choose another name, or mend what it collides with")
