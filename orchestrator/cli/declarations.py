@@ -170,6 +170,28 @@ COMMANDS = table(
         (Option("repair", "mend what can be mended; safe beside live runs, and to repeat"), _FORMAT),
     ),
     Command(
+        "onboard",
+        "Make a codebase a project: config, task files and mirrors, shown before they are written.",
+        late("orchestrator.commands.onboard", "onboard"),
+        (
+            Option("project", "what the project is to be called", "NAME", required=True),
+            Option("path", "the codebase's folder, which may lie outside; left out: packages/NAME", "DIR"),
+            Option("task", "the task of its runs; left out: the next free number with the project's name", "ID"),
+            Option(
+                "template",
+                "python, node, go, rust, make or generic; left out: told by the codebase's files",
+                "KIND",
+                read=one_of("python", "node", "go", "rust", "make", "generic"),
+            ),
+            Option("owner", "who answers for the project, may be repeated", "NAME", repeatable=True, parameter="owners"),
+            Option("keep", "leave files that are there as they are, and write only what is missing"),
+            _YES,
+            _DRY_RUN,
+            _FORMAT,
+        ),
+        positional="project",
+    ),
+    Command(
         "init",
         "Make a folder a workspace: the files that it lacks, shown before they are written.",
         late("orchestrator.commands.init", "init"),
