@@ -21,6 +21,9 @@ from orchestrator.run_store.store import RunStore
 Closer = Callable[[Manifest, str], Manifest]
 """Closes the manifest of a run that died at the given moment."""
 
+_OTHERS_TROUBLE = frozenset({"planted-link", "too-large"})
+"""What stands in an old run's place is no reason that a new one can't run."""
+
 _STAGED_SECONDS = 60.0
 """A claim locks its staged folder within microseconds; one that is unlocked after this long was left behind."""
 
@@ -38,13 +41,16 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
         return []
     with task:
         for run_id in _run_names(task, OPEN):
-            if _is_unborn(task, run_id):
-                _forget(task, run_id)
-                continue
             try:
-                if recover_run(store, Location(task_id, run_id), close):
+                if _is_unborn(task, run_id):
+                    _forget(task, run_id)
+                elif recover_run(store, Location(task_id, run_id), close):
                     recovered.append(run_id)
             except (DamagedRecord, NotFound) as error:
+                store.warn(f"run '{run_id}' could not be recovered: {error.message}")
+            except StorageError as error:
+                if error.code not in _OTHERS_TROUBLE:
+                    raise
                 store.warn(f"run '{run_id}' could not be recovered: {error.message}")
         _sweep_staging(store, task)
     return recovered

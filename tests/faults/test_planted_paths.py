@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.door import Door, guarded
 from orchestrator.commands.context import Context
 from orchestrator.commands.start import Request, prepare
+from orchestrator.durable import Folder, Seam
+from orchestrator.errors import StorageError
 from tests.faults.planted import KINDS, Outside, orchestrate_here, plant
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
@@ -135,15 +139,16 @@ def test_a_resume_refuses_what_is_planted_in_the_place_of_what_it_writes(
 def test_a_start_that_recovers_a_dead_run_refuses_what_is_planted(
     dead_run: tuple[Path, str], environ: dict[str, str], tmp_path: Path, kind: str
 ) -> None:
-    """Exit code 8 for what start and recovery write; the dead run's caches and old logs don't matter."""
+    """Exit code 8 for what a start writes; a dead run that can't be recovered is warned of, and hinders nobody."""
     run = f".runs/{TASK}/cli/{dead_run[1]}"
     codes = {place: code for _, place, code, _ in all_places(dead_run, environ, tmp_path, kind, ("start",))}
-    refused = [".runs", f".runs/{TASK}", f".runs/{TASK}/cli", run, ".runs/.tools", "out", f"out/{TASK}"]
-    refused += [f"{run}/{name}" for name in ("manifest.json", ".lock")]
+    refused = [".runs", f".runs/{TASK}", f".runs/{TASK}/cli", ".runs/.tools", "out", f"out/{TASK}"]
     refused += [f".runs/{TASK}/{name}" for name in (".open", ".staging", "mcp", "metrics.json", ".lock")]
     refused += [f"out/{TASK}/state.json", ".runs/local-mcp"]
     for place in refused:
         assert codes[place] == 8, place
+    for place in (run, f"{run}/manifest.json", f"{run}/.lock"):
+        assert codes[place] == 3, place
     for place in codes:
         if place.startswith(".runs/.cache"):
             assert codes[place] == 3, place
@@ -309,3 +314,42 @@ def test_a_start_warns_of_folders_that_everybody_may_write_to(
     assert called.code == 0
     assert called.stderr.count("everybody may write") == (1 if warned else 0)
     assert not warned or str(place.resolve()) in called.stderr
+
+
+def test_a_folder_that_is_taken_away_is_a_storage_refusal(tmp_path: Path) -> None:
+    """What can't be made because its folder is gone is exit code 8, and no bug; what is only missing is told apart."""
+    (tmp_path / "folder").mkdir()
+    with Folder.at(str(tmp_path / "folder"), Seam()) as folder:
+        with pytest.raises(FileNotFoundError):
+            folder.read("missing", 10)
+        (tmp_path / "folder").rmdir()
+        attempts: list[Callable[[], object]] = [
+            lambda: folder.create("a", b""),
+            lambda: folder.write("a", b""),
+            lambda: folder.append_line("a", b""),
+            lambda: folder.touch("a", b""),
+            lambda: folder.reserve("a", 1),
+            lambda: folder.open_new("a"),
+            lambda: folder.link("a", "b"),
+            lambda: folder.lock("a", blocking=True),
+            lambda: folder.sub("a", create=True),
+        ]
+        for attempt in attempts:
+            with pytest.raises(StorageError) as refused:
+                attempt()
+            assert refused.value.exit_code == 8
+            assert refused.value.code == "enoent"
+
+
+def test_a_file_that_vanished_is_no_bug(environ: dict[str, str], tmp_path: Path) -> None:
+    """A missing file of the records that no command expected to be missing is told as a storage refusal."""
+    stderr = io.StringIO()
+
+    def work() -> int:
+        with Folder.at(str(tmp_path), Seam()) as folder:
+            folder.read("gone", 10)
+        return 0
+
+    door = Door((), io.StringIO(), stderr, lambda: Context(str(tmp_path), environ, stderr, stderr))
+    assert guarded(door, work) == 8
+    assert str(tmp_path / "gone") in stderr.getvalue()

@@ -418,3 +418,16 @@ def test_what_lies_about_among_the_records_hinders_nobody(town: WorkspaceFolder,
     assert orchestrate("start", "--project", "x").code == 0
     assert town.state("1-x")["totals"]["runs"] == 2
     assert (runs / "notes.txt").read_text() == "mine"
+
+
+def test_a_pipe_in_an_old_runs_place_hinders_no_new_run(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A run that is not fully published and whose manifest is a pipe is warned of, and the next start succeeds."""
+    workspace.project("x")
+    assert orchestrate("start", "--project", "x").code == 0
+    (run,) = workspace.runs("1-x")
+    (workspace.root / ".runs" / "1-x" / ".open" / run.name).touch()
+    (run / "manifest.json").unlink()
+    os.mkfifo(run / "manifest.json")
+    done = orchestrate("start", "--project", "x")
+    assert done.code == 0, done.stderr
+    assert run.name in done.stderr
