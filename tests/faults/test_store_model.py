@@ -64,11 +64,13 @@ class StoreModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Recover everything, check everything, and clean up."""
-        for actor in ("one", "other"):
-            self.die(actor)
-        recover(self.root, QuickSeam())
-        check(self.root, self.told, recovered=True)
-        shutil.rmtree(self.root)
+        try:
+            for actor in ("one", "other"):
+                self.die(actor)
+            recover(self.root, QuickSeam())
+            check(self.root, self.told, recovered=True)
+        finally:
+            shutil.rmtree(self.root)
 
     def _first(self) -> Manifest:
         """Return the first record of a run that was never tried."""
