@@ -146,6 +146,22 @@ def test_two_migrations_at_once(early: WorkspaceFolder, orchestrate: Orchestrato
     assert sum(document["made"] for document in documents) == 9
 
 
+def test_doctor_keeps_early_records(early: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A record of the older layout is no dangling pointer: doctor names it, and --repair keeps it."""
+    run_id = "2025-10-18T18-26-01-631Z-01234567"
+    for name in (run_id, "2025-10-18T18-26-01-631Z-39463"):
+        early.write(f".runs/{TASK}/mcp/{name}/manifest.json", json.dumps({"status": "failed", "commands": []}))
+    early.write(f".runs/{TASK}/mcp/2025-10-18T18-26-01-631Z-89abcdef/manifest.json", '{"redirect_to": "gone"}')
+    before = tree(early.root / ".runs" / TASK / "mcp")
+    orchestrate("doctor", "--repair")
+    after = tree(early.root / ".runs" / TASK / "mcp")
+    assert [path for path in before if path not in after] == [path for path in before if "89abcdef" in path]
+    codes = {item["code"]: item["place"] for item in orchestrate("doctor", "--format", "json").document["findings"]}
+    assert codes.get("early-record") == f".runs/{TASK}/mcp/{run_id}"
+    orchestrate("migrate")
+    assert "early-record" not in orchestrate("doctor").stdout
+
+
 def test_an_empty_workspace(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Where the early version never was, nothing is found and nothing is made."""
     done = orchestrate("migrate")

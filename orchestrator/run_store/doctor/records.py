@@ -208,6 +208,19 @@ def older_target(where: Location) -> str:
     return f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}"
 
 
+def is_pointer(folder: Folder) -> bool:
+    """Tell whether a folder below ``mcp/`` holds no more than a pointer: the early version kept its records there."""
+    with suppress(OSError):
+        os.readlink(MANIFEST, dir_fd=folder.fd)
+        return True
+    try:
+        return "redirect_to" in parse(folder.read(MANIFEST, MANIFEST_LIMIT), MANIFEST)
+    except FileNotFoundError:
+        return True
+    except (DamagedRecord, StorageError):
+        return False
+
+
 def redirect_of(folder: Folder) -> str | None:
     """Return where an older pointer leads: a link's target, or the text of the file that stands for one."""
     try:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from orchestrator.durable import Folder
+from orchestrator.identifiers import is_run_id
 from orchestrator.run_store.doctor.finding import Mended, mended
-from orchestrator.run_store.doctor.records import is_temp, older_target, pointer_faults, redirect_of
+from orchestrator.run_store.doctor.records import is_pointer, is_temp, older_target, pointer_faults, redirect_of
 from orchestrator.run_store.doctor.workspace import older_orphans
 from orchestrator.run_store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, Location
 from orchestrator.run_store.open_run import OpenRun
@@ -72,9 +73,15 @@ def drop_pointers(store: RunStore, task: Folder) -> Iterator[Mended]:
     """Remove the pointers of a task that lead to runs that aren't there."""
     there = set(run_ids(store, os.path.basename(task.path)))
     with task.sub(MCP) as mcp:
-        for run_id in sorted(set(mcp.names()) - there):
-            if not _exists(task, run_id) and _drop(mcp, run_id):
+        for run_id in sorted(filter(is_run_id, set(mcp.names()) - there)):
+            if not _exists(task, run_id) and _leads_elsewhere(mcp, run_id) and _drop(mcp, run_id):
                 yield Mended("pointer-dangling", store.workspace.shown(os.path.join(mcp.path, run_id)), "removed")
+
+
+def _leads_elsewhere(mcp: Folder, run_id: str) -> bool:
+    with suppress(FileNotFoundError), mcp.sub(run_id) as folder:
+        return is_pointer(folder)
+    return False
 
 
 def _exists(task: Folder, run_id: str) -> bool:

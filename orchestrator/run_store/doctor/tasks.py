@@ -22,6 +22,7 @@ from orchestrator.run_store.doctor.records import (
     Check,
     RunSeen,
     inspect_run,
+    is_pointer,
     temp_files,
 )
 from orchestrator.run_store.layout import (
@@ -223,10 +224,14 @@ def _orphans(store: RunStore, task: Folder) -> Iterator[Finding]:
         if is_run_id(run_id):
             place = shown(os.path.join(task.path, OPEN, run_id))
             yield healable("stale-marker", place, "it marks a run that was never seen")
-    for run_id in sorted(pointers - there):
-        if is_run_id(run_id):
-            place = shown(os.path.join(task.path, MCP, run_id))
-            yield healable("pointer-dangling", place, "it leads to a run that is not there")
+    for run_id in sorted(filter(is_run_id, pointers - there)):
+        place = shown(os.path.join(task.path, MCP, run_id))
+        with suppress(FileNotFoundError, StorageError), task.sub(MCP) as mcp, mcp.sub(run_id) as folder:
+            if is_pointer(folder):
+                yield healable("pointer-dangling", place, "it leads to a run that is not there")
+            else:
+                message = "a record of the early version that is not in the index"
+                yield Finding("early-record", place, message, "codex-orchestrator migrate", "warning")
 
 
 def _names(folder: Folder, name: str) -> set[str]:
