@@ -350,6 +350,6 @@ def test_a_file_that_vanished_is_no_bug(environ: dict[str, str], tmp_path: Path)
             folder.read("gone", 10)
         return 0
 
-    door = Door((), io.StringIO(), stderr, lambda: Context(str(tmp_path), environ, stderr, stderr))
+    door = Door(("status",), io.StringIO(), stderr, lambda: Context(str(tmp_path), environ, stderr, stderr))
     assert guarded(door, work) == 8
     assert str(tmp_path / "gone") in stderr.getvalue()
