@@ -79,7 +79,7 @@ class EnvironmentMaker:
         took = round(self._clock.monotonic() - began, 3)
         outcome = "success" if cause is None else "error"
         self._recorder.event("environment:end", outcome=outcome, detail=cause, duration_seconds=took)
-        return cause
+        return None if cause is None else f"the environment could not be made: {cause}"
 
     def _locked(self, lock: EnvironmentLock) -> bool:
         """Wait for the lock with the loop turning; False when the run is stopped meanwhile."""
@@ -110,7 +110,7 @@ class EnvironmentMaker:
             if ended.outcome != "success":
                 lines = last_lines(finished.tail)
                 cause = ended.detail or (lines[-1] if lines else f"exit code {ended.exit_code}")
-                text = f"the environment could not be made: {step.title}: {cause}"
+                text = f"{step.title}: {cause}"
                 self._recorder.environment_failed(text, ended, lines, name)
                 return text
         return None

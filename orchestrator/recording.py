@@ -226,7 +226,7 @@ class Recorder:
             self.adopt_children()
         for command in self.manifest.commands:
             if command.status == "pending":
-                self.manifest = stage_skipped(self.manifest, command.id, detail or "the run ended before this stage")
+                self.manifest = stage_skipped(self.manifest, command.id, "the run ended before this stage")
         verdict = outcome or run_outcome(self.manifest, self.plan)
         self.manifest = self._judged(self.manifest)
         ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))

@@ -34,9 +34,9 @@ def _create(request: Mapping[str, Any]) -> int:
     try:
         backend = make_virtualenv(request["folder"], backends=request["backend"].split("|"), python=request["python"])
     except EnvironmentNotMade as error:
-        return _failed(f"the environment could not be made ({request['backend']}): {error}")
+        return _failed(f"backend {request['backend']}: {error}")
     if backend == "none":
-        return _failed(f"the environment could not be made: '{request['backend']}' came down to no environment")
+        return _failed(f"backend {request['backend']} came down to no environment")
     return 0
 
 
