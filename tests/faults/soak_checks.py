@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from orchestrator.durable import Folder, Seam
+from orchestrator.identifiers import make_run_id
 from orchestrator.outcome import TERMINAL
 from tests.harness import WorkspaceFolder
+
+_STAGED_SECONDS = 75.0
+"""What a claim left that died before it could be seen is swept after a minute (``run_store.recovery``)."""
 
 
 def locks_held(workspace: WorkspaceFolder) -> list[str]:
@@ -38,8 +43,10 @@ def checked_task(workspace: WorkspaceFolder, task: str) -> tuple[Counter[str], l
         if not record["metrics_recorded"]:
             faults.append(f"{task}: {run_id} is not marked as published")
     folder = workspace.root / ".runs" / task
-    for name in (".open", ".staging"):
-        faults += [f"{task}: left in {name}: {path.name}" for path in (folder / name).iterdir()]
+    faults += [f"{task}: left in .open: {path.name}" for path in (folder / ".open").iterdir()]
+    limit = make_run_id(datetime.now(UTC) - timedelta(seconds=_STAGED_SECONDS), bytes(4))
+    staged = [path.name for path in (folder / ".staging").iterdir()]
+    faults += [f"{task}: left in .staging: {name}" for name in staged if name < limit]
     left = [path for top in (folder, workspace.root / "out" / task) for path in top.rglob("*") if _is_temporary(path)]
     faults += [f"{task}: a temporary file was left: {path}" for path in left]
     figures = Counter({"runs": len(records), "attempts": sum(record["attempt"] for record in known.values())})
