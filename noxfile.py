@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def build(session: nox.Session) -> None:
         wheel = next(path for path in archives if path.endswith(".whl"))
         session.run(f"{empty}/bin/pip", "install", "--quiet", wheel, external=True)
         session.run(f"{empty}/bin/codex-orchestrator", "--version", external=True)
+
+
+@nox.session(venv_backend="none")
+def review(session: nox.Session) -> None:
+    """Show the last run as a reviewer needs it, and fail when it is not ready; arguments go to review."""
+    chosen = session.posargs or ["latest"]
+    session.run(sys.executable, "-m", "orchestrator", "review", *chosen)
 
 
 @nox.session

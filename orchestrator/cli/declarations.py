@@ -139,6 +139,22 @@ COMMANDS = table(
         dry_as="plan",
     ),
     Command(
+        "review",
+        "Show what a reviewer must see of a run, and record the decision.",
+        late("orchestrator.commands.review", "review"),
+        (
+            _LATEST,
+            Option("decision", "approve, request-changes or comment", "WORD"),
+            Option("actor", "who decides; recorded", "NAME"),
+            Option("role", "the role in which it is decided; recorded", "NAME"),
+            Option("reason", "why; recorded", "TEXT"),
+            Option("scope", "what the decision is about, when not the whole run; recorded", "TEXT"),
+            Option("escalate", "to whom it goes, and why; recorded as a comment", "TEXT"),
+            _FORMAT,
+        ),
+        positional="run",
+    ),
+    Command(
         "logs",
         "Show what a run's stages printed.",
         late("orchestrator.commands.logs", "logs"),

@@ -38,7 +38,7 @@ from orchestrator.workspace import project_folder
 
 DEFAULT_PIPELINE = "diagnostics"
 
-_ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
+ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
 """Who started it, from CI systems' documented variables to the login name."""
 
 
@@ -159,7 +159,7 @@ def actor_of(environ: Mapping[str, str], named: str | None) -> str:
         if not named.strip():
             raise UsageError("--actor is empty", hint="say who acts, or leave the option out", code="bad-actor")
         return named.strip()
-    for variable in _ACTOR_VARIABLES:
+    for variable in ACTOR_VARIABLES:
         if environ.get(variable):
             return environ[variable]
     return f"uid-{os.getuid()}"

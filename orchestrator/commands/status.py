@@ -16,6 +16,7 @@ from orchestrator.commands.observation import (
     is_terminal,
     observe,
 )
+from orchestrator.commands.surroundings import surroundings_of
 from orchestrator.errors import EXIT_DONE, UsageError
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.status_text import status_text
@@ -47,7 +48,7 @@ def status(
     where = find_run(store, run)
 
     def look() -> Document:
-        return view(store, where)
+        return view(store, where, context.environ)
 
     if not watch:
         return _answer(context, look())
@@ -60,8 +61,8 @@ def status(
     return _answer(context, document)
 
 
-def view(store: RunStore, where: Location) -> dict[str, Any]:
-    """Return the status document of a run as it is now."""
+def view(store: RunStore, where: Location, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the status document of a run as it is now; ``environ`` is git's."""
     seen = observe(store, where)
     return status_document(
         seen.record,
@@ -70,6 +71,7 @@ def view(store: RunStore, where: Location) -> dict[str, Any]:
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),
         child=child_standing(store),
+        surroundings=surroundings_of(store, seen.record, environ),
     )
 
 

@@ -13,6 +13,7 @@ from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectC
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name, name_fault, near_hint, shown
 from orchestrator.plan import Waiver
+from orchestrator.review_policy import policy_of
 from orchestrator.workspace import CONFIG_FOLDER
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
         guardrails=GuardrailPolicy(
             required=tuple(dict.fromkeys(shaped.guardrails.required)), pipelines=tuple(shaped.guardrails.pipelines)
         ),
+        review=policy_of(source.table),
         waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},
     )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.review_policy import MOST_APPROVALS
 
 OPTIONAL_BACKENDS = ("conda", "mamba", "micromamba", "rattler", "uv")
 BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
@@ -50,6 +51,12 @@ def _version(value: int) -> int:
 def _whole(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_RETRIES:
         raise ValueError(f"must lie between 0 and {MOST_RETRIES}")
+    return value
+
+
+def _approvals(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_APPROVALS:
+        raise ValueError(f"must lie between 0 and {MOST_APPROVALS}")
     return value
 
 
@@ -126,6 +133,7 @@ Text = Annotated[str, AfterValidator(_filled)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]
+RoleId = Annotated[str, _named("role")]
 TaskId = Annotated[str, _named("task")]
 Seconds = Annotated[Any, BeforeValidator(lambda value: duration(_unit(value, "a duration such as '10m'")))]
 Bytes = Annotated[Any, BeforeValidator(lambda value: size(_unit(value, "a size such as '256MiB'")))]
@@ -181,6 +189,15 @@ class WaiverTable(Table):
     until: Annotated[Any, BeforeValidator(_until)]
 
 
+class Review(Table):
+    """``[review]``."""
+
+    approvals: Annotated[int, BeforeValidator(_approvals)] = 0
+    roles: list[RoleId] = []
+    alone: bool = False
+    stale_when_tree_moves: bool = False
+
+
 class Stage(Table):
     """``[[pipelines.X.stages]]``."""
 
@@ -218,6 +235,7 @@ class Config(Table):
     project: Project
     session: Session = Field(default_factory=Session)
     guardrails: Guardrails = Field(default_factory=Guardrails)
+    review: Review = Field(default_factory=Review)
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}
 

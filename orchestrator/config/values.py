@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.plan import Waiver
+from orchestrator.review_policy import ReviewPolicy
 
 DEFAULT_BACKEND = "uv|virtualenv"
 DEFAULT_REQUIRED = ("spec-guard",)
@@ -91,5 +92,6 @@ class ProjectConfig:
     owners: tuple[str, ...] = ()
     session: SessionConfig = SessionConfig()
     guardrails: GuardrailPolicy = GuardrailPolicy()
+    review: ReviewPolicy = field(default_factory=ReviewPolicy)
     waivers: tuple[Waiver, ...] = ()
     pipelines: Mapping[str, PipelineConfig] = field(default_factory=dict)

@@ -22,6 +22,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("project",): shape.Project,
     ("session",): shape.Session,
     ("guardrails",): shape.Guardrails,
+    ("review",): shape.Review,
     ("waivers", "#"): shape.WaiverTable,
     ("pipelines", "*"): shape.Pipeline,
     ("pipelines", "*", "stages", "#"): shape.Stage,

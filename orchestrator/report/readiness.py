@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.approvals import reasons
 from orchestrator.manifest.document import INTERRUPTED
+from orchestrator.review_policy import ReviewPolicy
 
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 
@@ -13,6 +15,7 @@ _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 def readiness(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``{"ready": bool, "reasons": [{"code", "message"}]}`` of a run, by its status document."""
     found = [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *_of_children(body)]
+    found += _of_reviews(body)
     if body["version"] == 1:
         found.append(("version-1", "the record is of version 1, which does not say on which tree the stages ran"))
     return {"ready": not found, "reasons": [{"code": code, "message": message} for code, message in found]}
@@ -78,3 +81,12 @@ def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         allowed = body["plan_stages"].get(child["stage_id"], False)
         if child["status"] != "succeeded" and not allowed:
             yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"
+
+
+def _of_reviews(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    review = body["review"]
+    if review["fault"] is not None:
+        yield "review-policy-unknown", f"it can't be told what the project asks of a review: {review['fault']}"
+    policy = ReviewPolicy(review["approvals"], tuple(review["roles"]))
+    if body["version"] == 2:
+        yield from reasons(body["approvals"], policy)

@@ -7,12 +7,12 @@ from typing import Any
 
 from orchestrator.clock import parse_stamp
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
+from orchestrator.report.review_lines import listed, review_lines, tree_line
 
 _RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 STAGE_WORD = {"pending": "waiting", "running": "running", "succeeded": "ok", "failed": "failed", "skipped": "skipped"}
 STAGE_STYLE = {"pending": "dim", "running": "cyan", "succeeded": "green", "failed": "red", "skipped": "yellow"}
 _GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}
-_MOST_LISTED = 5
 _SHORTEST = 20
 
 
@@ -119,8 +119,7 @@ def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
     for flag in document["plan"]["flags"] if document["plan"] else ():
         yield "Flag", [flag["message"]], "yellow"
     yield from _relatives(document)
-    policy = f" (policy: {document['approval_policy']})" if document["approval_policy"] else ""
-    yield "Approvals", _listed([_approval(entry) for entry in document["approvals"]]) or [f"none{policy}"], ""
+    yield from review_lines(document)
     if document["resume_events"]:
         event = document["resume_events"][-1]
         reason = f": {event['reason']}" if event["reason"] else ""
@@ -145,22 +144,13 @@ def _relatives(document: Mapping[str, Any]) -> Iterator[_Part]:
     if lineage.get("note"):
         yield "Lineage", [lineage["note"]], "yellow"
     if document["child_runs"]:
-        yield "Children", _listed([_child(child) for child in document["child_runs"]]), ""
+        yield "Children", listed([_child(child) for child in document["child_runs"]]), ""
 
 
 def _child(child: Mapping[str, Any]) -> str:
     whose = f" of {child['project']}" if child["project"] else ""
     outcome = f" ({child['outcome']})" if child["outcome"] in ("error", "timeout") else ""
     return f"{child['run_id']} {child['pipeline_id']}{whose} {child['status'].replace('_', ' ')}{outcome}"
-
-
-def _approval(entry: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in entry.items() if isinstance(value, str) and len(value) < 200)
-
-
-def _listed(entries: list[str]) -> list[str]:
-    more = len(entries) - _MOST_LISTED
-    return entries if more <= 0 else [*entries[:_MOST_LISTED], f"and {more} more"]
 
 
 def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
@@ -170,6 +160,7 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
         commit = last["commit"][:12] if last["commit"] else "not under git"
         branch = f"on {last['branch']}" if last["branch"] else None
         yield "Commit", [", ".join(filter(None, (commit, branch, dirty)))], ""
+        yield from tree_line(document["freshness"])
     mode = document["mode"]
     if mode is not None and (mode["name"] != "local" or mode["overrides"]):
         overrides = [f"{key}={value}" for key, value in mode["overrides"].items()]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from orchestrator.approvals import Surroundings, freshness, subject_of, validities
 from orchestrator.clock import parse_stamp
 from orchestrator.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
@@ -25,6 +26,7 @@ KEYS = (
     *("heartbeat_at", "commands", "child_runs"),
     *("task_id", "project", "pipeline_id", "outcome", "attempt", "alive", "lineage", "guardrails", "approvals"),
     *("sla", "provenance", "session", "mode", "ready"),
+    *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
     "next_command",
 )
@@ -39,8 +41,11 @@ def status_document(
     manifest: str,
     heartbeat: str | None = None,
     child: ChildLookup = lambda task_id, run_id: None,
+    surroundings: Surroundings | None = None,
 ) -> dict[str, Any]:
     """Return what is known of a run, from its manifest ``record`` (version 1 or 2).
+
+    Without ``surroundings``, reviews are judged by the default policy, and the tree of now is not known.
 
     ``alive`` tells whether its lock is held, ``manifest`` where the record was read, ``heartbeat`` what
     the ``.heartbeat`` file says. Times of a live run are computed up to ``now`` (UTC). Raises
@@ -57,10 +62,26 @@ def status_document(
         body = _live(body, now) if alive else as_died(body)
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["manifest"] = manifest
+    body.update(_reviewed(record, body, surroundings or Surroundings()))
     body["ready"] = readiness(body)
     body["next_command"] = _next_command(body)
     del body["plan_stages"]
     return {key: body[key] for key in KEYS}
+
+
+def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
+    """Return the parts of the document that say how the run stands with its reviewers, and with the world of now."""
+    fresh = freshness(body, around.tree)
+    subject = subject_of(record, fresh["tree"]) if body["approvals"] and body["version"] == 2 else None
+    judged = validities(body["approvals"], subject, around.policy)
+    return {
+        "approvals": [
+            {**entry, "validity": validity.as_json()} for entry, validity in zip(body["approvals"], judged, strict=True)
+        ],
+        "freshness": fresh,
+        "review": {**around.policy.as_json(), "fault": around.fault},
+        "drift": {"approved_run": around.approved_run, "changes": list(around.drift)},
+    }
 
 
 def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from orchestrator.config import load_all, load_project, outline, project_names
 from orchestrator.config.loading import parse_project
 from orchestrator.config.source import Source
 from orchestrator.errors import ConfigError, UsageError
+from orchestrator.review_policy import ReviewPolicy, policy_of
 from tests.harness import WorkspaceFolder
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -60,7 +62,15 @@ def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
     config = load_project(str(workspace.root), "hello-python")
     from orchestrator.config import shape
 
-    for table in (shape.Config, shape.Project, shape.Session, shape.Guardrails, shape.WaiverTable, shape.Stage):
+    for table in (
+        shape.Config,
+        shape.Project,
+        shape.Session,
+        shape.Guardrails,
+        shape.WaiverTable,
+        shape.Stage,
+        shape.Review,
+    ):
         for key in table.model_fields:
             assert re.search(rf"^(\[\[?|\[\[?pipelines\.|# )?{key}\b", example[0], re.M), key
             assert re.search(rf"`[\w.\[\]]*{key}\b", text), key
@@ -137,7 +147,7 @@ needs = ["three"]
         ("\ufeffx = 1", "line 1: begins with a byte order mark; save the file as UTF-8 without one"),
         (
             "x = " + "9" * 4090,
-            "x: unknown key (known: guardrails, pipelines, project, schema_version, session, waivers)",
+            "x: unknown key (known: guardrails, pipelines, project, review, schema_version, session, waivers)",
         ),
     ],
 )
@@ -323,3 +333,24 @@ def test_any_table_is_loaded_or_refused_in_plain_words(table: dict[str, object])
     for fault in caught.value.faults:
         assert fault.isprintable()
         assert "pydantic" not in fault
+
+
+def test_the_review_table_is_read_alike_with_and_without_the_validator(workspace: WorkspaceFolder) -> None:
+    """What the validator takes is the policy; what it refuses, the light reading that ``status`` uses refuses too."""
+    good = '[review]\napprovals = 2\nroles = ["security", "security"]\nalone = true\n'
+    workspace.config("demo", HEAD + good)
+    assert load_project(str(workspace.root), "demo").review == ReviewPolicy(2, ("security",), alone=True)
+    for bad in (
+        "approvals = -1",
+        "approvals = true",
+        "approvals = 101",
+        'roles = "x"',
+        "roles = [1]",
+        "alone = 1",
+        "x = 1",
+    ):
+        workspace.config("demo", f"{HEAD}[review]\n{bad}\n")
+        with pytest.raises(ConfigError):
+            load_project(str(workspace.root), "demo")
+        with pytest.raises(ValueError, match="review"):
+            policy_of(tomllib.loads(f"[review]\n{bad}\n"))

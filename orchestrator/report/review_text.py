@@ -1,0 +1,66 @@
+"""The packet of a review as text: the status of the run, then what only a reviewer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.report.layout import Ink, clean, clip, labelled
+from orchestrator.report.review_lines import review_line
+from orchestrator.report.status_text import how_it_ended, status_text
+
+_LINES = 10
+_MOST_FILES = 20
+
+
+def review_text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return the text of a packet (docs/review.md), about ``width`` columns wide."""
+    ink = Ink(color)
+    width = max(width, 20)
+    lines: list[str] = []
+    for failure in packet["failures"]:
+        lines += _failure(ink, failure, width)
+    for waiver in packet["plan"]["waivers"] if packet["plan"] else ():
+        text = f"{waiver['guardrail']} until {waiver['until']} by {waiver['approved_by']}: {waiver['reason']}"
+        lines += labelled(ink, "Waiver", [clean(text)], width, "yellow")
+    lines += _files(ink, packet["tree_changes"], width)
+    if packet["plan_changes"]:
+        shown = [f"- {change}" for change in packet["plan_changes"]]
+        lines += labelled(ink, "Plan", ["today's config asks for other work:", *map(clean, shown)], width, "yellow")
+    if packet["plan_note"]:
+        lines += labelled(ink, "Plan", [clean(f"can't be compared with today's: {packet['plan_note']}")], width)
+    extra = "".join(line.rstrip() + "\n" for line in lines)
+    return status_text(packet, width=width, color=color) + extra
+
+
+def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
+    how = how_it_ended(failure)
+    head = ink("red", f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else ""))
+    lines = [head, *(clip(f"  | {clean(line)}", width) for line in failure["last_lines"][-_LINES:])]
+    return lines + (
+        labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True) if failure["log_path"] else []
+    )
+
+
+def _files(ink: Ink, changes: Mapping[str, Any], width: int) -> list[str]:
+    files = changes["files"]
+    if not files:
+        return labelled(ink, "Since", [clean(changes["note"])], width) if changes["note"] else []
+    shown = [f"{entry['change']} {entry['path']}" for entry in files[:_MOST_FILES]]
+    more = [f"and {len(files) - _MOST_FILES} more"] if len(files) > _MOST_FILES else []
+    note = [changes["note"]] if changes["note"] else []
+    return labelled(ink, "Since", [clean(line) for line in (*shown, *more, *note)], width, "yellow")
+
+
+def decided_text(entry: Mapping[str, Any], document: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return what is said after a decision was recorded: the entry, and whether the run is ready now."""
+    ink = Ink(color)
+    ready = document["ready"]
+    verdict = ["yes"] if ready["ready"] else ["no", *(clean(f"- {reason['message']}") for reason in ready["reasons"])]
+    lines = [
+        *labelled(ink, "Run", [clean(document["run_id"])], width, "bold"),
+        *labelled(ink, "Recorded", [clean(review_line(entry))], width),
+        *labelled(ink, "Ready", verdict, width, "green" if ready["ready"] else "yellow"),
+        *labelled(ink, "Manifest", [clean(document["manifest"])], width, whole=True),
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
