@@ -31,7 +31,9 @@ become_program() {
     if command -v codex-orchestrator >/dev/null 2>&1; then
         exec codex-orchestrator "$@"
     fi
-    if python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("orchestrator") is None)' 2>/dev/null; then
+    # Only the package has a __main__: any folder of that name would do for an import.
+    probe='import importlib.util as u, sys; sys.exit(sys.version_info < (3, 11) or not u.find_spec("orchestrator.__main__"))'
+    if python3 -c "$probe" 2>/dev/null; then
         exec python3 -m orchestrator "$@"
     fi
     printf '%s: codex-orchestrator is not installed: not in %s, not on PATH, not in python3\n' \

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = path.resolve(path.dirname(realpathSync(fileURLToPath(import.meta.url))), '..', '..');
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-const IN_PYTHON = 'import importlib.util as u, sys; sys.exit(u.find_spec("orchestrator") is None)';
+// Only the package has a __main__: any folder of that name would do for an import.
+const IN_PYTHON =
+  'import importlib.util as u, sys; sys.exit(sys.version_info < (3, 11) or not u.find_spec("orchestrator.__main__"))';
 const SHIM = path.basename(process.argv[1] ?? 'shim');
 
 const RENAMED = { '--run-id': '--run', '--resume-token': '--token' };
