@@ -32,6 +32,9 @@ def propose(codebase: Codebase) -> Proposal:
     order = ("build", "lint", "test")
     stages.sort(key=lambda stage: order.index(stage.id) if stage.id in order else len(order))
     notes = list(needs.notes)
+    if needs.loose:
+        tools = ", ".join(needs.loose)
+        notes.append(f"the codebase names no version of {tools}: the newest is installed, unless install pins it")
     if codebase.has("noxfile.py"):
         notes.append("noxfile.py was only looked at: its sessions would make environments inside this one")
     return Proposal(
@@ -106,6 +109,7 @@ def _mypy(codebase: Codebase, needs: Needs, stage_id: str) -> Stage | None:
     target = None if {"files", "packages", "modules"} & settings.keys() else _package(codebase)
     if target is None and not {"files", "packages", "modules"} & settings.keys():
         return None
+    needs.add_typing_file(codebase)
     needs.add_missing("mypy")
     command = "python -m mypy" if target is None else f"python -m mypy {target}"
     keys = {"needs": ["build"]} if stage_id == "typecheck" else {}

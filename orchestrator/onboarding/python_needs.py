@@ -13,17 +13,25 @@ _WANTED = ("dev", "develop", "test", "tests", "testing", "lint", "linting", "typ
 """Names that extras and dependency groups for work on a codebase go by, the usual first."""
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_FILES = (
-    "requirements-dev.txt",
+_TEST_FILES = (
+    "requirements/tests.txt",
+    "requirements/test.txt",
     "requirements-test.txt",
     "requirements-tests.txt",
-    "dev-requirements.txt",
     "test-requirements.txt",
-    "requirements_dev.txt",
-    "requirements/dev.txt",
-    "requirements/test.txt",
-    "requirements/tests.txt",
     "tests/requirements.txt",
+    "requirements/dev.txt",
+    "requirements-dev.txt",
+    "dev-requirements.txt",
+    "requirements_dev.txt",
+)
+"""Requirements files for work on a codebase, the narrowest first: one for tests needs least."""
+
+_TYPING_FILES = (
+    "requirements/typing.txt",
+    "requirements-typing.txt",
+    "requirements/types.txt",
+    "requirements/mypy.txt",
 )
 
 
@@ -37,13 +45,15 @@ def bare_name(requirement: str) -> str:
 class Needs:
     """The arguments of ``session.install``, as they come together.
 
-    ``known`` are the packages that the codebase itself brings along by what is installed of it.
+    ``known`` are the packages that the codebase itself brings along by what is installed of it, ``loose`` the
+    tools whose version nobody names.
     """
 
     install: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, codebase: Codebase) -> Needs:
@@ -74,6 +84,8 @@ class Needs:
 
     def add_missing(self, package: str, version: str = "") -> None:
         """Ask for a tool unless the codebase brings it along; a version is one that its CI files name."""
+        if not version and not self.mentions(package):
+            self.loose.append(package)
         self.add(f"{package}{version}")
 
     def _take_project(self, codebase: Codebase) -> None:
@@ -117,20 +129,28 @@ class Needs:
             self.notes.append("poetry's groups are installed by name: add to install what their versions have to be")
 
     def _take_files(self, codebase: Codebase) -> None:
-        wanted = [name for name in _FILES if codebase.has(name)]
+        wanted = [name for name in (codebase.first(*_TEST_FILES),) if name is not None]
         if not self.install and codebase.has("requirements.txt"):
             wanted.insert(0, "requirements.txt")
         for name in wanted:
-            self.install += ["-r", name]
-            self._know((codebase.text(name) or "").splitlines())
+            self._add_file(codebase, name)
+
+    def add_typing_file(self, codebase: Codebase) -> None:
+        """Ask for the requirements file of the type checker, where the codebase keeps such files."""
+        name = codebase.first(*_TYPING_FILES)
+        if name is not None and name not in self.install:
+            self._add_file(codebase, name)
+
+    def _add_file(self, codebase: Codebase, name: str) -> None:
+        self.install += ["-r", name]
+        self._know((codebase.text(name) or "").splitlines())
 
     def _take_tox(self, codebase: Codebase) -> None:
         lines = [line.strip() for line in codebase.ini("tox.ini").get("testenv", {}).get("deps", "").splitlines()]
         for line in lines:
             file = re.fullmatch(r"-r\s*(?:\{toxinidir\}/)?([\w./-]+)", line)
             if file is not None:
-                self.install += ["-r", file[1]]
-                self._know((codebase.text(file[1]) or "").splitlines())
+                self._add_file(codebase, file[1])
             elif _REQUIREMENT.match(line) and not re.match(r"[\w!,{}-]+:", line):
                 self.add(line)
 

@@ -1,0 +1,184 @@
+"""The early version's config becomes pipelines of ours, and nothing of it is lost without a word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.detecting import propose
+from orchestrator.onboarding.proposal import Proposal
+from orchestrator.onboarding.version_1 import FILE, converted
+from tests.harness import REPOSITORY
+
+Convert = Callable[..., Proposal]
+
+
+@pytest.fixture
+def convert(tmp_path: Path) -> Convert:
+    """Convert the pipelines of a config that is the codebase's, or else the workspace's."""
+
+    def call(*pipelines: object, at: str = "packages/a", **others: object) -> Proposal:
+        (tmp_path / "packages/a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / at / FILE).write_text(json.dumps({"pipelines": pipelines, **others}))
+        codebase = Codebase(str(tmp_path / "packages/a"))
+        return converted(codebase, str(tmp_path), "a", propose(codebase))
+
+    return call
+
+
+def command(stage: str, line: str, **others: object) -> dict[str, object]:
+    """Return a stage of the early version that runs a command."""
+    return {"kind": "command", "id": stage, "title": stage, "command": line, **others}
+
+
+def keys(proposal: Proposal, pipeline: str) -> dict[str, dict[str, Any]]:
+    """Return the keys of a converted pipeline's stages, titles aside."""
+    found = next(item for item in proposal.pipelines if item.id == pipeline)
+    return {stage.id: {key: value for key, value in stage.keys.items() if key != "title"} for stage in found.stages}
+
+
+def test_the_sample(tmp_path: Path) -> None:
+    """The sample's three pipelines are there; its guardrail is the built-in one, and that it could not fail is told."""
+    shutil.copy(REPOSITORY / "tests/samples/version-1" / FILE, tmp_path / FILE)
+    codebase = Codebase(str(tmp_path))
+    found = converted(codebase, str(tmp_path), "a", propose(codebase))
+    assert [pipeline.id for pipeline in found.pipelines] == ["diagnostics", "nightly", "slow"]
+    assert found.diagnostics.title == "Diagnostics Pipeline"
+    assert keys(found, "diagnostics") == {
+        "build": {"run": "echo built"},
+        "lint": {"run": "echo 'no problems'"},
+        "test": {"shell": "echo '12 passed' && test ! -e broken"},
+    }
+    assert keys(found, "nightly") == {"diag": {"pipeline": "diagnostics"}}
+    assert any("--dry-run, a guardrail that can't fail" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_guard"),
+    [
+        ("bash scripts/spec-guard.sh", True),
+        ("./scripts/spec-guard.sh --dry-run", True),
+        ("spec-guard.sh", True),
+        ("echo spec-guard.sh", False),
+        ("bash scripts/spec-guard.sh || true", False),
+        ("bash scripts/my-spec-guard.sh", False),
+        ("npm run spec-guard", False),
+        ("bash -c 'scripts/spec-guard.sh'", False),
+        ("bash 'unclosed spec-guard.sh", False),
+    ],
+)
+def test_the_guardrail_goes_by_its_command_word(convert: Convert, line: str, is_guard: bool) -> None:
+    """Only a command that is the script is the guardrail; one that has its name in it is a stage like any other."""
+    found = convert({"id": "ci", "title": "CI", "stages": [command("check", line)]})
+    if is_guard:
+        assert found.guarded == ("ci",)
+        assert keys(found, "ci") == {
+            "spec-guard": {"run": "codex-orchestrator spec-guard --project a", "guardrail": True}
+        }
+    else:
+        assert found.guarded == ()
+        assert list(keys(found, "ci")) == ["check"]
+    assert any("--dry-run" in note and "can't fail" in note for note in found.notes) == (
+        "--dry-run" in line and is_guard
+    )
+
+
+def test_the_order_stays_where_other_stages_are_among_the_built_in_ones(convert: Convert) -> None:
+    """Each stage needs the one before, as the early version ran them; built-in stages that it lacked are skipped."""
+    found = convert(
+        {
+            "id": "diagnostics",
+            "stages": [
+                command("lint", "l"),
+                command("install", "i"),
+                command("build", "b"),
+                command("g", "spec-guard.sh"),
+            ],
+        }
+    )
+    assert keys(found, "diagnostics") == {
+        "lint": {"run": "l", "needs": []},
+        "install": {"run": "i", "needs": ["lint"]},
+        "build": {"run": "b", "needs": ["install"]},
+        "spec-guard": {"needs": ["build"]},
+        "test": {"skip": "the early version's pipeline had no such stage"},
+    }
+
+
+def test_keys_of_stages(convert: Convert) -> None:
+    """Folder, variables and what may fail are kept; commands of a workspace's config run at its root, as they did."""
+    found = convert(
+        {
+            "id": "ci",
+            "stages": [
+                command("a", "x", cwd="sub", env={"A": 1, "b c": "2", "MCP_RUNNER_TASK_ID": "x"}, allowFailure=True),
+                command("b", "A=1 x"),
+                {"kind": "subpipeline", "id": "c", "pipeline": "ci-2", "optional": True},
+                {"kind": "subpipeline", "id": "d", "pipeline": "gone"},
+            ],
+        },
+        {"id": "ci-2", "stages": [command("x", "x")]},
+        at=".",
+    )
+    assert keys(found, "ci") == {
+        "a": {"run": "x", "cwd": "../../sub", "env": {"A": "1"}, "allow_failure": True},
+        "b": {"shell": "A=1 x", "cwd": "../.."},
+        "c": {"pipeline": "ci-2", "allow_failure": True},
+        "d": {"skip": "the early version's config had no pipeline 'gone'"},
+    }
+    notes = "\n".join(found.notes)
+    for told in ("'b c'", "'MCP_RUNNER_TASK_ID'", "'gone'", "it is the workspace's"):
+        assert told in notes
+
+
+def test_what_has_no_counterpart_is_told(convert: Convert) -> None:
+    """Unknown keys, kinds and names are told each; nothing is dropped in silence."""
+    found = convert(
+        {
+            "id": "My CI",
+            "tags": ["x"],
+            "stages": [
+                command("Step One", "x", summaryHint="h"),
+                command("step-one", "y"),
+                {"kind": "mystery", "id": "m"},
+                3,
+            ],
+        },
+        {"id": "empty", "stages": []},
+        "no object",
+        defaultPipeline="My CI",
+        theme="dark",
+    )
+    assert list(keys(found, "my-ci")) == ["step-one", "step-one-2"]
+    notes = "\n".join(found.notes)
+    for told in (
+        "'tags' has no counterpart",
+        "'summaryHint' has no counterpart",
+        "'theme' has no counterpart",
+        "the stage 'Step One' is called 'step-one' now",
+        "the pipeline 'My CI' is called 'my-ci' now",
+        "of the kind 'mystery'",
+        "place 4 is no object",
+        "pipeline 'empty' has no stages",
+        "entries of 'pipelines' that are no objects",
+        "start it with --pipeline my-ci",
+    ):
+        assert told in notes
+    assert [pipeline.id for pipeline in found.pipelines] == ["diagnostics", "my-ci"]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"pipelines": {}}', "{}"])
+def test_a_config_that_cant_be_read_is_told(tmp_path: Path, text: str) -> None:
+    """A broken file changes nothing of the proposal, and is told."""
+    (tmp_path / FILE).write_text(text)
+    codebase = Codebase(str(tmp_path))
+    plain = propose(codebase)
+    found = converted(codebase, str(tmp_path), "a", plain)
+    assert found.pipelines == plain.pipelines
+    assert "nothing of it was converted" in found.notes[-1]
