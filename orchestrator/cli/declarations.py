@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, table, whole
+from orchestrator.cli.options import Command, Option, assignment, count, late, one_of, seconds, share, table, whole
 
 DEFAULT_PIPELINE = "diagnostics"
 DEFAULT_INTERVAL = 2.0
@@ -123,12 +123,32 @@ COMMANDS = table(
         (
             _RUN,
             Option("all", "search every run for children that their parents don't list"),
-            Option(
-                "format", "text, json or mermaid", "FORMAT", default="text", read=one_of("text", "json", "mermaid")
-            ),
+            Option("format", "text, json or mermaid", "FORMAT", default="text", read=one_of("text", "json", "mermaid")),
         ),
         positional="run",
         dry_as="lineage",
+    ),
+    Command(
+        "metrics",
+        "Show what the runs of the last days come to, by project, and the gate over it.",
+        late("orchestrator.commands.metrics", "metrics"),
+        (
+            Option("project", "this project only", "NAME"),
+            Option("window", "how far back: a span such as 7d or 36h", "SPAN", default="7d"),
+            Option("gate", "exit with 4 when the gate is not met"),
+            Option("min-coverage", "the least guardrail coverage; left out: the project's, else 0.9", "N", read=share),
+            Option(
+                "sla-budget", "the most of the runs that may breach; left out: the project's, else 0.1", "N", read=share
+            ),
+            Option(
+                "format",
+                "text, json, openmetrics or svg",
+                "FORMAT",
+                default="text",
+                read=one_of("text", "json", "openmetrics", "svg"),
+            ),
+        ),
+        dry_as="metrics",
     ),
     Command(
         "plan",
@@ -199,7 +219,9 @@ COMMANDS = table(
                 "KIND",
                 read=one_of("python", "node", "go", "rust", "make", "generic"),
             ),
-            Option("owner", "who answers for the project, may be repeated", "NAME", repeatable=True, parameter="owners"),
+            Option(
+                "owner", "who answers for the project, may be repeated", "NAME", repeatable=True, parameter="owners"
+            ),
             Option("keep", "leave files that are there as they are, and write only what is missing"),
             _YES,
             _DRY_RUN,

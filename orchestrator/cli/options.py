@@ -22,6 +22,7 @@ Given = Mapping[str, object]
 
 _WHOLE = re.compile(r"[0-9]{1,6}")
 _SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?")
 _SHORTEST_INTERVAL = 0.1
 
 
@@ -42,6 +43,15 @@ def whole(flag: str, given: str) -> int:
     if _WHOLE.fullmatch(given) is None:
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 20")
     return int(given)
+
+
+def share(flag: str, given: str) -> float:
+    """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``."""
+    match = _SHARE.fullmatch(given)
+    value = float(match[1]) / (100 if match[2] else 1) if match is not None else 2.0
+    if value > 1:
+        raise UsageError(f"--{flag} is a share such as 0.9 or 90%, not {shown(given)}", hint=f"--{flag} 0.9")
+    return value
 
 
 def seconds(flag: str, given: str) -> float:

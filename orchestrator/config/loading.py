@@ -12,6 +12,7 @@ from orchestrator.config.source import Source, config_file, read_source
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name, name_fault, near_hint, shown
+from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import policy_of
 from orchestrator.workspace import CONFIG_FOLDER
@@ -127,6 +128,7 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
             required=tuple(dict.fromkeys(shaped.guardrails.required)), pipelines=tuple(shaped.guardrails.pipelines)
         ),
         review=policy_of(source.table),
+        metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget),
         waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},
     )

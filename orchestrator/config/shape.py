@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
 from orchestrator.review_policy import MOST_APPROVALS
 
 OPTIONAL_BACKENDS = ("conda", "mamba", "micromamba", "rattler", "uv")
@@ -58,6 +59,12 @@ def _approvals(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_APPROVALS:
         raise ValueError(f"must lie between 0 and {MOST_APPROVALS}")
     return value
+
+
+def _share(value: Any) -> Any:
+    if not is_share(value):
+        raise ValueError("must be a number from 0 to 1, such as 0.9")
+    return float(value)
 
 
 def _command(value: Any) -> Any:
@@ -198,6 +205,13 @@ class Review(Table):
     stale_when_tree_moves: bool = False
 
 
+class Metrics(Table):
+    """``[metrics]``."""
+
+    min_coverage: Annotated[float, BeforeValidator(_share)] = DEFAULT_COVERAGE
+    sla_budget: Annotated[float, BeforeValidator(_share)] = DEFAULT_BUDGET
+
+
 class Stage(Table):
     """``[[pipelines.X.stages]]``."""
 
@@ -236,6 +250,7 @@ class Config(Table):
     session: Session = Field(default_factory=Session)
     guardrails: Guardrails = Field(default_factory=Guardrails)
     review: Review = Field(default_factory=Review)
+    metrics: Metrics = Field(default_factory=Metrics)
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}
 

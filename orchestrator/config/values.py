@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import ReviewPolicy
 
@@ -93,5 +94,6 @@ class ProjectConfig:
     session: SessionConfig = SessionConfig()
     guardrails: GuardrailPolicy = GuardrailPolicy()
     review: ReviewPolicy = field(default_factory=ReviewPolicy)
+    metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
     waivers: tuple[Waiver, ...] = ()
     pipelines: Mapping[str, PipelineConfig] = field(default_factory=dict)

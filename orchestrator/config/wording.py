@@ -23,6 +23,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("session",): shape.Session,
     ("guardrails",): shape.Guardrails,
     ("review",): shape.Review,
+    ("metrics",): shape.Metrics,
     ("waivers", "#"): shape.WaiverTable,
     ("pipelines", "*"): shape.Pipeline,
     ("pipelines", "*", "stages", "#"): shape.Stage,

@@ -70,6 +70,7 @@ def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
         shape.WaiverTable,
         shape.Stage,
         shape.Review,
+        shape.Metrics,
     ):
         for key in table.model_fields:
             assert re.search(rf"^(\[\[?|\[\[?pipelines\.|# )?{key}\b", example[0], re.M), key
@@ -147,7 +148,7 @@ needs = ["three"]
         ("\ufeffx = 1", "line 1: begins with a byte order mark; save the file as UTF-8 without one"),
         (
             "x = " + "9" * 4090,
-            "x: unknown key (known: guardrails, pipelines, project, review, schema_version, session, waivers)",
+            "x: unknown key (known: guardrails, metrics, pipelines, project, review, schema_version, session, waivers)",
         ),
     ],
 )

@@ -1,0 +1,199 @@
+"""``metrics``: what each project's runs of the last days come to, and the gate over it. It writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.clock import stamp
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.observation import appearance
+from orchestrator.commands.task_owner import task_owner
+from orchestrator.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
+from orchestrator.history.metrics_lines import recorded_since
+from orchestrator.history.names import Unreadable
+from orchestrator.identifiers import check_name, is_run_id, near_hint
+from orchestrator.metrics_policy import MetricsPolicy, policy_of
+from orchestrator.period import span
+from orchestrator.report.metrics_text import metrics_text
+from orchestrator.rolling.end import End, last_ends
+from orchestrator.rolling.flaky import Try, flaky_stages, tries_of
+from orchestrator.rolling.gate import Finding, finding, gate_findings
+from orchestrator.rolling.summary import project_summary
+from orchestrator.run_store.layout import Location
+from orchestrator.run_store.reading import read_document, task_ids
+from orchestrator.run_store.store import RunStore
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def metrics(
+    context: Context,
+    *,
+    project: str | None = None,
+    window: str = "7d",
+    gate: bool = False,
+    min_coverage: float | None = None,
+    sla_budget: float | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Return the figures of a rolling window by project (docs/metrics.md).
+
+    With ``gate`` the exit code is 4 when the gate is not met. ``min_coverage`` and ``sla_budget`` (0 to 1)
+    take the place of what the projects' configs say. Of the metrics, and of the manifests, only what the
+    window needs is read. Raises UsageError.
+    """
+    from orchestrator.config import project_names
+
+    store = context.store()
+    root = store.workspace.root
+    now = context.clock.now()
+    start = now - timedelta(seconds=span("--window", window))
+    known = project_names(root)
+    if project is not None:
+        check_name("project", project, known)
+    found = _ends(store, start)
+    by_project = _by_project(found.ends, known, task_owner(root))
+    if project is not None and project not in by_project:
+        raise UsageError(
+            f"there is no project '{project}'",
+            hint=near_hint(project, filter(None, by_project)),
+            code="unknown-project",
+        )
+    chosen = {name: ends for name, ends in by_project.items() if project in (None, name)}
+    policy = _policies(root, frozenset(known), min_coverage, sla_budget)
+    records, tries, missing = _records(store, [end for ends in chosen.values() for end in ends])
+    findings = [
+        finding(None, "metrics-unreadable", f"the metrics of task {entry.task_id} can't be read: {entry.reason}")
+        for entry in found.unreadable_tasks
+    ]
+    if not any(chosen):
+        findings.append(finding(None, "no-project", "there is no project to judge"))
+    middle = start + (now - start) / 2
+    summaries = []
+    for name, ends in chosen.items():
+        flaky = flaky_stages(one for end in ends for one in tries.get(end.run_id, ()))
+        summary = project_summary(name, ends, flaky, middle)
+        here = policy(name, summary, ends, records)
+        summaries.append({**summary, "findings": len(here)})
+        findings += here
+    document = {
+        "since": stamp(start),
+        "until": stamp(now),
+        "window_seconds": (now - start).total_seconds(),
+        "projects": summaries,
+        "gate": {"met": not findings, "findings": findings},
+        "notes": {**found.notes(), "records_missing": missing},
+    }
+    return _answer(context, document, chosen, format, EXIT_GATE if gate and findings else EXIT_DONE)
+
+
+def _answer(
+    context: Context, document: Mapping[str, Any], ends: Mapping[str | None, Sequence[End]], form: str, code: int
+) -> Answer:
+    width, color = appearance(context)
+    if form in ("text", "json"):
+        return Answer(code, document, metrics_text(document, width=width, color=color))
+    if code != EXIT_DONE:
+        context.stderr.write(metrics_text(document, width=width, color=False))
+    if form == "openmetrics":
+        from orchestrator.report.openmetrics import openmetrics
+
+        return Answer(code, None, openmetrics(document))
+    from orchestrator.report.durations_plot import durations_svg
+
+    return Answer(code, None, durations_svg(document, ends))
+
+
+@dataclass(slots=True)
+class _Found:
+    """The last ends of the runs in the window, and what could not be read."""
+
+    ends: list[End] = field(default_factory=list)
+    torn: int = 0
+    unreadable: int = 0
+    repeated: int = 0
+    unreadable_tasks: list[Unreadable] = field(default_factory=list)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what the document says of it."""
+        return {
+            "unreadable_lines": self.unreadable,
+            "torn_lines": self.torn,
+            "repeated_lines": self.repeated,
+            "unreadable_tasks": [{"task_id": one.task_id, "reason": one.reason} for one in self.unreadable_tasks],
+        }
+
+
+def _ends(store: RunStore, start: datetime) -> _Found:
+    found = _Found()
+    for task_id in task_ids(store):
+        try:
+            lines = recorded_since(store, task_id, start)
+        except StorageError as error:
+            found.unreadable_tasks.append(Unreadable(task_id, error.message))
+            continue
+        last, repeated = last_ends(lines.ends)
+        found.ends += [end for end in last if end.completed_at >= start]
+        found.torn += lines.torn
+        found.unreadable += lines.unreadable
+        found.repeated += repeated
+    return found
+
+
+def _by_project(
+    ends: Sequence[End], known: Sequence[str], owner: Callable[[str], str | None]
+) -> dict[str | None, list[End]]:
+    """Return the ends by project, the configured projects first, also those without any."""
+    found: dict[str | None, list[End]] = {name: [] for name in known}
+    for end in ends:
+        project = end.project or owner(end.task_id)
+        found.setdefault(project, []).append(end)
+    return dict(sorted(found.items(), key=lambda item: (item[0] is None, item[0] or "")))
+
+
+def _records(store: RunStore, ends: Sequence[End]) -> tuple[Records, dict[str, list[Try]], int]:
+    """Return what is needed of the manifests of runs, and how many of them can't be read.
+
+    Those of version 1 say neither on which tree a stage ran nor how long it might have taken.
+    """
+    records: dict[str, Mapping[str, Any]] = {}
+    tries = {}
+    wanted = [end for end in ends if end.attempt is not None]
+    for end in wanted:
+        if is_run_id(end.run_id):
+            with suppress(NotFound, DamagedRecord, StorageError):
+                record = read_document(store, Location(end.task_id, end.run_id))
+                records[end.run_id] = {key: record.get(key) for key in ("guardrails", "sla")}
+                tries[end.run_id] = list(tries_of(record))
+    return records, tries, len(wanted) - len(records)
+
+
+Judge = Callable[[str | None, Mapping[str, Any], Sequence[End], Records], list[Finding]]
+
+
+def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_budget: float | None) -> Judge:
+    """Return the gate of any project, by its config's ``[metrics]``; one that can't be read is a finding.
+
+    Runs of nobody's are no project, and not judged.
+    """
+    from orchestrator.config.loading import source_of
+
+    given = {"min_coverage": min_coverage, "sla_budget": sla_budget}
+    asked = {key: value for key, value in given.items() if value is not None}
+
+    def judge(project: str | None, summary: Mapping[str, Any], ends: Sequence[End], records: Records) -> list[Finding]:
+        policy, faults = MetricsPolicy(), []
+        if project is None:
+            return []
+        if project in known:
+            try:
+                policy = policy_of(source_of(root, project).table)
+            except (UsageError, ValueError) as error:
+                faults = [finding(project, "config-unreadable", str(error))]
+        return [*faults, *gate_findings(project, summary, ends, records, replace(policy, **asked))]
+
+    return judge

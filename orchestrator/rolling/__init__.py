@@ -1,0 +1,1 @@
+"""What a project's runs of some days come to: pure folds of metrics lines and manifests."""
