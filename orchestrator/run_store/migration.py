@@ -8,27 +8,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
 from orchestrator.manifest.document import MANIFEST_LIMIT, parse
-from orchestrator.run_store.early_records import as_version_1, index_id, is_whole, may_be_running
-from orchestrator.run_store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, STATE, STATE_V1, Location
+from orchestrator.run_store.early_folders import early_record, holds, is_indexed, is_task, result_of, shown
+from orchestrator.run_store.early_records import Document, as_version_1, index_id, is_whole, may_be_running
+from orchestrator.run_store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, STATE_V1, Location
 from orchestrator.run_store.reading import read_document, run_ids, task_ids
 from orchestrator.run_store.store import RunStore
 
 MIGRATIONS = "migrations"
-RESULT = "result.json"
 STATE_LIMIT = 64 * 1024 * 1024
 """Version 1 kept every run in its state; more bytes than this are not read."""
 
 StepKind = Literal["record", "pointer", "older-pointer", "state"]
-Document = Mapping[str, Any]
 TaskOf = Callable[[Document], tuple[str | None, str]]
 """Tells the task of a record that names none, or None and why it can't be told."""
 
@@ -75,7 +74,7 @@ def sessions(store: RunStore, task_of: TaskOf) -> list[Session]:
     found = []
     with suppress(FileNotFoundError), store.runs() as runs, runs.sub(OLD_POINTERS) as older:
         for name in sorted(older.names()):
-            document, _ = _early_record(older, name)
+            document, _ = early_record(older, name)
             if document is None:
                 continue
             named = document.get("task_id")
@@ -90,17 +89,18 @@ def unplaced(store: RunStore, every: list[Session]) -> list[Found]:
     with suppress(FileNotFoundError), store.runs() as runs:
         for name in sorted(runs.names()):
             fault = name_fault("task", name)
-            if fault is not None and name != OLD_POINTERS and not name.startswith(".") and _holds_runs(runs, name):
-                found.append(Found("task", _shown(store, name), name, reason=fault))
+            if fault is not None and name != OLD_POINTERS and not name.startswith(".") and is_task(store, name):
+                found.append(Found("task", shown(store, name), name, reason=fault))
         with suppress(FileNotFoundError), runs.sub(OLD_POINTERS) as older:
             for name in sorted(older.names()):
-                document, fault = _early_record(older, name)
+                document, fault = early_record(older, name)
                 if document is None and fault:
-                    found.append(Found("session", _shown(store, OLD_POINTERS, name), name, reason=fault))
+                    found.append(Found("session", shown(store, OLD_POINTERS, name), name, reason=fault))
     for session in every:
         if session.task_id is None:
-            place = _shown(store, OLD_POINTERS, session.name)
-            found.append(Found("session", place, session.name, reason=session.reason))
+            place, run_id = shown(store, OLD_POINTERS, session.name), index_id(session.name, session.document)
+            reason = "" if is_indexed(store, run_id) else session.reason
+            found.append(Found("session", place, session.name, run_id, reason=reason))
     return found
 
 
@@ -143,8 +143,8 @@ def _runs(store: RunStore, task_id: str) -> Iterator[Found]:
 def _older_runs(store: RunStore, task_id: str, taken: set[str]) -> Iterator[Found]:
     with suppress(FileNotFoundError), store.task(task_id) as task, task.sub(MCP) as mcp:
         for name in sorted(mcp.names()):
-            place = _shown(store, task_id, MCP, name)
-            document, fault = _early_record(mcp, name)
+            place = shown(store, task_id, MCP, name)
+            document, fault = early_record(mcp, name)
             if document is None:
                 if fault:
                     yield Found("older-run", place, name, reason=fault)
@@ -153,6 +153,9 @@ def _older_runs(store: RunStore, task_id: str, taken: set[str]) -> Iterator[Foun
 
 
 def _session(store: RunStore, task_id: str, session: Session, taken: set[str]) -> Found:
+    run_id = index_id(session.name, session.document)
+    if is_indexed(store, run_id):
+        return Found("session", shown(store, OLD_POINTERS, session.name), session.name, run_id)
     with store.runs() as runs, runs.sub(OLD_POINTERS) as older:
         source = (OLD_POINTERS, session.name)
         return _record(store, "session", task_id, source, session.document, older, taken)
@@ -168,7 +171,7 @@ def _record(
     taken: set[str],
 ) -> Found:
     """Return a record that lies elsewhere, with the step that puts a copy of it below ``cli/``."""
-    name, place = source[-1], _shown(store, *source)
+    name, place = source[-1], shown(store, *source)
     run_id = index_id(name, document)
     if run_id is None:
         return Found(kind, place, name, reason="it does not say when it started, so it can get no run id")
@@ -182,7 +185,7 @@ def _record(
     where = Location(task_id, run_id)
     with parent.sub(name) as folder:
         raw = folder.read(MANIFEST, MANIFEST_LIMIT)
-        result = _result(folder)
+        result = result_of(folder)
     data = raw
     if not is_whole(document, run_id):
         record = as_version_1(
@@ -204,15 +207,9 @@ def _record(
 
 
 def _pointer(store: RunStore, where: Location, document: Document) -> Iterator[Step]:
+    if holds(store, (where.task_id, MCP, where.run_id), MANIFEST):
+        return
     paths = store.paths(where)
-    with (
-        suppress(FileNotFoundError),
-        store.task(where.task_id) as task,
-        task.sub(MCP) as mcp,
-        mcp.sub(where.run_id) as folder,
-    ):
-        if folder.has(MANIFEST):
-            return
     pointer = {
         "redirect_to": paths.folder,
         "manifest": paths.manifest,
@@ -225,22 +222,15 @@ def _pointer(store: RunStore, where: Location, document: Document) -> Iterator[S
 
 
 def _older_pointer(store: RunStore, where: Location) -> Iterator[Step]:
-    with (
-        suppress(FileNotFoundError),
-        store.runs() as runs,
-        runs.sub(OLD_POINTERS) as older,
-        older.sub(where.run_id) as folder,
-    ):
-        if folder.has(MANIFEST):
-            return
-    yield Step("older-pointer", _shown(store, OLD_POINTERS, where.run_id, MANIFEST), where.run_id)
+    if not holds(store, (OLD_POINTERS, where.run_id), MANIFEST):
+        yield Step("older-pointer", shown(store, OLD_POINTERS, where.run_id, MANIFEST), where.run_id)
 
 
 def _summaries(store: RunStore, task_id: str) -> Iterator[Found]:
     with suppress(FileNotFoundError), store.task(task_id) as task:
         for name in sorted(filter(is_run_id, task.names())):
             reason = "a summary of the early version beside its record; it is no record, and nothing reads it"
-            yield Found("summary", _shown(store, task_id, name), name, name, reason=reason)
+            yield Found("summary", shown(store, task_id, name), name, name, reason=reason)
 
 
 def _state(store: RunStore, task_id: str) -> Iterator[Found]:
@@ -261,45 +251,3 @@ def is_early_state(raw: bytes) -> bool:
     except DamagedRecord:
         return False
     return isinstance(state.get("runs"), list) and "schema_version" not in state
-
-
-def _early_record(parent: Folder, name: str) -> tuple[Document | None, str]:
-    """Return the record in the folder ``name``; None for a pointer or no record, with a reason where it is odd."""
-    try:
-        with parent.sub(name) as folder:
-            with suppress(OSError):
-                os.readlink(MANIFEST, dir_fd=folder.fd)
-                return None, ""
-            raw = folder.read(MANIFEST, MANIFEST_LIMIT)
-    except FileNotFoundError:
-        return None, ""
-    except StorageError as error:
-        return None, "" if error.code == "planted-link" and _is_file(parent, name) else error.message
-    if raw.strip().startswith(b"../"):
-        return None, ""  # a link's text, in a checkout whose file system has no links
-    try:
-        document = parse(raw, os.path.join(parent.path, name, MANIFEST))
-    except DamagedRecord as error:
-        return None, error.message
-    return (None, "") if "redirect_to" in document else (document, "")
-
-
-def _result(folder: Folder) -> Document | None:
-    try:
-        return parse(folder.read(RESULT, MANIFEST_LIMIT), RESULT)
-    except (FileNotFoundError, StorageError, DamagedRecord):
-        return None
-
-
-def _is_file(parent: Folder, name: str) -> bool:
-    return os.path.isfile(os.path.join(parent.path, name)) and not os.path.islink(os.path.join(parent.path, name))
-
-
-def _holds_runs(runs: Folder, name: str) -> bool:
-    with suppress(FileNotFoundError, StorageError), runs.sub(name) as folder:
-        return folder.has(CLI) or folder.has(MCP)
-    return False
-
-
-def _shown(store: RunStore, *parts: str) -> str:
-    return store.workspace.shown(os.path.join(store.workspace.runs_dir, *parts))

@@ -19,7 +19,7 @@ from orchestrator.report.view import status_document
 from orchestrator.run_store.early_records import as_version_1, index_id, is_whole, may_be_running, moment
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.migrating import Migrated, migrate_task, planned
-from orchestrator.run_store.migration import Session, sessions, survey
+from orchestrator.run_store.migration import Session, sessions, survey, unplaced
 from orchestrator.run_store.reading import find_run, read_document
 from orchestrator.run_store.store import RunStore
 from tests.records import START, make_store
@@ -248,6 +248,16 @@ def test_sessions_go_to_their_task_or_stay(store: RunStore, tmp_path: Path) -> N
     told = sessions(store, lambda document: (TASK, ""))
     migrate(store, told)
     assert find_run(store, SESSION_NAME).task_id == TASK
+
+
+def test_a_session_is_placed_once(store: RunStore, tmp_path: Path) -> None:
+    """Once a session is in the index, no later migration places it under another task, or calls it left alone."""
+    put(tmp_path / ".runs" / "local-mcp" / SESSION_NAME, SESSION)
+    assert [item.reason for item in unplaced(store, sessions(store, no_task))] == ["it names no task"]
+    migrate(store, sessions(store, lambda document: (TASK, "")))
+    other = sessions(store, lambda document: ("other", ""))
+    assert migrate(store, other, "other").made == ()
+    assert [item.reason for item in unplaced(store, sessions(store, no_task))] == [""]
 
 
 def test_a_live_looking_run_is_left_alone(store: RunStore, tmp_path: Path) -> None:
