@@ -32,6 +32,8 @@ def _session(proposal: Proposal) -> list[str]:
     if proposal.backend == "none":
         lines.insert(0, comment("No virtual environment: the tools on PATH are used."))
     lines.append(f"backend = {toml_value(proposal.backend)}")
+    if proposal.python is not None:
+        lines.append(f"python = {toml_value(proposal.python)}")
     if proposal.install:
         lines.append(f"install = {toml_value(proposal.install)}")
     if proposal.pass_env:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from orchestrator.config import outline, project_names
+from orchestrator.config import load_project, outline, project_names
 from orchestrator.config.source import config_file
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.onboarding import version_1
@@ -19,6 +19,7 @@ from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.detecting import propose
 from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
+from orchestrator.onboarding.existing import as_proposal
 from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
 from orchestrator.planning import survey
@@ -59,11 +60,10 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     """
     path = _path(root, wish)
     task = task_for(root, wish.project, wish.task)
-    codebase = Codebase(os.path.join(root, path))
-    proposal = version_1.converted(codebase, root, wish.project, propose(codebase, wish.template))
+    proposal, owners = _proposal(root, path, wish)
     title = f"Onboarding of {wish.project}"
-    wanted = task_documents(task, wish.project, path, title, wish.owners, proposal, today)
-    config = config_text(wish.project, path, task, wish.owners, proposal)
+    wanted = task_documents(task, wish.project, path, title, owners, proposal, today)
+    config = config_text(wish.project, path, task, owners, proposal)
     changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
     before = current_text(root, INDEX_FILE)
     index = FileChange(INDEX_FILE, before, index_text(before, task, wish.project, title))
@@ -73,6 +73,15 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     return Onboarding(wish.project, task, path, proposal, (index, *changes), kept)
 
 
+def _proposal(root: str, path: str, wish: Wish) -> tuple[Proposal, Sequence[str]]:
+    """Return what is proposed, and the owners: of a config that is kept, else of the codebase."""
+    if wish.keep and wish.project in project_names(root):
+        config = load_project(root, wish.project)
+        return as_proposal(config), wish.owners or config.owners
+    codebase = Codebase(os.path.join(root, path))
+    return version_1.converted(codebase, root, wish.project, propose(codebase, wish.template)), wish.owners
+
+
 def _path(root: str, wish: Wish) -> str:
     """Return the codebase's folder as the config names it: from the root, also where it leads outside."""
     if wish.path is None and wish.project in project_names(root):
@@ -80,7 +89,9 @@ def _path(root: str, wish: Wish) -> str:
     elif wish.path is None:
         path = f"packages/{wish.project}"
     else:
-        path = os.path.relpath(os.path.realpath(wish.path), os.path.realpath(root))
+        path = os.path.relpath(os.path.abspath(wish.path), root)
+        if path.split(os.sep)[0] == os.pardir:  # outside: as it is reached whatever links lead here
+            path = os.path.relpath(os.path.realpath(wish.path), os.path.realpath(root))
     if not os.path.isdir(os.path.join(root, path)):
         raise UsageError(
             f"there is no folder '{path}'", hint="name the codebase's folder with --path", code="missing-project-folder"

@@ -57,6 +57,7 @@ class Proposal:
     pipelines: tuple[Pipeline, ...]
     backend: str = "none"
     install: tuple[str, ...] = ()
+    python: str | None = None
     pass_env: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from orchestrator.onboarding.codebase import Codebase, table, texts
 from orchestrator.onboarding.proposal import Proposal, Stage, diagnostics, run, skip
@@ -37,9 +38,27 @@ def propose(codebase: Codebase) -> Proposal:
         notes.append(f"the codebase names no version of {tools}: the newest is installed, unless install pins it")
     if codebase.has("noxfile.py"):
         notes.append("noxfile.py was only looked at: its sessions would make environments inside this one")
+    requires = table(codebase.toml("pyproject.toml"), "project").get("requires-python")
+    python = interpreter_for(requires if isinstance(requires, str) else "", sys.version_info[1])
+    if python is not None:
+        notes.append(f"requires-python is '{requires}', so Python {python} is asked for: it has to be installed")
     return Proposal(
-        NAME, diagnostics(*stages), backend="uv|virtualenv", install=tuple(needs.arguments()), notes=tuple(notes)
+        NAME,
+        diagnostics(*stages),
+        backend="uv|virtualenv",
+        install=tuple(needs.arguments()),
+        python=python,
+        notes=tuple(notes),
     )
+
+
+def interpreter_for(requires: str, running: int) -> str | None:
+    """Return the Python that ``requires-python`` asks for where 3.``running`` will not do, else None."""
+    least = max((int(minor) for minor in re.findall(r">=?\s*3\.(\d{1,2})", requires)), default=0)
+    above = min((int(minor) for minor in re.findall(r"<\s*3\.(\d{1,2})", requires)), default=100)
+    if least < above and running < least:
+        return f"3.{least}"
+    return f"3.{above - 1}" if least < above <= running else None
 
 
 def _build(codebase: Codebase, needs: Needs) -> Stage:
@@ -82,10 +101,10 @@ def _ruff(codebase: Codebase, needs: Needs) -> Stage | None:
 def _flake8(codebase: Codebase, needs: Needs) -> Stage | None:
     homes = (".flake8", "setup.cfg", "tox.ini")
     where = next((name for name in homes if "flake8" in codebase.ini(name)), None)
-    if where is None and not needs.mentions("flake8"):
+    if where is None and not (needs.mentions("flake8") or re.search(r"\bid:\s*flake8\b", codebase.workflows())):
         return None
     needs.add_missing("flake8")
-    return run("lint", "python -m flake8", f"told by {where or 'the dependencies'}", timeout="5m")
+    return run("lint", "python -m flake8", f"told by {where or 'the dependencies or pre-commit'}", timeout="5m")
 
 
 def _other_linter(codebase: Codebase, needs: Needs) -> Stage | None:

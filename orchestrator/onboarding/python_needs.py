@@ -118,6 +118,10 @@ class Needs:
         pdm = table(pyproject, "tool", "pdm", "dev-dependencies")
         for name in _chosen(pdm):
             self.add(*texts(pdm[name]))
+        self.add(*texts(table(pyproject, "tool", "uv").get("dev-dependencies")))
+        for name in ("default", *_WANTED):
+            environment = table(pyproject, "tool", "hatch", "envs", name)
+            self.add(*texts(environment.get("dependencies")), *texts(environment.get("extra-dependencies")))
         self._take_poetry(table(pyproject, "tool", "poetry"))
 
     def _take_poetry(self, poetry: dict[str, Any]) -> None:

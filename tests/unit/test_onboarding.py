@@ -11,6 +11,7 @@ import pytest
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.detecting import TEMPLATES, propose
 from orchestrator.onboarding.proposal import Proposal
+from orchestrator.onboarding.python_codebase import interpreter_for
 from tests.harness import REPOSITORY
 
 Make = Callable[[Mapping[str, str]], Codebase]
@@ -138,6 +139,36 @@ def test_older_ways_of_python(
     assert found.template == "python"
     assert found.install == install
     assert (does(found)["lint"], does(found)["test"]) == (lint, test)
+
+
+def test_hatchs_environments_and_uvs_list(make: Make) -> None:
+    """What these tools install for work on a codebase is installed."""
+    found = propose(
+        make(
+            {
+                "pyproject.toml": BUILD_SYSTEM + '[project]\nname = "a"\n[tool.uv]\ndev-dependencies = ["ruff>=0.9"]\n'
+                '[tool.hatch.envs.default]\ndependencies = ["pytest", "coverage"]\n',
+                "tests/test_a.py": "",
+            }
+        )
+    )
+    assert found.install == ("-e", ".", "ruff>=0.9", "pytest", "coverage", "build", "hatchling>=1.27")
+    assert list(does(found).values())[1:] == ["ruff check --no-fix .", "python -m pytest"]
+
+
+@pytest.mark.parametrize(
+    ("requires", "running", "expected"),
+    [
+        (">=3.9", 11, None),
+        (">=3.13,<4", 11, "3.13"),
+        (">=3.8, <3.11", 11, "3.10"),
+        ("", 11, None),
+        (">3.14,<3.2", 11, None),
+    ],
+)
+def test_the_interpreter(requires: str, running: int, expected: str | None) -> None:
+    """Another Python is asked for only where the orchestrator's own would not do."""
+    assert interpreter_for(requires, running) == expected
 
 
 def test_python_without_a_build_back_end_skips_with_the_reason(make: Make) -> None:

@@ -85,9 +85,24 @@ def test_what_somebody_changed_is_named_and_kept(workspace: WorkspaceFolder) -> 
     assert "tasks/tasks-0001-a.md" in refusal.value.message
     assert snapshot(root) == before
     kept = bring_in(workspace, keep=True)
-    assert set(kept.kept) == {"tasks/specs/0001-a.md", "docs/checklists/0001-a.md"}
+    assert {"tasks/specs/0001-a.md", "docs/checklists/0001-a.md", "project_configs/a.toml"} <= set(kept.kept)
     assert (root / ".agent/task/0001-a.md").read_text() == tasks.read_text()
     assert {**snapshot(root), ".agent/task/0001-a.md": ""} == {**before, ".agent/task/0001-a.md": ""}
+
+
+def test_documents_beside_a_config_that_is_there_tell_what_it_says(workspace: WorkspaceFolder) -> None:
+    """With keep, a config written by hand gives path, task, owners and commands to the missing documents."""
+    folder = workspace.project("a", {"lint": {"skip": "later"}, "extra": "x | y"}, task_id="7-a", path="lib/a")
+    (folder / "package.json").write_text("{}")
+    before = (workspace.root / "project_configs/a.toml").read_text()
+    found = bring_in(workspace, keep=True)
+    assert (found.task, found.path, found.kept) == ("7-a", "lib/a", ("project_configs/a.toml",))
+    assert (workspace.root / "project_configs/a.toml").read_text() == before
+    spec = (workspace.root / "tasks/specs/7-a.md").read_text()
+    assert "- extra: `x ¦ y` succeeds" in spec
+    assert "- lint: later" in spec
+    plan = (workspace.root / "tasks/action-plan-7-a.md").read_text()
+    assert "diagnostics/build, diagnostics/extra |" in plan
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "binary"])
