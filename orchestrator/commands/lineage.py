@@ -40,9 +40,12 @@ def lineage(
     """
     store = context.store()
     where = find_run(store, run)
-    observe(store, where)
     archive = _Archive(store)
-    tree = family_tree(Link(where.run_id, where.task_id), archive.look, _named(store) if all else None)
+    asked = Link(where.run_id, where.task_id)
+    own = archive.look(asked)
+    if own is not None and own.damage is not None:
+        raise DamagedRecord(own.damage)
+    tree = family_tree(asked, archive.look, _named(store) if all else None)
     document = {
         "run_id": where.run_id,
         "top_run_id": tree.members[0].link.run_id,

@@ -104,11 +104,12 @@ def test_circles_and_damage(workspace: WorkspaceFolder, family: tuple[Path, Path
     assert len(found["runs"]) == 3
     assert "cycle" in broken(found)
     (outer / "manifest.json").write_text(whole)
-    (third / "manifest.json").write_text("{")
-    found = tree_of(workspace.root, outer.name)
-    assert (broken(found), found["runs"][2]["status"]) == (["damaged"], "damaged")
-    with pytest.raises(DamagedRecord):
-        tree_of(workspace.root, third.name)
+    for damage in ("{", (third / "manifest.json").read_text().replace('"attempt": 1', '"attempt": "x"')):
+        (third / "manifest.json").write_text(damage)
+        found = tree_of(workspace.root, outer.name)
+        assert (broken(found), found["runs"][2]["status"]) == (["damaged"], "damaged")
+        with pytest.raises(DamagedRecord):
+            tree_of(workspace.root, third.name)
 
 
 def test_version_1(tmp_path: Path) -> None:
