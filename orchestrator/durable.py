@@ -295,7 +295,7 @@ class Folder:
             try:
                 _refuse_irregular(fd, path)
                 size = os.fstat(fd).st_size
-                whole = _whole_lines(fd, size)
+                whole = whole_lines(fd, size)
                 if whole < size:
                     self.seam.truncate(fd, whole)
                 try:
@@ -433,7 +433,8 @@ def write_all(seam: Seam, fd: int, data: bytes) -> None:
         view = view[written:]
 
 
-def _whole_lines(fd: int, size: int) -> int:
+def whole_lines(fd: int, size: int) -> int:
+    """Return how many of the first ``size`` bytes of an open file are lines that have their newline."""
     end = size
     while end > 0:
         begin = max(0, end - 65536)

@@ -206,6 +206,20 @@ COMMANDS = table(
         (Option("repair", "mend what can be mended; safe beside live runs, and to repeat"), _FORMAT),
     ),
     Command(
+        "verify",
+        "Check that records are as they were left, and that documents claim what records prove.",
+        late("orchestrator.commands.verify", "verify"),
+        (
+            Option("run", "a run's id, a unique prefix of it, or 'latest'; left out: every run", "RUN"),
+            Option("all", "every run of every task"),
+            Option("state", "whether manifests, metrics, state and pointers agree"),
+            Option("docs", "whether ticked items of checklists are proved by the runs that they cite"),
+            _FORMAT,
+        ),
+        positional="run",
+        dry_as="verify",
+    ),
+    Command(
         "onboard",
         "Make a codebase a project: config, task files and mirrors, shown before they are written.",
         late("orchestrator.commands.onboard", "onboard"),

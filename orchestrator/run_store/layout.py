@@ -28,6 +28,7 @@ OPEN = ".open"
 
 TASK_LOCK = ".lock"
 METRICS = "metrics.json"
+CHAIN = "chain.jsonl"
 STATE = "state.json"
 STATE_V1 = "state.v1.json"
 

@@ -16,7 +16,8 @@ from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.metrics import event_id, metrics_line
-from orchestrator.run_store.layout import MANIFEST, MCP, METRICS, OPEN, RESERVE, STATE, STATE_V1, Location
+from orchestrator.run_store.chain import add_link, evidence_of, parsed
+from orchestrator.run_store.layout import CHAIN, MANIFEST, MCP, METRICS, OPEN, RESERVE, STATE, STATE_V1, Location
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.reading import read_document, run_ids
 from orchestrator.run_store.store import RunStore
@@ -34,10 +35,14 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
     """
     where = run.where
+    evidence = evidence_of(run.folder, run.manifest)
     with store.task(where.task_id) as task:
         with store.lock_task(task):
-            # The line comes first: where it was missing, the entry is missing too.
-            is_new = _add_metrics(store, task, run.manifest, certain=certain)
+            # The line comes first: where it was missing, the link and the entry are missing too.
+            is_new, line = _add_metrics(store, task, run.manifest, certain=certain)
+            if add_link(task, run.manifest, evidence, line, certain=certain):
+                store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
+            task.sync()
             _add_state(store, task, run.manifest, certain=is_new)
         with task.sub(MCP, create=True) as mcp, mcp.sub(where.run_id, create=True) as pointer:
             pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
@@ -61,6 +66,7 @@ def check_publishable(store: RunStore, task_id: str) -> None:
     out_dir = store.workspace.out_dir
     with suppress(FileNotFoundError), store.task(task_id) as task:
         _check_regular(task, METRICS)
+        _check_regular(task, CHAIN)
     with suppress(FileNotFoundError), Folder.at(out_dir, store.seam) as out, out.sub(task_id) as snapshots:
         _check_regular(snapshots, STATE)
     nearest = os.path.join(out_dir, task_id)
@@ -88,29 +94,36 @@ def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> bool:
-    """Add the line of this end and return True; False when it is there already."""
-    if not certain and event_id(manifest.run_id, manifest.attempt) in _events(task):
+def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> tuple[bool, dict[str, Any]]:
+    """Add the line of this end; return whether it was missing, and the line. The caller syncs its file's name."""
+    event = event_id(manifest.run_id, manifest.attempt)
+    found = None if certain else next((line for known, line in _metrics_lines(task) if known == event), None)
+    if found is not None:
         task.sync_file(METRICS)
-        task.sync()
-        return False
-    line = json.dumps(metrics_line(manifest, stamp(store.clock.now())), ensure_ascii=False)
+        return False, parsed(found) or {}
+    document = metrics_line(manifest, stamp(store.clock.now()))
+    line = json.dumps(document, ensure_ascii=False)
     cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
-    task.sync()
     if cut:
         store.warn(f"'{task.path}/{METRICS}' ended in a torn line of {cut} bytes, which was cut off")
-    return True
+    return True, document
 
 
 def _events(task: Folder) -> frozenset[str]:
-    """Return the ids of the metrics lines. A torn last line has no newline: it is no line."""
+    """Return the ids of the metrics lines."""
+    return frozenset(event for event, _ in _metrics_lines(task))
+
+
+def _metrics_lines(task: Folder) -> Iterator[tuple[str, bytes]]:
+    """Yield the id and the bytes of each metrics line. A torn last line has no newline: it is no line."""
     try:
         fd = task.open_read(METRICS)
     except FileNotFoundError:
-        return frozenset()
+        return
     with explained(f"{task.path}/{METRICS}"), open(fd, "rb") as file:
-        lines = iter(lambda: file.readline(_LINE_LIMIT), b"")
-        return frozenset(found[1].decode() for line in lines if (found := _EVENT.search(line)) and line.endswith(b"\n"))
+        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
+            if (found := _EVENT.search(line)) and line.endswith(b"\n"):
+                yield found[1].decode(), line
 
 
 def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:

@@ -6,6 +6,7 @@ makes it fail, at some operation, and then checks that what was told is so.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,7 +19,7 @@ from orchestrator.durable import Seam
 from orchestrator.execution import Setting, perform
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.schema import load
-from orchestrator.manifest.shape import Lineage, Manifest
+from orchestrator.manifest.shape import Lineage, Manifest, manifest_digest
 from orchestrator.manifest.transitions import (
     closed,
     interrupted,
@@ -34,7 +35,7 @@ from orchestrator.provenance import Capture
 from orchestrator.recording import announce_to_parent, judged
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import claim, reopen, take_over
-from orchestrator.run_store.layout import CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
+from orchestrator.run_store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.recovery import finish, recover_task
@@ -284,6 +285,7 @@ def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told
     lines = sorted((line["run_id"], line["attempt"]) for line in metrics(root))
     ended = sorted((run_id, 1 + n) for run_id, document in documents.items() for n in range(document["attempt"]))
     assert lines == ended, "not exactly one metrics line for each terminal transition"
+    check_chain(root, documents, ended)
     for document in documents.values():
         assert document["status"] in TERMINAL, "a run that died is still open"
         assert document["metrics_recorded"] is True
@@ -304,6 +306,21 @@ def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told
     for parent, child in told.linked:
         children = {entry["run_id"]: entry["status"] for entry in documents[parent]["child_runs"]}
         assert children.get(child) == documents[child]["status"], "a parent does not know its child's end"
+
+
+def check_chain(root: Path, documents: Mapping[str, Mapping[str, Any]], ended: list[tuple[str, int]]) -> None:
+    """Assert that each end has one line in the task's chain, which rests on the one before and on the record."""
+    path = root / ".runs" / TASK / CHAIN
+    raw = path.read_bytes().splitlines() if path.exists() else []
+    links = [json.loads(line) for line in raw]
+    assert sorted((link["run_id"], link["attempt"]) for link in links) == ended, "not one link for each end"
+    before = None
+    for link, line in zip(links, raw, strict=True):
+        assert link["previous_line"] == before, "a link that does not rest on the one before"
+        before = hashlib.sha256(line).hexdigest()
+        document = documents[link["run_id"]]
+        if link["attempt"] == document["attempt"]:
+            assert link["manifest_digest"] == manifest_digest(document), "a link of another record"
 
 
 def check_entry(root: Path, document: Mapping[str, Any]) -> None:

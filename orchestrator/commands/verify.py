@@ -1,0 +1,94 @@
+"""``verify``: whether records still say what was recorded, and documents what the records prove."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.commands.context import Answer, Context
+from orchestrator.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.flaw import Flaw
+from orchestrator.run_store.store import RunStore
+from orchestrator.terminal import safe_text
+
+
+def verify(
+    context: Context,
+    *,
+    run: str | None = None,
+    all: bool = False,  # noqa: A002 -- the option's name
+    state: bool = False,
+    docs: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Verify one run, or ``all``; whether what follows from the records agrees (``state``); checklists (``docs``).
+
+    Nothing asked for is ``all``. Exit code 4 when something does not hold. Reads only, and asks nobody.
+    Raises UsageError, NotFound.
+    """
+    from orchestrator.commands.running import check_format
+    from orchestrator.run_store.reading import find_run
+    from orchestrator.run_store.verification.tasks import flaws_by_place, verify_all, verify_run
+
+    check_format(format, ("text", "json"))
+    if run is not None and all:
+        raise UsageError("--all is every run; a run was named too", hint="give one of them", code="run-and-all")
+    store = context.store()
+    document: dict[str, Any] = {"workspace": store.workspace.root}
+    flaws: list[Flaw] = []
+    if run is not None or all or not (state or docs):
+        seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
+        document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links}
+        flaws += seen.flaws
+    if state:
+        found, rows = _aligned(store)
+        document["state"] = rows
+        flaws += found
+    ordered = list(dict.fromkeys(flaws_by_place(flaws)))
+    document["ok"] = not ordered
+    document["findings"] = [asdict(flaw) for flaw in ordered]
+    return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
+
+
+def _aligned(store: RunStore) -> tuple[list[Flaw], list[dict[str, Any]]]:
+    """Return all differences, and for each project what was compared."""
+    from orchestrator.config import project_names
+    from orchestrator.run_store.reading import task_ids
+    from orchestrator.run_store.verification.alignment import align_task
+
+    tasks = [align_task(store, task_id) for task_id in task_ids(store)]
+    runs: dict[str, list[tuple[str, bool]]] = {name: [] for name in project_names(store.workspace.root)}
+    for task in tasks:
+        for run_id, project in task.projects.items():
+            runs.setdefault(project, []).append((run_id, run_id not in task.differing and "" not in task.differing))
+    rows = [_row(project, sorted(compared)) for project, compared in sorted(runs.items())]
+    return [flaw for task in tasks for flaw in task.flaws], rows
+
+
+def _row(project: str, compared: list[tuple[str, bool]]) -> dict[str, Any]:
+    return {
+        "project": project,
+        "runs": len(compared),
+        "agree": all(agrees for _, agrees in compared),
+        "last": [{"run_id": run_id, "agrees": agrees} for run_id, agrees in compared[-3:]],
+    }
+
+
+def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
+    lines = []
+    for flaw in flaws:
+        lines.append(f"{flaw.place}: {flaw.message} ({flaw.code})")
+        if flaw.hint:
+            lines.append(f"  hint: {flaw.hint}")
+    for row in document.get("state", ()):
+        what = f"manifests, metrics, state and pointers of {row['runs']} runs {'agree' if row['agree'] else 'DIFFER'}"
+        last = ", ".join(entry["run_id"] for entry in reversed(row["last"])) or "no ended run yet"
+        lines.append(f"State      {row['project']}: {what}")
+        lines.append(f"           last: {last}")
+    records = document.get("records")
+    if records is not None:
+        counted = f"{records['tasks']} tasks, {records['runs']} runs, {records['chain_lines']} ended attempts"
+        lines.append(f"Records    {counted}")
+    lines.append(f"Findings   {len(flaws) or 'none'}")
+    return safe_text("\n".join(lines) + "\n", lines=True)

@@ -1,0 +1,1 @@
+"""Verifying records against the chain of their task: what was edited, removed, reordered or cut. Reads only."""
