@@ -6,11 +6,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.commands.context import Answer, Context
-from orchestrator.errors import UsageError
+from orchestrator.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.onboarding.files import Onboarding
     from orchestrator.workspace import Workspace
+
+
+_MOST_TRIES = 20
+"""So many onboardings at once may get in each other's way before one gives up."""
 
 
 def onboard(
@@ -36,13 +40,21 @@ def onboard(
     from orchestrator.commands.running import check_format
     from orchestrator.identifiers import check_name
     from orchestrator.onboarding.files import Wish, onboarding
+    from orchestrator.onboarding.writing import CHANGED
 
     check_format(format, ("text", "json"))
     check_name("project", project)
     workspace = _workspace(context)
     wish = Wish(project, _folder(context, workspace, path), task, template, _checked(owners), keep)
-    found = onboarding(workspace.root, wish, context.clock.now().date())
-    became = consent.settle(context, workspace.root, found.changes, yes=yes, dry_run=dry_run)
+    for tries in range(_MOST_TRIES):
+        found = onboarding(workspace.root, wish, context.clock.now().date())
+        try:
+            became = consent.settle(context, workspace.root, found.changes, yes=yes, dry_run=dry_run)
+            break
+        except Refused as refusal:
+            # Another onboarding wrote the index meanwhile. Who was asked about one difference is not given another.
+            if not yes or refusal.code != CHANGED or tries == _MOST_TRIES - 1:
+                raise
     document = {**_document(workspace, found, became), **consent.error_of(became)}
     return Answer(consent.exit_code(became), document, _text(document, found, became))
 

@@ -29,7 +29,11 @@ class Codebase:
     @cached_property
     def names(self) -> frozenset[str]:
         """The names at the top of the codebase."""
-        return frozenset(os.listdir(self.path))
+        try:
+            return frozenset(os.listdir(self.path))
+        except OSError as error:
+            self._fault("the folder", error.strerror or str(error))
+            return frozenset()
 
     def has(self, name: str) -> bool:
         """Tell whether there is a file or folder ``name``, a path from the codebase's top."""

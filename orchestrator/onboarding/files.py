@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -65,12 +66,19 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     wanted = task_documents(task, wish.project, path, title, owners, proposal, today)
     config = config_text(wish.project, path, task, owners, proposal)
     changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
-    before = current_text(root, INDEX_FILE)
+    before = _index_before(root)
     index = FileChange(INDEX_FILE, before, index_text(before, task, wish.project, title))
     if any(change.path == config_file(wish.project) and change.action == "create" for change in changes):
         _check_beside_others(root, wish.project, config)
     # The config comes last: from then on there is such a project.
     return Onboarding(wish.project, task, path, proposal, (index, *changes), kept)
+
+
+def _index_before(root: str) -> str | None:
+    try:
+        return current_text(root, INDEX_FILE)
+    except UnfitFileError as error:
+        raise _in_the_way([f"{INDEX_FILE}: {error}"]) from None
 
 
 def _proposal(root: str, path: str, wish: Wish) -> tuple[Proposal, Sequence[str]]:
@@ -151,7 +159,8 @@ def _check_beside_others(root: str, project: str, config: str) -> None:
         folder = os.path.join(trial, CONFIG_FOLDER)
         os.mkdir(folder)
         for name in project_names(root):
-            shutil.copyfile(os.path.join(root, config_file(name)), os.path.join(trial, config_file(name)))
+            with contextlib.suppress(OSError):  # what can't be read is a fault of before
+                shutil.copyfile(os.path.join(root, config_file(name)), os.path.join(trial, config_file(name)))
         with open(os.path.join(trial, config_file(project)), "w", encoding="utf-8") as stream:
             stream.write(config)
         faults = [fault for fault in survey(trial, today=today)[1] if fault not in before]

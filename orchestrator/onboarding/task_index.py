@@ -52,7 +52,7 @@ def task_for(root: str, project: str, given: str | None) -> str:
 
 def index_text(before: str | None, task: str, project: str, title: str) -> str:
     """Return the index with an entry for ``task``; one that is there keeps all it says, and gets its project."""
-    document: dict[str, Any] = json.loads(before) if before is not None else {"items": []}
+    document: dict[str, Any] = json.loads(before.encode()) if before is not None else {"items": []}
     items: list[dict[str, Any]] = document["items"]
     found = next((item for item in items if item["id"] == task), None)
     if before is not None and found is not None and found.get("project") == project:

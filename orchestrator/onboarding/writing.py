@@ -11,6 +11,8 @@ from orchestrator.durable import Folder, Seam, explained
 from orchestrator.errors import Refused
 from orchestrator.onboarding.changes import MOST_BYTES, FileChange
 
+CHANGED = "changed-meanwhile"
+
 
 def write_files(root: str, changes: Sequence[FileChange], seam: Seam | None = None) -> None:
     """Carry out ``changes`` below ``root`` (made when it is missing), in their order, all of them or none.
@@ -116,5 +118,5 @@ def _check_as_expected(folder: Folder, name: str, change: FileChange) -> None:
         raise Refused(
             f"'{change.path}' was changed by somebody else in the meantime; nothing was written",
             hint="run the command again",
-            code="changed-meanwhile",
+            code=CHANGED,
         )

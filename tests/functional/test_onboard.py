@@ -123,6 +123,21 @@ def test_the_early_versions_config(workspace: WorkspaceFolder, orchestrate: Orch
     assert ran.document["task_id"] == "0101-billing"
 
 
+def test_several_at_once_lose_no_entry(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Projects that are brought in at the same time get a number and an entry each."""
+    names = ["a", "b", "c", "d"]
+    for name in names:
+        (workspace.root / "packages" / name).mkdir(parents=True)
+    processes = [orchestrate.popen("onboard", name, "--yes") for name in names]
+    for process in processes:
+        _, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr.decode()
+    items = json.loads((workspace.root / "tasks/index.json").read_text())["items"]
+    assert sorted(item["project"] for item in items) == names
+    assert sorted(item["id"][:4] for item in items) == ["0001", "0002", "0003", "0004"]
+    assert not [name for name in files_below(workspace.root) if name.endswith(".onboarding")]
+
+
 def test_without_consent_nothing_is_written(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Where nobody can be asked the difference is shown, the flag is named, exit code 2; --dry-run is 0."""
     copied(workspace, "hello-node")

@@ -122,6 +122,22 @@ def test_what_is_no_text_file_is_in_the_way(workspace: WorkspaceFolder, kind: st
     assert list((workspace.root / "project_configs").iterdir()) == []
 
 
+def test_what_else_is_broken_hinders_only_where_it_must(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    """A config that is a pipe hinders nobody; an index that is a link or broken is named, and nothing is written."""
+    os.mkfifo(workspace.root / "project_configs/pipe.toml")
+    bring_in(workspace)
+    index_file = workspace.root / "tasks/index.json"
+    index_file.rename(tmp_path / "index.json")
+    index_file.symlink_to(tmp_path / "index.json")
+    with pytest.raises(UsageError, match=r"tasks/index\.json: it is no regular file"):
+        bring_in(workspace, "b")
+    index_file.unlink()
+    index_file.write_text("{")
+    with pytest.raises(UsageError, match=r"tasks/index\.json: is not JSON"):
+        bring_in(workspace, "b")
+    assert not (workspace.root / "project_configs/b.toml").exists()
+
+
 def test_which_task(workspace: WorkspaceFolder) -> None:
     """The given one, the project's own, one of the early version's that is called so, else the next free number."""
     root = str(workspace.root)
