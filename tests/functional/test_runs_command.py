@@ -60,14 +60,15 @@ def test_newest_first_and_no_more_records_read_than_shown(tmp_path: Path) -> Non
 
 
 def test_damaged_runs_are_listed_as_damaged(tmp_path: Path) -> None:
-    """Cut off, another run's, without a record, a link, a task that is a file: listed with the reason, exit 0."""
+    """Cut off, another run's, without a record, a link, a task's folder that is one: listed with the reason, exit 0."""
     make_runs(tmp_path, 5)
     manifest_of(tmp_path, 1).write_text('{"version": 2')
     shutil.copy(manifest_of(tmp_path, 3), manifest_of(tmp_path, 2))
     manifest_of(tmp_path, 3).unlink()
     shutil.rmtree(manifest_of(tmp_path, 4).parent)
     manifest_of(tmp_path, 4).parent.symlink_to(manifest_of(tmp_path, 5).parent)
-    (tmp_path / ".runs" / "stray").write_text("")
+    (tmp_path / ".runs" / "stray").mkdir()
+    (tmp_path / ".runs" / "stray" / "cli").symlink_to(manifest_of(tmp_path, 5).parents[1])
     document = listed(tmp_path)
     assert [row["status"] for row in document["runs"]] == ["succeeded", *["damaged"] * 4]
     assert all(row["damage"] for row in document["runs"][1:])
@@ -101,6 +102,11 @@ def test_version_1_is_listed_under_its_tasks_owner(workspace: WorkspaceFolder) -
     nightly = next(row for row in document["runs"] if row["pipeline_id"] == "nightly")
     children = listed(workspace.root, parent=nightly["run_id"])["runs"]
     assert [row["pipeline_id"] for row in children] == ["diagnostics"]
+    workspace.config("broken", "= 1")
+    workspace.write("tasks/index.json", "{")
+    assert len(listed(workspace.root, project="billing")["runs"]) == 5
+    assert listed(workspace.root, project="biling")["hint"] == "did you mean 'billing'?"
+    assert listed(workspace.root, parent=nightly["run_id"][:30])["runs"] == children
     workspace.write("tasks/index.json", json.dumps({"items": [{"id": "0101-billing", "project": "invoices"}]}))
     assert len(listed(workspace.root, project="invoices")["runs"]) == 5
 
