@@ -39,7 +39,8 @@ class NewWorkspace:
 def new_workspace(root: str) -> NewWorkspace:
     """Return what makes the folder ``root`` a workspace. Files that are there are kept as they are.
 
-    Only ``.gitignore`` gets lines that it lacks.
+    Only ``.gitignore`` gets lines that it lacks; a new one also lists what builds leave, which is no code that a
+    spec has to follow.
     """
     changes, notes = [], []
     for path, source in _FILES.items():
@@ -66,7 +67,7 @@ def _door_note(root: str, path: str) -> list[str]:
 def _ignoring(before: str | None) -> FileChange:
     lines = {line.strip().strip("/") for line in (before or "").splitlines()}
     missing = [line for line in _IGNORED if line.strip("/") not in lines]
-    after = before or ""
+    after = before if before is not None else template("workspace/gitignore.txt")
     if missing and after and not after.endswith("\n"):
         after += "\n"
     return FileChange(".gitignore", before, after + "".join(f"{line}\n" for line in missing))

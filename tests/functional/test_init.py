@@ -26,7 +26,9 @@ def test_a_new_workspace_works_at_once(orchestrate: Orchestrator, tmp_path: Path
     assert made.code == 0, made.stderr
     assert "codex-orchestrator onboard" in made.stdout
     assert files_below(root) == [".gitignore", *FILES]
-    assert (root / ".gitignore").read_text() == "/.runs/\n/out/\n/.nox/\n"
+    ignored = (root / ".gitignore").read_text().splitlines()
+    assert ignored[-3:] == ["/.runs/", "/out/", "/.nox/"]
+    assert {"dist/", "__pycache__/", "node_modules/"} <= set(ignored)
     (root / "project_configs/a.toml").write_text(
         'schema_version = 1\nproject = { name = "a", path = ".", task_id = "1-a" }\nsession = { backend = "none" }\n'
         'pipelines.p.stages = [{ id = "s", run = "true" }]\n'
