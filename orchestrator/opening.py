@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.clock import Clock, later, stamp
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import pending_command
 from orchestrator.plan import Plan, redacted
+from orchestrator.plan_drift import plan_drift, stages_of
 from orchestrator.recording import judged
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.layout import RunPaths
@@ -88,39 +89,13 @@ def first_manifest(
 
 def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:
     """Say in which points today's plan differs from the recorded one, a line each; empty when it does not."""
-    today = redacted(plan, redactor.text).record()
-    if today["digest"] == recorded.get("digest"):
-        return ()
-    lines: list[str] = []
-    before, after = _stages(recorded), _stages(today)
-    for stage_id in [*before, *(name for name in after if name not in before)]:
-        if stage_id not in after:
-            lines.append(f"stage '{stage_id}' is gone")
-        elif stage_id not in before:
-            lines.append(f"stage '{stage_id}' is new")
-        else:
-            lines += _differences(f"stage '{stage_id}'", before[stage_id], after[stage_id])
-    if list(before) != [name for name in after if name in before]:
-        lines.append("the stages stand in another order")
-    rest = [key for key in today if key not in ("digest", "stages", "config_digest")]
-    lines += [f"'{key}' changed" for key in rest if today[key] != recorded.get(key)]
-    return tuple(lines) or ("the plan has another digest",)
+    return plan_drift(recorded, redacted(plan, redactor.text).record())
 
 
 def unchanged_stages(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> frozenset[str]:
     """Return the ids of the stages that are the same work in the recorded plan and in today's."""
-    before, after = _stages(recorded), _stages(redacted(plan, redactor.text).record())
+    before, after = stages_of(recorded), stages_of(redacted(plan, redactor.text).record())
     return frozenset(name for name, stage in after.items() if before.get(name) == stage)
-
-
-def _stages(record: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
-    stages = record.get("stages")
-    found: Sequence[Mapping[str, object]] = stages if isinstance(stages, list) else ()
-    return {str(stage.get("id")): stage for stage in found}
-
-
-def _differences(what: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    return [f"{what}: '{key}' changed" for key in after if before.get(key) != after[key]]
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

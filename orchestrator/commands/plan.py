@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance
-from orchestrator.errors import EXIT_DONE
+from orchestrator.errors import EXIT_DONE, UsageError
 from orchestrator.plan import Plan
 
 
@@ -17,12 +18,14 @@ def plan(
     project: str | None = None,
     pipeline: str = "diagnostics",
     task: str | None = None,
+    against: str | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Return the compiled plan of a pipeline, its sub-pipelines' in it, with secret values masked.
 
-    The digest is the one that the manifest of a run started now would have. Raises UsageError and
-    ConfigError as ``start`` would.
+    The digest is the one that the manifest of a run started now would have. ``drift`` tells how it differs
+    from the plan of the run ``against``, else from the one that was approved last. Raises UsageError and
+    ConfigError as ``start`` would, and NotFound and DamagedRecord for ``against``.
     """
     from orchestrator.planning import check_project_folder, compile_plan
     from orchestrator.report.plan_text import plan_text
@@ -36,8 +39,35 @@ def plan(
     compiled = compile_plan(workspace.root, target.project, pipeline, today=today)
     check_project_folder(workspace.root, compiled)
     document = _document(context, workspace.root, compiled, target.task_id, today)
+    document["drift"] = _drift(context, document, against)
     width, color = appearance(context)
     return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
+
+
+def _drift(context: Context, document: Mapping[str, Any], against: str | None) -> dict[str, Any]:
+    """Return ``approved_run`` or ``against``, the run that the plan is compared with, and ``changes``."""
+    from orchestrator.commands.approved import drift_from_approved
+    from orchestrator.commands.surroundings import review_policy
+
+    store = context.store()
+    plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans")}
+    if against is None:
+        policy, _ = review_policy(store.workspace.root, document["project"])
+        run_id, changes = drift_from_approved(store, plan, policy)
+        return {"approved_run": run_id, "against": run_id, "changes": list(changes)}
+    from orchestrator.plan_drift import plan_drift
+    from orchestrator.run_store.reading import find_run, read_document
+
+    where = find_run(store, against)
+    record = read_document(store, where)
+    told = (record.get("project"), record["pipeline_id"])
+    if told != (document["project"], document["pipeline"]) or not isinstance(record.get("plan"), Mapping):
+        raise UsageError(
+            f"run '{where.run_id}' is of pipeline '{told[1]}' of project '{told[0]}', or of version 1",
+            hint=f"name a run of '{document['pipeline']}' of '{document['project']}'",
+            code="other-pipeline",
+        )
+    return {"approved_run": None, "against": where.run_id, "changes": list(plan_drift(record["plan"], plan))}
 
 
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:

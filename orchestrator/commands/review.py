@@ -17,7 +17,7 @@ from orchestrator.commands.reviewer import Reviewer, reviewer_of
 from orchestrator.commands.running import check_format
 from orchestrator.commands.status import view
 from orchestrator.commands.surroundings import surroundings_of
-from orchestrator.errors import EXIT_DONE, EXIT_GATE, GateNotMet, Refused, UsageError
+from orchestrator.errors import EXIT_DONE, EXIT_GATE, GateNotMet, Refused, StorageError, UsageError
 from orchestrator.identifiers import check_name, near_hint
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.shape import Manifest, manifest_digest
@@ -25,6 +25,7 @@ from orchestrator.manifest.transitions import interrupted
 from orchestrator.outcome import TERMINAL
 from orchestrator.redaction import Redactor, secret_values
 from orchestrator.report.review_text import decided_text, review_text
+from orchestrator.run_store.approved import ApprovedRun, note_approved
 from orchestrator.run_store.claim import take_over
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.open_run import OpenRun
@@ -162,6 +163,9 @@ def _decided(context: Context, store: RunStore, where: Location, asked: _Asked) 
     finally:
         run.close()
     document = view(store, where, context.environ)
+    if asked.decision == APPROVE and document["ready"]["ready"]:
+        _note(store, where, run.manifest)
+        document = view(store, where, context.environ)
     recorded = document["approvals"][len(run.manifest.approvals) - 1]
     width, color = appearance(context)
     text = decided_text(recorded, document, width=width, color=color)
@@ -241,6 +245,15 @@ def _taken(store: RunStore, where: Location) -> OpenRun:
         if running or time.monotonic() > until:
             raise _alive(where)
         time.sleep(0.01)
+
+
+def _note(store: RunStore, where: Location, manifest: Manifest) -> None:
+    """Note the run as the one whose plan was approved last; the approval stands without that."""
+    try:
+        approved = ApprovedRun(where, str(manifest.plan["digest"]))
+        note_approved(store, manifest.project, manifest.pipeline_id, approved)
+    except StorageError as error:
+        store.warn(f"the approval is recorded, but not noted for later runs: {error.message}")
 
 
 def _entry(context: Context, manifest: Manifest, asked: _Asked, reviewer: Reviewer, *, own: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.commands.ancestry import Ancestry, find_parent
@@ -22,6 +22,7 @@ from orchestrator.commands.running import (
 from orchestrator.errors import UsageError
 from orchestrator.execution import redactor_for
 from orchestrator.identifiers import make_run_id
+from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.opening import Asked, first_manifest
 from orchestrator.plan import Plan
@@ -88,10 +89,22 @@ class _Prepared:
             self.redactor,
             clock,
         )
-        run = claim(self.store, manifest, token)
+        run = claim(self.store, with_drift(self.store, manifest), token)
         announce_to_parent(self.store, run)
         self.plans.keep()
         return run
+
+
+def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
+    """Return the record with ``plan.approved``: how its plan differs from the one that was approved last, if any."""
+    from orchestrator.commands.approved import drift_from_approved
+    from orchestrator.commands.surroundings import review_policy
+
+    policy, _ = review_policy(store.workspace.root, manifest.project)
+    run_id, changes = drift_from_approved(store, manifest.plan, policy)
+    if run_id is None:
+        return manifest
+    return replace(manifest, plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
 
 
 def start(context: Context, **options: Any) -> Answer:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.approvals import Surroundings
+from orchestrator.commands.approved import drift_from_approved
 from orchestrator.errors import Refusal
 from orchestrator.identifiers import name_fault
 from orchestrator.outcome import TERMINAL
@@ -35,9 +36,11 @@ def surroundings_of(
     if record.get("version") != 2 or name_fault("project", project) is not None:
         return Surroundings()
     capture = _begin(store.workspace.root, record, environ) if look else None
-    policy, fault = _policy(store.workspace.root, str(project))
+    policy, fault = review_policy(store.workspace.root, str(project))
+    plan = record.get("plan")
+    approved, drift = drift_from_approved(store, plan, policy) if isinstance(plan, Mapping) else (None, ())
     tree = capture.finish_tree() if capture is not None else None
-    return Surroundings(policy, fault, tree)
+    return Surroundings(policy, fault, tree, approved, drift)
 
 
 def _begin(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> Capture | None:
@@ -63,7 +66,7 @@ def _outputs(stages: object) -> Sequence[str]:
     return [glob for globs in found if isinstance(globs, list) for glob in globs if isinstance(glob, str)]
 
 
-def _policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
+def review_policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
     """Return the project's policy, and why it can't be told; one that can't be told must not count as none."""
     file = f"{CONFIG_FOLDER}/{project}.toml"
     try:

@@ -104,4 +104,8 @@ def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]
         yield "Guardrail", "none is required of this pipeline", ""
     for flag in plan["flags"]:
         yield "Flag", flag["message"], "yellow"
+    drift = plan.get("drift")
+    if drift and drift["changes"]:
+        which = "approved with" if drift["approved_run"] else "of"
+        yield "Drift", f"other than the plan {which} {drift['against']}: {'; '.join(drift['changes'])}", "yellow"
     yield "Digest", plan["digest"], ""

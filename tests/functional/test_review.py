@@ -403,3 +403,44 @@ def test_the_packet_names_what_the_config_asks_for_today(workspace: WorkspaceFol
     packet = orchestrate("review", "--format", "json").document
     assert packet["plan_changes"] == []
     assert "schema_version" in packet["plan_note"]
+
+
+def test_drift_from_the_approved_plan_is_reported(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """By plan, in the manifest and in status, once a run was approved; against any run when asked."""
+    first = passed(workspace, orchestrate)
+    assert orchestrate("plan", "--project", "x", "--format", "json").document["drift"]["approved_run"] is None
+    assert decide(orchestrate, "approve", "bob").code == 0
+    assert status(orchestrate)["drift"] == {"approved_run": first.name, "changes": []}
+    assert "approved" not in workspace.manifest(first)["plan"]
+    extra = {"later": "true"}
+    workspace.project("x", extra)
+    assert orchestrate("start", "--project", "x", "--actor", "alice").code == 0
+    second = workspace.runs(TASK)[-1]
+    assert workspace.manifest(second)["plan"]["approved"] == {"run_id": first.name, "changes": ["stage 'later' is new"]}
+    assert decide(orchestrate, "approve", "bob").code == 0
+    workspace.project("x", {"lint": {"shell": "true", "timeout": "9s"}})
+    changes = ["stage 'lint': 'timeout_seconds' changed", "stage 'later' is gone"]
+    planned = orchestrate("plan", "--project", "x", "--format", "json").document
+    assert planned["drift"] == {"approved_run": second.name, "against": second.name, "changes": changes}
+    assert "stage 'later' is gone" in orchestrate("plan", "--project", "x").stdout
+    assert orchestrate("start", "--project", "x", "--actor", "alice").code == 0
+    assert status(orchestrate)["drift"] == {"approved_run": second.name, "changes": changes}
+    assert "- stage 'later' is gone" in orchestrate("status").stdout
+    named = orchestrate("plan", "--project", "x", "--against", first.name, "--format", "json").document["drift"]
+    assert named["changes"] == changes[:1]
+    assert decide(orchestrate, "request-changes", "bob").code == 0
+    assert status(orchestrate)["drift"]["approved_run"] == second.name
+    asked = ("--decision", "request-changes", "--actor", "bob", "--reason", "no")
+    assert orchestrate("review", second.name, *asked).code == 0
+    assert status(orchestrate)["drift"] == {"approved_run": None, "changes": []}
+
+
+def test_a_plan_is_compared_with_runs_of_its_pipeline_only(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Another pipeline's run is a usage error, one that is not there is not found."""
+    passed(workspace, orchestrate)
+    done = orchestrate("plan", "smoke", "--project", "x", "--against", "latest", "--format", "json")
+    assert (done.code, done.document["error"]["code"]) == (2, "other-pipeline")
+    unknown = "2020-01-01T00-00-00-000Z-00000000"
+    assert orchestrate("plan", "--project", "x", "--against", unknown).code == 6

@@ -1,0 +1,48 @@
+"""How a plan differs from the one that was approved last for its project and pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from orchestrator.approvals import APPROVE, reasons, subject_of, validities
+from orchestrator.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.identifiers import name_fault
+from orchestrator.plan_drift import plan_drift
+from orchestrator.review_policy import ReviewPolicy
+from orchestrator.run_store.approved import noted_run
+from orchestrator.run_store.reading import read_document
+from orchestrator.run_store.store import RunStore
+
+Drift = tuple[str | None, tuple[str, ...]]
+"""The run that was approved last, or None, and how the plan differs from its."""
+
+
+def drift_from_approved(store: RunStore, plan: Mapping[str, Any], policy: ReviewPolicy) -> Drift:
+    """Return the drift of a recorded ``plan``; a run whose approval does not count any more is none.
+
+    Costs one small file where the plan is the approved one, and reading that run's record where not.
+    """
+    project, pipeline = plan.get("project"), plan.get("pipeline")
+    if name_fault("project", project) is not None or name_fault("pipeline", pipeline) is not None:
+        return None, ()
+    noted = noted_run(store, str(project), str(pipeline))
+    if noted is None:
+        return None, ()
+    if noted.plan_digest == plan.get("digest"):
+        return noted.where.run_id, ()
+    with suppress(NotFound, DamagedRecord, StorageError, KeyError, TypeError, AttributeError):
+        record = read_document(store, noted.where)
+        if record["version"] == 2 and _stands(record, policy):
+            return noted.where.run_id, plan_drift(record["plan"], plan)
+    return None, ()
+
+
+def _stands(record: Mapping[str, Any], policy: ReviewPolicy) -> bool:
+    """Tell whether the reviews of a run still approve it; its tree may have moved on, which its plan has not."""
+    entries = record["approvals"]
+    judged = validities(entries, subject_of(record, "same"), policy)
+    shown = [{**entry, "validity": found.as_json()} for entry, found in zip(entries, judged, strict=True)]
+    approved = any(item["decision"] == APPROVE and item["validity"]["state"] == "valid" for item in shown)
+    return approved and not list(reasons(shown, policy))
