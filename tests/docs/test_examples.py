@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,33 @@ def test_the_readmes_onboarding_is_a_valid_config(workspace: WorkspaceFolder, or
     (workspace.root / "packages" / name).mkdir(parents=True)
     planned = orchestrate("plan", "--project", name)
     assert planned.code == 0, planned.stderr
+
+
+def test_the_readme_leads_from_a_codebase_to_a_reviewed_run(tmp_path: Path, orchestrate: Orchestrator) -> None:
+    """The lines of the README, typed one after the other, end in a run that is ready."""
+    section = README.split("## From an existing codebase to a reviewed run")[1]
+    found = re.search(r"```console\n(.*?)```", section, re.S)
+    assert found is not None
+    codebase = tmp_path / "my-lib"
+    codebase.mkdir()
+    (codebase / "Makefile").write_text("build lint test:\n\t@echo $@\n")
+    called = " ".join(orchestrate.command())
+    identity = "export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@t GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@t\n"
+    lines = [line.removeprefix("$ ") for line in found[1].splitlines()]
+    typed = (
+        "\n".join(lines).replace("onboard my-lib", "onboard my-lib --yes").replace("codex-orchestrator ", f"{called} ")
+    )
+    done = subprocess.run(
+        ["sh", "-ec", identity + typed],
+        cwd=tmp_path,
+        env=dict(orchestrate.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["ready"]["ready"] is True
 
 
 def test_the_readmes_commands_exist(orchestrate: Orchestrator) -> None:
