@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
-from orchestrator.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of
+from orchestrator.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
 from orchestrator.clock import stamp
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance, is_terminal, observe
@@ -33,7 +34,6 @@ from orchestrator.run_store.owner import read_owner
 from orchestrator.run_store.reading import find_run
 from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
-from orchestrator.workspace import project_folder
 
 MOST_CHARACTERS = 4000
 MOST_REVIEWS = 200
@@ -41,6 +41,8 @@ MOST_REVIEWS = 200
 
 _PATIENCE_SECONDS = 30.0
 """Another review holds the record for milliseconds; a run that has ended, until it is published."""
+
+Mask = Callable[[str], str]
 
 _KEYS = {"a": APPROVE, "r": "request-changes", "c": COMMENT}
 
@@ -142,7 +144,7 @@ def _decided(context: Context, store: RunStore, where: Location, asked: _Asked) 
         raise _alive(where)
     # The validator is loaded, and git has answered, before the record is locked: others wait for the lock.
     manifest = load(dict(seen.record), store.paths(where).manifest)
-    folder = project_folder(store.workspace.root, manifest.project, str(manifest.plan["project_path"]))
+    folder = os.path.join(store.workspace.root, str(manifest.plan["project_path"]))
     reviewer = reviewer_of(context.environ, folder, asked.actor)
     around = surroundings_of(store, seen.record, context.environ)
     if around.fault is None and asked.role is not None and around.policy.roles:
@@ -151,14 +153,16 @@ def _decided(context: Context, store: RunStore, where: Location, asked: _Asked) 
     try:
         if not run.manifest.metrics_recorded:
             finish(store, run, interrupted)
-        before = view(store, where, context.environ)
-        own = bool(reviewer.names & actors_of(run.manifest.as_json()))
+        before = view(store, where, context.environ, around)
+        mask = _mask(context, run.manifest)
+        names = reviewer.names | {folded(mask(reviewer.actor))}
+        own = bool(names & actors_of(run.manifest.as_json()))
         if asked.decision == APPROVE:
             _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
             _check_ready(where, before)
         if len(run.manifest.approvals) >= MOST_REVIEWS:
             raise Refused(f"run '{where.run_id}' has {MOST_REVIEWS} reviews, and takes no more", code="too-many")
-        entry = _entry(context, run.manifest, asked, reviewer, own=own)
+        entry = _entry(mask, stamp(context.clock.now()), run.manifest, asked, reviewer, own=own)
         run.save(replace(run.manifest, approvals=(*run.manifest.approvals, entry)))
     finally:
         run.close()
@@ -256,15 +260,19 @@ def _note(store: RunStore, where: Location, manifest: Manifest) -> None:
         store.warn(f"the approval is recorded, but not noted for later runs: {error.message}")
 
 
-def _entry(context: Context, manifest: Manifest, asked: _Asked, reviewer: Reviewer, *, own: bool) -> dict[str, Any]:
-    """Return the entry for ``approvals``, bound to what is on record; secrets in its words are masked."""
+def _mask(context: Context, manifest: Manifest) -> Mask:
+    """Return what masks secrets: those of the environment, and of the variables that the run's config names."""
     named = manifest.plan.get("session", {}).get("secret_env", ())
-    mask = Redactor(secret_values(context.environ, named)).text
+    return Redactor(secret_values(context.environ, named)).text
+
+
+def _entry(mask: Mask, at: str, manifest: Manifest, asked: _Asked, reviewer: Reviewer, *, own: bool) -> dict[str, Any]:
+    """Return the entry for ``approvals``, bound to what is on record; secrets in its words are masked."""
     last = manifest.provenance[-1] if manifest.provenance else {}
     return {
         "actor": mask(reviewer.actor),
         "role": asked.role,
-        "timestamp": stamp(context.clock.now()),
+        "timestamp": at,
         "decision": asked.decision,
         "reason": mask(asked.reason.strip()),
         "scope": mask(asked.scope.strip()) or "run",

@@ -55,7 +55,15 @@ def _known_names(environ: Mapping[str, str], folder: str) -> Iterator[str]:
 def _git_names(environ: Mapping[str, str], folder: str) -> list[str]:
     from subprocess import DEVNULL, PIPE, SubprocessError, run
 
-    command = ["git", "-C", folder, "config", "--null", "--get-regexp", r"^user\.(name|email)$"]
+    command = [
+        "git",
+        "-C",
+        folder if os.path.isdir(folder) else "/",
+        "config",
+        "--null",
+        "--get-regexp",
+        r"^user\.(name|email)$",
+    ]
     try:
         done = run(command, env=dict(environ), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, timeout=10.0, check=False)
     except (OSError, SubprocessError):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from orchestrator.approvals import Surroundings
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import (
     Patience,
@@ -61,8 +62,13 @@ def status(
     return _answer(context, document)
 
 
-def view(store: RunStore, where: Location, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the status document of a run as it is now; ``environ`` is git's."""
+def view(
+    store: RunStore, where: Location, environ: Mapping[str, str], surroundings: Surroundings | None = None
+) -> dict[str, Any]:
+    """Return the status document of a run as it is now; ``environ`` is git's.
+
+    ``surroundings`` that are known already are not looked at again.
+    """
     seen = observe(store, where)
     return status_document(
         seen.record,
@@ -71,7 +77,7 @@ def view(store: RunStore, where: Location, environ: Mapping[str, str]) -> dict[s
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),
         child=child_standing(store),
-        surroundings=surroundings_of(store, seen.record, environ),
+        surroundings=surroundings or surroundings_of(store, seen.record, environ),
     )
 
 

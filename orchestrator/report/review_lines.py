@@ -52,10 +52,13 @@ def review_line(entry: Mapping[str, Any]) -> str:
     noted = "; ".join([*counts, *([validity["reason"]] if validity["reason"] else [])])
     done = _DONE[entry["decision"]]
     at = str(entry.get("timestamp", ""))[:16].replace("T", " ")
-    return f"{entry['actor']}{role} {done}{scope}, {at}{reason}{escalated}" + (f" [{noted}]" if noted else "")
+    return f"{entry.get('actor') or 'somebody'}{role} {done}{scope}, {at}{reason}{escalated}" + (
+        f" [{noted}]" if noted else ""
+    )
 
 
-def _clipped(text: str) -> str:
+def _clipped(value: object) -> str:
+    text = str(value)
     return text if len(text) <= _MOST_REASON else text[: _MOST_REASON - 1] + "…"
 
 

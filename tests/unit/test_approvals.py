@@ -214,6 +214,21 @@ def test_the_document_and_its_text_show_each_review_with_its_validity() -> None:
     assert "\x1b" not in text
 
 
+words = st.one_of(st.none(), st.text(max_size=5), st.integers(), st.lists(st.integers(), max_size=1))
+keys = ("actor", "role", "decision", "reason", "scope", "escalation", "timestamp", "attempt", "recorded_by", "own_run")
+
+
+@given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(keys, words)), max_size=3), st.booleans())
+def test_whatever_stands_in_a_review_is_shown(entries: list[dict[str, Any]], decided: bool) -> None:
+    """Entries that some other program wrote, or somebody damaged, keep no run from being shown."""
+    if decided:
+        entries = [{**item, "decision": DECISIONS[index % 3]} for index, item in enumerate(entries)]
+    record = {**make_manifest().as_json(), "approvals": entries}
+    document = status_document(record, alive=True, now=START, manifest="m.json")
+    assert len(document["approvals"]) == len(entries)
+    assert status_text(document, width=80, color=False)
+
+
 def test_freshness_names_both_trees() -> None:
     """What is not known is null, and says nothing about the tree."""
     then = {"attempt": 1, "commit": "c1", "branch": "main", "dirty": False, "tree_digest": "t1"}
