@@ -1,22 +1,14 @@
-"""Crash-safe files and locks, never through a symbolic link.
-
-Every durable operation goes through one ``Seam``, so that a test can stop the world, or make it fail,
-at each of them. A ``Folder`` is an open directory: what is below it is opened by descriptor, one name
-at a time, without following links.
-
-Write recipe: temporary file in the same folder, fsync, replace, fsync of the folder. Without the first
-fsync a power cut leaves an empty file, without the second the old one.
-"""
+"""Open folders: files below them are read, replaced, appended to and removed without following links."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import stat
-from collections.abc import Iterator
 
+from orchestrator.durable.locks import Lock, is_lock_held, take_lock
+from orchestrator.durable.refusals import creating, explained, refuse_irregular
+from orchestrator.durable.seam import Seam, write_all
 from orchestrator.errors import StorageError
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -24,97 +16,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _TOUCH = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-_CAUSES = {
-    errno.ENOSPC: "no space left on the device",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "the operation is not permitted",
-    errno.EIO: "input/output error",
-    errno.EMFILE: "too many open files in this process",
-    errno.ENFILE: "too many open files on this machine",
-}
-_PLANTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK})
-
-
-class MissingError(FileNotFoundError):
-    """A file or folder of the records is not there; ``filename`` is its whole path.
-
-    Where it may be missing, it is caught as FileNotFoundError. Where it may not, somebody took it away.
-    """
-
-
-class Seam:
-    """The operating system's calls that a record rests on, one method each."""
-
-    def open(self, name: str, flags: int, mode: int, folder: int | None) -> int:
-        """Open or create a file or folder by name below the descriptor ``folder``."""
-        return os.open(name, flags, mode, dir_fd=folder)
-
-    def write(self, fd: int, data: bytes | memoryview) -> int:
-        """Write once; the count may be short."""
-        return os.write(fd, data)
-
-    def fsync(self, fd: int) -> None:
-        """Make a file's bytes, or a folder's names, survive a power cut."""
-        os.fsync(fd)
-
-    def replace(self, source: str, target: str, folder: int, target_folder: int) -> None:
-        """Rename a file or folder, over an old file where there is one."""
-        os.replace(source, target, src_dir_fd=folder, dst_dir_fd=target_folder)
-
-    def mkdir(self, name: str, mode: int, folder: int) -> None:
-        """Make a folder."""
-        os.mkdir(name, mode, dir_fd=folder)
-
-    def symlink(self, target: str, name: str, folder: int) -> None:
-        """Make a symbolic link."""
-        os.symlink(target, name, dir_fd=folder)
-
-    def unlink(self, name: str, folder: int) -> None:
-        """Remove a file's name."""
-        os.unlink(name, dir_fd=folder)
-
-    def rmdir(self, name: str, folder: int) -> None:
-        """Remove an empty folder."""
-        os.rmdir(name, dir_fd=folder)
-
-    def truncate(self, fd: int, size: int) -> None:
-        """Cut a file to ``size`` bytes."""
-        os.ftruncate(fd, size)
-
-    def reserve(self, fd: int, size: int) -> None:
-        """Allocate ``size`` bytes for a file."""
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(fd, 0, size)
-        else:
-            os.write(fd, bytes(size))
-
-    def flock(self, fd: int, operation: int) -> None:
-        """Take or give back the lock of an open file (BSD semantics: it belongs to the open file)."""
-        fcntl.flock(fd, operation)
-
-
-class Lock:
-    """A held lock. It is free again when ``fd`` and all its inherited copies are closed."""
-
-    def __init__(self, fd: int, path: str) -> None:
-        self.fd = fd
-        self.path = path
-
-    def release(self) -> None:
-        """Give the lock back; harmless when repeated."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-
-    def __enter__(self) -> Lock:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
 
 class Folder:
@@ -175,7 +76,7 @@ class Folder:
             except FileNotFoundError:
                 if not create:
                     raise
-            with _creating(path):
+            with creating(path):
                 with contextlib.suppress(FileExistsError):
                     self.seam.mkdir(name, 0o755, self.fd)
                 if sync:
@@ -231,7 +132,7 @@ class Folder:
         with explained(path):
             fd = self.seam.open(name, _READ, 0, self.fd)
             try:
-                _refuse_irregular(fd, path)
+                refuse_irregular(fd, path)
                 chunks: list[bytes] = []
                 size = 0
                 while size <= limit and (chunk := os.read(fd, min(1 << 20, limit + 1 - size))):
@@ -250,7 +151,7 @@ class Folder:
         cut before the name points to them, ``sync_folder`` the name before this returns.
         """
         temporary = f".{name.lstrip('.')}.tmp"
-        with _creating(os.path.join(self.path, name)):
+        with creating(os.path.join(self.path, name)):
             self._put(temporary, data, mode, sync=sync)
             self.seam.replace(temporary, name, self.fd, self.fd)
             if sync_folder:
@@ -258,7 +159,7 @@ class Folder:
 
     def create(self, name: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
         """Write a new file in a folder that nobody sees yet; FileExistsError when the name is taken."""
-        with _creating(os.path.join(self.path, name)):
+        with creating(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, mode, self.fd)
             self._fill(fd, data, sync=sync)
 
@@ -290,10 +191,10 @@ class Folder:
         line survives. One writer at a time per file.
         """
         path = os.path.join(self.path, name)
-        with _creating(path):
+        with creating(path):
             fd = self.seam.open(name, _APPEND, 0o644, self.fd)
             try:
-                _refuse_irregular(fd, path)
+                refuse_irregular(fd, path)
                 size = os.fstat(fd).st_size
                 whole = whole_lines(fd, size)
                 if whole < size:
@@ -313,17 +214,17 @@ class Folder:
     def touch(self, name: str, data: bytes) -> None:
         """Overwrite the few bytes of ``name`` in place; for content that nobody relies on after a crash."""
         path = os.path.join(self.path, name)
-        with _creating(path):
+        with creating(path):
             fd = self.seam.open(name, _TOUCH, 0o644, self.fd)
             try:
-                _refuse_irregular(fd, path)
+                refuse_irregular(fd, path)
                 self.seam.write(fd, data)
             finally:
                 os.close(fd)
 
     def reserve(self, name: str, size: int) -> None:
         """Make a file of ``size`` allocated bytes, to be removed when the disk is full."""
-        with _creating(os.path.join(self.path, name)):
+        with creating(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, 0o600, self.fd)
             try:
                 self.seam.reserve(fd, size)
@@ -332,7 +233,7 @@ class Folder:
 
     def open_new(self, name: str, mode: int = 0o644) -> int:
         """Create ``name`` and return a descriptor to write to; FileExistsError when the name is taken."""
-        with _creating(os.path.join(self.path, name)):
+        with creating(os.path.join(self.path, name)):
             return self.seam.open(name, (_CREATE & ~os.O_WRONLY) | os.O_RDWR, mode, self.fd)
 
     def open_read(self, name: str) -> int:
@@ -341,7 +242,7 @@ class Folder:
         with explained(path):
             fd = self.seam.open(name, _READ, 0, self.fd)
             try:
-                _refuse_irregular(fd, path)
+                refuse_irregular(fd, path)
             except StorageError:
                 os.close(fd)
                 raise
@@ -354,7 +255,7 @@ class Folder:
 
     def link(self, name: str, target: str) -> None:
         """Make the symbolic link ``name`` unless something of that name is here."""
-        with _creating(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
+        with creating(os.path.join(self.path, name)), contextlib.suppress(FileExistsError):
             self.seam.symlink(target, name, self.fd)
 
     def remove(self, name: str) -> None:
@@ -375,62 +276,12 @@ class Folder:
                 self.seam.rmdir(name, self.fd)
 
     def lock(self, name: str, *, blocking: bool) -> Lock | None:
-        """Take the lock file ``name``; None when somebody holds it and ``blocking`` is not set.
-
-        Lock files are never deleted: one that was moved away meanwhile would have two holders, so the
-        name is compared with the locked file and taken again when they differ.
-        """
-        path = os.path.join(self.path, name)
-        operation = fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB
-        with _creating(path):
-            while True:
-                fd = self.seam.open(name, _LOCK, 0o644, self.fd)
-                try:
-                    _refuse_irregular(fd, path)
-                    self.seam.flock(fd, operation)
-                    if self._is_same(name, fd):
-                        return Lock(fd, path)
-                except BlockingIOError:
-                    os.close(fd)
-                    return None
-                except BaseException:
-                    os.close(fd)
-                    raise
-                os.close(fd)
+        """Take the lock file ``name``; None when somebody holds it and ``blocking`` is not set."""
+        return take_lock(self.seam, self.fd, name, os.path.join(self.path, name), blocking=blocking)
 
     def is_locked(self, name: str) -> bool:
         """Tell whether somebody holds the lock file ``name``, without writing; False when there is none."""
-        path = os.path.join(self.path, name)
-        with explained(path):
-            try:
-                fd = self.seam.open(name, _READ, 0, self.fd)
-            except FileNotFoundError:
-                return False
-            try:
-                _refuse_irregular(fd, path)
-                self.seam.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(fd)
-            return False
-
-    def _is_same(self, name: str, fd: int) -> bool:
-        try:
-            named = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(named, os.fstat(fd))
-
-
-def write_all(seam: Seam, fd: int, data: bytes) -> None:
-    """Write all of ``data``; a full disk shortens a write without an error, so the count is checked."""
-    view = memoryview(data)
-    while view:
-        written = seam.write(fd, view)
-        if written <= 0:
-            raise OSError(errno.ENOSPC, "nothing was written")
-        view = view[written:]
+        return is_lock_held(self.seam, self.fd, name, os.path.join(self.path, name))
 
 
 def whole_lines(fd: int, size: int) -> int:
@@ -444,52 +295,3 @@ def whole_lines(fd: int, size: int) -> int:
             return begin + newline + 1
         end = begin
     return 0
-
-
-def _refuse_irregular(fd: int, path: str) -> None:
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        raise _planted(path)
-
-
-def _planted(path: str) -> StorageError:
-    return StorageError(
-        f"'{path}' is not what belongs there: a link, a pipe or a device stands in its place",
-        hint="remove it; nothing was written through it",
-        code="planted-link",
-    )
-
-
-@contextlib.contextmanager
-def explained(path: str) -> Iterator[None]:
-    """Turn the operating system's refusals into StorageError; names that are missing or taken pass through."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        if isinstance(error, MissingError):
-            raise
-        raise MissingError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-    except (FileExistsError, BlockingIOError):
-        raise
-    except OSError as error:
-        if error.errno in _PLANTED:
-            raise _planted(path) from error
-        cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
-        raise StorageError(
-            f"'{path}' can't be read or written: {cause}",
-            hint="make room or mend the disk, then run the command again",
-            code=errno.errorcode.get(error.errno or 0, "storage").lower(),
-        ) from error
-
-
-@contextlib.contextmanager
-def _creating(path: str) -> Iterator[None]:
-    """As ``explained``; a name that can be made is missing only when somebody took the open folder away."""
-    try:
-        with explained(path):
-            yield
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"'{path}' can't be written: its folder was taken away meanwhile",
-            hint="see who moves or removes folders of runs, then run the command again",
-            code="enoent",
-        ) from error

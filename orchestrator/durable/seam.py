@@ -1,0 +1,68 @@
+"""The seam: every call that a record rests on, where a test can stop the world."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+
+class Seam:
+    """The operating system's calls that a record rests on, one method each."""
+
+    def open(self, name: str, flags: int, mode: int, folder: int | None) -> int:
+        """Open or create a file or folder by name below the descriptor ``folder``."""
+        return os.open(name, flags, mode, dir_fd=folder)
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        """Write once; the count may be short."""
+        return os.write(fd, data)
+
+    def fsync(self, fd: int) -> None:
+        """Make a file's bytes, or a folder's names, survive a power cut."""
+        os.fsync(fd)
+
+    def replace(self, source: str, target: str, folder: int, target_folder: int) -> None:
+        """Rename a file or folder, over an old file where there is one."""
+        os.replace(source, target, src_dir_fd=folder, dst_dir_fd=target_folder)
+
+    def mkdir(self, name: str, mode: int, folder: int) -> None:
+        """Make a folder."""
+        os.mkdir(name, mode, dir_fd=folder)
+
+    def symlink(self, target: str, name: str, folder: int) -> None:
+        """Make a symbolic link."""
+        os.symlink(target, name, dir_fd=folder)
+
+    def unlink(self, name: str, folder: int) -> None:
+        """Remove a file's name."""
+        os.unlink(name, dir_fd=folder)
+
+    def rmdir(self, name: str, folder: int) -> None:
+        """Remove an empty folder."""
+        os.rmdir(name, dir_fd=folder)
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut a file to ``size`` bytes."""
+        os.ftruncate(fd, size)
+
+    def reserve(self, fd: int, size: int) -> None:
+        """Allocate ``size`` bytes for a file."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(fd, 0, size)
+        else:
+            os.write(fd, bytes(size))
+
+    def flock(self, fd: int, operation: int) -> None:
+        """Take or give back the lock of an open file (BSD semantics: it belongs to the open file)."""
+        fcntl.flock(fd, operation)
+
+
+def write_all(seam: Seam, fd: int, data: bytes) -> None:
+    """Write all of ``data``; a full disk shortens a write without an error, so the count is checked."""
+    view = memoryview(data)
+    while view:
+        written = seam.write(fd, view)
+        if written <= 0:
+            raise OSError(errno.ENOSPC, "nothing was written")
+        view = view[written:]
