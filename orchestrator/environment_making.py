@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from orchestrator.attempts import Attempts, Job
 from orchestrator.clock import Clock
 from orchestrator.environment import EnvironmentLock, Step, environment_key, mark_made, needs_making, prepare
+from orchestrator.failure_notes import last_lines
 from orchestrator.plan import SessionPlan
-from orchestrator.recording import Recorder, last_lines
+from orchestrator.recording import Recorder
 from orchestrator.run_store.layout import ENVIRONMENT
 from orchestrator.stage_log import StageLog
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.clock import Clock, stamp
 from orchestrator.errors import StorageError
+from orchestrator.failure_notes import UNSUCCESSFUL, error_note, last_lines, summary_of
 from orchestrator.guardrails import verdicts
 from orchestrator.manifest.shape import GuardrailEntry, Manifest, SessionInfo
 from orchestrator.manifest.transitions import (
@@ -32,12 +33,6 @@ from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
-from orchestrator.terminal import TerminalFilter, safe_text
-
-SHOWN_LINES = 20
-SHOWN_COLUMNS = 500
-
-_FAILED = frozenset({"failure", "timeout", "error", "cancellation"})
 
 
 class Recorder:
@@ -124,7 +119,7 @@ class Recorder:
                 self.manifest, stage.id, self._now(), ended, summary=summary, left_out=left_out, forgiven=forgiven
             )
         )
-        if ended.outcome in _FAILED:
+        if ended.outcome in UNSUCCESSFUL:
             self._write_error(stage.id, ended, lines)
         self.adopt_children()
         self.event(
@@ -157,24 +152,10 @@ class Recorder:
 
     def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
         """Write the error file of an environment that could not be made."""
+        path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
+        note = error_note(self.manifest, None, ended, lines, path, self._now())
         self._run.write_error(
-            error_name(0, ENVIRONMENT),
-            {
-                "run_id": self.run_id,
-                "task_id": self.manifest.task_id,
-                "command_index": 0,
-                "command_id": ENVIRONMENT,
-                "command": None,
-                "reason": "environment-failed",
-                "outcome": "error",
-                "exit_code": ended.exit_code,
-                "signal": ended.signal,
-                "last_lines": lines,
-                "details": {"exit_code": ended.exit_code, "detail": cause},
-                "log_path": f"{self.manifest.artifact_root}/{COMMANDS}/{log}",
-                "next_command": f"codex-orchestrator resume {self.run_id}",
-                "created_at": self._now(),
-            },
+            error_name(0, ENVIRONMENT), {**note, "details": {"exit_code": ended.exit_code, "detail": cause}}
         )
 
     def sla_breached(self) -> None:
@@ -266,22 +247,7 @@ class Recorder:
     def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
         command = self.manifest.command(stage_id)
         name = error_name(command.index, stage_id)
-        document = {
-            "run_id": self.run_id,
-            "task_id": self.manifest.task_id,
-            "command_index": command.index,
-            "command_id": stage_id,
-            "command": command.command,
-            "reason": {"failure": "command-failed"}.get(ended.outcome, ended.outcome),
-            "outcome": ended.outcome,
-            "exit_code": ended.exit_code,
-            "signal": ended.signal,
-            "last_lines": lines,
-            "details": {"exit_code": ended.exit_code, "detail": ended.detail},
-            "log_path": command.log_path,
-            "next_command": f"codex-orchestrator resume {self.run_id}",
-            "created_at": self._now(),
-        }
+        document = error_note(self.manifest, command, ended, lines, command.log_path, self._now())
         self._run.write_error(name, document)
         path = f"{self.manifest.artifact_root}/{ERRORS}/{name}"
         commands = tuple(
@@ -332,23 +298,3 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     found = verdicts(plan, outcomes, today=clock.now().date())
     entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
     return replace(manifest, guardrails=entries)
-
-
-def last_lines(tail: str) -> list[str]:
-    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters."""
-    plain = TerminalFilter(color=False)
-    text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
-    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in text.rstrip().splitlines()]
-    return lines[-SHOWN_LINES:]
-
-
-def summary_of(manifest: Manifest, detail: str | None) -> str:
-    """Return the record's summary: what failed, then the guardrails, in one line each."""
-    lines = [detail] if detail else []
-    for command in manifest.commands:
-        if command.outcome in _FAILED and command.status == "failed":
-            how = command.signal or (f"exit code {command.exit_code}" if command.exit_code is not None else "")
-            lines.append(f"Stage '{command.id}': {command.outcome}{f' ({how})' if how else ''}.")
-    guardrails = ", ".join(f"{entry.id} {entry.outcome}" for entry in manifest.guardrails)
-    lines.append(f"Guardrails: {guardrails or 'none required'}.")
-    return "\n".join(lines)
