@@ -226,6 +226,20 @@ COMMANDS = table(
         dry_as="verify",
     ),
     Command(
+        "checklist",
+        "Tick an item with the run that proves it ('tick ITEM'), or make mirrors equal again ('sync').",
+        late("orchestrator.commands.checklist", "checklist"),
+        (
+            Option("words", "tick ITEM, or sync", "WORDS", repeatable=True),
+            Option("run", "the run that proves the item", "RUN"),
+            Option("task", "the task of the checklist; left out: the run's, or all for sync", "ID"),
+            _YES,
+            _DRY_RUN,
+            _FORMAT,
+        ),
+        positional="words",
+    ),
+    Command(
         "onboard",
         "Make a codebase a project: config, task files and mirrors, shown before they are written.",
         late("orchestrator.commands.onboard", "onboard"),

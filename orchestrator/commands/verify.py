@@ -45,6 +45,11 @@ def verify(
         found, rows = _aligned(store)
         document["state"] = rows
         flaws += found
+    if docs:
+        from orchestrator.commands.proof_sources import docs_flaws
+
+        found, document["docs"] = docs_flaws(store, context.environ)
+        flaws += found
     ordered = list(dict.fromkeys(flaws_by_place(flaws)))
     document["ok"] = not ordered
     document["findings"] = [asdict(flaw) for flaw in ordered]
@@ -90,5 +95,8 @@ def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
     if records is not None:
         counted = f"{records['tasks']} tasks, {records['runs']} runs, {records['chain_lines']} ended attempts"
         lines.append(f"Records    {counted}")
+    claims = document.get("docs")
+    if claims is not None:
+        lines.append(f"Documents  {claims['checklists']} checklists, {claims['ticked']} ticked items")
     lines.append(f"Findings   {len(flaws) or 'none'}")
     return safe_text("\n".join(lines) + "\n", lines=True)

@@ -1,0 +1,284 @@
+"""Ticked items against the runs that they cite: every kind of lie turns ``verify --docs`` red."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+
+TASK = "1-app"
+LIST = f"""# Task {TASK}: App
+
+Spec: [spec](SPEC)
+
+## Checklist
+
+- [ ] **testing**: the tests pass (needs: diagnostics/test)
+- [ ] **enablement**: the pipeline passes, approved (needs: diagnostics, approval)
+- [ ] Something else that somebody writes by hand
+"""
+PLACES = (f"tasks/tasks-{TASK}.md", f"docs/checklists/{TASK}.md", f".agent/task/{TASK}.md")
+SPECS = (f"specs/{TASK}.md", f"../../tasks/specs/{TASK}.md", f"../../tasks/specs/{TASK}.md")
+
+
+def approve(orchestrate: Orchestrator, run: str, actor: str = "reviewer") -> None:
+    """Approve a run as somebody else than who ran it."""
+    done = orchestrate("review", run, "--decision", "approve", "--actor", actor, "--reason", "good")
+    assert done.code == 0, done.stderr
+
+
+@pytest.fixture
+def app(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> WorkspaceFolder:
+    """A project whose checklist stands in three places, with one approved run that proves both milestones."""
+    workspace.project("app")
+    for place, spec in zip(PLACES, SPECS, strict=True):
+        workspace.write(place, LIST.replace("SPEC", spec))
+    assert orchestrate("start").code == 0
+    approve(orchestrate, "latest")
+    for item in ("testing", "enablement"):
+        done = orchestrate("checklist", "tick", item, "--run", "latest")
+        assert done.code == 0, done.stderr
+    return workspace
+
+
+def codes(orchestrate: Orchestrator) -> set[str]:
+    """Return what ``verify --docs`` finds; its exit code must fit."""
+    done = orchestrate("verify", "--docs", "--format", "json")
+    found = {finding["code"] for finding in done.document["findings"]}
+    assert done.code == (4 if found else 0)
+    return found
+
+
+def run_of(app: WorkspaceFolder) -> Path:
+    """Return the folder of the run that is cited."""
+    return app.runs(TASK)[0]
+
+
+def evidence_of(app: WorkspaceFolder) -> Path:
+    """Return the evidence of the run that is cited."""
+    return app.root / "tasks" / "evidence" / TASK / f"{run_of(app).name}.json"
+
+
+def test_a_tick_is_in_every_place_with_link_digest_and_approval(
+    app: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Links lead to the evidence from each place; digest and approval are those of the record."""
+    state = app.state(TASK)["runs"][0]
+    approval = app.manifest(run_of(app))["approvals"][0]
+    for place in PLACES:
+        path = app.root / place
+        line = next(line for line in path.read_text().splitlines() if "enablement" in line)
+        target = line.partition("](")[2].partition(")")[0]
+        assert (path.parent / target).resolve() == evidence_of(app).resolve()
+        assert line.startswith("- [x] ")
+        assert f"digest `{state['manifestDigest']}`" in line
+        assert line.endswith(f"approved by `reviewer` at {approval['timestamp']}")
+    assert codes(orchestrate) == set()
+    assert orchestrate("verify", "--all", "--docs", "--state").code == 0
+
+
+def test_evidence_survives_a_fresh_clone(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without .runs and out, checklists verify from what is in git; and an edited evidence does not."""
+    shutil.rmtree(app.root / ".runs")
+    shutil.rmtree(app.root / "out")
+    assert codes(orchestrate) == set()
+    path = evidence_of_clone(app)
+    path.write_text(path.read_text().replace('"actor": "tester"', '"actor": "another"'))
+    assert codes(orchestrate) == {"evidence-damaged"}
+
+
+def evidence_of_clone(app: WorkspaceFolder) -> Path:
+    """Return the one evidence file of the workspace."""
+    (path,) = app.root.glob("tasks/evidence/*/*.json")
+    return path
+
+
+def every_place(app: WorkspaceFolder, change: Callable[[str], str]) -> None:
+    """Change the text of all three places."""
+    for place in PLACES:
+        path = app.root / place
+        before = path.read_text()
+        assert change(before) != before
+        path.write_text(change(before))
+
+
+def other_task(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Let the items cite a run of another task and project, with evidence of its own."""
+    app.project("other")
+    assert orchestrate("start", "--project", "other").code == 0
+    approve(orchestrate, "latest")
+    run = app.runs("1-other")[0].name
+    app.write("tasks/tasks-1-other.md", LIST.replace(TASK, "1-other").replace("(needs: diagnostics/test)", ""))
+    assert orchestrate("checklist", "tick", "testing", "--run", run, "--task", "1-other").code == 0
+    digest = app.state("1-other")["runs"][0]["manifestDigest"]
+    old = app.state(TASK)["runs"][0]["manifestDigest"]
+    cited = run_of(app).name
+    every_place(
+        app,
+        lambda text: (
+            text.replace(f"evidence/{TASK}/{cited}", f"evidence/1-other/{run}").replace(cited, run).replace(old, digest)
+        ),
+    )
+
+
+def edited_manifest(app: WorkspaceFolder) -> None:
+    """Change the summary in the full record."""
+    path = run_of(app) / "manifest.json"
+    path.write_text(path.read_text().replace('"summary": "', '"summary": "all good. ', 1))
+
+
+def failed_run(app: WorkspaceFolder) -> None:
+    """Let the evidence be of a run that failed, digest and all."""
+    path = evidence_of(app)
+    document = json.loads(path.read_text())
+    document["manifest"].update(status="failed", outcome="failure")
+    rewrite(app, document)
+
+
+def rewrite(app: WorkspaceFolder, document: dict[str, object]) -> None:
+    """Write evidence whose digest is right, and cite that digest everywhere."""
+    from orchestrator.manifest.shape import manifest_digest
+
+    manifest = document["manifest"]
+    assert isinstance(manifest, dict)
+    old, new = document["manifest_digest"], manifest_digest(manifest)
+    assert isinstance(old, str)
+    evidence_of(app).write_text(json.dumps({**document, "manifest_digest": new, "chain": None}))
+    every_place(app, lambda text: text.replace(old, new))
+    shutil.rmtree(app.root / ".runs")
+
+
+def cannot_fail(app: WorkspaceFolder) -> None:
+    """Let the evidence say that its guardrail could not fail."""
+    document = json.loads(evidence_of(app).read_text())
+    flag = {"code": "guardrail-cannot-fail", "stage": "spec-guard", "message": "spec-guard can't fail"}
+    document["manifest"]["plan"]["flags"] = [flag]
+    rewrite(app, document)
+
+
+Lie = Callable[[WorkspaceFolder, Orchestrator], object]
+LIES: dict[str, tuple[str, Lie]] = {
+    "tick without a run": (
+        "tick-without-run",
+        lambda app, _: every_place(app, lambda text: text.replace("- [ ] Something", "- [x] Something")),
+    ),
+    "another task's run": ("wrong-task", other_task),
+    "another project's run": ("wrong-project", other_task),
+    "evidence gone": ("evidence-missing", lambda app, _: evidence_of(app).unlink()),
+    "edited evidence": (
+        "evidence-damaged",
+        lambda app, _: evidence_of(app).write_text(evidence_of(app).read_text().replace("diagnostics", "smoke", 1)),
+    ),
+    "noise for evidence": ("evidence-damaged", lambda app, _: evidence_of(app).write_text("{")),
+    "edited manifest": ("evidence-stale", lambda app, _: edited_manifest(app)),
+    "damaged manifest": ("manifest-damaged", lambda app, _: (run_of(app) / "manifest.json").write_text("{")),
+    "failed run": ("run-not-succeeded", lambda app, _: failed_run(app)),
+    "guardrail that cannot fail": ("guardrail-cannot-fail", lambda app, _: cannot_fail(app)),
+    "milestone not covered": (
+        "not-covered",
+        lambda app, _: every_place(app, lambda text: text.replace("diagnostics/test", "diagnostics/deploy")),
+    ),
+    "other digest": (
+        "wrong-digest",
+        lambda app, _: every_place(app, lambda text: text.replace("digest `", "digest `0000000000000000")),
+    ),
+    "other approver": (
+        "wrong-approval",
+        lambda app, _: every_place(app, lambda text: text.replace("approved by `reviewer`", "approved by `boss`")),
+    ),
+    "changes requested since": (
+        "changes-requested",
+        lambda app, orchestrate: orchestrate(
+            *("review", "latest", "--decision", "request-changes", "--actor", "boss", "--reason", "no")
+        ),
+    ),
+    "mirror that differs": (
+        "mirror-differs",
+        lambda app, _: (app.root / PLACES[1]).write_text((app.root / PLACES[1]).read_text().replace("tests", "Tests")),
+    ),
+    "mirror without a tick": (
+        "mirror-differs",
+        lambda app, _: (app.root / PLACES[2]).write_text(LIST.replace("SPEC", SPECS[2])),
+    ),
+    "mirror gone": ("mirror-missing", lambda app, _: (app.root / PLACES[2]).unlink()),
+    "ticked elsewhere in docs": (
+        "tick-without-task",
+        lambda app, _: app.write("docs/notes.md", "# Notes\n\n- [x] all is well\n"),
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_every_lie_turns_it_red(app: WorkspaceFolder, orchestrate: Orchestrator, lie: str) -> None:
+    """Whatever a document claims and no record proves is found, by its code."""
+    code, tell = LIES[lie]
+    tell(app, orchestrate)
+    assert code in codes(orchestrate)
+
+
+def test_an_approval_goes_stale_with_a_new_attempt(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A ticked item is red as soon as its run is not the attempt that was approved."""
+    workspace.project("app")
+    workspace.write(PLACES[0], LIST.replace("SPEC", SPECS[0]))
+    assert orchestrate("start").code == 0
+    approve(orchestrate, "latest")
+    assert orchestrate("checklist", "tick", "enablement", "--run", "latest").code == 0
+    assert codes(orchestrate) == set()
+    path = workspace.runs(TASK)[0] / "manifest.json"
+    path.write_text(path.read_text().replace('"attempt": 1,\n', '"attempt": 2,\n', 1))
+    assert "evidence-stale" in codes(orchestrate)
+
+
+def test_findings_name_file_and_line(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The text says where, as compilers do."""
+    (app.root / PLACES[0]).write_text((app.root / PLACES[0]).read_text().replace("- [ ] Something", "- [x] Something"))
+    done = orchestrate("verify", "--docs")
+    assert done.code == 4
+    assert f"{PLACES[0]}:9: 'something-else-that-somebody-writes-by-hand': it is ticked and cites no run" in done.stdout
+    assert f"{PLACES[1]}:9: " in done.stdout
+
+
+def test_a_run_that_does_not_prove_an_item_ticks_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A failed run, one without approval, and a wrong name are refused, and nothing is written."""
+    workspace.project("app", {"test": "test -e ready"})
+    path = workspace.write(PLACES[0], LIST.replace("SPEC", SPECS[0]))
+    before = path.read_text()
+    assert orchestrate("start").code == 3
+    refused = orchestrate("checklist", "tick", "testing", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "run-not-succeeded")
+    (workspace.root / "packages" / "app" / "ready").touch()
+    assert orchestrate("resume", "latest").code == 0
+    refused = orchestrate("checklist", "tick", "enablement", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "approval-missing")
+    refused = orchestrate("checklist", "tick", "tasting", "--run", "latest")
+    assert refused.code == 2
+    assert "did you mean 'testing'" in refused.stderr
+    assert path.read_text() == before
+    assert not (workspace.root / "tasks" / "evidence").exists()
+
+
+def test_sync_shows_a_difference_and_repairs_mirrors(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without anybody to ask it only shows; with --yes mirrors are made equal, and a tick is nowhere lost."""
+    source, mirror = app.root / PLACES[0], app.root / PLACES[1]
+    whole = {place: (app.root / place).read_text() for place in PLACES}
+    source.write_text(LIST.replace("SPEC", SPECS[0]))
+    (app.root / PLACES[2]).unlink()
+    shown = orchestrate("checklist", "sync")
+    assert shown.code == 2
+    assert f"+++ b/{PLACES[2]}" in shown.stdout
+    assert mirror.read_text() == whole[PLACES[1]]
+    assert orchestrate("checklist", "sync", "--yes").code == 0
+    assert {place: (app.root / place).read_text() for place in PLACES} == whole
+    assert codes(orchestrate) == set()
+    assert "Nothing to do" in orchestrate("checklist", "sync", "--yes").stdout
+
+
+def test_words_that_are_no_verb_are_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A verb that isn't there, and a tick without a run, are usage errors."""
+    for words in (["tock", "x"], ["tick", "x"], ["tick"], [], ["sync", "x"]):
+        assert orchestrate("checklist", *words).code == 2
