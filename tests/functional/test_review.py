@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -355,8 +355,13 @@ def test_a_review_that_is_killed_leaves_a_whole_record(workspace: WorkspaceFolde
     assert orchestrate("doctor", "--format", "json").document["findings"] == []
 
 
-def in_terminal(orchestrate: Orchestrator, typed: str) -> tuple[int, str]:
-    """Call ``review`` in a terminal in which ``typed`` is typed, and return its exit code and the screen."""
+def in_terminal(
+    orchestrate: Orchestrator, typed: str, meanwhile: Callable[[], object] = lambda: None
+) -> tuple[int, str]:
+    """Call ``review`` in a terminal, and return its exit code and the screen.
+
+    ``typed`` is typed once the question is there and ``meanwhile`` has happened.
+    """
     terminal, inner = pty.openpty()
     process = subprocess.Popen(
         orchestrate.command("review"),
@@ -368,8 +373,11 @@ def in_terminal(orchestrate: Orchestrator, typed: str) -> tuple[int, str]:
         start_new_session=True,
     )
     os.close(inner)
-    os.write(terminal, typed.encode())
     screen = b""
+    while b"Decision:" not in screen:
+        screen += os.read(terminal, 65536)
+    meanwhile()
+    os.write(terminal, typed.encode())
     try:
         while chunk := os.read(terminal, 65536):
             screen += chunk
@@ -390,6 +398,22 @@ def test_a_terminal_is_asked(workspace: WorkspaceFolder, orchestrate: Orchestrat
     (entry,) = workspace.manifest(run)["approvals"]
     assert (entry["actor"], entry["decision"], entry["reason"]) == ("bob", "approve", "looks good")
     assert entry["recorded_by"] is None
+
+
+def test_what_changed_while_the_reviewer_thought_takes_no_decision(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """An approval is of what was shown, not of an attempt that came after it."""
+    run = failed(workspace, orchestrate)
+    (workspace.root / "fixed").touch()
+
+    def resumed() -> None:
+        assert orchestrate("resume", "latest", "--actor", "alice").code == 0
+
+    code, screen = in_terminal(orchestrate, "a\nfine\n", resumed)
+    assert code == 5, screen
+    assert "not what was shown" in screen
+    assert workspace.manifest(run)["approvals"] == []
 
 
 def test_the_packet_names_what_the_config_asks_for_today(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
@@ -444,3 +468,19 @@ def test_a_plan_is_compared_with_runs_of_its_pipeline_only(
     assert (done.code, done.document["error"]["code"]) == (2, "other-pipeline")
     unknown = "2020-01-01T00-00-00-000Z-00000000"
     assert orchestrate("plan", "--project", "x", "--against", unknown).code == 6
+
+
+def test_reviews_never_make_a_record_too_large_to_be_read(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """They have room for 1 MiB; what does not fit is refused, and the record stays as it was."""
+    run = passed(workspace, orchestrate)
+    filler = [{"actor": "old", "justification": "x" * 1024} for _ in range(1000)]
+    record = {**workspace.manifest(run), "approvals": filler}
+    (run / "manifest.json").write_text(json.dumps(record))
+    done = decide(orchestrate, "comment", "bob", "--escalate", "y" * 4000)
+    assert (done.code, done.document["error"]["code"]) == (5, "too-many")
+    assert workspace.manifest(run) == record
+    (run / "manifest.json").write_text(json.dumps({**record, "approvals": filler[:900]}))
+    assert decide(orchestrate, "comment", "bob").code == 0
+    assert len(workspace.manifest(run)["approvals"]) == 901
