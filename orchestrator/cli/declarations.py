@@ -240,6 +240,18 @@ COMMANDS = table(
         positional="words",
     ),
     Command(
+        "export",
+        "Write a run in a form that other tools verify: an in-toto Statement, signed when asked.",
+        late("orchestrator.commands.export", "export"),
+        (
+            _RUN,
+            Option("as", "the form", "FORM", default="in-toto", read=one_of("in-toto"), parameter="kind"),
+            Option("sign", "a file with an ed25519 private key in PEM, to sign with (DSSE)", "KEY"),
+            Option("output", "the file to write to; left out: stdout", "FILE"),
+        ),
+        positional="run",
+    ),
+    Command(
         "onboard",
         "Make a codebase a project: config, task files and mirrors, shown before they are written.",
         late("orchestrator.commands.onboard", "onboard"),

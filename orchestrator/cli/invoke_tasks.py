@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from inspect import Parameter, Signature
+from keyword import iskeyword
 from typing import Any
 
 from invoke.collection import Collection
@@ -39,7 +40,7 @@ def collection(commands: Commands, open_door: Callable[[], Door]) -> Collection:
 
 
 def _task(command: Command, commands: Commands, open_door: Callable[[], Door]) -> Task[Callable[..., None]]:
-    names = {option.name.replace("-", "_"): option.name for option in command.options}
+    names = {_parameter_name(option): option.name for option in command.options}
 
     def body(context: Context, **values: Any) -> None:
         given = {names[name]: value for name, value in values.items()}
@@ -66,4 +67,10 @@ def _task(command: Command, commands: Commands, open_door: Callable[[], Door]) -
 def _parameter(option: Option) -> Parameter:
     """Return the task's parameter: a switch, or text that the declaration reads, so that refusals are ours."""
     default = None if option.value else False
-    return Parameter(option.name.replace("-", "_"), Parameter.POSITIONAL_OR_KEYWORD, default=default)
+    return Parameter(_parameter_name(option), Parameter.POSITIONAL_OR_KEYWORD, default=default)
+
+
+def _parameter_name(option: Option) -> str:
+    """Return a name that Python takes; Invoke's flag leaves out the underscore behind a keyword such as ``as``."""
+    name = option.name.replace("-", "_")
+    return f"{name}_" if iskeyword(name) else name
