@@ -92,9 +92,7 @@ def test_a_stopped_process_is_cancelled_too(workspace: WorkspaceFolder, orchestr
     assert workspace.manifest(run)["status"] == "cancelled"
 
 
-def test_a_detached_run_ends_with_its_children(
-    workspace: WorkspaceFolder, orchestrate: Orchestrator
-) -> None:
+def test_a_detached_run_ends_with_its_children(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """The whole tree of runs is cancelled, each with its own closed record."""
     workspace.project("inner", {"build": "sleep 974.5"})
     workspace.project("x", {"build": "codex-orchestrator start --project inner"})
