@@ -115,7 +115,7 @@ def test_readers_pass_over_or_refuse_what_is_planted_anywhere(
     for place in (f"{run}/commands", f"{run}/commands/01-build.log"):
         assert codes["logs", place] == 8, place
         assert codes["json", place] == 0, place
-    for place in ("out", f"out/{TASK}", f".runs/{TASK}/metrics.json", ".runs/.cache"):
+    for place in ("out", f"out/{TASK}", f".runs/{TASK}/metrics.json", f".runs/{TASK}/chain.jsonl", ".runs/.cache"):
         assert codes["status", place] == codes["logs", place] == 0, place
 
 
@@ -128,7 +128,8 @@ def test_a_resume_refuses_what_is_planted_in_the_place_of_what_it_writes(
     codes = {place: code for _, place, code, _ in all_places(failed_run, environ, tmp_path, kind, ("resume",))}
     refused = [".runs", f".runs/{TASK}", f".runs/{TASK}/cli", run, ".runs/.tools", "out", f"out/{TASK}"]
     refused += [f"{run}/{name}" for name in ("manifest.json", ".lock", ".resume-token", "runner.ndjson", "commands")]
-    refused += [f".runs/{TASK}/metrics.json", f"out/{TASK}/state.json", f".runs/{TASK}/.open", f".runs/{TASK}/mcp"]
+    refused += [f".runs/{TASK}/{name}" for name in ("metrics.json", "chain.jsonl", ".open", "mcp")]
+    refused += [f"out/{TASK}/state.json"]
     for place in refused:
         assert codes[place] == 8, place
     for place in (".runs/.cache", f".runs/local-mcp/{failed_run[1]}/manifest.json"):
@@ -143,7 +144,7 @@ def test_a_start_that_recovers_a_dead_run_refuses_what_is_planted(
     run = f".runs/{TASK}/cli/{dead_run[1]}"
     codes = {place: code for _, place, code, _ in all_places(dead_run, environ, tmp_path, kind, ("start",))}
     refused = [".runs", f".runs/{TASK}", f".runs/{TASK}/cli", ".runs/.tools", "out", f"out/{TASK}"]
-    refused += [f".runs/{TASK}/{name}" for name in (".open", ".staging", "mcp", "metrics.json", ".lock")]
+    refused += [f".runs/{TASK}/{name}" for name in (".open", ".staging", "mcp", "metrics.json", "chain.jsonl", ".lock")]
     refused += [f"out/{TASK}/state.json", ".runs/local-mcp"]
     for place in refused:
         assert codes[place] == 8, place
