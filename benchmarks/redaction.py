@@ -1,7 +1,7 @@
 """``python -m benchmarks.redaction [--mib N]``: what masking costs a stage's output, in time and in memory.
 
 The real pump (guard, pipe, selector, masking, log file) carries the same output four times: not masked at
-all, with the shapes of tokens only, and with 20 secrets in all their encodings, with google-re2 and without.
+all, with the shapes of tokens only, and with 20 secrets in all their encodings, with Vectorscan and without.
 Each in a process of its own, which tells its own peak memory; what the stage's processes use is not counted.
 """
 
@@ -35,7 +35,7 @@ LOG_LIMIT = 256 * 1024 * 1024
 _CHOICE = random.Random(20261122)
 _LETTERS = string.ascii_letters + string.digits + "/+-_&'\"$ äß"
 SECRETS = tuple("".join(_CHOICE.choices(_LETTERS, k=32)) for _ in range(20))
-WAYS = ("unmasked", "shapes", "secrets-plain", "secrets-re2")
+WAYS = ("unmasked", "shapes", "secrets-plain", "secrets-compiled")
 
 _PRINT = """
 import os, sys
@@ -64,7 +64,7 @@ _MAKERS: dict[str, Callable[[], Redactor]] = {
     "unmasked": lambda: _Unmasked(()),
     "shapes": lambda: Redactor(()),
     "secrets-plain": lambda: Redactor(SECRETS, finder=PlainFinder),
-    "secrets-re2": lambda: Redactor(SECRETS, finder=AdaptiveFinder),
+    "secrets-compiled": lambda: Redactor(SECRETS, finder=AdaptiveFinder),
 }
 
 

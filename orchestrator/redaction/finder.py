@@ -1,7 +1,7 @@
 """Where in a chunk a secret may begin: the fast part of masking, all of it without a loop over bytes.
 
-Two ways with the same answer. ``CompiledFinder`` (google-re2, the extra ``fast-redaction``) runs one
-automaton over the chunk. ``PlainFinder`` needs only Python: it searches what a ``Sieve`` leaves.
+Two ways with the same answer. ``CompiledFinder`` (Vectorscan, the extra ``fast-redaction``) looks for all
+literals at once with vector instructions. ``PlainFinder`` needs only Python: it searches what a ``Sieve`` leaves.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from orchestrator.redaction.sieve import Sieve, heads_sieve, needles_sieve
 from orchestrator.redaction.values import MIN_BYTES
 
 _WORTH_COMPILING = 1024 * 1024
-"""Bytes after which importing re2 and compiling (10 ms for 20 secrets) cost less than the plain finder's time."""
+"""Bytes after which importing Vectorscan and compiling (30 ms for 20 secrets) cost less than the plain finder."""
 
 _LITERAL = 16
-"""Of a needle, this many bytes are searched for; the rest is compared. It keeps the automaton small."""
+"""Of a needle, this many bytes are searched for; the rest is compared. It keeps the tables small."""
 
 _SMALL = 256
 """Chunks of up to this many bytes, single lines, are quicker looked through place by place."""
@@ -74,35 +74,38 @@ class PlainFinder:
 
 
 class CompiledFinder:
-    """The finder that runs one automaton of google-re2.
+    """The finder that runs Vectorscan, a fork of Intel's Hyperscan (the package ``hyperscan``).
 
     Raises ImportError where that isn't installed, and CannotCompileError when there is too much to look for.
     """
 
     def __init__(self, needles: tuple[bytes, ...], shapes: tuple[Shape, ...]) -> None:
-        import re2
+        import hyperscan
 
-        options = re2.Options()
-        options.encoding = re2.Options.Encoding.LATIN1
-        options.max_mem = 64 * 1024 * 1024
-        wanted = [re.escape(literal) for literal in shortest(needle[:_LITERAL] for needle in needles)]
-        for shape in shapes:
-            heads = b"|".join(re.escape(head) for head in shape.heads)
-            wanted.append(b"(?:%s)(?:%s)" % (heads, shape.after))
-        options.log_errors = False  # they would show the pattern, which is made of secrets
+        wanted = [_as_pattern(literal) for literal in shortest(needle[:_LITERAL] for needle in needles)]
+        wanted += [b"(?:%s)(?:%s)" % (b"|".join(map(_as_pattern, shape.heads)), shape.after) for shape in shapes]
+        self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        flags = hyperscan.HS_FLAG_SOM_LEFTMOST  # without it only the end of a match is told
         try:
-            self._pattern: Any = re2.compile(b"|".join(wanted), options)
-        except re2.error:
+            self._database.compile(expressions=wanted, flags=flags)
+        except hyperscan.error:  # it may show a pattern, and those are made of secrets
             raise CannotCompileError from None
 
     def positions(self, data: bytes) -> list[int]:
         """Return, in rising order, every index of ``data`` at which a needle or a token may begin."""
-        found: list[int] = []
-        match = self._pattern.search(data)
-        while match is not None:
-            found.append(match.start())
-            match = self._pattern.search(data, match.start() + 1)
-        return found
+        found: set[int] = set()
+
+        def note(_pattern: int, start: int, _end: int, _flags: int, _context: object) -> None:
+            found.add(start)
+
+        if data:  # nothing at all is refused
+            self._database.scan(data, match_event_handler=note)
+        return sorted(found)
+
+
+def _as_pattern(literal: bytes) -> bytes:
+    """Return the pattern for ``literal``; patterns are C strings, so that no byte can stand for itself."""
+    return b"".join(b"\\x%02x" % byte for byte in literal)
 
 
 class AdaptiveFinder:

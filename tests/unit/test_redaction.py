@@ -16,8 +16,14 @@ from hypothesis import strategies as st
 
 from orchestrator.redaction import MASK, Redactor
 from orchestrator.redaction.encodings import encoded
-from orchestrator.redaction.finder import AdaptiveFinder, CompiledFinder, FinderMaker, PlainFinder
-from orchestrator.redaction.shapes import SHAPES
+from orchestrator.redaction.finder import (
+    AdaptiveFinder,
+    CannotCompileError,
+    CompiledFinder,
+    FinderMaker,
+    PlainFinder,
+)
+from orchestrator.redaction.shapes import SHAPES, Shape
 
 FINDERS: list[FinderMaker] = [PlainFinder]
 try:
@@ -221,6 +227,19 @@ def test_the_compiled_finder_takes_over() -> None:
     redactor = Redactor(["hunter22"], finder=lambda needles, shapes: AdaptiveFinder(needles, shapes, after=3000))
     line = b"some output with hunter22 in it, of the usual kind\n" * 10
     assert through(redactor, [line] * 20) == line.replace(b"hunter22", b"***") * 20
+
+
+@pytest.mark.skipif(CompiledFinder not in FINDERS, reason="the extra fast-redaction is not installed")
+def test_what_cannot_be_compiled_is_found_without() -> None:
+    """Where compiling fails the plain finder goes on, and the error shows nothing of what was looked for."""
+    broken = Shape((b"heads",), after=b"(?=zz)", begin=b"x", unsure=b"x", body=b"x")
+    with pytest.raises(CannotCompileError) as caught:
+        CompiledFinder((b"hunter22",), (broken,))
+    assert str(caught.value) == ""
+    assert caught.value.__suppress_context__
+    redactor = Redactor(["hunter22"], finder=lambda needles, _: AdaptiveFinder(needles, (broken,), after=0))
+    line = b"nothing but hunter22 in this line of output, again and again\n" * 10
+    assert through(redactor, [line]) == line.replace(b"hunter22", b"***")
 
 
 SECRET = st.text(st.sampled_from("abABz019+/ '\"\\%&<$ö\n\t-_."), min_size=6, max_size=14).filter(
