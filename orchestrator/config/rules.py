@@ -98,7 +98,8 @@ def _pipeline_faults(pipelines: Mapping[str, Any]) -> Iterator[Fault]:
         seen: dict[str, tuple[int, dict[str, Any]]] = {}
         for index, stage in _entries(pipeline, "stages"):
             stage_id = stage.get("id")
-            yield from _action_faults((*keys, "stages", index), stage, may_lack=stage_id in known)
+            may_lack = isinstance(stage_id, str) and stage_id in known
+            yield from _action_faults((*keys, "stages", index), stage, may_lack=may_lack)
             if isinstance(stage_id, str) and stage_id in seen:
                 yield Fault((*keys, "stages", index, "id"), f"a stage {shown(stage_id)} is listed already")
             elif isinstance(stage_id, str):

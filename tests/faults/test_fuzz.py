@@ -28,11 +28,10 @@ from tests.faults.lives import AT, store_of
 from tests.records import TASK, make_manifest, make_plan
 
 CASES = int(os.environ.get("ORCHESTRATOR_FUZZ_CASES", "10000"))
-"""For each target; those that write files take a tenth."""
+"""For each target."""
 
 _ALL = list(HealthCheck)
 FAULTS = settings(max_examples=CASES, deadline=None, suppress_health_check=_ALL, derandomize=True, database=None)
-ON_DISK = settings(FAULTS, max_examples=max(10, CASES // 10))
 
 _NEARLY = st.text(alphabet="abz019._-/A\n\x00\u202e ", max_size=70)
 _BYTES = render(interrupted(make_manifest(1, make_plan()), AT).as_json())
@@ -105,7 +104,7 @@ timeout = "10m"
 """
 
 
-@ON_DISK
+@FAULTS
 @given(data=st.binary(max_size=200) | damaged(_CONFIG))
 def test_configs(data: bytes, tmp_path_factory: Any) -> None:
     """A config is loaded, or refused with faults that each fit on a printable line."""
@@ -122,7 +121,7 @@ def test_configs(data: bytes, tmp_path_factory: Any) -> None:
 _LINE = json.dumps({"run_id": "2026-11-22T08-43-05-720Z-5087869c", "event_id": "0" * 32}).encode() + b"\n"
 
 
-@ON_DISK
+@FAULTS
 @given(lines=st.binary(max_size=300) | damaged(_LINE * 3), state=st.binary(max_size=200) | damaged(b'{"runs": []}'))
 def test_metrics_lines_and_states(lines: bytes, state: bytes, scenes: Scenes) -> None:
     """Whatever stands in the two files, a run ends with its own line and its entry; no whole line is changed."""
@@ -153,7 +152,7 @@ _VALUES = st.recursive(
 )
 
 
-@ON_DISK
+@FAULTS
 @given(fields=st.dictionaries(st.text(max_size=6), _VALUES, max_size=4), torn=st.binary(max_size=30))
 def test_events(fields: dict[str, Any], torn: bytes, tmp_path_factory: Any) -> None:
     """An event is one line of JSON whatever it holds, also behind a torn one."""

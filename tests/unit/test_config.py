@@ -355,3 +355,16 @@ def test_the_review_table_is_read_alike_with_and_without_the_validator(workspace
             load_project(str(workspace.root), "demo")
         with pytest.raises(ValueError, match="review"):
             policy_of(tomllib.loads(f"[review]\n{bad}\n"))
+
+
+def test_a_stage_id_of_a_wrong_type_is_a_fault(workspace: WorkspaceFolder) -> None:
+    """A list or a table in the place of a stage's id, in a built-in pipeline too, is told and breaks nothing."""
+    workspace.config(
+        "x",
+        'schema_version = 1\n[project]\nname = "x"\npath = "p"\ntask_id = "1-x"\n'
+        '[[pipelines.diagnostics.stages]]\nid = ["a"]\nrun = "true"\n'
+        '[[pipelines.diagnostics.stages]]\nid = { a = 1 }\nrun = "true"\n',
+    )
+    with pytest.raises(ConfigError) as refused:
+        load_project(str(workspace.root), "x")
+    assert "id" in str(refused.value)
