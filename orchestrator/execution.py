@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from orchestrator.attempts import Attempts
 from orchestrator.clock import Clock
@@ -27,6 +28,9 @@ from orchestrator.signals import SignalInbox
 from orchestrator.stage_jobs import StageJobs
 from orchestrator.stage_log import StageLog
 
+if TYPE_CHECKING:
+    from orchestrator.reuse import StageCache
+
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
 
@@ -35,7 +39,7 @@ _GUARD_PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an attempt runs with: the world as arguments."""
+    """What an attempt runs with: the world as arguments. ``cache`` is None where no stage declares inputs."""
 
     store: RunStore
     clock: Clock
@@ -44,6 +48,7 @@ class Setting:
     observer: Observer
     provenance: Capture
     at_once: int
+    cache: StageCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class _RunAttempt:
                 recorder,
                 lambda stage, log: jobs.job(plan, stage, log),
                 at_once=self._setting.at_once,
+                cache=self._setting.cache,
             )
         return self._close(broken)
 
@@ -248,4 +254,6 @@ class _RunAttempt:
         elif lost is not None:
             outcome, detail = "error", lost
         manifest = self._recorder.close(outcome=outcome, detail=detail)
+        if self._setting.cache is not None:
+            self._setting.cache.keep(manifest)
         return Result(manifest, stopped_by if manifest.status == "cancelled" else None)

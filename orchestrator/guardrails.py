@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
@@ -23,19 +23,30 @@ class Verdict:
     reason: str
 
 
-def verdicts(plan: Plan, commands: Mapping[str, str | None], *, today: date) -> tuple[Verdict, ...]:
+def verdicts(
+    plan: Plan, commands: Mapping[str, str | None], *, today: date, reused: Mapping[str, str] | None = None
+) -> tuple[Verdict, ...]:
     """Return a verdict for each required guardrail of ``plan``, in policy's order, then for every other one.
 
     ``commands`` maps stage ids to outcome words, or to None for a stage that has not finished; ``today``
-    (UTC) decides whether a waiver stands.
+    (UTC) decides whether a waiver stands. ``reused`` maps stages that were not run because nothing changed to
+    the run whose verdict stands for theirs.
     """
-    required = [_required(plan, guardrail, commands, today) for guardrail in plan.required_guardrails]
+    reused = reused or {}
+    found = {**commands, **dict.fromkeys(reused, "success")}
+    required = [_required(plan, guardrail, found, today) for guardrail in plan.required_guardrails]
     others = [
-        Verdict(stage.id, False, *_reached(plan, stage, commands))
+        Verdict(stage.id, False, *_reached(plan, stage, found))
         for stage in plan.stages
         if stage.guardrail and stage.id not in plan.required_guardrails
     ]
-    return (*required, *others)
+    return tuple(_cited(verdict, reused.get(verdict.id)) for verdict in (*required, *others))
+
+
+def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
+    if run_id is None or verdict.outcome != "passed":
+        return verdict
+    return replace(verdict, reason=f"nothing changed since run {run_id}, where the stage succeeded")
 
 
 def present(found: Iterable[Verdict]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.errors import Refused
 from orchestrator.manifest.shape import Lineage
+from orchestrator.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
 
 RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
@@ -55,3 +56,14 @@ def traceparent(environ: Mapping[str, str], root_run_id: str, run_id: str, stage
     trace = inherited[1] if inherited else hashlib.sha256(root_run_id.encode()).hexdigest()[:32]
     span = hashlib.sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
+
+
+def fixed_variables(workspace: Workspace, task_id: str, project: str) -> dict[str, str]:
+    """Return those of the orchestrator's variables that are the same in every run of a task (contract, section 6)."""
+    return {
+        ROOT_VARIABLE: workspace.root,
+        RUNS_VARIABLE: workspace.runs_dir,
+        OUT_VARIABLE: workspace.out_dir,
+        "CODEX_ORCHESTRATOR_TASK_ID": task_id,
+        "CODEX_ORCHESTRATOR_PROJECT": project,
+    }

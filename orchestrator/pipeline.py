@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from orchestrator.attempts import Attempts, Finished, Job
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.recording import Recorder
+
+if TYPE_CHECKING:
+    from orchestrator.reuse import StageCache
 
 _RETRIED = frozenset({"failure", "timeout"})
 
@@ -18,6 +22,7 @@ class _Progress:
 
     waiting: list[PlannedStage]
     settled: dict[str, bool]
+    cache: StageCache | None
     running: dict[int, PlannedStage] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
 
@@ -30,14 +35,16 @@ def run_stages(
     job_of: Callable[[PlannedStage, str], Job],
     *,
     at_once: int,
+    cache: StageCache | None = None,
 ) -> None:
     """Run every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
 
     At most ``at_once`` run at the same time. ``job_of`` makes the job of a stage, given the name of its
-    log. Every stage has ended when this returns. Raises StorageError when the record or a log could not
-    be written; what runs is then the caller's to stop.
+    log. ``cache`` tells which stages need not run because nothing changed, None that each must. Every stage
+    has ended when this returns. Raises StorageError when the record or a log could not be written; what
+    runs is then the caller's to stop.
     """
-    state = _Progress([stage for stage in plan.stages if stage.id not in done], dict.fromkeys(done, True))
+    state = _Progress([stage for stage in plan.stages if stage.id not in done], dict.fromkeys(done, True), cache)
     announced = False
     while state.waiting or state.running:
         if attempts.cancelled_by is not None or attempts.lost is not None:
@@ -73,11 +80,26 @@ def _launch(
                 recorder.stage_skipped(stage, reason)
                 state.settled[stage.id] = not failed
             elif len(state.running) < at_once:
-                _start(state, stage, attempts, recorder, job_of)
+                _reuse_or_start(state, stage, attempts, recorder, job_of)
             else:
                 continue
             state.waiting.remove(stage)
             moved = True
+
+
+def _reuse_or_start(
+    state: _Progress,
+    stage: PlannedStage,
+    attempts: Attempts,
+    recorder: Recorder,
+    job_of: Callable[[PlannedStage, str], Job],
+) -> None:
+    look = state.cache.look(stage) if state.cache is not None else None
+    if look is not None and look.reused is not None:
+        recorder.stage_reused(stage, look.reused)
+        state.settled[stage.id] = True
+    else:
+        _start(state, stage, attempts, recorder, job_of, None if look is None else look.key)
 
 
 def _start(
@@ -86,10 +108,13 @@ def _start(
     attempts: Attempts,
     recorder: Recorder,
     job_of: Callable[[PlannedStage, str], Job],
+    cache_key: str | None,
 ) -> None:
     log = recorder.log_name(stage)
     job = job_of(stage, log)
-    recorder.stage_started(stage, log)
+    recorder.stage_started(stage, log, cache_key)
+    if state.cache is not None:
+        state.cache.started()
     state.tries[stage.id] = state.tries.get(stage.id, 0) + 1
     state.running[attempts.start(job)] = stage
 
@@ -106,8 +131,11 @@ def _settle(
     stopping = attempts.cancelled_by is not None or attempts.lost is not None
     again = ended.outcome in _RETRIED and not stopping and state.tries[stage.id] <= stage.retries
     recorder.stage_ended(stage, ended, finished.tail, finished.log_bytes_left_out, will_retry=again)
+    if state.cache is not None:
+        # A success that took more than one try is no evidence that the work is done.
+        state.cache.ended(stage, succeeded=ended.outcome == "success" and state.tries[stage.id] == 1)
     if again:
-        _start(state, stage, attempts, recorder, job_of)
+        _start(state, stage, attempts, recorder, job_of, None)
         return
     state.settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
 

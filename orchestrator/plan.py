@@ -98,7 +98,8 @@ class Plan:
     """A pipeline compiled for a project. ``stages`` stand in an order in which every need comes first.
 
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
-    project's default task, ``config_digest`` the sha256 of the config file that was read.
+    project's default task, ``config_digest`` the sha256 of the config file that was read;
+    ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change.
     """
 
     project: str
@@ -115,6 +116,7 @@ class Plan:
     owners: tuple[str, ...] = ()
     builtin_version: int | None = None
     config_digest: str = ""
+    reuse_guardrails: bool = False
 
     def stage(self, stage_id: str) -> PlannedStage:
         """Return the stage with that id; KeyError when there is none."""
@@ -188,6 +190,7 @@ def _body(plan: Plan) -> dict[str, Any]:
         "builtin_version": plan.builtin_version,
         "sla_seconds": plan.sla_seconds,
         "required_guardrails": list(plan.required_guardrails),
+        "reuse_guardrails": plan.reuse_guardrails,
         "waivers": [asdict(waiver) for waiver in plan.waivers],
         "flags": [asdict(flag) for flag in plan.flags],
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},

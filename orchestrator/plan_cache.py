@@ -19,14 +19,11 @@ from datetime import date
 from typing import Any, TypeVar
 
 from orchestrator import __version__
-from orchestrator.durable import Folder, Seam
-from orchestrator.errors import StorageError
+from orchestrator.cache_folder import read_cached, write_cached
+from orchestrator.durable import Seam
 from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from orchestrator.redaction import looks_secret
 from orchestrator.workspace import CONFIG_FOLDER, Workspace
-
-CACHE_FOLDER = ".cache"
-"""Below the runs folder; no task can have that name, since names don't begin with a dot."""
 
 _LIMIT = 4 * 1024 * 1024
 _SOURCES = ("config", "planning", "pipelines", "plan.py", "identifiers.py")
@@ -60,31 +57,22 @@ class PlanCache:
         """Write the plan that was compiled, if one was; a disk that refuses only costs the next start time."""
         if self._fresh is None:
             return
-        name, data = self._fresh
-        with (
-            suppress(StorageError, OSError),
-            Folder.at(self._workspace.runs_dir, self._seam) as runs,
-            runs.sub(CACHE_FOLDER, create=True, sync=False) as cache,
-        ):
-            mark = f".{os.getpid()}-{os.urandom(4).hex()}.new"
-            try:
-                cache.create(mark, data, mode=0o600, sync=False)
-                cache.move_to(mark, cache, name)
-            except (StorageError, OSError):
-                cache.remove(mark)
+        write_cached(self._workspace, *self._fresh, self._seam)
 
     def _kept(self, name: str, conditions: Mapping[str, Any]) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
+        data = read_cached(self._workspace, name, _LIMIT, self._seam)
+        if data is None:
+            return None
         try:
-            with Folder.at(self._workspace.runs_dir, self._seam) as runs, runs.sub(CACHE_FOLDER) as cache:
-                entry = json.loads(cache.read(name, _LIMIT))
+            entry = json.loads(data)
             if entry["conditions"] != conditions:
                 return None
             for project, digest in entry["read"].items():
                 if _digest(self._workspace.root, project) != digest:
                     return None
             return plan_of(entry["plan"])
-        except (StorageError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
 

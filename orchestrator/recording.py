@@ -15,7 +15,7 @@ from orchestrator.clock import Clock, stamp
 from orchestrator.errors import StorageError
 from orchestrator.failure_notes import UNSUCCESSFUL, error_note, last_lines, summary_of
 from orchestrator.guardrails import verdicts
-from orchestrator.manifest.shape import GuardrailEntry, Manifest, SessionInfo
+from orchestrator.manifest.shape import GuardrailEntry, Manifest, Reused, SessionInfo
 from orchestrator.manifest.transitions import (
     closed,
     interrupted,
@@ -102,10 +102,10 @@ class Recorder:
         """Create a log below ``commands/`` and return its descriptor."""
         return self._run.open_log(name)
 
-    def stage_started(self, stage: PlannedStage, log: str) -> None:
-        """Record that an attempt of a stage begins, with the name of its log."""
+    def stage_started(self, stage: PlannedStage, log: str, cache_key: str | None = None) -> None:
+        """Record that an attempt of a stage begins, with the name of its log and what stands for its inputs."""
         path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
-        self._change(stage_started(self.manifest, stage.id, self._now(), path))
+        self._change(stage_started(self.manifest, stage.id, self._now(), path, cache_key))
         attempts = len(self.manifest.command(stage.id).attempts)
         self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
 
@@ -137,6 +137,12 @@ class Recorder:
         """Record that a stage is not started, and why."""
         self._change(stage_skipped(self.manifest, stage.id, reason))
         self.event("stage:skip", stage=stage.id, reason=reason)
+
+    def stage_reused(self, stage: PlannedStage, reused: Reused) -> None:
+        """Record that a stage is not started because nothing that it rests on changed since it succeeded."""
+        reason = f"unchanged since run {reused.run_id}"
+        self._change(stage_skipped(self.manifest, stage.id, reason, reused))
+        self.event("stage:skip", stage=stage.id, reason=reason, reused_from=reused.run_id)
 
     def stage_abandoned(self, stage: PlannedStage, reason: str) -> None:
         """Record that a stage is not started because the run stops, and why."""
@@ -295,6 +301,7 @@ def announce_to_parent(store: RunStore, run: OpenRun) -> None:
 def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     """Return the manifest with the verdicts of its guardrails as of now."""
     outcomes = {command.id: command.outcome for command in manifest.commands}
-    found = verdicts(plan, outcomes, today=clock.now().date())
+    reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
+    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
     entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
     return replace(manifest, guardrails=entries)

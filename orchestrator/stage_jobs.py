@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.attempts import Job
-from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, traceparent
+from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.manifest.shape import Manifest
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.stage_log import StageLog
-from orchestrator.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
+from orchestrator.workspace import Workspace
 
 _SHELL = "/bin/sh"
 _INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
@@ -74,13 +74,9 @@ class StageJobs:
         return {
             **base,
             **stage.env,
-            ROOT_VARIABLE: self.workspace.root,
-            RUNS_VARIABLE: self.workspace.runs_dir,
-            OUT_VARIABLE: self.workspace.out_dir,
+            **fixed_variables(self.workspace, run.task_id, run.project),
             RUN_VARIABLE: run.run_id,
             "CODEX_ORCHESTRATOR_ROOT_RUN_ID": run.lineage.rootRunId,
-            "CODEX_ORCHESTRATOR_TASK_ID": run.task_id,
-            "CODEX_ORCHESTRATOR_PROJECT": run.project,
             "CODEX_ORCHESTRATOR_MANIFEST_PATH": os.path.join(self.run_folder, "manifest.json"),
             "CODEX_ORCHESTRATOR_RUN_DIR": self.run_folder,
             STAGE_VARIABLE: stage.id,

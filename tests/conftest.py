@@ -8,12 +8,15 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start take stop signals, also where the suite itself was started to ignore them."""
+    """Judge no generated case by the time that a busy machine needs for it; let programs that tests start take stop signals, also where the suite itself was started to ignore them."""
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

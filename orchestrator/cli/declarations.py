@@ -20,6 +20,7 @@ _EVENTS = Option(
     read=one_of("text", "json", "ndjson"),
 )
 _JOBS = Option("jobs", "stages that run at once; left out: the number of cores", "N", read=count)
+_NO_CACHE = Option("no-cache", "run every stage, unchanged or not; what succeeds is kept all the same")
 _ACTOR = Option("actor", "who asks for it; recorded", "NAME")
 _RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", required=True)
 _YES = Option("yes", "write without asking; needed where there is no terminal")
@@ -51,6 +52,7 @@ COMMANDS = table(
                 parameter="overrides",
             ),
             Option("override-reason", "why it was overridden; recorded", "TEXT"),
+            _NO_CACHE,
             Option("detach", "print the run's id and return while the run goes on"),
             _EVENTS,
         ),
@@ -68,6 +70,7 @@ COMMANDS = table(
             Option("reason", "why it is resumed; recorded", "TEXT"),
             Option("accept-drift", "run today's plan, though it is not the recorded one; recorded"),
             _JOBS,
+            _NO_CACHE,
             _EVENTS,
         ),
         positional="run",
@@ -159,6 +162,7 @@ COMMANDS = table(
             _PROJECT,
             _TASK,
             Option("against", "the run to compare with; left out: the one that was approved last", "RUN"),
+            Option("explain", "say of each stage whether it would run now, and why"),
             _FORMAT,
         ),
         positional="pipeline",

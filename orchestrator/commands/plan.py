@@ -19,13 +19,15 @@ def plan(
     pipeline: str = "diagnostics",
     task: str | None = None,
     against: str | None = None,
+    explain: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Return the compiled plan of a pipeline, its sub-pipelines' in it, with secret values masked.
 
     The digest is the one that the manifest of a run started now would have. ``drift`` tells how it differs
-    from the plan of the run ``against``, else from the one that was approved last. Raises UsageError and
-    ConfigError as ``start`` would, and NotFound and DamagedRecord for ``against``.
+    from the plan of the run ``against``, else from the one that was approved last. With ``explain``, each
+    stage says whether it would run now, and why. Raises UsageError and ConfigError as ``start`` would, and
+    NotFound and DamagedRecord for ``against``.
     """
     from orchestrator.planning import check_project_folder, compile_plan
     from orchestrator.report.plan_text import plan_text
@@ -40,6 +42,8 @@ def plan(
     check_project_folder(workspace.root, compiled)
     document = _document(context, workspace.root, compiled, target.task_id, today)
     document["drift"] = _drift(context, document, against)
+    if explain:
+        _explain(context, compiled, target.task_id, document)
     width, color = appearance(context)
     return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
 
@@ -68,6 +72,20 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
             code="other-pipeline",
         )
     return {"approved_run": None, "against": where.run_id, "changes": list(plan_drift(record["plan"], plan))}
+
+
+def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[str, Any]) -> None:
+    """Say of each stage of the document, under ``explain``, whether it would run now, and why."""
+    from orchestrator.environment import environment_folder
+    from orchestrator.reuse.explaining import explained
+    from orchestrator.stage_reuse import cache_for
+
+    store = context.store()
+    env_dir = environment_folder(store.workspace.root, compiled.session)
+    cache = cache_for(store, compiled, task_id, env_dir, context.environ, context.clock, writes=False)
+    told = explained(compiled, cache)
+    for stage in document["stages"]:
+        stage["explain"] = told[stage["id"]]
 
 
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:

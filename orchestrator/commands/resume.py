@@ -47,6 +47,7 @@ class Request:
     reason: str | None = None
     accept_drift: bool = False
     jobs: int | None = None
+    no_cache: bool = False
     format: str = "text"
 
 
@@ -80,7 +81,17 @@ def resume(context: Context, **options: Any) -> Answer:
         _continue(store, run, plan, redactor, kept, request, actor, context)
         return run
 
-    attempt = Attempt(store, plan, redactor, open_run, at_once, done=done, active_before=active)
+    attempt = Attempt(
+        store,
+        plan,
+        redactor,
+        open_run,
+        at_once,
+        done=done,
+        active_before=active,
+        task_id=where.task_id,
+        fresh=request.no_cache,
+    )
     try:
         result = run_in_session(context, attempt, observer_for(context, request.format))
     except NoxUnavailable as error:
@@ -142,7 +153,8 @@ def _kept(manifest: Manifest, plan: Plan, redactor: Redactor) -> Mapping[str, Co
     for stage in plan.stages:
         command = before.get(stage.id)
         needs_hold = all(need in kept or plan.stage(need).kind == "skip" for need in stage.needs)
-        if command is not None and command.status == "succeeded" and stage.id in same and needs_hold:
+        passed = command is not None and (command.status == "succeeded" or command.reused is not None)
+        if command is not None and passed and stage.id in same and needs_hold:
             kept[stage.id] = command
     return kept
 

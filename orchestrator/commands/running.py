@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.commands.context import Answer, Context
-from orchestrator.environment import environment_folder
+from orchestrator.environment import environment_folder, needs_making
 from orchestrator.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
 from orchestrator.execution import Result, Setting, perform
 from orchestrator.nox_host import NoxUnavailable, run_session
 from orchestrator.plan import Plan
-from orchestrator.processes import Guard
+from orchestrator.processes import Guard, NoProcesses, ProcessHost
 from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture
 from orchestrator.redaction import Redactor
@@ -25,6 +25,8 @@ from orchestrator.run_store.store import RunStore
 if TYPE_CHECKING:
     from nox.sessions import Session
 
+    from orchestrator.reuse import StageCache
+
 FORMATS = ("text", "json", "ndjson")
 
 
@@ -32,7 +34,8 @@ FORMATS = ("text", "json", "ndjson")
 class Attempt:
     """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
 
-    ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts.
+    ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
+    ``fresh`` has every stage run, whether or not something changed.
     """
 
     store: RunStore
@@ -40,8 +43,18 @@ class Attempt:
     redactor: Redactor
     open_run: Callable[[], OpenRun]
     at_once: int
+    task_id: str
     done: Collection[str] = ()
     active_before: float = 0.0
+    fresh: bool = False
+
+    def cache(self, context: Context, env_dir: str | None) -> StageCache | None:
+        """Return what tells which stages need not run, None where each must."""
+        if not any(stage.inputs for stage in self.plan.stages):
+            return None
+        from orchestrator.stage_reuse import cache_for
+
+        return cache_for(self.store, self.plan, self.task_id, env_dir, context.environ, context.clock, fresh=self.fresh)
 
 
 def jobs_at_once(jobs: int | None) -> int:
@@ -69,10 +82,15 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     root = attempt.store.workspace.root
     plan = attempt.plan
     results: list[Result] = []
-    with running_setting(context, attempt, observer) as setting:
+    env_dir = environment_folder(root, plan.session)
+    cache = attempt.cache(context, env_dir)
+    if cache is not None and _is_unchanged(attempt, cache):
+        # There is nothing to isolate: neither a session nor a guard is needed to record that nothing changed.
+        with running_setting(context, attempt, observer, cache, host=NoProcesses()) as setting:
+            return _perform(setting, attempt, env_dir)
+    with running_setting(context, attempt, observer, cache) as setting:
 
         def body(session: Session) -> None:
-            env_dir = environment_folder(root, plan.session)
             results.append(_perform(setting, attempt, env_dir))
 
         ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
@@ -81,13 +99,28 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     return results[0]
 
 
+def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
+    """Tell whether no stage of the attempt has to run, nor the environment to be made."""
+    if needs_making(cache.place.env_dir, cache.place.made_from):
+        return False
+    waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
+    return bool(waiting) and cache.look_ahead(waiting)
+
+
 class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
     """The world of an attempt: guard and provenance start at once, beside what is imported meanwhile."""
 
-    def __init__(self, context: Context, attempt: Attempt, observer: Observer) -> None:
+    def __init__(
+        self,
+        context: Context,
+        attempt: Attempt,
+        observer: Observer,
+        cache: StageCache | None = None,
+        host: ProcessHost | None = None,
+    ) -> None:
         root = attempt.store.workspace.root
         folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
-        self._host = Guard.start()
+        self._host = host or Guard.start()
         self._setting = Setting(
             store=attempt.store,
             clock=context.clock,
@@ -96,6 +129,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             observer=observer,
             provenance=Capture.begin(folder, root, context.environ, ignored=_outputs(attempt.plan)),
             at_once=attempt.at_once,
+            cache=cache,
         )
 
     def __enter__(self) -> Setting:
@@ -103,6 +137,8 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
 
     def __exit__(self, *_: object) -> None:
         self._setting.provenance.abandon()
+        if self._setting.cache is not None:
+            self._setting.cache.ignored.abandon()
         self._host.close(timeout_seconds=30.0)
         self._setting.observer.close()
 
@@ -114,8 +150,8 @@ def _outputs(plan: Plan) -> tuple[str, ...]:
 
 def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
     """Run ``attempt`` inside a session that nox itself started, and return its end."""
-    with running_setting(context, attempt, observer) as setting:
-        env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+    env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+    with running_setting(context, attempt, observer, attempt.cache(context, env_dir)) as setting:
         return _perform(setting, attempt, env_dir)
 
 

@@ -59,6 +59,7 @@ class Request:
     override_reason: str | None = None
     format: str = "text"
     detach: bool = False
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def prepare(context: Context, request: Request) -> Attempt:
     )
     redactor = redactor_for(plan, context.environ)
     prepared = _Prepared(store, plan, asked, ancestry, redactor, context, plans)
-    return Attempt(store, plan, redactor, prepared.open_run, at_once)
+    return Attempt(store, plan, redactor, prepared.open_run, at_once, task_id=target.task_id, fresh=request.no_cache)
 
 
 def actor_of(environ: Mapping[str, str], named: str | None) -> str:

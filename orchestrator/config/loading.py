@@ -125,7 +125,9 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
             secret_env=tuple(session.secret_env),
         ),
         guardrails=GuardrailPolicy(
-            required=tuple(dict.fromkeys(shaped.guardrails.required)), pipelines=tuple(shaped.guardrails.pipelines)
+            required=tuple(dict.fromkeys(shaped.guardrails.required)),
+            pipelines=tuple(shaped.guardrails.pipelines),
+            reuse=shaped.guardrails.reuse,
         ),
         review=policy_of(source.table),
         metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget),

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
+from orchestrator.globs import compiled
 from orchestrator.identifiers import name_fault, shown
 from orchestrator.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
 from orchestrator.review_policy import MOST_APPROVALS
@@ -116,6 +117,13 @@ def _is_date(value: str) -> bool:
     return True
 
 
+def _glob(value: str) -> str:
+    if not value.strip() or value.strip() == "!":
+        raise ValueError("must not be empty")
+    compiled((value,))
+    return value
+
+
 def _own(name: str) -> bool:
     return name.startswith(_OWN_PREFIX) or name in _OWN
 
@@ -137,6 +145,7 @@ def _variables(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_filled)]
+Glob = Annotated[str, AfterValidator(_glob)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]
@@ -185,6 +194,7 @@ class Guardrails(Table):
 
     required: list[StageId] = list(DEFAULT_REQUIRED)
     pipelines: list[PipelineId] = [ALWAYS_BOUND]
+    reuse: bool = False
 
 
 class WaiverTable(Table):
@@ -226,8 +236,8 @@ class Stage(Table):
     env: dict[Variable, str] | None = None
     timeout: Seconds = None
     needs: list[StageId] | None = None
-    inputs: list[Text] | None = None
-    outputs: list[Text] | None = None
+    inputs: list[Glob] | None = None
+    outputs: list[Glob] | None = None
     retries: Annotated[int | None, BeforeValidator(_whole)] = None
     allow_failure: bool | None = None
     guardrail: bool | None = None

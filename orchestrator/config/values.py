@@ -71,10 +71,14 @@ class SessionConfig:
 
 @dataclass(frozen=True, slots=True)
 class GuardrailPolicy:
-    """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``."""
+    """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``.
+
+    With ``reuse``, a guardrail that declares inputs is not run again while they are unchanged.
+    """
 
     required: tuple[str, ...] = DEFAULT_REQUIRED
     pipelines: tuple[str, ...] = (ALWAYS_BOUND,)
+    reuse: bool = False
 
     def binds(self, pipeline: str) -> bool:
         """Tell whether the required guardrails bind ``pipeline``."""

@@ -22,9 +22,16 @@ _LIMIT = 16 * 1024
 
 
 def tools_dir(
-    runs_dir: str, environ: Mapping[str, str], *, executable: str = sys.executable, seam: Seam | None = None
+    runs_dir: str,
+    environ: Mapping[str, str],
+    *,
+    executable: str = sys.executable,
+    seam: Seam | None = None,
+    make: bool = True,
 ) -> str:
     """Return the folder of the three scripts below ``runs_dir``, made first when it is missing or damaged.
+
+    Without ``make`` it is only named.
 
     Its name is a digest of the scripts, so that installations beside each other don't disturb each
     other. Any number of processes may make it at once. ``environ`` is the user's (see ``module_command``).
@@ -33,9 +40,10 @@ def tools_dir(
     """
     scripts = {name: _script(module_command(module, environ, executable=executable)) for name, module in TOOLS.items()}
     name = hashlib.sha256(b"".join(scripts.values())).hexdigest()[:16]
-    with Folder.at(runs_dir, seam or Seam(), create=True) as runs, runs.sub(TOOLS_FOLDER, create=True) as tools:
-        if not _is_whole(tools, name, scripts):
-            _put(tools, name, scripts)
+    if make:
+        with Folder.at(runs_dir, seam or Seam(), create=True) as runs, runs.sub(TOOLS_FOLDER, create=True) as tools:
+            if not _is_whole(tools, name, scripts):
+                _put(tools, name, scripts)
     return os.path.join(runs_dir, TOOLS_FOLDER, name)
 
 

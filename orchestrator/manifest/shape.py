@@ -53,8 +53,28 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Reused:
+    """The success of a stage in an ended run that stands for running it again.
+
+    ``cache_key`` is that of the stage there: a digest of its command, inputs, environment and tools.
+    """
+
+    run_id: str
+    task_id: str
+    attempt: int
+    cache_key: str
+    manifest: str
+    log_path: str | None
+    completed_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
-    """One stage: version 1's keys, then what version 2 adds."""
+    """One stage: version 1's keys, then what version 2 adds.
+
+    ``cache_key`` is set for a stage that ran and declares inputs, ``reused`` for one that was not run
+    because nothing that it rests on has changed: its status is ``skipped``, its outcome ``skip``.
+    """
 
     index: int
     id: str
@@ -75,6 +95,8 @@ class Command:
     signal: str | None
     duration_seconds: float | None
     attempts: tuple[Attempt, ...]
+    cache_key: str | None = None
+    reused: Reused | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestrator.clock import parse_stamp
 from orchestrator.manifest.document import INTERRUPTED
-from orchestrator.manifest.shape import Attempt, Command, Manifest
+from orchestrator.manifest.shape import Attempt, Command, Manifest, Reused
 from orchestrator.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 
@@ -43,8 +43,8 @@ def with_command(manifest: Manifest, command: Command) -> Manifest:
     return replace(manifest, commands=commands)
 
 
-def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str) -> Manifest:
-    """Return the manifest after an attempt of the stage began."""
+def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str, cache_key: str | None = None) -> Manifest:
+    """Return the manifest after an attempt of the stage began; ``cache_key`` stands for what it rests on."""
     command = manifest.command(stage_id)
     attempt = Attempt(manifest.attempt, at, None, None, None, None, None, None, None, log_path)
     return with_command(
@@ -62,6 +62,8 @@ def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str) -> 
             signal=None,
             duration_seconds=None,
             attempts=(*command.attempts, attempt),
+            cache_key=cache_key,
+            reused=None,
         ),
     )
 
@@ -105,8 +107,8 @@ def stage_ended(
     )
 
 
-def stage_skipped(manifest: Manifest, stage_id: str, reason: str) -> Manifest:
-    """Return the manifest with a stage that was not started, and why."""
+def stage_skipped(manifest: Manifest, stage_id: str, reason: str, reused: Reused | None = None) -> Manifest:
+    """Return the manifest with a stage that was not started, why, and the success that stands for it, if one does."""
     command = manifest.command(stage_id)
     return with_command(
         manifest,
@@ -122,6 +124,8 @@ def stage_skipped(manifest: Manifest, stage_id: str, reason: str) -> Manifest:
             duration_seconds=None,
             log_path=None,
             error_file=None,
+            cache_key=None,
+            reused=reused,
         ),
     )
 

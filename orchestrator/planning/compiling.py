@@ -156,6 +156,7 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig, reach: Reach) -> Plan
         owners=config.owners,
         builtin_version=pipeline.version,
         config_digest=config.digest,
+        reuse_guardrails=config.guardrails.reuse,
     )
 
 

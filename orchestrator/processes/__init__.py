@@ -5,7 +5,18 @@ command and collects its orphans (a child subreaper on Linux). Whatever ends fir
 the command, the rest of the tree is killed; the run's lock stays held by guard and keepers until then.
 """
 
+from orchestrator.processes.idle import NoProcesses
 from orchestrator.processes.messages import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
 from orchestrator.processes.supervisor import Guard
 
-__all__ = ["Exited", "Guard", "GuardLost", "Heard", "ProcessHost", "SpawnFailed", "SpawnFault", "Spawned"]
+__all__ = [
+    "Exited",
+    "Guard",
+    "GuardLost",
+    "Heard",
+    "NoProcesses",
+    "ProcessHost",
+    "SpawnFailed",
+    "SpawnFault",
+    "Spawned",
+]

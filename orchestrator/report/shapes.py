@@ -54,6 +54,16 @@ COMMAND_2: Final[Shape] = {
     "outcome": _OUTCOME_OR_NULL,
     "signal": _TEXT_OR_NULL,
     "duration_seconds": _NUMBER_OR_NULL,
+    "cache_key": _TEXT_OR_NULL,
+}
+REUSED: Final[Shape] = {
+    "run_id": TEXT,
+    "task_id": TEXT,
+    "attempt": COUNT,
+    "cache_key": TEXT,
+    "manifest": TEXT,
+    "log_path": _TEXT_OR_NULL,
+    "completed_at": _MOMENT_OR_NULL,
 }
 ATTEMPT: Final[Shape] = {
     "run_attempt": COUNT,

@@ -87,6 +87,8 @@ def _stage_row(command: Mapping[str, Any], name_width: int, *, narrow: bool) -> 
     word = STAGE_WORD[command["status"]]
     if command["status"] == "skipped" and command["outcome"] in ("failure", "timeout"):
         word = "allowed"
+    if command.get("reused") is not None:
+        style, word = "green", "unchanged"
     row = [
         ("", clip(clean(command["id"]), max(4, name_width))),
         (style, word),

@@ -127,7 +127,8 @@ def _body(fields: Fields) -> dict[str, Any]:
 
 def _command(entry: Fields) -> dict[str, Any]:
     attempts = [attempt.take(shapes.ATTEMPT) for attempt in entry.each("attempts")]
-    return {**entry.take(shapes.COMMAND), **entry.take(shapes.COMMAND_2), "attempts": attempts}
+    reused = entry.within("reused").take(shapes.REUSED) if entry.value.get("reused") is not None else None
+    return {**entry.take(shapes.COMMAND), **entry.take(shapes.COMMAND_2), "attempts": attempts, "reused": reused}
 
 
 def _live(body: dict[str, Any], now: datetime) -> dict[str, Any]:

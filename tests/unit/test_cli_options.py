@@ -29,6 +29,7 @@ def test_defaults_of_start() -> None:
         "mode": "local",
         "overrides": (),
         "override_reason": None,
+        "no_cache": False,
         "detach": False,
         "format": "text",
     }

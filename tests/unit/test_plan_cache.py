@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cache_folder import CACHE_FOLDER
 from orchestrator.errors import ConfigError
 from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
-from orchestrator.plan_cache import CACHE_FOLDER, PlanCache, plan_of
+from orchestrator.plan_cache import PlanCache, plan_of
 from orchestrator.planning import compile_plan
 from orchestrator.workspace import Workspace
 from tests.harness import WorkspaceFolder

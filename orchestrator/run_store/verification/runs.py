@@ -15,6 +15,7 @@ from orchestrator.manifest.shape import Manifest, manifest_digest
 from orchestrator.run_store.chain import file_digest, whole_lines_digest
 from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, RUN_LOCK, Location
 from orchestrator.run_store.reading import read_manifest
+from orchestrator.run_store.reused import reuse_flaws
 from orchestrator.run_store.store import RunStore
 from orchestrator.run_store.verification.chain_lines import Link
 
@@ -34,7 +35,8 @@ def run_flaws(
     try:
         with store.run_folder(where) as folder:
             busy = folder.is_locked(RUN_LOCK)
-            yield from _look(folder, where, links, paths.folder, check, settled=not busy and not is_moving)
+            settled = not busy and not is_moving
+            yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
     except (FileNotFoundError, NotFound):
         for link in links[-1:]:
             yield Flaw("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
@@ -43,7 +45,7 @@ def run_flaws(
 
 
 def _look(
-    folder: Folder, where: Location, links: Sequence[Link], place: str, check: Check, *, settled: bool
+    store: RunStore, folder: Folder, where: Location, links: Sequence[Link], place: str, check: Check, *, settled: bool
 ) -> Iterator[Flaw]:
     path = os.path.join(place, "manifest.json")
     try:
@@ -60,6 +62,7 @@ def _look(
     is_last = last is not None and last.attempt == manifest.attempt
     if settled:
         yield from _record_flaws(document, manifest, last, path)
+        yield from reuse_flaws(store, manifest, path)
     if last is not None:
         is_still = settled and is_last
         yield from _events_flaws(folder, links, place, is_still=is_still)

@@ -1,0 +1,113 @@
+"""A kept success of a stage: what it rested on, what it made, and the run that shows it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.cache_folder import read_cached, remove_cached, write_cached
+from orchestrator.durable import Seam
+from orchestrator.manifest.shape import Reused
+from orchestrator.reuse.files import FileState
+from orchestrator.reuse.observation import Observation
+from orchestrator.workspace import Workspace
+
+_VERSION = 1
+_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One kept success. ``salt`` is that of the observation's digests of variables."""
+
+    salt: str
+    observation: Observation
+    outputs: Mapping[str, FileState]
+    shown_by: Reused
+
+
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """Why a stage's last success could not be kept."""
+
+    reason: str
+
+
+class Entries:
+    """The kept successes of a pipeline's stages under one task: one for each stage, its last.
+
+    ``scope`` is task, project and pipeline. Without ``writes`` nothing is changed by looking.
+    """
+
+    def __init__(
+        self, workspace: Workspace, scope: tuple[str, str, str], seam: Seam | None = None, *, writes: bool = True
+    ) -> None:
+        self._workspace = workspace
+        self._scope = scope
+        self._seam = seam
+        self._writes = writes
+
+    def get(self, stage_id: str) -> Entry | NotKept | None:
+        """Return what is kept of a stage; a damaged entry counts as none."""
+        data = read_cached(self._workspace, self._name(stage_id), _LIMIT, self._seam)
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+            if document["entry"] != _VERSION:
+                return None
+            return NotKept(document["not_kept"]) if "not_kept" in document else _entry(document)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def put(self, stage_id: str, entry: Entry) -> None:
+        """Keep a success; one that was kept before is forgotten."""
+        if not self._writes:
+            return
+        document = {
+            "entry": _VERSION,
+            "salt": entry.salt,
+            "shown_by": asdict(entry.shown_by),
+            "stage": entry.observation.stage,
+            "session": entry.observation.session,
+            "environment": dict(entry.observation.environment),
+            "tools": dict(entry.observation.tools),
+            "inputs": _rows(entry.observation.inputs),
+            "outputs": _rows(entry.outputs),
+        }
+        write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
+
+    def refuse(self, stage_id: str, reason: str) -> None:
+        """Forget a stage's success, and note why its last one is not kept."""
+        document = {"entry": _VERSION, "not_kept": reason}
+        write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
+
+    def remove(self, stage_id: str) -> None:
+        """Forget a stage's success. Raises StorageError when the disk refuses."""
+        remove_cached(self._workspace, self._name(stage_id), self._seam)
+
+    def _name(self, stage_id: str) -> str:
+        scope = "/".join((*self._scope, stage_id))
+        return f"stage-{hashlib.sha256(scope.encode()).hexdigest()[:24]}.json"
+
+
+def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
+    return {path: [state.content, state.settled, *state.status] for path, state in files.items()}
+
+
+def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
+    return {path: FileState(row[0], row[1], tuple(row[2:])) for path, row in rows.items()}
+
+
+def _entry(document: Mapping[str, Any]) -> Entry:
+    observation = Observation(
+        document["stage"],
+        document["session"],
+        dict(document["environment"]),
+        dict(document["tools"]),
+        _files(document["inputs"]),
+    )
+    return Entry(document["salt"], observation, _files(document["outputs"]), Reused(**document["shown_by"]))

@@ -1,0 +1,171 @@
+"""What stands in the files that a stage reads or makes; a file is read again only where its status changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from orchestrator.globs import Patterns, Root
+
+FILES_LIMIT = 20_000
+BYTES_LIMIT = 512 * 1024 * 1024
+"""Beyond these, looking would cost a run seconds: such a stage always runs. As for the tree's digest."""
+
+_TICK_NS = 20_000_000
+"""Linux stamps files with the time of its last tick, at most 10 ms ago (CONFIG_HZ=100): twice that."""
+
+_COARSE_TICK_NS = 2_000_000_000
+"""FAT and some network file systems keep whole or even seconds only."""
+
+_CHUNK = 1 << 20
+_NEVER = frozenset({".git", "__pycache__"})
+"""Folders whose files follow from others, and change by themselves."""
+
+
+class FileState(NamedTuple):
+    """What a file is: ``content`` says what stands in it, ``status`` what the system said when it was read.
+
+    Not ``settled``, the status proves nothing: the file had changed so shortly before that another change
+    could look the same (git's "racy" entries), or it is a link.
+    """
+
+    content: str
+    settled: bool
+    status: tuple[int, ...]
+
+
+class Unfit(Exception):  # noqa: N818 -- named by what it says
+    """Something among the files can't be told apart reliably; the text says what and where."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """One look at some files of the project's folder.
+
+    ``known`` is what was found the last time, ``now_ns`` the wall clock in nanoseconds. ``reread`` counts
+    files that were known and had to be read again although nothing but their status had changed.
+    """
+
+    folder: str
+    known: Mapping[str, FileState]
+    now_ns: Callable[[], int]
+    left_out: Callable[[str], bool]
+    found: dict[str, FileState] = field(default_factory=dict)
+    reread: int = 0
+    _bytes: int = 0
+
+    def add(self, patterns: Patterns, *, left_out: Callable[[str], bool] | None = None) -> None:
+        """Look at every file that ``patterns`` match; ``left_out`` tells of others besides that don't count.
+
+        Raises Unfit.
+        """
+        for root in patterns.roots:
+            for path, status in self._below(root, left_out):
+                if path not in self.found and patterns.match(path):
+                    self._take(path, status)
+
+    def add_file(self, path: str) -> None:
+        """Look at one file, if there is a file of that name. Raises Unfit."""
+        place = os.path.join(self.folder, path)
+        if path not in self.found and os.path.isfile(place) and not self.left_out(path):
+            with suppress(FileNotFoundError):
+                self._take(path, os.lstat(place))
+
+    def _below(self, root: Root, left_out: Callable[[str], bool] | None) -> Iterator[tuple[str, os.stat_result]]:
+        try:
+            status = os.lstat(os.path.join(self.folder, root.path))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except (OSError, ValueError) as error:
+            raise Unfit(f"'{root.path}' can't be looked at: {error}") from error
+        if stat.S_ISDIR(status.st_mode):
+            prefix = "" if root.path == "." else f"{root.path}/"
+            yield from self._walk(os.path.join(self.folder, root.path), prefix, root.levels, left_out)
+        elif not self.left_out(root.path):
+            yield root.path, status
+
+    def _walk(
+        self, folder: str, prefix: str, levels: int | None, left_out: Callable[[str], bool] | None
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    path = prefix + entry.name
+                    if self.left_out(path) or (left_out is not None and left_out(path)):
+                        continue
+                    if not entry.is_dir(follow_symlinks=False):
+                        yield path, entry.stat(follow_symlinks=False)
+                    elif levels != 0 and entry.name not in _NEVER:
+                        yield from self._walk(entry.path, f"{path}/", None if levels is None else levels - 1, left_out)
+        except OSError as error:
+            raise Unfit(f"'{prefix or '.'}' can't be looked at: {error.strerror}") from error
+
+    def _take(self, path: str, status: os.stat_result) -> None:
+        if len(self.found) == FILES_LIMIT:
+            raise Unfit(f"there are more than {FILES_LIMIT} files")
+        told = _told(status)
+        known = self.known.get(path)
+        if known is not None and known.settled and known.status == told:
+            self.found[path] = known
+            return
+        state = self._read(path, status, told)
+        if known is not None and known.content == state.content and state.settled:
+            self.reread += 1
+        self.found[path] = state
+
+    def _read(self, path: str, status: os.stat_result, told: tuple[int, ...]) -> FileState:
+        place = os.path.join(self.folder, path)
+        if stat.S_ISLNK(status.st_mode):
+            return FileState(self._linked(path, place), False, ())
+        if not stat.S_ISREG(status.st_mode):
+            raise Unfit(f"'{path}' is neither a file nor a folder")
+        read_at = self.now_ns()
+        content = self._content(path, place, os.O_NOFOLLOW, told)
+        runnable = "x" if status.st_mode & stat.S_IXUSR else "-"
+        return FileState(f"{runnable}{content}", _is_settled(status, read_at), told)
+
+    def _linked(self, path: str, place: str) -> str:
+        """Return what a link leads to and what stands there; one to a folder is no file."""
+        try:
+            target = os.readlink(place)
+            status = os.stat(place)
+        except FileNotFoundError:
+            return f"link to nothing: {target}"
+        except OSError as error:
+            raise Unfit(f"'{path}' can't be looked at: {error.strerror}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise Unfit(f"'{path}' is a link to '{target}', which is no file; name what it leads to instead")
+        return f"link to {target}: {self._content(path, place, 0, _told(status))}"
+
+    def _content(self, path: str, place: str, flags: int, told: tuple[int, ...]) -> str:
+        try:
+            with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb", buffering=0) as file:
+                state = hashlib.sha256()
+                while chunk := file.read(_CHUNK):
+                    state.update(chunk)
+                    self._bytes += len(chunk)
+                    if self._bytes > BYTES_LIMIT:
+                        raise Unfit(f"more than {BYTES_LIMIT >> 20} MiB would have to be read")
+                if _told(os.fstat(file.fileno())) != told:
+                    raise Unfit(f"'{path}' changed while it was read")
+        except OSError as error:
+            raise Unfit(f"'{path}' can't be read: {error.strerror}") from error
+        return state.hexdigest()
+
+
+def _told(status: os.stat_result) -> tuple[int, ...]:
+    """Return all that changes when a file does. The time of change can't be set back, unlike that of modification."""
+    return (
+        *(status.st_size, status.st_mtime_ns, status.st_ctime_ns),
+        *(status.st_ino, status.st_dev, status.st_mode),
+    )
+
+
+def _is_settled(status: os.stat_result, read_at: int) -> bool:
+    coarse = status.st_ctime_ns % 1_000_000 == 0
+    return status.st_ctime_ns + (_COARSE_TICK_NS if coarse else _TICK_NS) < read_at

@@ -1,0 +1,65 @@
+"""Which files of a project git ignores: a wildcard does not mean them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from orchestrator.provenance import git
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+_IGNORED = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+_TIMEOUT_SECONDS = 30.0
+
+
+class Ignored:
+    """What git ignores below a folder. git is started at once and read when the answer is needed.
+
+    Where there is no repository, or git can't tell, nothing is ignored: then files count that need not,
+    which costs a run of a stage and never spares a wrong one.
+    """
+
+    def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._process: Popen[bytes] | None = None
+        self._names: frozenset[str] = frozenset()
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask git anew: something may have been written since."""
+        self.abandon()
+        if git.repository_top(self._folder) is not None:
+            with suppress(OSError):
+                self._process = git.start(self._folder, _IGNORED, self._environ)
+
+    def holds(self, path: str) -> bool:
+        """Tell whether git ignores a file or folder by itself, not for a folder above it; ``path`` has ``/``."""
+        self._hear()
+        return path in self._names
+
+    def abandon(self) -> None:
+        """End git and forget it; harmless when repeated."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    def _hear(self) -> None:
+        if self._process is None:
+            return
+        from subprocess import TimeoutExpired
+
+        process = self._process
+        try:
+            output, _ = process.communicate(timeout=_TIMEOUT_SECONDS)
+        except TimeoutExpired:
+            self.abandon()
+            return
+        self._process = None
+        if process.returncode == 0:
+            self._names = frozenset(os.fsdecode(name).rstrip("/") for name in output.split(b"\0") if name)

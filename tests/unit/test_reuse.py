@@ -1,0 +1,390 @@
+"""A stage is spared only when all that its success rested on is as it was, and a run still shows that success."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.manifest.shape import Manifest, Reused
+from orchestrator.manifest.transitions import closed, stage_ended, stage_started
+from orchestrator.outcome import Ended
+from orchestrator.plan import Plan, PlannedStage
+from orchestrator.reuse import Look, Place, StageCache, may_reuse
+from orchestrator.reuse.entries import Entries
+from orchestrator.reuse.explaining import explained
+from orchestrator.reuse.ignored import Ignored
+from tests.records import TASK, make_manifest, make_plan, make_workspace
+
+BUILD = PlannedStage("build", "Build", "shell", shell="make", inputs=("src/**",), outputs=("dist/*",))
+CHECK = PlannedStage("check", "Check", "shell", shell="check", inputs=("src/**", "dist/*"), needs=("build",))
+
+
+class Scene:
+    """A codebase, its plan and its cache, with a PATH of its own; time passes between two looks."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "packages" / "hello"
+        self.bin = root / "bin"
+        self.bin.mkdir(parents=True)
+        self.tool("make", "echo 1")
+        self.write("src/a.py", "a = 1")
+        self.write("src/b.py", "b = 1")
+        self.env: dict[str, str] = {"PATH": str(self.bin), "LANG": "C"}
+        self.plan = make_plan(BUILD, CHECK)
+        self.made_from = "env-1"
+        self.workspace = make_workspace(root)
+        self.entries = Entries(self.workspace, (TASK, "hello", "diagnostics"))
+        os.makedirs(self.workspace.runs_dir)
+        self.vouched = True
+
+    def write(self, relative: str, text: str) -> Path:
+        path = self.folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def tool(self, name: str, text: str) -> None:
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def cache(self, *, fresh: bool = False) -> StageCache:
+        place = Place(self.workspace, TASK, str(self.folder), None, self.made_from)
+        return StageCache(
+            plan=self.plan,
+            place=place,
+            env_of=lambda stage: {**self.env, **stage.env},
+            shown=lambda stage_id, reused: self.vouched,
+            entries=self.entries,
+            ignored=Ignored(str(self.folder), {"PATH": os.environ["PATH"]}),
+            # As if a second had passed since the files were written: their status proves something.
+            now_ns=lambda: time.time_ns() + 1_000_000_000,
+            fresh=fresh,
+        )
+
+    def succeed(self, stage: PlannedStage = BUILD, during: Callable[[], None] = lambda: None) -> Manifest:
+        """Run ``stage`` as the pipeline would, in a run that succeeds; ``during`` is what it does besides."""
+        cache = self.cache(fresh=True)
+        look = cache.look(stage)
+        cache.started()
+        if stage.outputs:
+            self.write("dist/app", "built")
+        during()
+        cache.ended(stage, succeeded=True)
+        manifest = ended(self.plan, stage, look)
+        cache.keep(manifest)
+        return manifest
+
+    def look(self, stage: PlannedStage = BUILD) -> Look:
+        return self.cache().look(stage)
+
+
+def ended(plan: Plan, stage: PlannedStage, look: Look, outcome: str = "success") -> Manifest:
+    """Return the record of a run whose ``stage`` succeeded, and which ended with ``outcome``."""
+    manifest = stage_started(make_manifest(plan=plan), stage.id, "2026-11-22T08:43:06.000Z", "log", look.key)
+    manifest = stage_ended(
+        manifest, stage.id, "2026-11-22T08:43:07.000Z", Ended("success", 0), summary=None, left_out=0, forgiven=False
+    )
+    assert outcome in ("success", "failure")
+    return closed(manifest, "2026-11-22T08:43:08.000Z", "success" if outcome == "success" else "failure", None, None)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """A codebase whose build has never run."""
+    return Scene(tmp_path)
+
+
+def test_a_success_is_cited_while_nothing_changed(scene: Scene) -> None:
+    """The same stage on the same files is spared, and the run that shows its success is named."""
+    assert scene.look().reasons == ("no success of it in a run that succeeded is kept",)
+    manifest = scene.succeed()
+    found = scene.look()
+    assert found.reused is not None
+    assert found.reused.run_id == manifest.run_id
+    assert found.reused.cache_key == manifest.command("build").cache_key
+
+
+def edit(scene: Scene) -> None:
+    """Write something else of the same length, with the old time of modification."""
+    path = scene.folder / "src/a.py"
+    before = path.stat()
+    path.write_text("a = 2")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def rename(scene: Scene) -> None:
+    """Give a file another name."""
+    (scene.folder / "src/a.py").rename(scene.folder / "src/c.py")
+
+
+def swap(scene: Scene) -> None:
+    """Let two files change names, so that all names, sizes and times are there again."""
+    first, second, aside = (scene.folder / "src" / name for name in ("a.py", "b.py", "x"))
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+
+
+def change_stage(scene: Scene) -> None:
+    """Change the command."""
+    scene.plan = make_plan(replace(BUILD, shell="make all"), CHECK)
+
+
+CHANGES: Mapping[str, tuple[Callable[[Scene], object], str]] = {
+    "an input edited, its time set back": (edit, "inputs changed: src/a.py"),
+    "an input removed": (lambda scene: (scene.folder / "src/a.py").unlink(), "inputs changed: src/a.py (removed)"),
+    "an input added": (lambda scene: scene.write("src/sub/new.py", ""), "inputs changed: src/sub/new.py (added)"),
+    "an input renamed": (rename, "inputs changed: src/a.py (removed), src/c.py (added)"),
+    "two inputs swapped": (swap, "inputs changed: src/a.py, src/b.py"),
+    "an input made executable": (lambda scene: (scene.folder / "src/a.py").chmod(0o755), "inputs changed: src/a.py"),
+    "a variable changed": (lambda scene: scene.env.update(LANG="de_DE"), "variables changed: LANG"),
+    "a variable added": (lambda scene: scene.env.update(CI="1"), "variables changed: CI (added)"),
+    "a tool replaced": (lambda scene: scene.tool("make", "echo 2 2"), "tools changed: make"),
+    "the session changed": (
+        lambda scene: setattr(scene, "made_from", "env-2"),
+        "the session's config or environment changed",
+    ),
+    "an output edited": (lambda scene: scene.write("dist/app", "other"), "outputs changed: dist/app"),
+    "an output added": (lambda scene: scene.write("dist/b", ""), "outputs changed: dist/b (added)"),
+    "outputs removed": (lambda scene: (scene.folder / "dist/app").unlink(), "no declared output is there"),
+    "the run is gone": (lambda scene: setattr(scene, "vouched", False), "is gone or is another record now"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_changes_the_stage_runs_and_says_why(scene: Scene, change: str) -> None:
+    """Each thing that a success rests on, changed alone, has the stage run, and is named."""
+    scene.succeed()
+    act, reason = CHANGES[change]
+    act(scene)
+    found = scene.look()
+    assert found.reused is None
+    assert any(reason in told for told in found.reasons), found.reasons
+
+
+def test_another_command_is_other_work(scene: Scene) -> None:
+    """A changed command has the stage run, and the reason is the config."""
+    scene.succeed()
+    change_stage(scene)
+    assert "the stage's config changed" in scene.cache().look(scene.plan.stage("build")).reasons
+
+
+def test_a_touched_input_is_no_change(scene: Scene) -> None:
+    """A file whose status changed is read again: the same content is the same input, and is remembered so."""
+    scene.succeed()
+    os.utime(scene.folder / "src/a.py")
+    before = scene.entries.get("build")
+    assert scene.look().reused is not None
+    assert scene.entries.get("build") != before
+
+
+def test_an_unchanged_input_is_not_read_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the status is the same and proves something, no file is opened but the cache's."""
+    scene.succeed()
+    opened: list[str] = []
+    real = os.open
+
+    def watch(path: str, *args: object, **options: object) -> int:
+        opened.append(str(path))
+        return real(path, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", watch)
+    assert scene.look().reused is not None
+    assert not [path for path in opened if "/src/" in path or path.endswith("dist/app")]
+
+
+def test_a_status_that_proves_nothing_is_not_trusted(scene: Scene) -> None:
+    """A file that was written just before it was read is read again: another write could look the same."""
+    now = time.time_ns()
+    cache = scene.cache()
+    cache.now_ns = lambda: now
+    scene.write("src/a.py", "a = 3")
+    look = cache.look(BUILD)
+    assert look.observation is not None
+    assert not look.observation.inputs["src/a.py"].settled
+
+
+def test_a_failed_run_keeps_nothing(scene: Scene) -> None:
+    """A stage that succeeded in a run that failed has to run again."""
+    cache = scene.cache()
+    look = cache.look(BUILD)
+    scene.write("dist/app", "built")
+    cache.ended(BUILD, succeeded=True)
+    cache.keep(ended(scene.plan, BUILD, look, outcome="failure"))
+    assert scene.look().reused is None
+
+
+def test_a_failure_ends_what_was_kept(scene: Scene) -> None:
+    """When the same work fails later, the earlier success stands for nothing any more."""
+    scene.succeed()
+    cache = scene.cache(fresh=True)
+    cache.look(BUILD)
+    cache.ended(BUILD, succeeded=False)
+    assert scene.look().reused is None
+
+
+@pytest.mark.parametrize(
+    ("during", "reason"),
+    [
+        (lambda scene: scene.write("src/a.py", "formatted"), "inputs changed: src/a.py"),
+        (lambda scene: scene.write("src/a.py", "a = 1"), "'src/a.py' was written"),
+        (lambda scene: scene.write("src/new.py", ""), "inputs changed: src/new.py (added)"),
+        (lambda scene: scene.tool("make", "echo other"), "tools changed: make"),
+    ],
+)
+def test_what_changes_while_a_stage_runs_is_not_kept(
+    scene: Scene, during: Callable[[Scene], object], reason: str
+) -> None:
+    """A success on files that moved meanwhile proves nothing about either state of them, and this is told."""
+    time.sleep(0.03)  # past the tick of the file system's clock, so that a write is seen by its time
+    scene.succeed(during=lambda: (during(scene), None)[1])
+    assert reason in scene.look().reasons[0]
+
+
+def test_outputs_that_were_not_made_are_told(scene: Scene) -> None:
+    """A stage that declares outputs and leaves none is run again, and the reason is there."""
+    scene.succeed(during=lambda: (scene.folder / "dist/app").unlink())
+    assert "no declared output is there" in scene.look().reasons[0]
+
+
+def test_what_a_stage_needs_counts_as_its_input(scene: Scene) -> None:
+    """The declared outputs of the stages before it are looked at, whether its own inputs name them or not."""
+    check = replace(CHECK, inputs=("src/**",))
+    scene.plan = make_plan(BUILD, check)
+    scene.write("dist/app", "built")
+    scene.succeed(check)
+    assert scene.look(check).reused is not None
+    scene.write("dist/app", "built otherwise")
+    assert scene.look(check).reasons == ("inputs changed: dist/app",)
+
+
+def test_a_file_that_the_command_names_counts_as_its_input(scene: Scene) -> None:
+    """A script of the codebase that the command starts has the stage run when it changes."""
+    scene.write("scripts/check.sh", "exit 0")
+    scene.plan = make_plan(replace(BUILD, shell="sh scripts/check.sh && make"), CHECK)
+    build = scene.plan.stage("build")
+    scene.succeed(build)
+    assert scene.look(build).reused is not None
+    scene.write("scripts/check.sh", "exit 0 # still")
+    assert scene.look(build).reasons == ("inputs changed: scripts/check.sh",)
+
+
+def test_a_link_counts_by_what_stands_there(scene: Scene) -> None:
+    """A link to a file is read at each look; one to a folder can't be told, and the stage always runs."""
+    outside = scene.write("elsewhere.txt", "1")
+    (scene.folder / "src/link").symlink_to(outside)
+    scene.succeed()
+    assert scene.look().reused is not None
+    outside.write_text("2")
+    assert scene.look().reasons == ("inputs changed: src/link",)
+    (scene.folder / "src/folder").symlink_to(scene.folder)
+    assert "is a link to" in scene.look().reasons[0]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "unreadable"])
+def test_what_cannot_be_told_has_the_stage_run(scene: Scene, kind: str) -> None:
+    """A pipe, or a folder that is no folder any more, neither hangs nor is spared."""
+    scene.succeed()
+    if kind == "fifo":
+        os.mkfifo(scene.folder / "src/pipe")
+    else:
+        (scene.folder / "src").rename(scene.folder / "gone")
+    assert "its inputs can't be told" in scene.look().reasons[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"entry": 1}', '{"entry": 2}', "null", '{"entry": 1, "x": ' * 9]
+)
+def test_a_damaged_entry_counts_as_none(scene: Scene, text: str) -> None:
+    """Whatever stands in the cache's file, the stage runs, and nothing else happens."""
+    scene.succeed()
+    (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
+    path.write_text(text)
+    assert scene.look().reused is None
+
+
+def test_an_entry_tells_no_secret(scene: Scene) -> None:
+    """The file holds no variable's value, is its owner's alone, and two entries digest one value differently."""
+    scene.env["DEPLOY_TOKEN"] = "hunter2hunter2"
+    scene.succeed()
+    (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
+    assert b"hunter2" not in path.read_bytes()
+    assert path.stat().st_mode & 0o077 == 0
+    first = scene.entries.get("build")
+    scene.entries.remove("build")
+    scene.succeed()
+    second = scene.entries.get("build")
+    assert first is not None
+    assert second is not None
+    assert first != second
+    assert scene.look().reused is not None
+
+
+def test_with_no_cache_everything_runs_and_is_kept(scene: Scene) -> None:
+    """A fresh look spares nothing; what succeeds then may be cited by the next."""
+    scene.succeed()
+    assert scene.cache(fresh=True).look(BUILD).reasons == ("--no-cache was given",)
+    newer = scene.succeed()
+    found = scene.look().reused
+    assert found is not None
+    assert found.run_id == newer.run_id
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason"),
+    [
+        (replace(BUILD, inputs=()), "declares no inputs"),
+        (replace(BUILD, guardrail=True), "is a guardrail"),
+        (PlannedStage("sub", "Sub", "subpipeline", pipeline="smoke", inputs=("a",)), "starts other runs"),
+    ],
+)
+def test_some_stages_always_run(stage: PlannedStage, reason: str) -> None:
+    """Without inputs, as a guardrail, and as a sub-pipeline a stage is never spared."""
+    assert reason in str(may_reuse(make_plan(stage), stage))
+
+
+def test_a_guardrail_is_spared_where_the_config_says_so() -> None:
+    """``guardrails.reuse`` lets a guardrail with inputs be spared."""
+    stage = replace(BUILD, guardrail=True)
+    assert may_reuse(replace(make_plan(stage), reuse_guardrails=True), stage) is None
+
+
+def test_a_plan_says_what_would_run(scene: Scene) -> None:
+    """A stage behind one that would run is unknown; all unchanged, none would run."""
+    scene.succeed()
+    scene.succeed(CHECK)
+    told = explained(scene.plan, scene.cache())
+    assert [entry["would"] for entry in told.values()] == ["reuse", "reuse"]
+    (scene.folder / "dist/app").unlink()
+    scene.plan = make_plan(BUILD, replace(CHECK, inputs=("src/**",)))
+    scene.succeed(scene.plan.stage("check"))
+    told = explained(scene.plan, scene.cache())
+    assert [entry["would"] for entry in told.values()] == ["run", "unknown"]
+
+
+def test_looking_writes_nothing_where_it_must_not(scene: Scene) -> None:
+    """Without ``writes`` not even a refreshed status is put down."""
+    scene.succeed()
+    os.utime(scene.folder / "src/a.py")
+    (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
+    before = path.read_bytes()
+    scene.entries = Entries(scene.workspace, (TASK, "hello", "diagnostics"), writes=False)
+    assert scene.look().reused is not None
+    assert path.read_bytes() == before
+
+
+def test_a_look_ahead_holds_until_something_runs(scene: Scene) -> None:
+    """What was seen of all stages at once is not looked at again, but from the first start on it is."""
+    scene.succeed()
+    cache = scene.cache()
+    assert cache.look_ahead([BUILD])
+    (scene.folder / "src/a.py").unlink()
+    ahead: Reused | None = cache.look(BUILD).reused
+    assert ahead is not None
+    assert cache.look(BUILD).reused is None
