@@ -14,7 +14,10 @@ from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 
 def pytest_configure() -> None:
-    """Judge no generated case by the time that a busy machine needs for it; let programs that tests start take stop signals, also where the suite itself was started to ignore them."""
+    """Make the suite pass on a busy machine, and where it was itself started to ignore stop signals.
+
+    No generated case is judged by its time, and programs that tests start take stop signals.
+    """
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
