@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from orchestrator.errors import UsageError
 
@@ -79,6 +79,16 @@ def make_run_id(now: datetime, entropy: bytes) -> str:
     """Return the run id for a start at ``now`` (UTC) with four bytes of ``entropy``."""
     stamp = now.strftime("%Y-%m-%dT%H-%M-%S")
     return f"{stamp}-{now.microsecond // 1000:03d}Z-{entropy[:4].hex()}"
+
+
+def run_moment(run_id: str) -> datetime | None:
+    """Return when the run of that id started (UTC), None when it is no run id or names no day there is."""
+    if not is_run_id(run_id):
+        return None
+    try:
+        return datetime.strptime(run_id[:23], "%Y-%m-%dT%H-%M-%S-%f").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def migrated_run_id(name: str, started: datetime) -> str:

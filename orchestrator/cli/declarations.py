@@ -154,6 +154,12 @@ COMMANDS = table(
         dry_as="metrics",
     ),
     Command(
+        "sla",
+        "Write each project's limit and measured p90 into docs/sla.md, shown before it is written.",
+        late("orchestrator.commands.sla", "sla"),
+        (_YES, _DRY_RUN, _FORMAT),
+    ),
+    Command(
         "plan",
         "Show the stages that 'start' would run; runs nothing.",
         late("orchestrator.commands.plan", "plan"),
@@ -223,7 +229,10 @@ COMMANDS = table(
             Option("run", "a run's id, a unique prefix of it, or 'latest'; left out: every run", "RUN"),
             Option("all", "every run of every task"),
             Option("state", "whether manifests, metrics, state and pointers agree"),
-            Option("docs", "whether ticked items of checklists are proved by the runs that they cite"),
+            Option(
+                "docs",
+                "whether ticked items are proved by the runs that they cite, and docs/sla.md is fresh",
+            ),
             _FORMAT,
         ),
         positional="run",

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance
+from orchestrator.commands.recorded_ends import by_project, ends_since
 from orchestrator.commands.task_owner import task_owner
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
-from orchestrator.history.metrics_lines import recorded_since
-from orchestrator.history.names import Unreadable
 from orchestrator.identifiers import check_name, is_run_id, near_hint
 from orchestrator.metrics_policy import MetricsPolicy, policy_of
 from orchestrator.period import span
 from orchestrator.report.metrics_text import metrics_text
-from orchestrator.rolling.end import End, last_ends
+from orchestrator.rolling.end import End
 from orchestrator.rolling.flaky import Try, flaky_stages, tries_of
 from orchestrator.rolling.gate import Finding, finding, gate_findings
 from orchestrator.rolling.summary import project_summary
 from orchestrator.run_store.layout import Location
-from orchestrator.run_store.reading import read_document, task_ids
+from orchestrator.run_store.reading import read_document
 from orchestrator.run_store.store import RunStore
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -55,15 +54,15 @@ def metrics(
     known = project_names(root)
     if project is not None:
         check_name("project", project, known)
-    found = _ends(store, start)
-    by_project = _by_project(found.ends, known, task_owner(root))
-    if project is not None and project not in by_project:
+    found = ends_since(store, start)
+    grouped = by_project(found.ends, known, task_owner(root))
+    if project is not None and project not in grouped:
         raise UsageError(
             f"there is no project '{project}'",
-            hint=near_hint(project, filter(None, by_project)),
+            hint=near_hint(project, filter(None, grouped)),
             code="unknown-project",
         )
-    chosen = {name: ends for name, ends in by_project.items() if project in (None, name)}
+    chosen = {name: ends for name, ends in grouped.items() if project in (None, name)}
     policy = _policies(root, frozenset(known), min_coverage, sla_budget)
     records, tries, missing = _records(store, [end for ends in chosen.values() for end in ends])
     findings = [
@@ -106,53 +105,6 @@ def _answer(
     from orchestrator.report.durations_plot import durations_svg
 
     return Answer(code, None, durations_svg(document, ends))
-
-
-@dataclass(slots=True)
-class _Found:
-    """The last ends of the runs in the window, and what could not be read."""
-
-    ends: list[End] = field(default_factory=list)
-    torn: int = 0
-    unreadable: int = 0
-    repeated: int = 0
-    unreadable_tasks: list[Unreadable] = field(default_factory=list)
-
-    def notes(self) -> dict[str, Any]:
-        """Return what the document says of it."""
-        return {
-            "unreadable_lines": self.unreadable,
-            "torn_lines": self.torn,
-            "repeated_lines": self.repeated,
-            "unreadable_tasks": [{"task_id": one.task_id, "reason": one.reason} for one in self.unreadable_tasks],
-        }
-
-
-def _ends(store: RunStore, start: datetime) -> _Found:
-    found = _Found()
-    for task_id in task_ids(store):
-        try:
-            lines = recorded_since(store, task_id, start)
-        except StorageError as error:
-            found.unreadable_tasks.append(Unreadable(task_id, error.message))
-            continue
-        last, repeated = last_ends(lines.ends)
-        found.ends += [end for end in last if end.completed_at >= start]
-        found.torn += lines.torn
-        found.unreadable += lines.unreadable
-        found.repeated += repeated
-    return found
-
-
-def _by_project(
-    ends: Sequence[End], known: Sequence[str], owner: Callable[[str], str | None]
-) -> dict[str | None, list[End]]:
-    """Return the ends by project, the configured projects first, also those without any."""
-    found: dict[str | None, list[End]] = {name: [] for name in known}
-    for end in ends:
-        project = end.project or owner(end.task_id)
-        found.setdefault(project, []).append(end)
-    return dict(sorted(found.items(), key=lambda item: (item[0] is None, item[0] or "")))
 
 
 def _records(store: RunStore, ends: Sequence[End]) -> tuple[Records, dict[str, list[Try]], int]:

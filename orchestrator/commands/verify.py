@@ -22,7 +22,7 @@ def verify(
     docs: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
-    """Verify one run, or ``all``; whether what follows from the records agrees (``state``); checklists (``docs``).
+    """Verify one run, or ``all``; whether what follows from the records agrees (``state``); documents (``docs``).
 
     Nothing asked for is ``all``. Exit code 4 when something does not hold. Reads only, and asks nobody.
     Raises UsageError, NotFound.
@@ -42,14 +42,16 @@ def verify(
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links}
         flaws += seen.flaws
     if state:
-        found, rows = _aligned(store)
-        document["state"] = rows
+        found, document["state"] = _aligned(store)
         flaws += found
     if docs:
         from orchestrator.commands.proof_sources import docs_flaws
+        from orchestrator.commands.sla_flaws import page_flaws
 
-        found, document["docs"] = docs_flaws(store, context.environ)
-        flaws += found
+        found, counted = docs_flaws(store, context.environ)
+        stale, rows = page_flaws(store, context.environ, context.clock.now())
+        document["docs"] = {**counted, "limits": rows}
+        flaws += [*found, *stale]
     ordered = list(dict.fromkeys(flaws_by_place(flaws)))
     document["ok"] = not ordered
     document["findings"] = [asdict(flaw) for flaw in ordered]
@@ -97,6 +99,7 @@ def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
         lines.append(f"Records    {counted}")
     claims = document.get("docs")
     if claims is not None:
-        lines.append(f"Documents  {claims['checklists']} checklists, {claims['ticked']} ticked items")
+        counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"
+        lines.append(f"Documents  {counted}")
     lines.append(f"Findings   {len(flaws) or 'none'}")
     return safe_text("\n".join(lines) + "\n", lines=True)

@@ -33,6 +33,21 @@ def duration(text: str) -> float:
     return seconds
 
 
+def written(seconds: float) -> str:
+    """Return a duration as ``duration`` reads it: ``30m``, ``1h05m``, ``2m15s``, ``12.3s``, ``0.47s``, ``4ms``.
+
+    It is rounded to what a person compares: whole seconds from a minute on, tenths from ten seconds on.
+    """
+    if seconds < 0.0095:
+        return f"{max(1, round(seconds * 1000))}ms"
+    if seconds < 59.95:
+        return f"{seconds:.{1 if seconds >= 9.995 else 2}f}".rstrip("0").rstrip(".") + "s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count)
+
+
 def size(text: str) -> int:
     """Return the bytes that ``text`` means: ``64KiB``, ``256MiB``, ``1GiB``, ``10MB``.
 

@@ -21,9 +21,11 @@ from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.detecting import propose
 from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
+from orchestrator.onboarding.limits import with_project
 from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
 from orchestrator.planning import survey
+from orchestrator.sla_page import PAGE
 from orchestrator.workspace import CONFIG_FOLDER
 
 _REVIEWED = re.compile(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
@@ -66,19 +68,21 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     wanted = task_documents(task, wish.project, path, title, owners, proposal, today)
     config = config_text(wish.project, path, task, owners, proposal)
     changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
-    before = _index_before(root)
+    before = _shared(root, INDEX_FILE)
     index = FileChange(INDEX_FILE, before, index_text(before, task, wish.project, title))
+    limits = with_project(_shared(root, PAGE), root, wish.project)
     if any(change.path == config_file(wish.project) and change.action == "create" for change in changes):
         _check_beside_others(root, wish.project, config)
     # The config comes last: from then on there is such a project.
-    return Onboarding(wish.project, task, path, proposal, (index, *changes), kept)
+    return Onboarding(wish.project, task, path, proposal, (index, limits, *changes), kept)
 
 
-def _index_before(root: str) -> str | None:
+def _shared(root: str, path: str) -> str | None:
+    """Return the text of a file that all projects have a part in, None where there is none."""
     try:
-        return current_text(root, INDEX_FILE)
+        return current_text(root, path)
     except UnfitFileError as error:
-        raise _in_the_way([f"{INDEX_FILE}: {error}"]) from None
+        raise _in_the_way([f"{path}: {error}"]) from None
 
 
 def _proposal(root: str, path: str, wish: Wish) -> tuple[Proposal, Sequence[str]]:
