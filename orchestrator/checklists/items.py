@@ -99,7 +99,7 @@ def items_of(path: str, text: str) -> Iterator[Item]:
 def _item(path: str, number: int, task: str | None, ticked: bool, text: str) -> Item:
     claim = _PROOF.sub("", text)
     named = _NAMED.match(claim)
-    needs = _NEEDS.search(claim)
+    needs = [match["needs"] for match in _NEEDS.finditer(claim)][-1:]  # a command that is quoted before may say so too
     digest, approved = _DIGEST.search(text), _APPROVED.search(text)
     return Item(
         path=path,
@@ -108,7 +108,7 @@ def _item(path: str, number: int, task: str | None, ticked: bool, text: str) -> 
         id=named["id"].strip() if named is not None else slug(claim),
         ticked=ticked,
         claim=claim,
-        needs=tuple(word.strip() for word in needs["needs"].split(",") if word.strip()) if needs is not None else (),
+        needs=tuple(word.strip() for part in needs for word in part.split(",") if word.strip()),
         citations=tuple(_citations(path, text)),
         digest=digest[1] if digest is not None else None,
         approved=(approved[1], approved[2]) if approved is not None else None,

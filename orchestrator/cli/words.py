@@ -109,7 +109,7 @@ def _take_bare(request: Request, word: str, commands: Commands, *, literal: bool
             hint=_near_flag(word, _flags(command)) or f"codex-orchestrator {command.name} --help",
             code="extra-word",
         )
-    if word in commands and request.given and not literal:
+    if word in commands and request.given and not literal and not option.repeatable:
         raise UsageError(
             f"one command a call: {shown(word)} comes after '{command.name}' and its options",
             hint=f"call it by itself; for a {option.name} of that name write {option.flag}={word}",

@@ -9,6 +9,7 @@ from orchestrator.onboarding.proposal import Proposal, Stage
 from orchestrator.onboarding.templates import filled
 
 GUARD = "spec-guard"
+REVIEW = "review"
 
 
 def spec_path(task: str) -> str:
@@ -26,6 +27,7 @@ def task_documents(
 ) -> dict[str, str]:
     """Return the texts of all documents of a task by their paths. ``today`` is the spec's review date."""
     stages = [stage for stage in proposal.diagnostics.stages if stage.id != GUARD]
+    captured = _captured(project, stages)
     skipped = [f"- {stage.id}: {_line(stage.skipped)}" for stage in stages if stage.skipped is not None]
     values = {
         "task": task,
@@ -38,7 +40,9 @@ def task_documents(
         "gaps": "\n".join(skipped) or "Nothing of build, lint and test is skipped.",
         "questions": "\n".join(f"- {_line(note)}" for note in proposal.notes) or "- None that onboarding found.",
         "milestones": "\n".join(f"| {name} | {done} | {needs} |" for name, done, needs in _milestones(stages)),
-        "items": "\n".join(f"- [ ] **{name}**: {done} (needs: {needs})" for name, done, needs in _milestones(stages)),
+        "items": _items(_milestones(stages)),
+        "captured": "\n".join(f"| {name} | {_code(command)} | {_code(early)} |" for name, command, early in captured),
+        "captures": _items(_captures(captured)),
     }
     checklist = filled("task/checklist.md", values)
     return {
@@ -54,6 +58,43 @@ def _proofs(stages: Sequence[Stage]) -> list[str]:
     return [*proofs, f"- {GUARD}: code changed together with its spec, which was looked at in the last 30 days"]
 
 
+_EARLY = {"lint": "npm run lint", "test": "npm test", GUARD: "scripts/spec-guard.sh", REVIEW: "npm run review"}
+"""What the early version captured a passing run of, by the commands that its codebases, all npm's, had for it."""
+
+
+def _captured(project: str, stages: Sequence[Stage]) -> list[tuple[str, str | None, str]]:
+    """Return each check that a run is captured of: its name, its command (None when it is skipped), the early one."""
+    does = {stage.id: _line(stage.does) for stage in stages if stage.skipped is None}
+    commands = {
+        GUARD: f"codex-orchestrator spec-guard --project {project}",
+        "lint": does.get("lint"),
+        "test": does.get("test"),
+        REVIEW: "codex-orchestrator review RUN --decision approve",
+    }
+    return [(name, command, _EARLY[name]) for name, command in commands.items()]
+
+
+def _captures(captured: Sequence[tuple[str, str | None, str]]) -> list[tuple[str, str, str]]:
+    """Return the items of the checks: what passed, and what proves it. What is skipped proves nothing."""
+    needs = {REVIEW: "diagnostics, approval"}
+    return [
+        (
+            name,
+            "it is skipped so far" if command is None else f"{_code(command)} passed",
+            needs.get(name, f"diagnostics/{name}"),
+        )
+        for name, command, _ in captured
+    ]
+
+
+def _code(text: str | None) -> str:
+    return "skipped so far" if text is None else f"`{text}`"
+
+
+def _items(items: Sequence[tuple[str, str, str]]) -> str:
+    return "\n".join(f"- [ ] **{name}**: {done} (needs: {needs})" for name, done, needs in items)
+
+
 def _milestones(stages: Sequence[Stage]) -> list[tuple[str, str, str]]:
     """Return each milestone with what is done then, and the stages of a run that prove it.
 
@@ -62,10 +103,14 @@ def _milestones(stages: Sequence[Stage]) -> list[tuple[str, str, str]]:
     """
     made = [f"diagnostics/{stage.id}" for stage in stages if stage.id != "test" and stage.skipped is None]
     return [
-        ("planning", "PRD, spec and action plan were read and agreed to", f"diagnostics/{GUARD}"),
+        ("planning", "PRD, technical spec and action plan were read and agreed to", f"diagnostics/{GUARD}, approval"),
         ("implementation", "what the codebase builds and checks itself with passes", ", ".join(made) or "diagnostics"),
         ("testing", "the tests pass", "diagnostics/test"),
-        ("enablement", "the whole pipeline passes, and a reviewer approved that run", "diagnostics, approval"),
+        (
+            "enablement",
+            "the whole pipeline passes within its limit, and a reviewer approved that run",
+            "diagnostics, approval",
+        ),
     ]
 
 

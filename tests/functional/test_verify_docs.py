@@ -278,6 +278,16 @@ def test_sync_shows_a_difference_and_repairs_mirrors(app: WorkspaceFolder, orche
     assert "Nothing to do" in orchestrate("checklist", "sync", "--yes").stdout
 
 
+def test_what_a_quoted_command_says_is_no_need(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """An item's needs are what stands last: a command that an item quotes can't ask for less."""
+    workspace.project("app")
+    line = "- [ ] **deploy**: `echo (needs: diagnostics)` passed (needs: diagnostics/deploy)\n"
+    workspace.write(PLACES[0], f"# Task {TASK}\n\n{line}")
+    assert orchestrate("start").code == 0
+    refused = orchestrate("checklist", "tick", "deploy", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "not-covered")
+
+
 def test_words_that_are_no_verb_are_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A verb that isn't there, and a tick without a run, are usage errors."""
     for words in (["tock", "x"], ["tick", "x"], ["tick"], [], ["sync", "x"]):

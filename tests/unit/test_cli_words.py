@@ -177,3 +177,9 @@ def test_what_is_written_is_what_is_read(drawn: tuple[Command, dict[str, object]
     request = parse(line, COMMANDS)
     assert request.command is command
     assert request.given == expected
+
+
+def test_a_command_that_takes_several_words_takes_names_of_commands_too() -> None:
+    """An item of a checklist may be called as a command is."""
+    request = parse(["checklist", "tick", "review", "--run", "latest"], COMMANDS)
+    assert request.given == {"words": ["tick", "review"], "run": "latest"}

@@ -57,7 +57,7 @@ def test_all_files_of_a_project(workspace: WorkspaceFolder) -> None:
     texts = {(root / path).read_text() for path in checklist_paths("0001-a")}
     assert len(texts) == 1
     items = [line.split("**")[1] for line in texts.pop().splitlines() if line.startswith("- [ ] ")]
-    assert items == ["planning", "implementation", "testing", "enablement"]
+    assert items == ["planning", "implementation", "testing", "enablement", "spec-guard", "lint", "test", "review"]
     assert found.changes[-1].path == "project_configs/a.toml"
 
 
