@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Orchestrator, WorkspaceFolder
+from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 TASK = "1-app"
 LIST = f"""# Task {TASK}: App
@@ -32,9 +32,11 @@ def approve(orchestrate: Orchestrator, run: str, actor: str = "reviewer") -> Non
     assert done.code == 0, done.stderr
 
 
-@pytest.fixture
-def app(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> WorkspaceFolder:
+@pytest.fixture(scope="module")
+def proved(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     """A project whose checklist stands in three places, with one approved run that proves both milestones."""
+    workspace = WorkspaceFolder(tmp_path_factory.mktemp("proved").resolve())
+    orchestrate = Orchestrator(workspace.root, clean_environ(home))
     workspace.project("app")
     for place, spec in zip(PLACES, SPECS, strict=True):
         workspace.write(place, LIST.replace("SPEC", spec))
@@ -43,12 +45,19 @@ def app(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> WorkspaceFolde
     for item in ("testing", "enablement"):
         done = orchestrate("checklist", "tick", item, "--run", "latest")
         assert done.code == 0, done.stderr
+    return workspace.root
+
+
+@pytest.fixture
+def app(proved: Path, workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """That project in a workspace of its own, to tell lies in."""
+    shutil.copytree(proved, workspace.root, symlinks=True, dirs_exist_ok=True)
     return workspace
 
 
-def codes(orchestrate: Orchestrator) -> set[str]:
-    """Return what ``verify --docs`` finds; its exit code must fit."""
-    done = orchestrate("verify", "--docs", "--format", "json")
+def codes(orchestrate: Orchestrator, *words: str) -> set[str]:
+    """Return what ``verify --docs`` and ``words`` find; its exit code must fit."""
+    done = orchestrate("verify", "--docs", *words, "--format", "json")
     found = {finding["code"] for finding in done.document["findings"]}
     assert done.code == (4 if found else 0)
     return found
@@ -153,12 +162,35 @@ def rewrite(app: WorkspaceFolder, document: dict[str, object]) -> None:
     shutil.rmtree(app.root / ".runs")
 
 
-def cannot_fail(app: WorkspaceFolder) -> None:
-    """Let the evidence say that its guardrail could not fail."""
-    document = json.loads(evidence_of(app).read_text())
-    flag = {"code": "guardrail-cannot-fail", "stage": "spec-guard", "message": "spec-guard can't fail"}
-    document["manifest"]["plan"]["flags"] = [flag]
-    rewrite(app, document)
+def cannot_fail(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Let the items cite a real run whose guardrail could not fail: by hand, because ``tick`` refuses it."""
+    from orchestrator.checklists.evidence import evidence_of as evidence_by
+    from orchestrator.checklists.evidence import render_evidence
+
+    app.project("app", guard="test -e nothing || true")
+    assert orchestrate("start").code == 0
+    refused = orchestrate("checklist", "tick", "testing", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "guardrail-not-passed")
+    run = app.runs(TASK)[-1]
+    kept = evidence_by(app.manifest(run), None)
+    cited, old = run_of(app).name, app.state(TASK)["runs"][0]["manifestDigest"]
+    evidence_of(app).with_name(f"{run.name}.json").write_text(render_evidence(kept))
+    every_place(app, lambda text: text.replace(cited, run.name).replace(old, kept.digest))
+
+
+def stale_approval(app: WorkspaceFolder) -> None:
+    """Let the approval be of another attempt, in the record and in what is kept of it."""
+    for path in (run_of(app) / "manifest.json", evidence_of(app)):
+        text = path.read_text()
+        document = json.loads(text)
+        for entry in document["approvals"]:
+            entry["attempt"] = 7
+        path.write_text(json.dumps(document))
+
+
+def cut_metrics(app: WorkspaceFolder) -> None:
+    """Let the metrics have lost the run."""
+    (app.root / ".runs" / TASK / "metrics.json").write_text("")
 
 
 Lie = Callable[[WorkspaceFolder, Orchestrator], object]
@@ -175,10 +207,13 @@ LIES: dict[str, tuple[str, Lie]] = {
         lambda app, _: evidence_of(app).write_text(evidence_of(app).read_text().replace("diagnostics", "smoke", 1)),
     ),
     "noise for evidence": ("evidence-damaged", lambda app, _: evidence_of(app).write_text("{")),
-    "edited manifest": ("evidence-stale", lambda app, _: edited_manifest(app)),
+    "edited manifest": ("manifest-edited", lambda app, _: edited_manifest(app)),
+    "edited manifest, against the evidence": ("evidence-stale", lambda app, _: edited_manifest(app)),
+    "stale approval": ("approval-stale", lambda app, _: stale_approval(app)),
+    "cut metrics file": ("metrics-cut", lambda app, _: cut_metrics(app)),
     "damaged manifest": ("manifest-damaged", lambda app, _: (run_of(app) / "manifest.json").write_text("{")),
     "failed run": ("run-not-succeeded", lambda app, _: failed_run(app)),
-    "guardrail that cannot fail": ("guardrail-cannot-fail", lambda app, _: cannot_fail(app)),
+    "guardrail that cannot fail": ("guardrail-cannot-fail", cannot_fail),
     "milestone not covered": (
         "not-covered",
         lambda app, _: every_place(app, lambda text: text.replace("diagnostics/test", "diagnostics/deploy")),
@@ -215,10 +250,10 @@ LIES: dict[str, tuple[str, Lie]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_every_lie_turns_it_red(app: WorkspaceFolder, orchestrate: Orchestrator, lie: str) -> None:
-    """Whatever a document claims and no record proves is found, by its code."""
+    """Whatever a document claims and no record proves is found by what CI calls, by its code."""
     code, tell = LIES[lie]
     tell(app, orchestrate)
-    assert code in codes(orchestrate)
+    assert code in codes(orchestrate, "--all", "--state")
 
 
 def test_an_approval_goes_stale_with_a_new_attempt(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
@@ -232,6 +267,16 @@ def test_an_approval_goes_stale_with_a_new_attempt(workspace: WorkspaceFolder, o
     path = workspace.runs(TASK)[0] / "manifest.json"
     path.write_text(path.read_text().replace('"attempt": 1,\n', '"attempt": 2,\n', 1))
     assert "evidence-stale" in codes(orchestrate)
+
+
+def test_later_commits_do_not_untick(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """What was approved stays approved for what it cites, though the tree goes on and the run is not ready any more."""
+    config = app.root / "project_configs" / "app.toml"
+    config.write_text(config.read_text() + "[review]\napprovals = 1\nstale_when_tree_moves = true\n")
+    app.write("packages/app/new.py", "x = 1\n")
+    ready = orchestrate("status", "--format", "json").document["ready"]
+    assert [reason["code"] for reason in ready["reasons"]] == ["approval-missing", "approval-stale"]
+    assert codes(orchestrate, "--all", "--state") == set()
 
 
 def test_findings_name_file_and_line(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
