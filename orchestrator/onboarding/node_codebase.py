@@ -18,6 +18,9 @@ _LOCKS = {
     "bun.lockb": "bun",
 }
 _FROZEN = {"npm": "npm ci", "pnpm": "pnpm install --frozen-lockfile", "bun": "bun install --frozen-lockfile"}
+_LOOSE = {"npm": "npm install --no-package-lock", "pnpm": "pnpm install --no-lockfile", "bun": "bun install --no-save"}
+"""Without a lock file: none is written either, which would be a change of the code that a run is about."""
+
 _LOCAL = {"npm": "npx --no-install", "pnpm": "pnpm exec", "yarn": "yarn", "bun": "bun x --no-install"}
 _DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies")
 _NO_TESTS = re.compile(r"echo .*no test specified", re.I)
@@ -73,13 +76,12 @@ def _has_dependencies(codebase: Codebase) -> bool:
 def _install(codebase: Codebase, manager: str, frozen: bool) -> str:
     if not _has_dependencies(codebase):
         return ""
-    if not frozen:
-        return f"{manager} install"
     if manager == "yarn":
         named = str(codebase.json("package.json").get("packageManager", ""))
-        berry = codebase.has(".yarnrc.yml") or re.match(r"yarn@[2-9]", named) is not None
-        return "yarn install --immutable" if berry else "yarn install --frozen-lockfile"
-    return _FROZEN[manager]
+        if codebase.has(".yarnrc.yml") or re.match(r"yarn@[2-9]", named) is not None:
+            return "yarn install --immutable" if frozen else "yarn install"
+        return f"yarn install {'--frozen-lockfile' if frozen else '--no-lockfile'}"
+    return (_FROZEN if frozen else _LOOSE)[manager]
 
 
 def _build(codebase: Codebase, manager: str, frozen: bool) -> Stage:

@@ -207,8 +207,10 @@ def test_python_without_a_build_back_end_skips_with_the_reason(make: Make) -> No
         (
             {"tsconfig.json": ""},
             {"devDependencies": {"typescript": "5"}, "packageManager": "pnpm@9"},
-            ["pnpm install && pnpm exec tsc --noEmit", "-", "-"],
+            ["pnpm install --no-lockfile && pnpm exec tsc --noEmit", "-", "-"],
         ),
+        ({}, {"devDependencies": {"a": "1"}}, ["npm install --no-package-lock", "-", "-"]),
+        ({}, {"dependencies": {"a": "1"}, "packageManager": "yarn@4.5.0"}, ["yarn install", "-", "-"]),
         ({}, {"scripts": {"test": 'echo "Error: no test specified" && exit 1'}}, ["-", "-", "-"]),
     ],
 )
