@@ -79,7 +79,8 @@ def _measurement_flaws(store: RunStore, page: Page, environ: Mapping[str, str], 
 def _row_faults(row: Row, ends: Sequence[End], today: datetime, now: datetime) -> Iterator[tuple[str, str, str]]:
     again = f"{start_line(*row.key)}, then {_HINT}"
     if row.p90 is None or row.latest is None:
-        yield "sla-not-measured", "its p90 was not measured yet", again
+        known = measured(ends, now) is not None
+        yield "sla-not-measured", "its p90 was not measured yet", _HINT if known else again
         return
     moment = run_moment(row.latest)
     if moment is None or moment > max(now, today) + _SLACK:

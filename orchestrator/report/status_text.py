@@ -159,7 +159,7 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
     if document["provenance"]:
         last = document["provenance"][-1]
         dirty = {True: "with changes that are not committed", False: "clean", None: None}[last["dirty"]]
-        commit = last["commit"][:12] if last["commit"] else "not under git"
+        commit = last["commit"][:12] if last["commit"] else _no_commit(last)
         branch = f"on {last['branch']}" if last["branch"] else None
         yield "Commit", [", ".join(filter(None, (commit, branch, dirty)))], ""
         yield from tree_line(document["freshness"])
@@ -168,6 +168,12 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
         overrides = [f"{key}={value}" for key, value in mode["overrides"].items()]
         reason = f": {mode['reason']}" if mode["reason"] else ""
         yield "Mode", [f"{mode['name']}, by {mode['actor']}{reason}", *overrides], "yellow" if overrides else ""
+
+
+def _no_commit(last: Mapping[str, Any]) -> str:
+    if last["dirty"] is not None:
+        return "none yet"
+    return f"unknown: {last['note']}" if last.get("note") else "not under git"
 
 
 def _to_copy(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -18,6 +18,7 @@ from orchestrator.environment import (
     prepare,
 )
 from orchestrator.environment.venv import MARKER
+from orchestrator.environment_making import cause_in
 from orchestrator.errors import StorageError
 from orchestrator.plan import SessionPlan
 
@@ -143,3 +144,13 @@ def test_a_planted_lock_is_refused(env: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         EnvironmentLock(str(env)).try_acquire()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_cause_is_no_general_advice() -> None:
+    """The last line that says something is the cause, before what uv ends every failed build with."""
+    assert (
+        cause_in(["one", "fatal: no such tag", "", "hint: Build failures usually indicate a problem"])
+        == "fatal: no such tag"
+    )
+    assert cause_in(["hint: try again"]) == "hint: try again"
+    assert cause_in([]) is None

@@ -20,6 +20,7 @@ from orchestrator.manifest.transitions import closed, interrupted, stage_ended, 
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Flag, Plan
 from orchestrator.report import readiness, standing, status_document
+from orchestrator.report.status_text import status_text
 from orchestrator.report.view import KEYS
 from tests.records import START, make_manifest, make_plan, make_run_id, make_stage
 
@@ -443,3 +444,19 @@ def test_skipped_stages_of_a_live_run_stay_skipped() -> None:
     document = shown(manifest, alive=True)
     assert document["commands"][1]["status"] == "skipped"
     assert parse_stamp(document["started_at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("dirty", "note", "said"),
+    [
+        (None, None, "not under git"),
+        (True, None, "none yet, on main"),
+        (None, "git could not read this folder: dubious ownership", "unknown: git could not read this folder: dubious"),
+    ],
+)
+def test_why_no_commit_is_known(dirty: bool | None, note: str | None, said: str) -> None:
+    """A folder that git refuses, one without a commit and one outside of git are told apart."""
+    record = with_trees(make_manifest(), "a" * 64)
+    entry = {**record.provenance[0], "commit": None, "dirty": dirty, "note": note}
+    document = shown(replace(record, provenance=(entry,)))
+    assert f"Commit     {said}" in status_text(document, width=200, color=False)
