@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start a run, or resume one: mcp-runner-start.sh [--resume RUN] [options of start or resume]
 set -eu
-shim_root="$(CDPATH="" cd -- "$(dirname -- "$0")/.." && pwd -P)"
+shim_root="$(CDPATH="" cd -- "$(dirname -- "$(readlink -f -- "$0" || echo "$0")")/.." && pwd -P)"
 # shellcheck source=scripts/shims/find.sh
 . "$shim_root/scripts/shims/find.sh"
 # shellcheck source=scripts/shims/early_words.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Run diagnostics to their end, or with --no-watch print the run's id and return.
 set -eu
-shim_root="$(CDPATH="" cd -- "$(dirname -- "$0")/.." && pwd -P)"
+shim_root="$(CDPATH="" cd -- "$(dirname -- "$(readlink -f -- "$0" || echo "$0")")/.." && pwd -P)"
 # shellcheck source=scripts/shims/find.sh
 . "$shim_root/scripts/shims/find.sh"
 # shellcheck source=scripts/shims/early_words.sh

@@ -164,6 +164,18 @@ def test_from_any_folder(told: Shims, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*SHELL_SHIMS, *NODE_SHIMS])
+def test_through_a_link(told: Shims, name: str, tmp_path: Path) -> None:
+    """A link to a script in another folder, whose name has a space, does what the script does."""
+    words = {"agents_mcp_runner.mjs": ["status"], "mcp-runner-poll.sh": ["latest"]}.get(name, [])
+    bin_folder = tmp_path / "my bin"
+    bin_folder.mkdir()
+    (bin_folder / name).symlink_to(told.root / "scripts" / name)
+    command = [*told.command(name)[:-1], str(bin_folder / name), *words]
+    done = subprocess.run(command, cwd=bin_folder, env=told.environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[:1]) == (0, [str(told.root)]), done.stderr
+
+
+@pytest.mark.parametrize("name", [*SHELL_SHIMS, *NODE_SHIMS])
 @pytest.mark.parametrize("code", [0, 2, 3, 143])
 def test_exit_codes_are_passed_on(told: Shims, name: str, code: int) -> None:
     """A script exits as the program does."""
