@@ -98,13 +98,17 @@ def _items(items: Sequence[tuple[str, str, str]]) -> str:
 def _milestones(stages: Sequence[Stage]) -> list[tuple[str, str, str]]:
     """Return each milestone with what is done then, and the stages of a run that prove it.
 
-    A stage that is skipped proves nothing: implementation asks for those that do something, testing for the
-    tests whatever the config says of them.
+    A stage that is skipped proves nothing: implementation asks for those that do something, and for a build where
+    none does; testing for the tests whatever the config says of them.
     """
     made = [f"diagnostics/{stage.id}" for stage in stages if stage.id != "test" and stage.skipped is None]
     return [
         ("planning", "PRD, technical spec and action plan were read and agreed to", f"diagnostics/{GUARD}, approval"),
-        ("implementation", "what the codebase builds and checks itself with passes", ", ".join(made) or "diagnostics"),
+        (
+            "implementation",
+            "what the codebase builds and checks itself with passes",
+            ", ".join(made) or "diagnostics/build",
+        ),
         ("testing", "the tests pass", "diagnostics/test"),
         (
             "enablement",

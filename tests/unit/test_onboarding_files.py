@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.checklists.items import items_of
 from orchestrator.config import load_project
 from orchestrator.durable import Seam
 from orchestrator.errors import ConfigError, Refused, StorageError, UsageError
@@ -59,6 +60,16 @@ def test_all_files_of_a_project(workspace: WorkspaceFolder) -> None:
     items = [line.split("**")[1] for line in texts.pop().splitlines() if line.startswith("- [ ] ")]
     assert items == ["planning", "implementation", "testing", "enablement", "spec-guard", "lint", "test", "review"]
     assert found.changes[-1].path == "project_configs/a.toml"
+
+
+def test_a_codebase_that_nothing_is_known_of_proves_nothing(workspace: WorkspaceFolder) -> None:
+    """Where every stage is skipped, no milestone of the code can be ticked by a run of nothing but the guardrail."""
+    bring_in(workspace, template="generic")
+    path = "tasks/tasks-0001-a.md"
+    items = {item.id: item for item in items_of(path, (workspace.root / path).read_text())}
+    assert items["implementation"].needs == ("diagnostics/build",)
+    assert items["testing"].needs == items["test"].needs == ("diagnostics/test",)
+    assert "it is skipped so far" in items["lint"].claim
 
 
 def test_a_second_time_changes_nothing_also_another_day(workspace: WorkspaceFolder) -> None:
