@@ -11,6 +11,7 @@ from orchestrator.config.quantities import written
 from orchestrator.errors import UsageError
 from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text, diff_text
 from orchestrator.onboarding.templates import template
+from orchestrator.report.layout import plural
 from orchestrator.rolling.end import End
 from orchestrator.rolling.measured import WINDOW, measured
 from orchestrator.run_store.store import RunStore
@@ -108,4 +109,8 @@ def _as_json(row: Row) -> dict[str, object]:
 
 def _line(row: Row) -> str:
     head = f"{row.project:<14} {row.pipeline:<12} limit {written(row.limit)}"
-    return f"{head}, p90 {written(row.p90)} of {row.runs} runs" if row.p90 is not None else f"{head}, not measured"
+    return (
+        f"{head}, p90 {written(row.p90)} of {plural(row.runs, 'run')}"
+        if row.p90 is not None
+        else f"{head}, not measured"
+    )

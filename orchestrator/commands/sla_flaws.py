@@ -10,6 +10,7 @@ from orchestrator.config.quantities import written
 from orchestrator.flaw import Flaw
 from orchestrator.identifiers import run_moment
 from orchestrator.onboarding.changes import UnfitFileError, current_text
+from orchestrator.report.layout import plural
 from orchestrator.rolling.end import End
 from orchestrator.rolling.measured import WINDOW, measured
 from orchestrator.run_store.store import RunStore
@@ -95,8 +96,8 @@ def _row_faults(row: Row, ends: Sequence[End], today: datetime, now: datetime) -
         return  # measured elsewhere, as after a fresh clone
     then, latest = measured(ends, cited.completed_at), measured(ends, now)
     if then is not None and (len(then.ends), written(then.p90)) != (row.runs, written(row.p90)):
-        recorded_then = f"{written(then.p90)} of {len(then.ends)} runs"
-        says = f"the page says {written(row.p90)} of {row.runs} runs, the records {recorded_then}"
+        recorded_then = f"{written(then.p90)} of {plural(len(then.ends), 'run')}"
+        says = f"the page says {written(row.p90)} of {plural(row.runs, 'run')}, the records {recorded_then}"
         yield "sla-differs", says, _HINT
     elif latest is not None and abs(latest.p90 - row.p90) > TOLERANCE * row.limit:
         moved = f"the p90 was {written(row.p90)}, and is {written(latest.p90)} now"

@@ -1,4 +1,4 @@
-"""What a pipeline's runs took, as ``docs/sla.md`` says it: the p90 of the runs of some days up to the latest one."""
+"""What a pipeline's runs took, as ``docs/sla.md`` says it: the p90 of the runs of some days that succeeded."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Measured:
 def measured(ends: Sequence[End], until: datetime) -> Measured | None:
     """Return what the runs of a pipeline took in the window that ends with the last of them until ``until``.
 
-    So the latest run alone tells which runs were measured. Runs of version 1, which had no limit, are left out.
-    None when no run completed in the window before ``until``.
+    So the latest run alone tells which runs were measured. Only those that succeeded are: one whose first stage fails
+    takes no time, and would make every figure better. Runs of version 1, which had no limit, are left out.
+    None when no such run completed in the window before ``until``.
     """
-    known = [end for end in ends if end.attempt is not None and end.completed_at <= until]
+    known = [end for end in ends if end.attempt is not None and end.outcome == "success" and end.completed_at <= until]
     latest = max(known, key=lambda end: (end.completed_at, end.run_id), default=None)
     if latest is None or latest.completed_at <= until - WINDOW:
         return None

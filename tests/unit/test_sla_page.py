@@ -96,12 +96,13 @@ def test_a_page_without_its_table_and_one_with_two() -> None:
 
 
 def test_the_window_ends_with_the_latest_run() -> None:
-    """Runs of the 30 days up to the latest one count, also when it is resumed late; version 1 and later ones do not."""
+    """Runs that succeeded in the 30 days up to the latest one count; version 1, failed and later ones do not."""
     ends = [
         replace(END, run_id=f"r{day}", completed_at=NOW - timedelta(days=day), duration_seconds=float(day))
         for day in range(0, 70, 5)
     ]
-    found = measured([*ends, replace(END, attempt=None, duration_seconds=99.0)], NOW)
+    others = [replace(END, attempt=None, duration_seconds=99.0), replace(END, outcome="failure", duration_seconds=0.1)]
+    found = measured([*ends, *others], NOW)
     assert found is not None
     assert (found.latest.run_id, len(found.ends), found.p90) == ("r0", 6, 25.0)
     earlier = measured(ends, NOW - timedelta(days=7))
