@@ -65,8 +65,18 @@ def test_what_was_measured_stands_in_the_page(app: WorkspaceFolder, orchestrate:
     provenance = app.manifest(app.runs("1-app")[1])["provenance"][-1]
     assert host == f"{provenance['host']} ({provenance['platform']})"
     assert codes(orchestrate) == set()
-    done = orchestrate("sla")
-    assert (done.code, "Nothing to do" in done.stdout) == (0, True)
+    done = orchestrate("sla", "--format", "json")
+    assert (done.code, done.document["result"]) == (0, "nothing-to-do")
+    (told,) = done.document["rows"]
+    assert (told["limit_seconds"], told["runs"], told["latest_run"], told["host"]) == (1800.0, 2, latest, host)
+
+
+def test_nothing_is_written_through_a_link(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A link in the page's place is refused, by writing and by verifying."""
+    page(app).rename(app.root / "elsewhere.md")
+    page(app).symlink_to(app.root / "elsewhere.md")
+    assert orchestrate("sla", "--yes").code == 2
+    assert codes(orchestrate) == {"document-unreadable"}
 
 
 def test_the_words_around_stay_and_the_difference_is_shown_first(
