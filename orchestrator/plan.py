@@ -85,7 +85,8 @@ class Flag:
     """Something in a plan that a reviewer must see; ``code`` is the word for machines.
 
     Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
-    out); ``secret-too-short``; ``no-shell`` (an operator of the shell in a ``run``, which starts none).
+    out); ``guardrail-softened`` (``[spec_guard]`` asks less than the default); ``secret-too-short``;
+    ``no-shell`` (an operator of the shell in a ``run``, which starts none).
     """
 
     stage: str | None

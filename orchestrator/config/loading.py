@@ -15,6 +15,7 @@ from orchestrator.identifiers import check_name, name_fault, near_hint, shown
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import policy_of
+from orchestrator.spec_guard_policy import SpecGuardPolicy
 from orchestrator.workspace import CONFIG_FOLDER
 
 if TYPE_CHECKING:
@@ -131,8 +132,22 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
         ),
         review=policy_of(source.table),
         metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget),
+        spec_guard=_spec_guard(shaped.spec_guard),
         waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},
+    )
+
+
+def _spec_guard(shaped: shape.SpecGuard) -> SpecGuardPolicy:
+    return SpecGuardPolicy(
+        code=tuple(shaped.code),
+        exclude=tuple(shaped.exclude),
+        specs=tuple(shaped.specs),
+        base=shaped.base,
+        max_review_age=shaped.max_review_age,
+        checklists=shaped.checklists,
+        evidence=shaped.evidence,
+        records=shaped.records,
     )
 
 

@@ -11,16 +11,26 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
-from orchestrator.globs import compiled
+from orchestrator.globs import fault as glob_fault
+from orchestrator.globs import path_fault
 from orchestrator.identifiers import name_fault, shown
 from orchestrator.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
 from orchestrator.review_policy import MOST_APPROVALS
+from orchestrator.spec_guard_policy import (
+    DEFAULT_AGE_DAYS,
+    DEFAULT_CODE,
+    DEFAULT_EXCLUDE,
+    DEFAULT_RECORDS,
+    DEFAULT_SPECS,
+    MOST_RECORDS,
+)
 
 OPTIONAL_BACKENDS = ("conda", "mamba", "micromamba", "rattler", "uv")
 BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
 """nox's names (``nox.virtualenv.ALL_VENVS``); only an optional one may have an alternative after it."""
 
 MOST_RETRIES = 100
+_DAY = 86400
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLES = re.compile(r"[A-Za-z0-9_*]+")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.S)
@@ -60,6 +70,38 @@ def _approvals(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_APPROVALS:
         raise ValueError(f"must lie between 0 and {MOST_APPROVALS}")
     return value
+
+
+def _records(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_RECORDS:
+        raise ValueError(f"must lie between 0 and {MOST_RECORDS}")
+    return value
+
+
+def _glob(value: str) -> str:
+    fault = glob_fault(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
+def _some(value: list[str]) -> list[str]:
+    if not value:
+        raise ValueError("must name something: no change of code could be answered otherwise")
+    return value
+
+
+def _commit(value: str) -> str:
+    if not value.strip() or value.startswith("-"):
+        raise ValueError("must name a commit or a branch, such as 'origin/main'")
+    return value
+
+
+def _days(value: Any) -> int:
+    seconds = duration(_unit(value, "a number of days such as '30d'"))
+    if seconds % _DAY:
+        raise ValueError("must be whole days, such as '30d': a review has a date and no time")
+    return int(seconds // _DAY)
 
 
 def _share(value: Any) -> Any:
@@ -117,10 +159,10 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _glob(value: str) -> str:
-    if not value.strip() or value.strip() == "!":
-        raise ValueError("must not be empty")
-    compiled((value,))
+def _path(value: str) -> str:
+    fault = path_fault(value)
+    if fault is not None:
+        raise ValueError(fault)
     return value
 
 
@@ -146,6 +188,7 @@ def _variables(value: str) -> str:
 
 Text = Annotated[str, AfterValidator(_filled)]
 Glob = Annotated[str, AfterValidator(_glob)]
+Paths = Annotated[str, AfterValidator(_path)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]
@@ -222,6 +265,19 @@ class Metrics(Table):
     sla_budget: Annotated[float, BeforeValidator(_share)] = DEFAULT_BUDGET
 
 
+class SpecGuard(Table):
+    """``[spec_guard]``."""
+
+    code: list[Glob] = list(DEFAULT_CODE)
+    exclude: list[Glob] = list(DEFAULT_EXCLUDE)
+    specs: Annotated[list[Glob], AfterValidator(_some)] = list(DEFAULT_SPECS)
+    base: Annotated[str, AfterValidator(_commit)] | None = None
+    max_review_age: Annotated[Any, BeforeValidator(_days)] = DEFAULT_AGE_DAYS
+    checklists: bool = True
+    evidence: bool = True
+    records: Annotated[int, BeforeValidator(_records)] = DEFAULT_RECORDS
+
+
 class Stage(Table):
     """``[[pipelines.X.stages]]``."""
 
@@ -236,8 +292,8 @@ class Stage(Table):
     env: dict[Variable, str] | None = None
     timeout: Seconds = None
     needs: list[StageId] | None = None
-    inputs: list[Glob] | None = None
-    outputs: list[Glob] | None = None
+    inputs: list[Paths] | None = None
+    outputs: list[Paths] | None = None
     retries: Annotated[int | None, BeforeValidator(_whole)] = None
     allow_failure: bool | None = None
     guardrail: bool | None = None
@@ -261,6 +317,7 @@ class Config(Table):
     guardrails: Guardrails = Field(default_factory=Guardrails)
     review: Review = Field(default_factory=Review)
     metrics: Metrics = Field(default_factory=Metrics)
+    spec_guard: SpecGuard = Field(default_factory=SpecGuard)
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}
 

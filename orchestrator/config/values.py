@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import ReviewPolicy
+from orchestrator.spec_guard_policy import SpecGuardPolicy
 
 DEFAULT_BACKEND = "uv|virtualenv"
 DEFAULT_REQUIRED = ("spec-guard",)
@@ -99,5 +100,6 @@ class ProjectConfig:
     guardrails: GuardrailPolicy = GuardrailPolicy()
     review: ReviewPolicy = field(default_factory=ReviewPolicy)
     metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
+    spec_guard: SpecGuardPolicy = field(default_factory=SpecGuardPolicy)
     waivers: tuple[Waiver, ...] = ()
     pipelines: Mapping[str, PipelineConfig] = field(default_factory=dict)

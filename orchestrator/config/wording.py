@@ -24,6 +24,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("guardrails",): shape.Guardrails,
     ("review",): shape.Review,
     ("metrics",): shape.Metrics,
+    ("spec_guard",): shape.SpecGuard,
     ("waivers", "#"): shape.WaiverTable,
     ("pipelines", "*"): shape.Pipeline,
     ("pipelines", "*", "stages", "#"): shape.Stage,

@@ -34,6 +34,9 @@ def _policy_flags(config: ProjectConfig, pipeline: PipelineConfig) -> Iterator[F
         if guardrail not in config.guardrails.required:
             text = f"this project does not require '{guardrail}', which is required by default"
             yield Flag(None, "guardrail-not-required", text)
+    softer = config.spec_guard.softer()
+    if softer:
+        yield Flag(None, "guardrail-softened", f"[spec_guard] asks less than the default: {', '.join(softer)}")
 
 
 def _guardrail_flags(config: ProjectConfig, pipeline: PipelineConfig, lookup: Lookup) -> Iterator[Flag]:

@@ -6,23 +6,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.leftovers import is_leftover
 from orchestrator.workspace import OUT_VARIABLE, RUNS_VARIABLE
 
 CHECKLISTS = ("tasks", ".agent", "docs/TASKS.md", "docs/checklists")
 """Checklists and their mirrors in a workspace: ticking off a task is no change of the tree."""
-
-CACHES = frozenset(
-    os.fsencode(name)
-    for name in (
-        *(".git", ".hg", ".svn", ".runs", ".nox", ".tox", ".venv", "venv", "node_modules", "__pycache__", ".eggs"),
-        *(".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".cache", ".coverage", ".nyc_output"),
-        *(".gradle", ".next", ".nuxt", ".turbo", ".parcel-cache", ".terraform", ".DS_Store"),
-    )
-)
-"""Names that tools leave anywhere in a tree; such files count only when git tracks them."""
-
-PRODUCTS = frozenset((b"build", b"dist", b"out", b"target", b"htmlcov", b"coverage.xml"))
-"""Names that builds leave at the top of a tree; deeper down they are ordinary packages (``src/build``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +26,7 @@ class Scope:
 
     def holds_untracked(self, path: bytes) -> bool:
         """Tell whether a path counts that git doesn't track: no cache, no product of a build."""
-        parts = path.split(b"/")
-        if parts[0] in PRODUCTS or not CACHES.isdisjoint(parts):
-            return False
-        if any(part.endswith((b".egg-info", b".pyc")) for part in parts):
-            return False
-        return self.holds(path) and not self._is_ignored(path)
+        return not is_leftover(path) and self.holds(path) and not self._is_ignored(path)
 
     def _is_ignored(self, path: bytes) -> bool:
         if not self.ignored:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.globs import compiled
+from orchestrator.globs import paths
 from orchestrator.manifest.shape import Manifest, Reused
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.reuse.entries import Entries, Entry, NotKept
@@ -190,11 +190,11 @@ class StageCache:
         return tuple(reasons)
 
     def _observe(self, stage: PlannedStage, salt: str, survey: Survey) -> Observation:
-        survey.add(compiled(stage.inputs), left_out=self.ignored.holds)
+        survey.add(paths(stage.inputs), left_out=self.ignored.holds)
         if not survey.found:
             raise Unfit("they match no file")
         for need in _all_needs(self.plan, stage):
-            survey.add(compiled(need.outputs))
+            survey.add(paths(need.outputs))
         for word in words_of(stage):
             survey.add_file(os.path.normpath(os.path.join(stage.cwd, word)))
         env = self.env_of(stage)
@@ -208,7 +208,7 @@ class StageCache:
         )
 
     def _survey(self, stage: PlannedStage, known: Mapping[str, FileState]) -> Survey:
-        outputs = compiled(stage.outputs)
+        outputs = paths(stage.outputs)
         ours = _ours(self.place)
 
         def left_out(path: str) -> bool:
@@ -220,7 +220,7 @@ class StageCache:
         if not stage.outputs:
             return {}
         survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place).__contains__)
-        survey.add(compiled(stage.outputs))
+        survey.add(paths(stage.outputs))
         if not survey.found:
             raise Unfit("no declared output is there")
         return survey.found

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from orchestrator.globs import Patterns, Root
+from orchestrator.globs import Paths, Root
 
 FILES_LIMIT = 20_000
 BYTES_LIMIT = 512 * 1024 * 1024
@@ -59,7 +59,7 @@ class Survey:
     reread: int = 0
     _bytes: int = 0
 
-    def add(self, patterns: Patterns, *, left_out: Callable[[str], bool] | None = None) -> None:
+    def add(self, patterns: Paths, *, left_out: Callable[[str], bool] | None = None) -> None:
         """Look at every file that ``patterns`` match; ``left_out`` tells of others besides that don't count.
 
         Raises Unfit.

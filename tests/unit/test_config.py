@@ -17,6 +17,7 @@ from orchestrator.config.loading import parse_project
 from orchestrator.config.source import Source
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.review_policy import ReviewPolicy, policy_of
+from orchestrator.spec_guard_policy import SpecGuardPolicy
 from tests.harness import WorkspaceFolder
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -52,6 +53,50 @@ def test_a_minimal_config_has_every_default(workspace: WorkspaceFolder) -> None:
     assert len(config.digest) == 64
 
 
+def test_the_spec_guards_table_has_the_documented_defaults(workspace: WorkspaceFolder) -> None:
+    """Left out, the table is what the documentation says; given, each key becomes its value."""
+    workspace.config("demo", HEAD)
+    policy = load_project(str(workspace.root), "demo").spec_guard
+    assert policy == SpecGuardPolicy(
+        ("*",), ("*.md", "*.rst", "/docs/"), ("tasks/specs/**", "tasks/index.json"), None, 30, True, True, 20
+    )
+    assert policy.softer() == ()
+    table = '[spec_guard]\ncode = ["src/"]\nexclude = []\nspecs = ["design/*.md"]\nbase = "origin/develop"\n'
+    off = 'max_review_age = "90d"\nchecklists = false\nevidence = false\nrecords = 0\n'
+    workspace.config("demo", HEAD + table + off)
+    policy = load_project(str(workspace.root), "demo").spec_guard
+    assert policy == SpecGuardPolicy(("src/",), (), ("design/*.md",), "origin/develop", 90, False, False, 0)
+    assert len(policy.softer()) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "said"),
+    [
+        ('code = ["../x"]', "code[#1]", "'..'"),
+        ('code = [""]', "code[#1]", "empty"),
+        ('exclude = ["a", "!b"]', "exclude[#2]", "'!'"),
+        ('exclude = ["[a"]', "exclude[#1]", "']'"),
+        ('exclude = ["[z-a]"]', "exclude[#1]", "range"),
+        ("exclude = ['a\\']", "exclude[#1]", "backslash"),
+        (f'exclude = ["{"*a" * 17}"]', "exclude[#1]", "16 wildcards"),
+        ("specs = []", "specs", "must name something"),
+        ("specs = 3", "specs", "a list"),
+        ('base = "--output=x"', "base", "a commit or a branch"),
+        ("max_review_age = 30", "max_review_age", "number of days"),
+        ('max_review_age = "36h"', "max_review_age", "whole days"),
+        ("checklists = 1", "checklists", "true or false"),
+        ("records = -1", "records", "between 0 and 10000"),
+        ('records = "all"', "records", "a whole number"),
+        ("codes = []", "codes", "did you mean 'code'?"),
+    ],
+)
+def test_faults_of_the_spec_guards_table(workspace: WorkspaceFolder, line: str, key: str, said: str) -> None:
+    """Each fault names file and key, and says what would be right."""
+    (fault,) = faults_of(workspace, f"{HEAD}[spec_guard]\n{line}\n")
+    assert fault.startswith(f"spec_guard.{key}: ")
+    assert said in fault
+
+
 def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
     """The full example of docs/configuration.md is a valid config that uses every key of every table."""
     text = DOCUMENTATION.read_text(encoding="utf-8")
@@ -71,6 +116,7 @@ def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
         shape.Stage,
         shape.Review,
         shape.Metrics,
+        shape.SpecGuard,
     ):
         for key in table.model_fields:
             assert re.search(rf"^(\[\[?|\[\[?pipelines\.|# )?{key}\b", example[0], re.M), key
@@ -148,7 +194,8 @@ needs = ["three"]
         ("\ufeffx = 1", "line 1: begins with a byte order mark; save the file as UTF-8 without one"),
         (
             "x = " + "9" * 4090,
-            "x: unknown key (known: guardrails, metrics, pipelines, project, review, schema_version, session, waivers)",
+            "x: unknown key (known: guardrails, metrics, pipelines, project, review, schema_version, session, "
+            "spec_guard, waivers)",
         ),
     ],
 )

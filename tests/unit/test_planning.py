@@ -283,6 +283,19 @@ def test_a_default_guardrail_left_out_of_the_policy_is_flagged(workspace: Worksp
     assert [flag.code for flag in plan_of(workspace).flags] == ["guardrail-not-required"]
 
 
+def test_a_softer_spec_guard_is_flagged_and_other_settings_are_not(workspace: WorkspaceFolder) -> None:
+    """What asks less than the default changes the plan, so that it is drift; what only adjusts does not."""
+    workspace.project("demo")
+    before = plan_of(workspace).digest
+    workspace.project("demo", extra='[spec_guard]\nexclude = ["/vendor/"]\nrecords = 5\nmax_review_age = "7d"')
+    assert plan_of(workspace).digest == before
+    workspace.project("demo", extra='[spec_guard]\nchecklists = false\nmax_review_age = "60d"')
+    plan = plan_of(workspace)
+    (flag,) = (flag for flag in plan.flags if flag.code == "guardrail-softened")
+    assert flag.message.endswith("reviews may be 60 days old, checklists are not checked")
+    assert plan.digest != before
+
+
 def test_secrets_too_short_to_mask_are_flagged(workspace: WorkspaceFolder) -> None:
     """A secret of fewer than six bytes in the config itself is flagged, by its name or because it is declared."""
     extra = 'secret_env = ["PIN"]\nset_env = { PIN = "1234", API_TOKEN = "long enough", OTHER = "x" }\n'
