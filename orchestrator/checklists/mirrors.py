@@ -27,9 +27,14 @@ def source_of(task: str, texts: Texts) -> str | None:
     return next((path for path in mirror_paths(task) if path in texts), None)
 
 
-def mirror_flaws(texts: Texts) -> Iterator[Flaw]:
-    """Yield every line in which a mirror differs from the checklist that it mirrors, and mirrors that are missing."""
+def mirror_flaws(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
+    """Yield every line in which a mirror differs from the checklist that it mirrors, and mirrors that are missing.
+
+    ``only`` names the one task to look at; left out: every task.
+    """
     for task in tasks_in(texts):
+        if only not in (None, task):
+            continue
         source = source_of(task, texts)
         for path in mirror_paths(task):
             if path not in texts:

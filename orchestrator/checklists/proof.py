@@ -66,6 +66,24 @@ def item_flaws(item: Item, sources: Sources) -> Iterator[Flaw]:
             yield flaw(code, message)
 
 
+def kept_flaws(citation: Citation, sources: Sources) -> Iterator[Flaw]:
+    """Yield what is wrong with the evidence that is kept of a run, whether an item cites it or not."""
+    path = citation.target
+    try:
+        evidence = sources.evidence(citation)
+    except DamagedRecord as error:
+        yield Flaw("evidence-damaged", path, error.message)
+        return
+    if evidence is None:
+        return
+    if evidence.run_id != citation.run_id:
+        yield Flaw("wrong-run", path, f"it is the evidence of another run, {evidence.run_id}")
+    if evidence.manifest["task_id"] != citation.task_id:
+        yield Flaw("wrong-task", path, f"it is the evidence of a run of task '{evidence.manifest['task_id']}'")
+    for code, message in _agreement(evidence, sources):
+        yield Flaw(code, path, message)
+
+
 def _run_faults(item: Item, citation: Citation, evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:
     manifest, run = evidence.manifest, evidence.run_id
     if run != citation.run_id:

@@ -204,14 +204,23 @@ COMMANDS = table(
     ),
     Command(
         "spec-guard",
-        "Check that code was not changed without its spec, and that specs were looked at lately.",
+        "Check that code was not changed without its spec, and that specs, checklists and records hold.",
         late("orchestrator.commands.spec_guard", "spec_guard"),
         (
             _PROJECT,
             _TASK,
-            Option("base", "the commit to compare with", "COMMIT"),
+            Option(
+                "base", "the commit to compare with; left out: $BASE_SHA, the config's, or the default branch", "COMMIT"
+            ),
+            Option("sarif", "a file to write the findings to besides, as SARIF 2.1.0", "FILE"),
             Option("dry-run", "report, but pass whatever is found"),
-            _FORMAT,
+            Option(
+                "format",
+                "text, json, sarif, or github (annotations of a workflow)",
+                "FORMAT",
+                default="text",
+                read=one_of("text", "json", "sarif", "github"),
+            ),
         ),
         dry_as="spec-guard",
     ),

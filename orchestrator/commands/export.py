@@ -54,7 +54,7 @@ def export(
     if output is None:
         return Answer(EXIT_DONE, None, data.decode())
     path = os.path.join(context.cwd, output)
-    _write(path, data)
+    write_file(path, data, "--output")
     return Answer(EXIT_DONE, None, f"wrote {output}\n")
 
 
@@ -66,7 +66,8 @@ def _key_bytes(path: str) -> bytes:
         raise UsageError(f"the key '{path}' can't be read: {error.strerror or error}", code="no-key") from error
 
 
-def _write(path: str, data: bytes) -> None:
+def write_file(path: str, data: bytes, flag: str) -> None:
+    """Write a file that somebody named by a flag, whole or not at all; UsageError when it can't be one."""
     from orchestrator.durable import Folder, Seam
 
     above, name = os.path.split(path)
@@ -76,5 +77,5 @@ def _write(path: str, data: bytes) -> None:
         raise UsageError(f"there is no folder '{above}'", hint="make it, then run the command again") from None
     with folder:
         if not name or folder.has_folder(name):
-            raise UsageError(f"--output '{path}' is a folder", hint="name a file", code="bad-output")
+            raise UsageError(f"{flag} '{path}' is a folder", hint="name a file", code="bad-output")
         folder.write(name, data)

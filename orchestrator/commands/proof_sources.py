@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.checklists.evidence import Evidence, evidence_path, read_evidence
-from orchestrator.checklists.items import Citation
+from orchestrator.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checklists.proof import Sources
 from orchestrator.commands.surroundings import surroundings_of
 from orchestrator.commands.task_owner import task_owner
@@ -15,8 +18,8 @@ from orchestrator.flaw import Flaw
 from orchestrator.identifiers import is_run_id, name_fault
 from orchestrator.onboarding.changes import UnfitFileError, current_text
 from orchestrator.review_policy import ReviewPolicy
-from orchestrator.run_store.chain import has_link, lines_of, parsed
-from orchestrator.run_store.layout import Location
+from orchestrator.run_store.chain import has_link, last_lines, lines_of, parsed
+from orchestrator.run_store.layout import CHAIN, Location
 from orchestrator.run_store.reading import read_document
 from orchestrator.run_store.store import RunStore
 
@@ -98,3 +101,52 @@ def docs_flaws(store: RunStore, environ: Mapping[str, str]) -> tuple[list[Flaw],
     found = [*flaws, *mirror_flaws(texts), *(flaw for item in items for flaw in item_flaws(item, sources))]
     counted = {"files": len(texts), "checklists": len(tasks_in(texts)), "ticked": sum(item.ticked for item in items)}
     return found, counted
+
+
+def checklist_flaws(store: RunStore, task_id: str, sources: Sources) -> list[Flaw]:
+    """Return what ``docs_flaws`` would find of one task."""
+    from orchestrator.checklists.documents import read_documents
+    from orchestrator.checklists.items import items_of
+    from orchestrator.checklists.mirrors import mirror_flaws
+    from orchestrator.checklists.proof import item_flaws
+
+    texts, unread = read_documents(store.workspace.root)
+    flaws = [flaw for flaw in unread if flaw.path in mirror_paths(task_id)]
+    flaws += mirror_flaws(texts, task_id)
+    for path, text in texts.items():
+        for item in items_of(path, text):
+            if item.task == task_id:
+                flaws += item_flaws(item, sources)
+    return flaws
+
+
+def evidence_flaws(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Flaw]:
+    """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
+    from orchestrator.checklists.proof import kept_flaws
+
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(os.listdir(os.path.join(store.workspace.root, EVIDENCE_FOLDER, task_id)))
+    runs = [stem for stem, suffix in map(os.path.splitext, names) if suffix == ".json" and is_run_id(stem)]
+    cited = [Citation(task_id, run_id, evidence_path(task_id, run_id)) for run_id in runs[-last:]]
+    return [flaw for citation in cited for flaw in kept_flaws(citation, sources)]
+
+
+def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
+    """Return sources that look for a line of the chain among the ``last`` only, at a cost that has a bound."""
+
+    def link(task_id: str, run_id: str, attempt: int) -> Mapping[str, Any] | None:
+        from orchestrator.metrics import event_id
+
+        wanted = event_id(run_id, attempt)
+        try:
+            with store.task(task_id) as task:
+                _, tail = last_lines(task, CHAIN, last)
+        except FileNotFoundError:
+            return None
+        except StorageError as error:
+            raise DamagedRecord(error.message) from error
+        lines = map(parsed, tail.split(b"\n")[:-1])
+        return next((line for line in lines if line is not None and line.get("event_id") == wanted), None)
+
+    return replace(sources, link=link)

@@ -158,18 +158,33 @@ def lines_of(task: Folder) -> Iterator[bytes]:
                 yield line[:-1]
 
 
+def last_lines(folder: Folder, name: str, count: int) -> tuple[int, bytes]:
+    """Return the last ``count`` whole lines of a file, with what is torn behind them, and where they begin.
+
+    What is before them is not read. Raises FileNotFoundError, StorageError.
+    """
+    fd = folder.open_read(name)
+    try:
+        tail, at = b"", os.fstat(fd).st_size
+        while at > 0 and tail.count(b"\n") <= count:
+            begin = max(0, at - _BLOCK)
+            tail, at = os.pread(fd, at - begin, begin) + tail, begin
+    except OSError as error:
+        raise StorageError(f"'{folder.path}/{name}' can't be read: {error.strerror}") from error
+    finally:
+        os.close(fd)
+    surplus = tail.count(b"\n") - count
+    start = 0
+    for _ in range(max(0, surplus)):
+        start = tail.index(b"\n", start) + 1
+    return at + start, tail[start:]
+
+
 def last_line(task: Folder) -> bytes | None:
     """Return the last whole line of the chain, without reading what is before it; None when there is none."""
     try:
-        fd = task.open_read(CHAIN)
+        _, tail = last_lines(task, CHAIN, 1)
     except FileNotFoundError:
         return None
-    try:
-        tail, at = b"", os.fstat(fd).st_size
-        while at > 0 and tail.count(b"\n") < 2:
-            begin = max(0, at - _BLOCK)
-            tail, at = os.pread(fd, at - begin, begin) + tail, begin
-    finally:
-        os.close(fd)
-    whole = tail[: tail.rfind(b"\n") + 1].split(b"\n")
-    return whole[-2] if len(whole) > 1 else None
+    line, end, _ = tail.partition(b"\n")
+    return line if end else None

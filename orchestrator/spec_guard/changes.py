@@ -3,133 +3,246 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from orchestrator.spec_guard.repository import Git, GitAnswer
-from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Report, noted
+from orchestrator.globs import Globs
+from orchestrator.leftovers import is_leftover
+from orchestrator.spec_guard.bases import Asked, Base, asked, find_base, is_commit
+from orchestrator.spec_guard.repository import Git, GitAnswer, GitIn
+from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted, printable
 
-BASE_VARIABLE = "BASE_SHA"
+_WORKSPACES_OWN = ("tasks", ".agent", "docs/checklists", ".nox")
+"""Below the workspace's root: task files, checklists, and environments. They are no project's code."""
 
-_NOT_CODE = frozenset({"tasks", "docs", ".agent", ".runs", "out", ".nox"})
 _LISTED = 10
-_ZERO_SHA = re.compile(r"0+")
-_HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unshallow; fetch-depth: 0 in CI)"
 _REMEDY = f"a change of code goes with one in {SPEC_FOLDER}/ or {TASK_INDEX}"
 
 
-def compare(root: str, project_path: str, named_base: str, git: Git) -> Report:
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    """A working tree: its ``top`` with links followed, and git there."""
+
+    top: str
+    git: Git
+
+
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """Absolute paths of files that differ from the base; ``nested``: untracked repositories in their place."""
+
+    tracked: frozenset[str]
+    untracked: frozenset[str]
+    nested: frozenset[str]
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self.tracked | self.untracked)
+
+
+class _UntoldError(Exception):
+    """The comparison ends here, with a report."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+
+def compare(question: Question, git_in: GitIn, *, has_specs: bool = True) -> Report:
     """Return what the change since the base says about one project.
 
-    ``root`` is the workspace's real path, ``project_path`` the project's folder from there (or absolute),
-    ``named_base`` the value of ``$BASE_SHA``; empty: the merge base with the default branch is taken.
+    The project may lie in a repository of its own, or be a submodule: then its code is compared there, and
+    specs in the workspace's. ``has_specs``: the workspace has specs; where it never had, nothing is compared.
     """
-    top = git(["rev-parse", "--show-toplevel"])
-    if top.code != 0:
-        return _no_repository(root, top)
-    folder = os.path.realpath(os.path.join(root, project_path))
-    top_folder = os.path.realpath(top.stdout.rstrip("\n"))
-    if _below(folder, top_folder) is None or _another_repository(folder, top_folder):
-        return noted(f"'{project_path}' is not in the workspace's git repository: its changes were not compared")
-    if git(["rev-parse", "--verify", "--quiet", "HEAD"]).code != 0:
-        return noted("the git repository has no commit yet: there is nothing to compare with")
-    base, problem, notes = _find_base(git, named_base)
-    if base is None:
-        return Report((Finding("base-unknown", project_path, 0, problem),), notes, None)
-    changed = _changed(git, base)
-    if isinstance(changed, GitAnswer):
-        return _git_failed(project_path, changed)
-    paths = [os.path.join(top_folder, name) for name in changed]
-    code = [os.path.relpath(path, folder) for path in paths if _is_code(path, folder, root)]
-    if not code or any(_is_spec(path, root) for path in paths):
-        return Report((), notes, base)
-    return Report((_without_spec(project_path, code),), (*notes, _REMEDY), base)
+    try:
+        return _compare(question, git_in, has_specs=has_specs)
+    except _UntoldError as end:
+        return end.report
 
 
-def _no_repository(root: str, answer: GitAnswer) -> Report:
-    folder = root
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return noted("the workspace is not a git repository: code changes were not compared")
-        folder = parent
-    return _git_failed(".", answer)
+def _compare(question: Question, git_in: GitIn, *, has_specs: bool) -> Report:
+    root, folder = os.path.realpath(question.root), question.folder
+    ours = _repository(git_in, root, ".")
+    theirs = _repository(git_in, _existing(folder), question.project_path)
+    if theirs is None:
+        where = "the workspace" if ours is None and _below(folder, root) else f"'{question.project_path}'"
+        raise _UntoldError(noted(f"{where} is not a git repository: code changes were not compared"))
+    wanted, notes = asked(question.named_base, question.policy.base)
+    if ours is not None and ours.top == theirs.top:
+        base = _checked(question, find_base(ours.git, _committed(ours, wanted)), notes)
+        changed = _changed(question, ours, str(base.commit))
+        notes = (*notes, *base.notes, *_ignored(question, ours))
+        return _judged(question, changed, changed, base, notes, has_specs=has_specs)
+    if ours is None:
+        text = f"'{question.project_path}' is in a git repository and the workspace is not"
+        raise _UntoldError(noted(f"{text}: code changes were not compared with those of specs"))
+    return _compare_two(question, ours, theirs, wanted, notes, has_specs=has_specs)
 
 
-def _another_repository(folder: str, top_folder: str) -> bool:
-    while folder != top_folder:
-        if os.path.lexists(os.path.join(folder, ".git")):
-            return True
+def _compare_two(
+    question: Question,
+    ours: _Repository,
+    theirs: _Repository,
+    wanted: Asked,
+    notes: tuple[str, ...],
+    *,
+    has_specs: bool,
+) -> Report:
+    """Compare code in the project's repository and specs in the workspace's; a named base is a commit of either."""
+    wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
+    spec_base = _checked(question, find_base(ours.git, wanted_here), notes)
+    code_base = _submodule_base(ours, theirs, str(spec_base.commit))
+    if code_base is None:
+        code_base = find_base(theirs.git, wanted_there)
+    code_base = _checked(question, code_base, notes)
+    code = _changed(question, theirs, str(code_base.commit))
+    specs = _changed(question, ours, str(spec_base.commit))
+    text = f"'{question.project_path}' is in a repository of its own: code was compared there"
+    told = (*notes, f"{text}, specs with {str(spec_base.commit)[:12]} here", *code_base.notes, *spec_base.notes)
+    return _judged(question, code, specs, code_base, tuple(dict.fromkeys(told)), has_specs=has_specs)
+
+
+def _committed(repository: _Repository, wanted: Asked, among: Iterable[_Repository] = ()) -> Asked:
+    """Return what is asked for in a repository; a base that is another repository's is not asked for in this one.
+
+    Ends the comparison, with a note, where a repository has no commit yet.
+    """
+    if repository.git(["rev-parse", "--verify", "--quiet", "HEAD"]).code != 0:
+        raise _UntoldError(noted("the git repository has no commit yet: there is nothing to compare with"))
+    others = [one for one in among if one.top != repository.top]
+    if wanted.reference and not is_commit(repository.git, wanted.reference):
+        return Asked() if any(is_commit(one.git, wanted.reference) for one in others) else wanted
+    return wanted
+
+
+def _checked(question: Question, base: Base, notes: tuple[str, ...]) -> Base:
+    if base.commit is None:
+        finding = Finding(base.rule, question.project_path, 0, base.problem)
+        raise _UntoldError(Report((finding,), (*notes, *base.notes), None))
+    return base
+
+
+def _repository(git_in: GitIn, folder: str, shown: str) -> _Repository | None:
+    """Return the repository that holds a folder, None when it is in none; one that git refuses ends it."""
+    git = git_in(folder)
+    answer = git(["rev-parse", "--show-toplevel"])
+    if answer.code == 0:
+        return _Repository(os.path.realpath(answer.stdout.rstrip("\n")), git)
+    above = folder
+    while not os.path.lexists(os.path.join(above, ".git")):
+        parent = os.path.dirname(above)
+        if parent == above:
+            return None
+        above = parent
+    raise _UntoldError(_git_failed(shown, answer))
+
+
+def _existing(folder: str) -> str:
+    while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
-    return False
+    return folder
 
 
-def _find_base(git: Git, named: str) -> tuple[str | None, str, tuple[str, ...]]:
-    """Return the commit to compare with, else what is wrong; and notes."""
-    notes: tuple[str, ...] = ()
-    if named and _ZERO_SHA.fullmatch(named):
-        # GitHub's and GitLab's "before" of a branch that is new.
-        notes, named = (f"${BASE_VARIABLE} is all zeros (a new branch): the default branch was taken",), ""
-    shallow = git(["rev-parse", "--is-shallow-repository"]).stdout.strip() == "true"
-    reference, origin = (named, f"${BASE_VARIABLE}") if named else (_default_branch(git), "the default branch")
-    if reference is None:
-        return None, _with_hint("there is no default branch to compare with", shallow), notes
-    missing = reference.startswith("-") or git(["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]).code
-    if missing:
-        return (
-            None,
-            _with_hint(f"{origin} '{_printable(reference)}' is not a commit of this repository", shallow),
-            notes,
-        )
-    merge_base = git(["merge-base", reference, "HEAD"])
-    if merge_base.code != 0:
-        return None, _with_hint(f"HEAD and {origin} '{_printable(reference)}' have no common commit", shallow), notes
-    base = merge_base.stdout.strip()
-    if base == git(["rev-parse", "HEAD"]).stdout.strip():
-        cut = f"; {_HISTORY_HINT}" if shallow else ""
-        note = f"HEAD is the base itself ({reference}): only uncommitted changes were compared{cut}"
-        notes = (*notes, note)
-    return base, "", notes
+def _submodule_base(ours: _Repository, theirs: _Repository, spec_base: str) -> Base | None:
+    """Return the commit of a submodule that the workspace's base recorded; None when it is no submodule."""
+    path = _below(theirs.top, ours.top)
+    if path is None:
+        return None
+    staged = ours.git(["ls-files", "--stage", "--full-name", "-z", "--", f":(top,literal){path}"])
+    recorded = ours.git(["ls-tree", "--full-tree", "-z", spec_base, "--", path])
+    gitlink = "160000 commit "
+    if not recorded.stdout.startswith(gitlink):
+        if not staged.stdout.startswith("160000 "):
+            return None
+        empty = theirs.git(["hash-object", "-t", "tree", "--stdin"]).stdout.strip()
+        return Base(empty, notes=(f"the submodule '{printable(path)}' is new since the base",))
+    commit = recorded.stdout.removeprefix(gitlink).split("\t")[0]
+    if not is_commit(theirs.git, commit):
+        text = f"the submodule '{printable(path)}' lacks {commit[:12]}, which the base records of it: fetch its history"
+        return Base(None, "base-unknown", text)
+    return Base(commit)
 
 
-def _with_hint(problem: str, shallow: bool) -> str:
-    return f"{problem}: {_HISTORY_HINT}" if shallow else f"{problem}: name the base by ${BASE_VARIABLE}"
-
-
-def _default_branch(git: Git) -> str | None:
-    remote_head = git(["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"])
-    branches = git(["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"]).stdout.split()
-    if remote_head.code == 0 and remote_head.stdout.strip() in branches:
-        return remote_head.stdout.strip()
-    for place in ("refs/remotes/origin/", "refs/heads/"):
-        for name in ("main", "master"):
-            if place + name in branches:
-                return place + name
-    return branches[0] if len(branches) == 1 else None
-
-
-def _changed(git: Git, base: str) -> list[str] | GitAnswer:
-    """Return the files that differ from ``base`` on disk, from the repository's top, or git's failure."""
-    tracked = git(["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-relative", base, "--"])
-    untracked = git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/"])
+def _changed(question: Question, repository: _Repository, base: str) -> _Changed:
+    """Return the files that differ from ``base`` on disk; git's failure ends the comparison."""
+    options = ("--no-renames", "--no-ext-diff", "--no-relative", "--ignore-submodules=untracked")
+    tracked = repository.git(["diff", "--name-only", "-z", *options, base, "--"])
+    untracked = repository.git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/"])
     for answer in (tracked, untracked):
         if answer.code != 0:
-            return answer
-    return sorted({name for name in (tracked.stdout + untracked.stdout).split("\0") if name})
+            raise _UntoldError(_git_failed(question.project_path, answer))
+    others = _names(untracked)
+    nested = frozenset(os.path.join(repository.top, name).rstrip("/") for name in others if name.endswith("/"))
+    return _Changed(
+        frozenset(os.path.join(repository.top, name) for name in _names(tracked)),
+        frozenset(os.path.join(repository.top, name) for name in others if not name.endswith("/")),
+        nested,
+    )
 
 
-def _is_code(path: str, folder: str, root: str) -> bool:
-    inside = _below(path, folder)
-    if inside is None or path.endswith(".md"):
-        return False
-    from_root = _below(path, root) or ""
-    return inside.split("/")[0] not in _NOT_CODE and from_root.split("/")[0] not in _NOT_CODE
+def _ignored(question: Question, repository: _Repository) -> tuple[str, ...]:
+    """Return a note when git doesn't look at the project at all: then nothing there ever changes for it."""
+    if question.folder == repository.top or repository.git(["check-ignore", "--quiet", "--", question.folder]).code:
+        return ()
+    return (f"git ignores '{question.project_path}': what changes there is not seen",)
 
 
-def _is_spec(path: str, root: str) -> bool:
+def _names(answer: GitAnswer) -> list[str]:
+    return [name for name in answer.stdout.split("\0") if name]
+
+
+def _judged(
+    question: Question, code: _Changed, specs: _Changed, base: Base, notes: tuple[str, ...], *, has_specs: bool
+) -> Report:
+    spec = _Specs(question)
+    touched = [path for path in {*specs.paths, *code.paths} if spec.names(path)]
+    if not has_specs and not touched:
+        return Report((), notes, base.commit)
+    found = sorted(_code_in(question, code, spec))
+    unseen = sorted(path for path in code.nested if _below(path, question.folder) not in (None, "."))
+    for path in unseen:
+        inner = printable(os.path.relpath(path, question.folder))
+        notes = (*notes, f"'{inner}' is a repository that nothing here tracks: it was not compared")
     # A spec that was deleted describes nothing, so that its removal is no change of the spec.
-    inside = _below(path, root)
-    known = inside is not None and (inside == TASK_INDEX or inside.startswith(SPEC_FOLDER + "/"))
-    return known and os.path.isfile(path)
+    if not found or any(os.path.isfile(path) for path in touched):
+        return Report((), notes, base.commit)
+    return Report((_without_spec(question, found),), notes, base.commit)
+
+
+class _Specs:
+    """Which files answer for code."""
+
+    def __init__(self, question: Question) -> None:
+        self._root = os.path.realpath(question.root)
+        self._globs = Globs(question.policy.specs)
+
+    def names(self, path: str) -> bool:
+        inside = _below(path, self._root)
+        return inside is not None and self._globs.match(inside)
+
+
+def _code_in(question: Question, changed: _Changed, spec: _Specs) -> Iterable[str]:
+    """Yield the changed files that are code, from the project's folder."""
+    folder, root = question.folder, os.path.realpath(question.root)
+    own = [*(os.path.join(root, name) for name in _WORKSPACES_OWN), *map(os.path.realpath, question.records)]
+    code, left_out, outputs = (
+        Globs(patterns) for patterns in (question.policy.code, question.policy.exclude, _usable(question.outputs))
+    )
+    for path in changed.paths:
+        inside = _below(path, folder)
+        if inside is None or any(_below(path, place) is not None for place in own) or spec.names(path):
+            continue
+        if path not in changed.tracked and (is_leftover(os.fsencode(inside)) or outputs.match(inside)):
+            continue
+        if code.match(inside) and not left_out.match(inside):
+            yield inside
+
+
+def _usable(patterns: Iterable[str]) -> list[str]:
+    """Return what stages declare as outputs, without what is no pattern of ours: it is only ever left out."""
+    from orchestrator.globs import fault
+
+    anchored = ("/" + pattern.removeprefix("./").lstrip("/") for pattern in patterns)
+    return [pattern for pattern in anchored if fault(pattern) is None]
 
 
 def _below(path: str, folder: str) -> str | None:
@@ -140,19 +253,19 @@ def _below(path: str, folder: str) -> str | None:
     return path[len(start) :] if path.startswith(start) else None
 
 
-def _without_spec(project_path: str, code: list[str]) -> Finding:
-    listed = ", ".join(map(_printable, code[:_LISTED])) + (
-        f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
-    )
-    message = f"code changed and no spec did: {listed}"
-    return Finding("code-without-spec", project_path, 0, message)
+def _without_spec(question: Question, code: list[str]) -> Finding:
+    listed = ", ".join(map(printable, code[:_LISTED]))
+    more = f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
+    above = os.path.normpath(question.project_path)
+    files = tuple(os.path.normpath(os.path.join(above, name)) for name in code[:_LISTED])
+    message = f"code changed and no spec did: {listed}{more}"
+    named = ", ".join(question.policy.specs)
+    is_default = set(question.policy.specs) == {f"{SPEC_FOLDER}/**", TASK_INDEX}
+    hint = _REMEDY if is_default else f"a change of code goes with one in {printable(named)}"
+    return Finding("code-without-spec", question.project_path, 0, message, hint, files)
 
 
 def _git_failed(path: str, answer: GitAnswer) -> Report:
     said = answer.stderr.strip().splitlines()
-    message = f"git can't say what changed: {_printable(said[0]) if said else f'exit code {answer.code}'}"
+    message = f"git can't say what changed: {printable(said[0]) if said else f'exit code {answer.code}'}"
     return Report((Finding("git-failed", path, 0, message),), (), None)
-
-
-def _printable(text: str) -> str:
-    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text)

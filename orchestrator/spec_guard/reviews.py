@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from datetime import date, timedelta
 
-from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Report, noted
+from orchestrator.globs import Globs
+from orchestrator.leftovers import CACHES
+from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted
+from orchestrator.spec_guard_policy import DEFAULT_AGE_DAYS
 
-MAX_REVIEW_AGE = timedelta(days=30)
 # Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
 _ZONE_LEEWAY = timedelta(days=1)
 _FRONT_MATTER_BYTES = 64 * 1024
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
 _KEY = re.compile(r"last_review\s*:")
+_SUFFIX = ".md"
 
 
-def review(root: str, task_id: str, today: date) -> Report:
-    """Return what the review dates of the task's specs say on ``today`` (UTC); OSError when one can't be read."""
-    specs = _specs_of(root, task_id)
+def review(question: Question) -> Report:
+    """Return what the review dates of the project's specs say; OSError when one can't be read."""
+    root, task_id = os.path.realpath(question.root), question.task_id
+    specs = sorted(_specs_of(root, task_id, Globs(question.policy.specs)))
     if not specs and _is_listed(root, task_id):
         message = f"task '{task_id}' is listed in {TASK_INDEX} and has no spec; write {SPEC_FOLDER}/{task_id}.md"
         return Report((Finding("spec-missing", TASK_INDEX, 0, message),), (), None)
@@ -28,16 +33,26 @@ def review(root: str, task_id: str, today: date) -> Report:
     for name in specs:
         with open(os.path.join(root, name), "rb") as stream:
             text = stream.read(_FRONT_MATTER_BYTES).decode("utf-8-sig", "replace")
-        findings += review_findings(name, text, today)
+        findings += review_findings(name, text, question.today, question.policy.max_review_age)
     return Report(tuple(findings), (), None)
 
 
-def _specs_of(root: str, task_id: str) -> list[str]:
-    """Return the task's specs: ``<task>.md``, ``<task>-<topic>.md`` and ``<task>.<topic>.md``."""
-    folder = os.path.join(root, SPEC_FOLDER)
+def _specs_of(root: str, task_id: str, globs: Globs) -> Iterator[str]:
+    """Yield the specs that must be reviewed: Markdown files that the config's patterns name.
+
+    The folder ``tasks/specs/`` is every task's: there it is ``<task>.md``, ``<task>-<topic>.md`` and
+    ``<task>.<topic>.md``.
+    """
     starts = (f"{task_id}.", f"{task_id}-")
-    names = [name for name in sorted(os.listdir(folder)) if name.endswith(".md") and name.startswith(starts)]
-    return [f"{SPEC_FOLDER}/{name}" for name in names if os.path.isfile(os.path.join(folder, name))]
+    for folder in globs.starts():
+        for above, names, files in os.walk(os.path.join(root, folder)):
+            names[:] = [name for name in names if os.fsencode(name) not in CACHES]
+            here = os.path.relpath(above, root)
+            for name in files:
+                path = name if here == "." else f"{here}/{name}"
+                is_ours = not path.startswith(SPEC_FOLDER + "/") or name.startswith(starts)
+                if name.endswith(_SUFFIX) and is_ours and globs.match(path):
+                    yield path
 
 
 def _is_listed(root: str, task_id: str) -> bool:
@@ -52,8 +67,11 @@ def _is_listed(root: str, task_id: str) -> bool:
         return False
 
 
-def review_findings(path: str, text: str, today: date) -> tuple[Finding, ...]:
-    """Return what is wrong with the ``last_review`` of a spec whose first 64 KiB are ``text``; at most one."""
+def review_findings(path: str, text: str, today: date, days: int = DEFAULT_AGE_DAYS) -> tuple[Finding, ...]:
+    """Return what is wrong with the ``last_review`` of a spec whose first 64 KiB are ``text``; at most one.
+
+    A review may be ``days`` old on ``today`` (UTC).
+    """
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
         return (Finding("review-missing", path, 1, "no front matter with last_review: YYYY-MM-DD"),)
@@ -65,10 +83,11 @@ def review_findings(path: str, text: str, today: date) -> tuple[Finding, ...]:
         return (Finding("review-missing", path, 1, "the front matter has no last_review: YYYY-MM-DD"),)
     if len(entries) > 1:
         return (Finding("review-malformed", path, entries[1][0], "last_review stands there twice"),)
-    return _date_findings(path, entries[0][0], entries[0][1].partition(" #")[0].strip().strip("\"'"), today)
+    value = entries[0][1].partition(" #")[0].strip().strip("\"'")
+    return _date_findings(path, entries[0][0], value, today, days)
 
 
-def _date_findings(path: str, line: int, value: str, today: date) -> tuple[Finding, ...]:
+def _date_findings(path: str, line: int, value: str, today: date, days: int) -> tuple[Finding, ...]:
     try:
         reviewed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
     except ValueError:
@@ -77,8 +96,8 @@ def _date_findings(path: str, line: int, value: str, today: date) -> tuple[Findi
         return (Finding("review-malformed", path, line, f"last_review is not a date (YYYY-MM-DD): {value[:40]!r}"),)
     if reviewed > today + _ZONE_LEEWAY:
         return (Finding("review-in-future", path, line, f"last_review {reviewed} lies in the future"),)
-    if today - reviewed > MAX_REVIEW_AGE:
-        age, limit = (today - reviewed).days, MAX_REVIEW_AGE.days
-        message = f"last reviewed on {reviewed}, {age} days ago; {limit} are allowed: read it and set today's date"
+    age = (today - reviewed).days
+    if age > days:
+        message = f"last reviewed on {reviewed}, {age} days ago; {days} are allowed: read it and set today's date"
         return (Finding("review-stale", path, line, message),)
     return ()

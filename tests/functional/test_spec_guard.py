@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.spec_guard import Report, run
+from orchestrator.spec_guard import Question, Report, run
+from orchestrator.spec_guard.repository import system_git
 from tests.harness import WorkspaceFolder, clean_environ
 
 TODAY = date(2026, 11, 22)
@@ -36,8 +37,9 @@ def git(workspace: WorkspaceFolder, home: Path) -> Git:
     return call
 
 
-def _guard(root: Path, home: Path, base: str = "") -> Report:
-    return run(str(root), "packages/a", "1-a", {**clean_environ(home), "BASE_SHA": base, "GIT_DIR": "/nowhere"}, TODAY)
+def _guard(root: Path, home: Path, base: str = "", path: str = "packages/a") -> Report:
+    environ = {**clean_environ(home), "GIT_DIR": "/nowhere", "GIT_LITERAL_PATHSPECS": "1"}
+    return run(Question(str(root), path, "1-a", TODAY, base), system_git(environ))
 
 
 def _rules(report: Report) -> list[str]:
@@ -80,8 +82,8 @@ def test_an_unknown_base_and_a_shallow_clone_are_loud(
     git("commit", "-qam", "two")
     git("clone", "-q", "--depth=1", workspace.root.as_uri(), "clone", cwd=tmp_path)
     report = _guard(tmp_path / "clone", home)
-    assert report.passed
-    assert "shallow" in report.notes[0]
+    assert _rules(report) == ["history-shallow"]
+    assert "fetch-depth" in report.findings[0].message
     report = _guard(tmp_path / "clone", home, base=git("rev-parse", "main"))
     assert _rules(report) == ["base-unknown"]
     assert "shallow" in report.findings[0].message
@@ -99,5 +101,6 @@ def test_no_repository_and_no_commit_are_notes(workspace: WorkspaceFolder, home:
 def test_a_repository_without_git_on_path_is_a_finding(workspace: WorkspaceFolder, home: Path, git: Git) -> None:
     """Where git itself is missing, a repository is not passed over."""
     assert git("status", "--short") == ""
-    report = run(str(workspace.root), "packages/a", "1-a", {**clean_environ(home), "PATH": str(home)}, TODAY)
+    question = Question(str(workspace.root), "packages/a", "1-a", TODAY)
+    report = run(question, system_git({**clean_environ(home), "PATH": str(home)}))
     assert _rules(report) == ["git-failed"]

@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.spec_guard import Finding, Report, render_text, run
+from orchestrator.spec_guard import Finding, Question, Report, run
+from orchestrator.spec_guard.forms import render_text
 from orchestrator.spec_guard.repository import GitAnswer
 from orchestrator.spec_guard.reviews import review_findings
+from orchestrator.spec_guard_policy import SpecGuardPolicy
 
 TODAY = date(2026, 11, 22)
+DEFAULT = SpecGuardPolicy()
 FRESH = "---\nlast_review: 2026-11-22\n---\n# Spec\n"
 BRANCHES = "for-each-ref --format=%(refname)"
 NO_REPOSITORY = GitAnswer(128, "", "fatal: not a git repository")
@@ -31,6 +34,7 @@ class FakeGit:
             "rev-parse --show-toplevel": GitAnswer(0, f"{top}\n"),
             "rev-parse --verify": GitAnswer(0, "c0ffee\n"),
             "rev-parse --is-shallow-repository": GitAnswer(0, "false\n"),
+            "check-ignore --quiet": GitAnswer(1, ""),
             "rev-parse HEAD": GitAnswer(0, "c0ffee\n"),
             "symbolic-ref --quiet": GitAnswer(1, ""),
             BRANCHES: GitAnswer(0, "refs/heads/main\nrefs/heads/topic\n"),
@@ -61,8 +65,17 @@ def _put(root: Path, name: str, text: str) -> None:
     path.write_text(text)
 
 
-def _guard(root: Path, git: FakeGit, base: str = "", path: str = "packages/a", task: str = "1001-a") -> Report:
-    return run(str(root), path, task, {"BASE_SHA": base}, TODAY, git)
+def _guard(
+    root: Path,
+    git: FakeGit,
+    base: str = "",
+    path: str = "packages/a",
+    task: str = "1001-a",
+    policy: SpecGuardPolicy = DEFAULT,
+) -> Report:
+    records = (str(root / ".runs"), str(root / "out"))
+    question = Question(str(root), path, task, TODAY, base, policy, records, ("gen/*",))
+    return run(question, lambda folder: git)
 
 
 def _rules(report: Report) -> list[str]:
@@ -75,7 +88,8 @@ def test_code_without_spec_is_a_finding(root: Path, changed: str) -> None:
     report = _guard(root, FakeGit(root, [changed]))
     assert _rules(report) == ["code-without-spec"]
     assert report.findings[0].message.endswith(f": {changed.removeprefix('packages/a/')}")
-    assert "tasks/specs/" in report.notes[-1]
+    assert "tasks/specs/" in report.findings[0].hint
+    assert report.findings[0].files == (changed,)
     assert report.base == "ba5e"
 
 
@@ -98,6 +112,86 @@ def test_a_deleted_spec_does_not_count_as_its_change(root: Path) -> None:
 def test_what_is_not_the_projects_code_needs_no_spec(root: Path, changed: str) -> None:
     """Neighbours, documents and what runs leave behind are not the project's code."""
     assert _guard(root, FakeGit(root, [changed])).passed
+
+
+@pytest.mark.parametrize("changed", ["dist/a.whl", "build/x", "a.egg-info/PKG-INFO", "coverage/x", "target/x", "gen/x"])
+def test_what_a_build_leaves_is_no_code_unless_it_is_tracked(root: Path, changed: str) -> None:
+    """Untracked products, and what stages declare as outputs, need no spec, though nothing ignores them."""
+    untracked = GitAnswer(0, f"packages/a/{changed}\0")
+    assert _guard(root, FakeGit(root, answers={"ls-files --others": untracked})).passed
+    assert _rules(_guard(root, FakeGit(root, [f"packages/a/{changed}"]))) == ["code-without-spec"]
+
+
+@pytest.mark.parametrize("changed", ["web/node_modules/x.js", "src/__pycache__/x", "src/a.pyc", ".venv/bin/x"])
+def test_caches_are_no_code_at_any_depth(root: Path, changed: str) -> None:
+    """What tools leave anywhere in a tree needs no spec while git does not track it."""
+    untracked = GitAnswer(0, f"packages/a/{changed}\0packages/a/src/build/x.py\0")
+    report = _guard(root, FakeGit(root, answers={"ls-files --others": untracked}))
+    assert report.findings[0].files == ("packages/a/src/build/x.py",)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changed", "passes"),
+    [
+        (SpecGuardPolicy(code=("src/**",)), "packages/a/tests/x.py", True),
+        (SpecGuardPolicy(code=("src/**",)), "packages/a/src/x.py", False),
+        (SpecGuardPolicy(exclude=("*.py",)), "packages/a/src/x.py", True),
+        (SpecGuardPolicy(exclude=()), "packages/a/README.md", False),
+        (SpecGuardPolicy(code=()), "packages/a/src/x.py", True),
+    ],
+)
+def test_the_config_says_what_code_is(root: Path, policy: SpecGuardPolicy, changed: str, passes: bool) -> None:
+    """``code`` and ``exclude`` decide, and a guard that guards nothing says so."""
+    report = _guard(root, FakeGit(root, [changed]), policy=policy)
+    assert report.passed is passes
+    assert bool(policy.code) or "no path counts as code" in report.notes[-1]
+
+
+def test_the_config_says_which_specs_answer(root: Path) -> None:
+    """Only a change of what ``specs`` names goes with a change of code; and those are the ones to be reviewed."""
+    policy = SpecGuardPolicy(specs=("design/**/*.md",), max_review_age=7)
+    _put(root, "design/api/a.md", "---\nlast_review: 2026-11-14\n---\n")
+    both = ["packages/a/src/a.py", "tasks/specs/1001-a.md"]
+    report = _guard(root, FakeGit(root, both), policy=policy)
+    assert _rules(report) == ["code-without-spec", "review-stale"]
+    assert "design/**/*.md" in report.findings[0].hint
+    assert "7 are allowed" in report.findings[1].message
+    assert _rules(_guard(root, FakeGit(root, [*both, "design/api/a.md"]), policy=policy)) == ["review-stale"]
+
+
+def test_a_spec_in_the_projects_folder_is_no_code(root: Path) -> None:
+    """A spec that lies beside the code answers for it and needs no other."""
+    _put(root, "packages/a/spec.txt", "")
+    policy = SpecGuardPolicy(specs=("packages/a/spec.txt",))
+    assert _guard(root, FakeGit(root, ["packages/a/spec.txt"]), policy=policy).passed
+    assert _guard(root, FakeGit(root, ["packages/a/spec.txt", "packages/a/a.py"]), policy=policy).passed
+
+
+def test_the_configs_base_comes_after_the_named_one(root: Path) -> None:
+    """``base`` of the config takes the default branch's place, and $BASE_SHA takes its."""
+    policy, git = SpecGuardPolicy(base="origin/develop"), FakeGit(root)
+    _guard(root, git, policy=policy)
+    _guard(root, git, policy=policy, base="abc123")
+    _guard(root, git, policy=policy, base="0" * 40)
+    asked = [args[1] for args in git.asked if args[0] == "merge-base"]
+    assert asked == ["origin/develop", "abc123", "origin/develop"]
+
+
+def test_a_project_that_git_ignores_is_noted(root: Path) -> None:
+    """Where git sees nothing change, the report says that it looked at nothing."""
+    report = _guard(root, FakeGit(root, answers={"check-ignore --quiet": GitAnswer(0, "")}))
+    assert "git ignores 'packages/a'" in report.notes[0]
+
+
+def test_specs_that_were_removed_altogether_are_missed(root: Path) -> None:
+    """Removing ``tasks/specs/`` with the code's change is no way to pass; never having had it is a note."""
+    (root / "tasks/specs/1001-a.md").unlink()
+    (root / "tasks/specs").rmdir()
+    changed = ["packages/a/src/a.py", "tasks/specs/1001-a.md"]
+    assert _rules(_guard(root, FakeGit(root, changed))) == ["code-without-spec"]
+    report = _guard(root, FakeGit(root, changed[:1]))
+    assert (report.passed, report.base) == (True, None)
+    assert "neither rule was checked" in report.notes[0]
 
 
 @pytest.mark.parametrize("changed", ["tasks/x.json", ".agent/x.py", ".runs/x", "out/1/state.json", "docs/conf.py"])
@@ -139,6 +233,22 @@ def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
     assert "shallow" in report.findings[0].message
 
 
+def test_a_shallow_clone_that_stands_on_its_base_does_not_pass(root: Path) -> None:
+    """What led to HEAD was cut off, so that "nothing changed" can't be told."""
+    answers = {"rev-parse --is-shallow-repository": GitAnswer(0, "true\n"), "merge-base": GitAnswer(0, "c0ffee\n")}
+    report = _guard(root, FakeGit(root, answers=answers))
+    assert _rules(report) == ["history-shallow"]
+    assert "fetch-depth" in report.findings[0].message
+
+
+def test_a_pull_requests_reference_is_no_default_branch(root: Path) -> None:
+    """CI fetches one reference, detached: that is what is judged, and nothing to compare it with."""
+    answers = {BRANCHES: GitAnswer(0, "refs/remotes/pull/5/merge\n")}
+    assert _rules(_guard(root, FakeGit(root, answers=answers))) == ["base-unknown"]
+    answers = {BRANCHES: GitAnswer(0, "refs/heads/trunk\n")}
+    assert _guard(root, FakeGit(root, answers=answers)).passed
+
+
 def test_a_base_that_is_head_is_said(root: Path) -> None:
     """When HEAD is the base, the report says that only uncommitted changes were compared."""
     report = _guard(root, FakeGit(root, answers={"merge-base": GitAnswer(0, "c0ffee\n")}))
@@ -178,14 +288,6 @@ def test_a_failing_comparison_is_a_finding(root: Path) -> None:
     report = _guard(root, git)
     assert _rules(report) == ["git-failed"]
     assert "\\x1b[2Jbad index" in report.findings[0].message
-
-
-def test_a_codebase_in_another_repository_is_a_note(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A codebase outside the workspace's repository, or a repository inside it, is not compared, and that is said."""
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    assert "not in the workspace's git repository" in _guard(root, FakeGit(root), path=str(elsewhere)).notes[0]
-    (root / "packages/a/.git").mkdir()
-    assert "not in the workspace's git repository" in _guard(root, FakeGit(root)).notes[0]
 
 
 def test_no_commit_yet_is_a_note(root: Path) -> None:

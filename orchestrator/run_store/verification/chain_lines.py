@@ -34,23 +34,28 @@ class Chain:
         return [link for link in self.links if link.run_id == run_id]
 
 
-def read_chain(data: bytes, path: str) -> Chain:
-    """Return the chain in the bytes of a chain file; ``path`` is how findings name it."""
+def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None = None) -> Chain:
+    """Return the chain in the bytes of a chain file; ``path`` is how findings name it.
+
+    Bytes that begin at line number ``first`` rest on the line ``before``, which is not judged.
+    """
     lines = data.split(b"\n")
     torn = lines.pop()
     links: list[Link] = []
     flaws: list[Flaw] = []
-    before: bytes | None = None
-    for number, line in enumerate(lines, start=1):
+    above = None if before is None else _link(first - 1, before)
+    for number, line in enumerate(lines, start=first):
         link = _link(number, line)
         if link is None:
             flaws.append(Flaw("chain-unreadable", path, "it is no line of a chain", number))
         else:
-            flaws += _faults(link, before, links, path)
+            last = links[-1] if links else above
+            is_next = (last.number if last is not None else 0) == number - 1
+            flaws += _faults(link, before, last if is_next else None, links, path, is_next=is_next)
             links.append(link)
         before = line
     if torn:
-        flaws.append(Flaw("chain-torn", path, "the last line has no end", len(lines) + 1))
+        flaws.append(Flaw("chain-torn", path, "the last line has no end", first + len(lines)))
     return Chain(tuple(links), tuple(flaws))
 
 
@@ -65,13 +70,15 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _faults(link: Link, before: bytes | None, earlier: list[Link], path: str) -> Iterator[Flaw]:
+def _faults(
+    link: Link, before: bytes | None, last: Link | None, earlier: list[Link], path: str, *, is_next: bool
+) -> Iterator[Flaw]:
     content = link.content
     rests_on = None if before is None else hashlib.sha256(before).hexdigest()
     if content.get("previous_line") != rests_on:
         what = "it does not rest on the line before: a line was edited, removed, added or moved"
         yield Flaw("chain-broken", path, what, link.number)
-    elif _previous(earlier[-1] if earlier else None) != content.get("previous") and len(earlier) == link.number - 1:
+    elif is_next and _previous(last) != content.get("previous"):
         yield Flaw("chain-broken", path, "it names another attempt as the one before", link.number)
     if content.get("event_id") != event_id(link.run_id, link.attempt):
         yield Flaw("chain-edited", path, "its event_id is not that of its run and attempt", link.number)

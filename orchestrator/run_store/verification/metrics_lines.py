@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from orchestrator.flaw import Flaw
@@ -10,13 +10,29 @@ from orchestrator.run_store.chain import metrics_digest, parsed
 from orchestrator.run_store.verification.chain_lines import Chain
 
 
-def metrics_flaws(data: bytes, path: str, chain: Chain, moving: Collection[str]) -> Iterator[Flaw]:
-    """Yield what is wrong with the bytes of a metrics file; lines of ``moving`` runs may lack their link still."""
+def _nothing_older(event: str) -> bool:
+    return False
+
+
+def metrics_flaws(
+    data: bytes,
+    path: str,
+    chain: Chain,
+    moving: Collection[str],
+    *,
+    first: int = 1,
+    older: Callable[[str], bool] = _nothing_older,
+) -> Iterator[Flaw]:
+    """Yield what is wrong with the bytes of a metrics file; lines of ``moving`` runs may lack their link still.
+
+    Where bytes and chain are only the last of theirs: ``first`` is the number of the first line, and ``older``
+    tells of an ``event_id`` whether the chain knew it before.
+    """
     lines = data.split(b"\n")
     torn = lines.pop()
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     known = {str(link.content.get("event_id")): link for link in chain.links}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         content = parsed(line)
         if content is None:
             yield Flaw("metrics-unreadable", path, "it is no metrics line", number)
@@ -28,10 +44,10 @@ def metrics_flaws(data: bytes, path: str, chain: Chain, moving: Collection[str])
             yield Flaw("metrics-repeated", path, f"line {found[event][0]} tells of the same end", number)
             continue
         found[event] = number, content
-        if event not in known and content.get("run_id") not in moving:
+        if event not in known and content.get("run_id") not in moving and not older(event):
             yield Flaw("metrics-unproven", path, "the task's chain knows of no such end", number)
     if torn:
-        yield Flaw("metrics-torn", path, "the last line has no end", len(lines) + 1)
+        yield Flaw("metrics-torn", path, "the last line has no end", first + len(lines))
     yield from _against_the_chain(found, path, chain)
 
 

@@ -59,18 +59,18 @@ def verify_task(store: RunStore, task_id: str, only: str | None = None) -> Verif
 
 def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     with store.task(task_id) as task:
-        moving = _marked(task)
+        moving = marked_runs(task)
         with shared_lock(task):
             chain_data, chain_flaws = _read(store, task, CHAIN, CHAIN_LIMIT)
             metrics_data, other_flaws = _read(store, task, METRICS, METRICS_LIMIT)
         ids = set(run_ids(store, task_id))
-        moving |= _marked(task)
+        moving |= marked_runs(task)
         shown = store.workspace.shown(task.path)
     chain_path = os.path.join(shown, CHAIN)
     chain = read_chain(chain_data, chain_path)
     flaws = [*chain_flaws, *chain.flaws, *other_flaws]
     wanted = sorted(ids | {link.run_id for link in chain.links if is_run_id(link.run_id)})
-    moving |= {run_id for run_id in wanted if _is_alive(store, Location(task_id, run_id))}
+    moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
     told = metrics_flaws(metrics_data, os.path.join(shown, METRICS), chain, moving)
     flaws += told
     looked = [run_id for run_id in wanted if only in (None, run_id)]
@@ -81,13 +81,15 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     return Verified(1, len(looked), len(chain.links), tuple(flaws))
 
 
-def _marked(task: Folder) -> set[str]:
+def marked_runs(task: Folder) -> set[str]:
+    """Return the runs whose end is not fully published."""
     with suppress(FileNotFoundError, StorageError), task.sub(OPEN) as opened:
         return set(opened.names())
     return set()
 
 
-def _is_alive(store: RunStore, where: Location) -> bool:
+def holds_lock(store: RunStore, where: Location) -> bool:
+    """Tell whether a run's process holds its lock; a folder that can't be read is nobody's."""
     with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
         return folder.is_locked(RUN_LOCK)
     return False
