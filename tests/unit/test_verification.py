@@ -16,7 +16,8 @@ from orchestrator.run_store.claim import claim, reopen, take_over
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.store import RunStore
-from orchestrator.run_store.verification.tasks import verify_all, verify_run
+from orchestrator.run_store.verification.recent import verify_recent
+from orchestrator.run_store.verification.tasks import verify_all, verify_run, verify_task
 from tests.records import TASK, make_manifest, make_plan, make_run_id, make_store
 
 AT = "2026-11-22T08:43:59.000Z"
@@ -175,10 +176,11 @@ LIES: dict[str, tuple[str, Lie]] = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_every_lie_is_found(store: RunStore, lie: str) -> None:
-    """Whatever was edited, removed, reordered, cut or made up is named."""
+    """Whatever was edited, removed, reordered, cut or made up is named, by a look at the last attempts too."""
     code, tell = LIES[lie]
     tell(store)
     assert code in codes(store)
+    assert code in {flaw.code for flaw in verify_recent(store, TASK, 4).flaws}
 
 
 def test_findings_name_file_and_line(store: RunStore) -> None:
@@ -239,3 +241,72 @@ def test_a_repaired_metrics_file_verifies(store: RunStore) -> None:
     first = {**lines[0], "recorded_at": "2026-11-22T09:00:00.000Z"}
     path.write_text("".join(json.dumps(line) + "\n" for line in [*lines[1:], first]))
     assert codes(store) == set()
+
+
+def test_the_last_attempts_are_judged_and_earlier_ones_are_not_read(store: RunStore) -> None:
+    """Only the end of chain and metrics is read: what is wrong before it, or with older runs, is not seen."""
+    assert verify_recent(store, TASK, 2).flaws == ()
+    edited(run_of(store, 2) / "manifest.json", "tester", "liar")
+    for number in range(4, 40):
+        ended(store, number)
+    for name in ("chain.jsonl", "metrics.json"):
+        path = task_of(store) / name
+        path.write_text("x" + path.read_text()[1:])
+    seen = verify_recent(store, TASK, 3)
+    assert (seen.flaws, seen.runs, seen.links) == ((), 3, 3)
+    assert {flaw.code for flaw in verify_task(store, TASK).flaws} > {"manifest-edited", "chain-unreadable"}
+    edited(run_of(store, 38) / "commands" / "01-build.log", "output", "Output")
+    assert [flaw.code for flaw in verify_recent(store, TASK, 3).flaws] == ["log-edited"]
+
+
+def test_findings_among_the_last_have_the_numbers_of_the_whole_file(store: RunStore) -> None:
+    """A line is named by its number from the file's beginning, though that is not read while all is well."""
+    for number in range(4, 12):
+        ended(store, number)
+    path = task_of(store) / "chain.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    lines[-2] = lines[-2].replace('"failed"', '"succeeded"')
+    path.write_text("".join(lines))
+    (flaw,) = verify_recent(store, TASK, 3).flaws
+    assert (flaw.code, flaw.place) == ("chain-broken", f".runs/{TASK}/chain.jsonl:12")
+
+
+def test_an_attempt_whose_earlier_one_is_further_back(store: RunStore) -> None:
+    """A run among the last that was resumed is judged with its first attempt, wherever that stands."""
+    for number in range(4, 12):
+        ended(store, number)
+    resumed(store, 5)
+    assert verify_recent(store, TASK, 1).flaws == ()
+    edited(run_of(store, 5) / "commands" / "01-build.log", "output", "Output")
+    assert [flaw.code for flaw in verify_recent(store, TASK, 1).flaws] == ["log-edited"]
+
+
+def test_metrics_that_were_repaired_are_found_wherever_they_stand(store: RunStore) -> None:
+    """A line that was written anew is looked for further back, and one of an older attempt is known."""
+    for number in range(4, 10):
+        ended(store, number)
+    path = task_of(store) / "metrics.json"
+    first, *rest = path.read_text().splitlines()
+    line = {**json.loads(first), "recorded_at": "2026-11-22T09:00:00.000Z"}
+    path.write_text("\n".join([*rest, json.dumps(line)]) + "\n")
+    assert verify_recent(store, TASK, 2).flaws == ()
+    last = {**json.loads(rest[-1]), "recorded_at": "2026-11-22T09:00:00.000Z"}
+    path.write_text("\n".join([json.dumps(last), first, *rest[:-1]]) + "\n")
+    assert verify_recent(store, TASK, 1).flaws == ()
+
+
+def test_a_live_run_among_the_last_is_judged_by_what_has_ended(store: RunStore) -> None:
+    """A guard within a run finds nothing about that run, nor about one that was claimed and has no line yet."""
+    run = claim(store, make_manifest(7, make_plan()), "token")
+    again = take_over(store, Location(TASK, make_run_id(1)))
+    reopen(store, again)
+    again.save(replace(again.manifest, attempt=2, status="in_progress", completed_at=None, outcome=None))
+    assert verify_recent(store, TASK, 1).flaws == ()
+    assert verify_recent(store, TASK, 4).flaws == ()
+    run.close()
+    again.close()
+
+
+def test_a_task_without_runs_has_nothing_to_verify(tmp_path: Path) -> None:
+    """A task that never ran has no findings, and none are made up."""
+    assert verify_recent(make_store(tmp_path), TASK, 5).flaws == ()
