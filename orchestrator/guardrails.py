@@ -49,6 +49,24 @@ def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
     return replace(verdict, reason=f"nothing changed since run {run_id}, where the stage succeeded")
 
 
+def foreseen(plan: Plan, *, today: date) -> tuple[dict[str, object], ...]:
+    """Return of each guardrail, as ``verdicts`` lists them, what can be told before a run: all keys of a verdict.
+
+    ``outcome`` is None where the run decides; else no run on ``today`` (UTC) could bring another one.
+    """
+    best = {stage.id: "skip" if stage.kind == "skip" else "success" for stage in plan.stages}
+    found = []
+    for verdict in verdicts(plan, best, today=today):
+        outcome, reason = (
+            (verdict.outcome, verdict.reason) if verdict.outcome != "passed" else (None, "the run decides")
+        )
+        standing = [waiver for waiver in plan.waivers if waiver.guardrail == verdict.id and waiver.stands(today)]
+        if outcome is None and verdict.required and standing:
+            reason = f"waived until {standing[0].until}, should it not pass: {standing[0].reason}"
+        found.append({"id": verdict.id, "required": verdict.required, "outcome": outcome, "reason": reason})
+    return tuple(found)
+
+
 def present(found: Iterable[Verdict]) -> bool:
     """Tell whether every required guardrail passed (``guardrails_present``, as version 1 meant it)."""
     return all(verdict.outcome == "passed" for verdict in found if verdict.required)

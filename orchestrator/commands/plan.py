@@ -54,7 +54,7 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
     from orchestrator.commands.surroundings import review_policy
 
     store = context.store()
-    plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans")}
+    plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans", "guardrails")}
     if against is None:
         policy, _ = review_policy(store.workspace.root, document["project"])
         run_id, changes = drift_from_approved(store, plan, policy)
@@ -91,6 +91,7 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
     """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
     from orchestrator.execution import redactor_for
+    from orchestrator.guardrails import foreseen
     from orchestrator.plan import redacted
     from orchestrator.planning import compile_plan
     from orchestrator.report.plan_text import plan_document
@@ -103,4 +104,4 @@ def _document(context: Context, root: str, compiled: Plan, task_id: str, today: 
             below_task = task_id if owner == compiled.project else below.task_id
             nested[stage.id] = _document(context, root, below, below_task, today)
     shown = redacted(compiled, redactor_for(compiled, context.environ).text)
-    return plan_document(shown, nested, task_id=task_id)
+    return {**plan_document(shown, nested, task_id=task_id), "guardrails": list(foreseen(shown, today=today))}

@@ -102,10 +102,13 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
 def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]]:
     stages = {stage["id"] for stage in plan["stages"]}
     waivers = {waiver["guardrail"]: waiver for waiver in plan["waivers"]}
+    blunt = {flag["stage"] for flag in plan["flags"] if flag["code"] == "guardrail-cannot-fail"}
     for guardrail in plan["required_guardrails"]:
         waiver = waivers.get(guardrail)
         style = "" if guardrail in stages else "red"
         text = f"{guardrail} is required" + ("" if guardrail in stages else ", and no stage has that id")
+        if guardrail in blunt:
+            text, style = f"{text}, and only advisory: it can't fail", "yellow"
         if waiver is not None:
             stands = today.isoformat() <= waiver["until"]
             state = f"waived until {waiver['until']}" if stands else f"its waiver ended on {waiver['until']}"

@@ -64,7 +64,7 @@ def test_a_guardrail_that_cannot_fail_is_flagged(workspace: WorkspaceFolder) -> 
     workspace.project("hello", guard="true")
     answer = planned(workspace)
     assert [flag["code"] for flag in document(answer)["flags"]] == ["guardrail-cannot-fail"]
-    assert "can't fail" in answer.text
+    assert "spec-guard is required, and only advisory: it can't fail" in answer.text
 
 
 def test_secrets_of_the_environment_are_masked(workspace: WorkspaceFolder) -> None:

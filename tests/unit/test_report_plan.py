@@ -91,7 +91,9 @@ def test_waivers_missing_guardrails_and_flags_are_said() -> None:
     text = text_of(
         replace(whole_plan(), required_guardrails=("spec-guard", "gone"), waivers=waivers, flags=(flag,)), width=200
     )
-    assert "spec-guard is required; waived until 2026-11-22 by ann: moving house" in text
+    assert (
+        "spec-guard is required, and only advisory: it can't fail; waived until 2026-11-22 by ann: moving house" in text
+    )
     assert "gone is required, and no stage has that id; its waiver ended on 2026-11-21 by bob: long ago" in text
     assert "Flag       guardrail 'spec-guard' can't fail" in text
 
