@@ -26,7 +26,7 @@ from orchestrator.redaction import looks_secret
 from orchestrator.workspace import CONFIG_FOLDER, Workspace
 
 _LIMIT = 4 * 1024 * 1024
-_SOURCES = ("config", "planning", "pipelines", "plan.py", "identifiers.py")
+_SOURCES = ("config", "planning", "pipelines", "plan.py", "identifiers.py", "spec_guard_policy.py")
 _Value = TypeVar("_Value")
 
 

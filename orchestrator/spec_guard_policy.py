@@ -10,7 +10,7 @@ DEFAULT_SPECS = ("tasks/specs/**", "tasks/index.json")
 """Source: the contract, section 2 (``tasks/specs/**``, ``tasks/index.json``)."""
 
 DEFAULT_AGE_DAYS = 30
-DEFAULT_RECORDS = 20
+DEFAULT_RECORDS = 10
 MOST_RECORDS = 10_000
 
 

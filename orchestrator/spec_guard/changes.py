@@ -62,9 +62,9 @@ def compare(question: Question, git_in: GitIn, *, has_specs: bool = True) -> Rep
 def _compare(question: Question, git_in: GitIn, *, has_specs: bool) -> Report:
     root, folder = os.path.realpath(question.root), question.folder
     ours = _repository(git_in, root, ".")
-    theirs = _repository(git_in, _existing(folder), question.project_path)
+    theirs = _repository(git_in, _existing(folder), question.shown)
     if theirs is None:
-        where = "the workspace" if ours is None and _below(folder, root) else f"'{question.project_path}'"
+        where = "the workspace" if ours is None and _below(folder, root) else f"'{question.shown}'"
         raise _UntoldError(noted(f"{where} is not a git repository: code changes were not compared"))
     wanted, notes = asked(question.named_base, question.policy.base)
     if ours is not None and ours.top == theirs.top:
@@ -73,7 +73,7 @@ def _compare(question: Question, git_in: GitIn, *, has_specs: bool) -> Report:
         notes = (*notes, *base.notes, *_ignored(question, ours))
         return _judged(question, changed, changed, base, notes, has_specs=has_specs)
     if ours is None:
-        text = f"'{question.project_path}' is in a git repository and the workspace is not"
+        text = f"'{question.shown}' is in a git repository and the workspace is not"
         raise _UntoldError(noted(f"{text}: code changes were not compared with those of specs"))
     return _compare_two(question, ours, theirs, wanted, notes, has_specs=has_specs)
 
@@ -96,7 +96,7 @@ def _compare_two(
     code_base = _checked(question, code_base, notes)
     code = _changed(question, theirs, str(code_base.commit))
     specs = _changed(question, ours, str(spec_base.commit))
-    text = f"'{question.project_path}' is in a repository of its own: code was compared there"
+    text = f"'{question.shown}' is in a repository of its own: code was compared there"
     told = (*notes, f"{text}, specs with {str(spec_base.commit)[:12]} here", *code_base.notes, *spec_base.notes)
     return _judged(question, code, specs, code_base, tuple(dict.fromkeys(told)), has_specs=has_specs)
 
@@ -116,7 +116,7 @@ def _committed(repository: _Repository, wanted: Asked, among: Iterable[_Reposito
 
 def _checked(question: Question, base: Base, notes: tuple[str, ...]) -> Base:
     if base.commit is None:
-        finding = Finding(base.rule, question.project_path, 0, base.problem)
+        finding = Finding(base.rule, question.shown, 0, base.problem)
         raise _UntoldError(Report((finding,), (*notes, *base.notes), None))
     return base
 
@@ -169,7 +169,7 @@ def _changed(question: Question, repository: _Repository, base: str) -> _Changed
     untracked = repository.git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/"])
     for answer in (tracked, untracked):
         if answer.code != 0:
-            raise _UntoldError(_git_failed(question.project_path, answer))
+            raise _UntoldError(_git_failed(question.shown, answer))
     others = _names(untracked)
     nested = frozenset(os.path.join(repository.top, name).rstrip("/") for name in others if name.endswith("/"))
     return _Changed(
@@ -183,7 +183,7 @@ def _ignored(question: Question, repository: _Repository) -> tuple[str, ...]:
     """Return a note when git doesn't look at the project at all: then nothing there ever changes for it."""
     if question.folder == repository.top or repository.git(["check-ignore", "--quiet", "--", question.folder]).code:
         return ()
-    return (f"git ignores '{question.project_path}': what changes there is not seen",)
+    return (f"git ignores '{question.shown}': what changes there is not seen",)
 
 
 def _names(answer: GitAnswer) -> list[str]:
@@ -256,13 +256,12 @@ def _below(path: str, folder: str) -> str | None:
 def _without_spec(question: Question, code: list[str]) -> Finding:
     listed = ", ".join(map(printable, code[:_LISTED]))
     more = f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
-    above = os.path.normpath(question.project_path)
-    files = tuple(os.path.normpath(os.path.join(above, name)) for name in code[:_LISTED])
+    files = tuple(os.path.normpath(os.path.join(question.shown, name)) for name in code[:_LISTED])
     message = f"code changed and no spec did: {listed}{more}"
     named = ", ".join(question.policy.specs)
     is_default = set(question.policy.specs) == {f"{SPEC_FOLDER}/**", TASK_INDEX}
     hint = _REMEDY if is_default else f"a change of code goes with one in {printable(named)}"
-    return Finding("code-without-spec", question.project_path, 0, message, hint, files)
+    return Finding("code-without-spec", question.shown, 0, message, hint, files)
 
 
 def _git_failed(path: str, answer: GitAnswer) -> Report:

@@ -35,6 +35,11 @@ class Question:
         """The project's folder, with links followed."""
         return os.path.realpath(os.path.join(self.root, self.project_path))
 
+    @property
+    def shown(self) -> str:
+        """The project's folder from the workspace, as findings name it."""
+        return os.path.relpath(os.path.join(self.root, self.project_path), self.root)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

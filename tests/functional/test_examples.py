@@ -21,11 +21,12 @@ PROJECTS = ("hello-python", "hello-node", "orchestrator")
 
 @pytest.fixture
 def examples(workspace: WorkspaceFolder) -> WorkspaceFolder:
-    """A workspace with copies of the two example codebases, their configs and specs."""
+    """A workspace with copies of the two example codebases, their configs, specs and checklists."""
     for project in ("hello-python", "hello-node"):
         shutil.copytree(REPOSITORY / "packages" / project, workspace.root / "packages" / project, ignore=NOT_COPIED)
         shutil.copy(REPOSITORY / "project_configs" / f"{project}.toml", workspace.root / "project_configs")
-    shutil.copytree(REPOSITORY / "tasks", workspace.root / "tasks")
+    for folder in ("tasks", "docs/checklists", ".agent"):
+        shutil.copytree(REPOSITORY / folder, workspace.root / folder)
     for spec in (workspace.root / "tasks" / "specs").iterdir():
         # The copies are reviewed today; the dates of the originals are for spec-guard to judge.
         lines = spec.read_text().splitlines(keepends=True)

@@ -58,7 +58,7 @@ def test_the_spec_guards_table_has_the_documented_defaults(workspace: WorkspaceF
     workspace.config("demo", HEAD)
     policy = load_project(str(workspace.root), "demo").spec_guard
     assert policy == SpecGuardPolicy(
-        ("*",), ("*.md", "*.rst", "/docs/"), ("tasks/specs/**", "tasks/index.json"), None, 30, True, True, 20
+        ("*",), ("*.md", "*.rst", "/docs/"), ("tasks/specs/**", "tasks/index.json"), None, 30, True, True, 10
     )
     assert policy.softer() == ()
     table = '[spec_guard]\ncode = ["src/"]\nexclude = []\nspecs = ["design/*.md"]\nbase = "origin/develop"\n'

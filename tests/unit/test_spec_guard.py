@@ -241,6 +241,13 @@ def test_a_shallow_clone_that_stands_on_its_base_does_not_pass(root: Path) -> No
     assert "fetch-depth" in report.findings[0].message
 
 
+def test_a_shallow_clone_that_reaches_its_base_is_noted(root: Path) -> None:
+    """Where the base is there, changes are compared, and the report says that the history is not whole."""
+    report = _guard(root, FakeGit(root, answers={"rev-parse --is-shallow-repository": GitAnswer(0, "true\n")}))
+    assert (report.passed, report.base) == (True, "ba5e")
+    assert "shallow" in report.notes[0]
+
+
 def test_a_pull_requests_reference_is_no_default_branch(root: Path) -> None:
     """CI fetches one reference, detached: that is what is judged, and nothing to compare it with."""
     answers = {BRANCHES: GitAnswer(0, "refs/remotes/pull/5/merge\n")}
