@@ -128,7 +128,11 @@ def _agreement(evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]
         return
     if list(record["approvals"][: len(evidence.approvals)]) != list(evidence.approvals):
         yield "evidence-stale", f"the reviews that are kept of run {run} are not those in its record"
-    link = sources.link(str(manifest["task_id"]), run, int(manifest["attempt"]))
+    try:
+        link = sources.link(str(manifest["task_id"]), run, int(manifest["attempt"]))
+    except DamagedRecord as error:
+        yield "chain-unreadable", error.message
+        return
     if link is not None and evidence.chain is not None and dict(link) != dict(evidence.chain):
         yield "evidence-stale", f"the task's chain has another line of run {run} than is kept"
 

@@ -13,6 +13,7 @@ from orchestrator.config import ProjectConfig
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.flaw import Flaw
 from orchestrator.run_store.store import RunStore
+from orchestrator.spec_guard.rules import RULES
 from orchestrator.spec_guard.values import Finding, Question, Report
 from orchestrator.spec_guard_policy import SpecGuardPolicy
 from orchestrator.workspace import Workspace
@@ -108,7 +109,9 @@ def _flaws(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapp
 
 
 def _finding(flaw: Flaw) -> Finding:
-    return Finding(flaw.code, flaw.path, flaw.line or 0, flaw.message, flaw.hint)
+    # What the disk says has many codes; rules are a closed list.
+    rule = flaw.code if flaw.code in RULES else "storage"
+    return Finding(rule, flaw.path, flaw.line or 0, flaw.message, flaw.hint)
 
 
 def _prefix(root: str) -> str:

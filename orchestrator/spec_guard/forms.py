@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.spec_guard.rules import rule_of
+from orchestrator.spec_guard.rules import RULES
 from orchestrator.spec_guard.values import Finding, Report, printable
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -107,7 +107,7 @@ def sarif(report: Report, *, version: str, prefix: str, exit_code: int, dry_run:
 
 
 def _rule(rule_id: str) -> dict[str, Any]:
-    rule = rule_of(rule_id)
+    rule = RULES[rule_id]
     return {
         "id": rule_id,
         "shortDescription": {"text": f"{rule.short}."},

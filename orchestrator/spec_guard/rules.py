@@ -91,10 +91,3 @@ RULES: Mapping[str, Rule] = {
     "chain-torn": Rule("The last line of the chain has no end", _REPAIR),
     "storage": Rule("Something can't be read, or is no file or folder", "Look at the file: link, pipe, permissions."),
 }
-
-_UNKNOWN = Rule("Something does not hold", "See the message.")
-
-
-def rule_of(rule_id: str) -> Rule:
-    """Return the rule of an id; codes of storage that are not listed have one in common."""
-    return RULES.get(rule_id, _UNKNOWN)

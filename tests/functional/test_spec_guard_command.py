@@ -98,6 +98,12 @@ def tick_everywhere(app: WorkspaceFolder) -> None:
         edit(app.root / place, "- [ ] by hand", "- [x] by hand")
 
 
+def linked(path: Path) -> None:
+    """Move a file and leave a link to it in its place."""
+    path.rename(path.with_name("moved"))
+    path.symlink_to("moved")
+
+
 Lie = Callable[[WorkspaceFolder], object]
 LIES: dict[str, tuple[str, str, Lie]] = {
     "tick without a run": (
@@ -138,6 +144,11 @@ LIES: dict[str, tuple[str, str, Lie]] = {
         lambda app: (app.root / ".runs" / TASK / "metrics.json").write_text(""),
     ),
     "run removed": ("run-missing", "records = 0", lambda app: shutil.rmtree(run_of(app))),
+    "link in the chain's place": (
+        "storage",
+        "records = 0\nchecklists = false\nevidence = false",
+        lambda app: linked(app.root / ".runs" / TASK / "chain.jsonl"),
+    ),
     "code without spec": (
         "code-without-spec",
         "code = []",

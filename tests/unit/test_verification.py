@@ -310,3 +310,14 @@ def test_a_live_run_among_the_last_is_judged_by_what_has_ended(store: RunStore) 
 def test_a_task_without_runs_has_nothing_to_verify(tmp_path: Path) -> None:
     """A task that never ran has no findings, and none are made up."""
     assert verify_recent(make_store(tmp_path), TASK, 5).flaws == ()
+
+
+def test_a_link_in_the_chains_place_is_a_finding(store: RunStore, tmp_path: Path) -> None:
+    """What is no file of ours is not followed, and not passed over."""
+    chain = task_of(store) / "chain.jsonl"
+    chain.rename(tmp_path / "elsewhere")
+    chain.symlink_to(tmp_path / "elsewhere")
+    (flaw,) = verify_recent(store, TASK, 2).flaws
+    assert flaw.path == f".runs/{TASK}"
+    assert "chain.jsonl" in flaw.message
+    assert flaw.code == "planted-link"
