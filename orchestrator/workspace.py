@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import StorageError, UsageError
 
 CONFIG_FOLDER = "project_configs"
 ROOT_VARIABLE = "CODEX_ORCHESTRATOR_ROOT"
 RUNS_VARIABLE = "CODEX_ORCHESTRATOR_RUNS_DIR"
 OUT_VARIABLE = "CODEX_ORCHESTRATOR_OUT_DIR"
+
+_BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
+"""What says nothing of the folder that was asked for: the disk, its server or this machine could not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,13 @@ class Workspace:
 def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
     """Return the workspace of ``cwd``: ``$CODEX_ORCHESTRATOR_ROOT``, else the nearest folder above with configs.
 
-    Raises UsageError when there is none, or when the variable names a folder without ``project_configs/``.
+    Raises UsageError when there is none, or when the variable names a folder without ``project_configs/``,
+    and StorageError when the disk can't tell.
     """
     named = environ.get(ROOT_VARIABLE)
     if named:
         root = os.path.abspath(os.path.join(cwd, named))
-        if not os.path.isdir(os.path.join(root, CONFIG_FOLDER)):
+        if not is_folder(os.path.join(root, CONFIG_FOLDER)):
             raise UsageError(
                 f"${ROOT_VARIABLE} is '{named}', which holds no {CONFIG_FOLDER}/",
                 hint=f"name the folder that holds {CONFIG_FOLDER}/, or unset ${ROOT_VARIABLE}",
@@ -52,9 +58,12 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
 
 
 def project_folder(root: str, name: str, path: str) -> str:
-    """Return the absolute folder of project ``name``, whose config says ``path``; UsageError when there is none."""
+    """Return the absolute folder of project ``name``, whose config says ``path``.
+
+    Raises UsageError when there is none, StorageError when the disk can't tell.
+    """
     folder = os.path.normpath(os.path.join(root, path))
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         raise UsageError(
             f"the folder of project '{name}' does not exist: {path}",
             hint=f"make it, or mend project.path in {CONFIG_FOLDER}/{name}.toml",
@@ -65,7 +74,7 @@ def project_folder(root: str, name: str, path: str) -> str:
 
 def _walk_up(start: str) -> str:
     folder = start
-    while not os.path.isdir(os.path.join(folder, CONFIG_FOLDER)):
+    while not is_folder(os.path.join(folder, CONFIG_FOLDER)):
         parent = os.path.dirname(folder)
         if parent == folder:
             raise UsageError(
@@ -75,3 +84,24 @@ def _walk_up(start: str) -> str:
             )
         folder = parent
     return folder
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether ``path`` leads to a folder; StorageError when the disk can't tell."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        refuse_broken(path, error)
+    except ValueError:  # a NUL in it
+        pass
+    return False
+
+
+def refuse_broken(path: str, error: OSError) -> None:
+    """Raise StorageError when ``error`` is the disk's, and says nothing of what is wrong with ``path``."""
+    if error.errno in _BROKEN:
+        raise StorageError(
+            f"'{path}' can't be read: {os.strerror(error.errno).lower()}",
+            hint="mend the disk, then run the command again",
+            code=errno.errorcode[error.errno].lower(),
+        ) from error

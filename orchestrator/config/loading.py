@@ -16,7 +16,7 @@ from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import policy_of
 from orchestrator.spec_guard_policy import SpecGuardPolicy
-from orchestrator.workspace import CONFIG_FOLDER
+from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
 
 if TYPE_CHECKING:
     from orchestrator.config import shape
@@ -101,9 +101,11 @@ def read_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
 
 
 def _stems(root: str) -> list[str]:
+    folder = os.path.join(root, CONFIG_FOLDER)
     try:
-        files = os.listdir(os.path.join(root, CONFIG_FOLDER))
-    except OSError:
+        files = os.listdir(folder)
+    except OSError as error:
+        refuse_broken(folder, error)
         return []
     return sorted(file[: -len(_SUFFIX)] for file in files if file.endswith(_SUFFIX) and not file.startswith("."))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.errors import ConfigError
-from orchestrator.workspace import CONFIG_FOLDER
+from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
 
 MOST_BYTES = 64 * 1024
 MOST_LINE_BYTES = 4 * 1024
@@ -41,8 +41,8 @@ def config_file(name: str) -> str:
 def read_source(root: str, name: str) -> Source:
     """Return the parsed config of project ``name`` of the workspace at ``root``, not validated.
 
-    Raises FileNotFoundError when there is none, and ConfigError when it is not a readable TOML file
-    within the limits.
+    Raises FileNotFoundError when there is none, ConfigError when it is not a readable TOML file
+    within the limits, and StorageError when the disk fails.
     """
     file = config_file(name)
     try:
@@ -53,6 +53,7 @@ def read_source(root: str, name: str) -> Source:
             raise ConfigError([f"{file}: is a link that leads nowhere"]) from error
         raise
     except OSError as error:
+        refuse_broken(os.path.join(root, file), error)
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from error
     except _UnfitError as error:
         raise ConfigError([f"{file}: {error}"]) from error

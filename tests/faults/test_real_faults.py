@@ -12,23 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.manifest.document import parse
-from orchestrator.manifest.schema import load
-from orchestrator.outcome import TERMINAL
+from tests.faults.closed_runs import all_published, missing, quick, whole
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 Mount = Callable[[str], Path]
-
-
-def missing(reason: str) -> None:
-    """Skip, and say so where CI would take silence for success."""
-    if os.environ.get("CI"):
-        print(f"::warning::{reason}", file=sys.stderr)
-    pytest.skip(reason)
 
 
 @pytest.fixture
@@ -51,30 +41,6 @@ def disk(tmp_path: Path) -> Iterator[Mount]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def quick(workspace: WorkspaceFolder, shell: str) -> None:
-    """Give project ``x`` a pipeline of one stage."""
-    workspace.project("x", pipeline="quick", extra=f"[[pipelines.quick.stages]]\nid = 'one'\nshell = '''{shell}'''\n")
-
-
-def whole(path: Path) -> dict[str, Any]:
-    """Return a manifest after the full check of its shape."""
-    document = parse(path.read_bytes(), str(path))
-    load(document, str(path)).check()
-    return document
-
-
-def all_published(workspace: WorkspaceFolder, task: str) -> list[dict[str, Any]]:
-    """Assert that each run is closed and counted once; return the records."""
-    records = [whole(folder / "manifest.json") for folder in workspace.runs(task)]
-    lines = [(line["run_id"], line["status"]) for line in workspace.metrics(task)]
-    assert sorted(lines) == [(record["run_id"], record["status"]) for record in records]
-    assert workspace.state(task)["totals"]["runs"] == len(records)
-    for record in records:
-        assert record["status"] in TERMINAL
-        assert workspace.pointer(task, record["run_id"])["status"] == record["status"]
-    return records
 
 
 def test_a_disk_that_fills_up_while_a_stage_prints(disk: Mount, home: Path) -> None:
@@ -159,7 +125,6 @@ def test_faults_of_the_kernel_at_real_calls(
     strace = shutil.which("strace")
     if strace is None:
         missing("strace is not installed")
-        return
     quick(workspace, "true")
     assert orchestrate("start", "quick", "--project", "x").code == 0
     calls = {"fsync": "fsync,fdatasync", "rename": "rename,renameat,renameat2"}[call]

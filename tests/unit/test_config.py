@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import resource
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +17,10 @@ from hypothesis import strategies as st
 from orchestrator.config import load_all, load_project, outline, project_names
 from orchestrator.config.loading import parse_project
 from orchestrator.config.source import Source
-from orchestrator.errors import ConfigError, UsageError
+from orchestrator.errors import ConfigError, StorageError, UsageError
 from orchestrator.review_policy import ReviewPolicy, policy_of
 from orchestrator.spec_guard_policy import SpecGuardPolicy
+from orchestrator.workspace import find_workspace, refuse_broken
 from tests.harness import WorkspaceFolder
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -415,3 +418,34 @@ def test_a_stage_id_of_a_wrong_type_is_a_fault(workspace: WorkspaceFolder) -> No
     with pytest.raises(ConfigError) as refused:
         load_project(str(workspace.root), "x")
     assert "id" in str(refused.value)
+
+
+@pytest.mark.parametrize("read", [lambda root: load_project(root, "x"), project_names])
+def test_a_fault_of_the_disk_is_none_of_the_configuration(
+    workspace: WorkspaceFolder, read: Callable[[str], object]
+) -> None:
+    """Where nothing can be opened, the refusal is one of storage, and no config is called wrong or missing."""
+    workspace.project("x")
+    read(str(workspace.root))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The lowest free descriptor becomes the first that is not allowed.
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(StorageError) as refused:
+            read(str(workspace.root))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused.value.code == "emfile"
+
+
+def test_only_faults_of_the_disk_are_refused_as_such(workspace: WorkspaceFolder) -> None:
+    """An input/output error or a server that forgot a file is storage; a missing name or permission is not."""
+    for number in (errno.EIO, errno.ESTALE):
+        with pytest.raises(StorageError, match="'/w' can't be read"):
+            refuse_broken("/w", OSError(number, "x"))
+    for number in (errno.ENOENT, errno.EACCES, errno.ENOTDIR):
+        refuse_broken("/w", OSError(number, "x"))
+    with pytest.raises(UsageError, match="holds no project_configs"):
+        find_workspace(str(workspace.root), {"CODEX_ORCHESTRATOR_ROOT": "/dev/null"})
