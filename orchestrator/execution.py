@@ -89,7 +89,7 @@ def perform(
     with SignalInbox() as inbox:
         try:
             run = open_run()
-            setting.host.adopt_keep_fd(run.lock.fd)
+            setting.host.adopt_keep_fd(run.lock.kept_fd)
         except BaseException:
             setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
             raise

@@ -14,7 +14,8 @@ from orchestrator.identifiers import is_run_id, name_fault
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.view import standing
 from orchestrator.run_store.layout import HEARTBEAT, Location
-from orchestrator.run_store.reading import is_alive, read_document
+from orchestrator.run_store.liveness import Sign
+from orchestrator.run_store.reading import life_of, read_document
 from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import wants_color
 
@@ -24,10 +25,15 @@ DEFAULT_WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A run at one moment: its manifest, and whether its process holds its lock."""
+    """A run at one moment: its manifest, and what tells that it is alive, None when it is not."""
 
     record: Mapping[str, Any]
-    alive: bool
+    alive_by: Sign | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run goes on."""
+        return self.alive_by is not None
 
 
 def observe(store: RunStore, where: Location) -> Seen:
@@ -39,11 +45,11 @@ def observe(store: RunStore, where: Location) -> Seen:
     record = read_document(store, where)
     while True:
         if record.get("status") in TERMINAL:
-            return Seen(record, False)
-        alive = is_alive(store, where)
+            return Seen(record, None)
+        alive_by = life_of(store, where)
         again = read_document(store, where)
-        if alive or again == record:
-            return Seen(again, alive)
+        if alive_by or again == record:
+            return Seen(again, alive_by)
         record = again
 
 

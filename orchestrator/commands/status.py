@@ -73,6 +73,7 @@ def view(
     return status_document(
         seen.record,
         alive=seen.alive,
+        alive_by=seen.alive_by,
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),

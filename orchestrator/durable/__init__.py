@@ -9,8 +9,8 @@ fsync a power cut leaves an empty file, without the second the old one.
 """
 
 from orchestrator.durable.folder import Folder, whole_lines
-from orchestrator.durable.locks import Lock
+from orchestrator.durable.locks import Lock, take_open
 from orchestrator.durable.refusals import MissingError, explained
 from orchestrator.durable.seam import Seam, write_all
 
-__all__ = ["Folder", "Lock", "MissingError", "Seam", "explained", "whole_lines", "write_all"]
+__all__ = ["Folder", "Lock", "MissingError", "Seam", "explained", "take_open", "whole_lines", "write_all"]

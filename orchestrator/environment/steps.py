@@ -50,6 +50,8 @@ class PortableLocks(Seam):
             portalocker.lock(fd, portalocker.LockFlags(operation))
         except portalocker.AlreadyLocked as error:
             raise BlockingIOError(errno.EWOULDBLOCK, "the lock is held") from error
+        except portalocker.LockException as error:
+            raise error.__cause__ if isinstance(error.__cause__, OSError) else error from None
 
 
 class EnvironmentLock:

@@ -7,7 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 
-from orchestrator.durable import Folder, Seam, explained
+from orchestrator.durable import Folder, Seam, explained, take_open
 from orchestrator.errors import Refused
 from orchestrator.onboarding.changes import MOST_BYTES, FileChange
 
@@ -26,8 +26,12 @@ def write_files(root: str, changes: Sequence[FileChange], seam: Seam | None = No
         return
     with Folder.at(os.path.realpath(root), seam or Seam(), create=True) as top:
         with explained(top.path):
-            top.seam.flock(top.fd, fcntl.LOCK_EX)  # given back when the folder is closed
-        _Writing(top, todo).run()
+            stand_in = take_open(top.seam, top.fd, fcntl.LOCK_EX)  # given back when the folder is closed
+        try:
+            _Writing(top, todo).run()
+        finally:
+            if stand_in is not None:
+                os.close(stand_in)
 
 
 class _Writing:

@@ -52,6 +52,8 @@ def _status(document: Mapping[str, Any]) -> str:
     words = document["status"].replace("_", " ")
     if outcome is not None and outcome not in ("success", "failure", "cancellation"):
         words += f" ({outcome})"
+    if document["alive_by"] == "heartbeat":
+        words += " on another machine, as its heartbeat tells"
     return f"{words}: {detail}" if detail else words
 
 

@@ -28,7 +28,7 @@ KEYS = (
     *("sla", "provenance", "session", "mode", "ready"),
     *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
-    "next_command",
+    *("next_command", "alive_by"),
 )
 """The keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
@@ -37,6 +37,7 @@ def status_document(
     record: Mapping[str, Any],
     *,
     alive: bool,
+    alive_by: str | None = None,
     now: datetime,
     manifest: str,
     heartbeat: str | None = None,
@@ -47,9 +48,9 @@ def status_document(
 
     Without ``surroundings``, reviews are judged by the default policy, and the tree of now is not known.
 
-    ``alive`` tells whether its lock is held, ``manifest`` where the record was read, ``heartbeat`` what
-    the ``.heartbeat`` file says. Times of a live run are computed up to ``now`` (UTC). Raises
-    DamagedRecord, naming the key, when a field can't be read.
+    ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
+    where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
+    computed up to ``now`` (UTC). Raises DamagedRecord, naming the key, when a field can't be read.
     """
     of_version_1 = record.get("version") == 1
     fields = Fields(record, lenient=of_version_1)
@@ -58,6 +59,7 @@ def status_document(
     if heartbeat is not None and MOMENT.accepts(heartbeat):
         body["heartbeat_at"] = later_of(body["heartbeat_at"], heartbeat)
     body["alive"] = alive and body["status"] not in TERMINAL
+    body["alive_by"] = (alive_by or "lock") if body["alive"] else None
     if body["status"] not in TERMINAL:
         body = _live(body, now) if alive else as_died(body)
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import NotFound, Refused, StorageError
-from orchestrator.manifest.shape import Manifest, render
+from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS, Manifest, render
 from orchestrator.run_store.layout import (
     CLI,
     COMMANDS,
@@ -26,6 +26,7 @@ from orchestrator.run_store.layout import (
     TOKEN,
     Location,
 )
+from orchestrator.run_store.liveness import beyond_locks
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.owner import write_owner
 from orchestrator.run_store.publish import check_publishable, pointer_bytes
@@ -130,7 +131,8 @@ def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -
 def take_over(store: RunStore, where: Location) -> OpenRun:
     """Take the lock of an existing run of version 2, then load its record.
 
-    Raises Refused when the run is alive or of version 1, NotFound when there is none, DamagedRecord.
+    Raises Refused when the run is alive, here or as far as can be told elsewhere, or of version 1,
+    NotFound when there is none, DamagedRecord.
     """
     try:
         folder = store.run_folder(where)
@@ -154,6 +156,8 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
             from orchestrator.manifest.schema import load
 
             manifest = load(read_manifest(folder, where), path)
+            if not (manifest.is_terminal and manifest.metrics_recorded):
+                _refuse_alive_elsewhere(store, where, folder)
             write_owner(folder, lock, "close")
         except BaseException:
             lock.release()
@@ -162,6 +166,20 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
         folder.close()
         raise
     return OpenRun(where, folder, lock, manifest, store.clock)
+
+
+def _refuse_alive_elsewhere(store: RunStore, where: Location, folder: Folder) -> None:
+    """Raise Refused when a run is alive whose lock could be taken."""
+    found = beyond_locks(folder, store.clock.now())
+    if found is None:
+        return
+    sign, owner = found
+    how = "its heart beat there a moment ago" if sign == "heartbeat" else f"its process {owner.pid} lives"
+    raise Refused(
+        f"run '{where.run_id}' is alive on the host '{owner.host}': {how}",
+        hint=f"go on there, or wait until it has had no heartbeat for {HEARTBEAT_STALE_SECONDS} s",
+        code="alive",
+    )
 
 
 def _lock_patiently(folder: Folder) -> Lock | None:

@@ -13,7 +13,8 @@ from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
 from orchestrator.manifest.document import MANIFEST_LIMIT, check_outline, check_version, parse
-from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, RUN_LOCK, Location
+from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, Location
+from orchestrator.run_store.liveness import Sign, sign_of_life
 from orchestrator.run_store.store import RunStore
 
 _POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
@@ -152,8 +153,13 @@ def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
     return document
 
 
-def is_alive(store: RunStore, where: Location) -> bool:
-    """Tell whether the run's process holds its lock: true from the claim to the end of its whole tree."""
+def life_of(store: RunStore, where: Location) -> Sign | None:
+    """Return what tells that a run is alive, or None: on this machine, from the claim to the end of its whole tree."""
     with contextlib.suppress(FileNotFoundError), store.run_folder(where) as folder:
-        return folder.is_locked(RUN_LOCK)
-    return False
+        return sign_of_life(folder, store.clock.now())
+    return None
+
+
+def is_alive(store: RunStore, where: Location) -> bool:
+    """Tell whether a run is alive; see ``life_of``."""
+    return life_of(store, where) is not None

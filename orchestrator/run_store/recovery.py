@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestrator.clock import parse_stamp
 from orchestrator.durable import Folder
@@ -13,8 +13,10 @@ from orchestrator.identifiers import is_run_id, make_run_id
 from orchestrator.manifest.shape import Manifest
 from orchestrator.run_store.children import settle_with_parent, with_children
 from orchestrator.run_store.claim import take_over
-from orchestrator.run_store.layout import CLI, HEARTBEAT, OPEN, RUN_LOCK, STAGING, Location
+from orchestrator.run_store.layout import CLI, HEARTBEAT, OPEN, STAGING, Location
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.owner import read_owner
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.store import RunStore
 
@@ -42,7 +44,7 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
     with task:
         for run_id in _run_names(task, OPEN):
             try:
-                if _is_unborn(task, run_id):
+                if _is_unborn(task, run_id, store.clock.now()):
                     _forget(task, run_id)
                 elif recover_run(store, Location(task_id, run_id), close):
                     recovered.append(run_id)
@@ -70,7 +72,7 @@ def _sweep_staging(store: RunStore, task: Folder) -> None:
     for run_id in _run_names(task, STAGING):
         with suppress(FileNotFoundError), task.sub(STAGING) as staging:
             with staging.sub(run_id) as staged:
-                left = run_id < limit and not staged.is_locked(RUN_LOCK)
+                left = run_id < limit and sign_of_life(staged, store.clock.now()) is None
             if left:
                 staging.remove_folder(run_id)
 
@@ -79,7 +81,10 @@ def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
     """Close and publish one run if its process died; False when it is alive."""
     try:
         with store.run_folder(where) as folder:
-            if folder.is_locked(RUN_LOCK):
+            sign = sign_of_life(folder, store.clock.now())
+            if sign is not None:
+                if sign != "lock":
+                    _warn_unlocked(store, where, folder)
                 return False
         run = take_over(store, where)
     except FileNotFoundError:
@@ -91,6 +96,15 @@ def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
     finally:
         run.close()
     return True
+
+
+def _warn_unlocked(store: RunStore, where: Location, folder: Folder) -> None:
+    owner = read_owner(folder)
+    host = "another machine" if owner is None else f"'{owner.host}'"
+    store.warn(
+        f"run '{where.run_id}' seems to be alive on {host}, whose locks can't be seen from here: it is left alone; "
+        f"let one machine at a time work on task '{where.task_id}'"
+    )
 
 
 def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
@@ -122,13 +136,13 @@ def last_sign_of_life(run: OpenRun) -> str:
     return max(written, beat)
 
 
-def _is_unborn(task: Folder, run_id: str) -> bool:
+def _is_unborn(task: Folder, run_id: str, now: datetime) -> bool:
     """Tell whether a claim died before its run could be seen. A claim that goes on holds its staged lock."""
     for _ in range(2):
         with suppress(FileNotFoundError), task.sub(CLI) as cli, cli.sub(run_id):
             return False
         with suppress(FileNotFoundError), task.sub(STAGING) as staging, staging.sub(run_id) as staged:
-            if staged.is_locked(RUN_LOCK):
+            if sign_of_life(staged, now) is not None:
                 return False
     return True
 

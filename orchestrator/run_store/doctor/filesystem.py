@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 
 from orchestrator.durable import Seam
+from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS
 from orchestrator.run_store.doctor.finding import Finding
 
 NETWORK = frozenset(
@@ -18,9 +19,10 @@ NETWORK = frozenset(
 
 _NO_LOCKS = "make the runs folder on a local disk ($CODEX_ORCHESTRATOR_RUNS_DIR)"
 _INSTEAD = (
-    "whether a run is alive can't be told by its lock from another machine; what then tells it is its lock file "
-    "(host, boot id, pid with its start time) and its heartbeat"
+    "where the lock of a run of another machine can't be seen, its lock file (host, boot id) and its heartbeat tell "
+    f"for {HEARTBEAT_STALE_SECONDS} s whether it is alive; metrics and state have one writer only on one machine"
 )
+_STAND_IN = "locks of files below /tmp serve instead, for this user and on this machine"
 
 
 def mount_type(mountinfo: str, path: str) -> str | None:
@@ -60,7 +62,7 @@ def inspect_file_system(path: str, place: str, seam: Seam, *, mountinfo: str | N
         findings.append(Finding("network-file-system", place, message, hint, severity="warning"))
     cause = flock_fault(path, seam)
     if cause is not None:
-        message = f"locks don't work there ({cause}): two processes could write one record, and {_INSTEAD}"
+        message = f"locks don't work there ({cause}): {_STAND_IN}; {_INSTEAD}"
         findings.append(Finding("no-flock", place, message, _NO_LOCKS))
     return findings
 

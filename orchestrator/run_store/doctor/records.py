@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from orchestrator.durable import Folder
@@ -16,7 +17,8 @@ from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.manifest.shape import Manifest
 from orchestrator.run_store.doctor.finding import Finding, healable
-from orchestrator.run_store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, RUN_LOCK, TOKEN, Location
+from orchestrator.run_store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, TOKEN, Location
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.publish import pointer_bytes
 from orchestrator.run_store.store import RunStore
 
@@ -63,7 +65,7 @@ def inspect_run(store: RunStore, where: Location, check: Check, is_marked: Calla
 
 def _look(store: RunStore, folder: Folder, where: Location, check: Check, is_marked: Callable[[str], bool]) -> RunSeen:
     place = store.workspace.shown(folder.path)
-    busy = _is_locked(folder)
+    busy = _is_alive(folder, store.clock.now())
     document, manifest, findings = _record(folder, where, place, check, is_busy=busy)
     if not busy and manifest is not None:
         findings += _state_of(where, manifest, place, is_marked)
@@ -72,9 +74,9 @@ def _look(store: RunStore, folder: Folder, where: Location, check: Check, is_mar
     return RunSeen(where, busy, document, manifest, tuple(findings))
 
 
-def _is_locked(folder: Folder) -> bool:
+def _is_alive(folder: Folder, now: datetime) -> bool:
     try:
-        return folder.is_locked(RUN_LOCK)
+        return sign_of_life(folder, now) is not None
     except StorageError:
         return False
 

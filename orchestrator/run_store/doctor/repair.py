@@ -27,6 +27,7 @@ from orchestrator.run_store.doctor.repair_pointers import (
 from orchestrator.run_store.doctor.tasks import TaskSeen, is_left_over
 from orchestrator.run_store.doctor.workspace import RecordsSeen, full_check
 from orchestrator.run_store.layout import CLI, EVENTS, OPEN, RESERVE, RUN_LOCK, STAGING, TOKEN, Location
+from orchestrator.run_store.liveness import beyond_locks
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.recovery import Closer, recover_run, recover_task
 from orchestrator.run_store.store import RunStore
@@ -96,7 +97,7 @@ def _past_planted() -> Iterator[None]:
 def _set_aside(store: RunStore, where: Location) -> Iterator[Mended]:
     """Move the folder of a run whose record is damaged below ``.damaged/``, unless a process holds it."""
     with suppress(FileNotFoundError), store.run_folder(where) as folder, _held(folder) as lock:
-        if lock is None or _is_whole(store, where):
+        if lock is None or beyond_locks(folder, store.clock.now()) is not None or _is_whole(store, where):
             return
         with (
             store.task(where.task_id) as task,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.clock import stamp
-from orchestrator.durable import Folder
+from orchestrator.durable import Folder, take_open
 from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.identifiers import is_run_id
 from orchestrator.manifest.document import VERSION, parse
@@ -30,12 +30,12 @@ from orchestrator.run_store.layout import (
     MCP,
     METRICS,
     OPEN,
-    RUN_LOCK,
     STAGING,
     STATE,
     TASK_LOCK,
     Location,
 )
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.reading import run_ids
 from orchestrator.run_store.store import RunStore
 from orchestrator.snapshot import State, is_countable, is_readable, rebuilt
@@ -102,16 +102,19 @@ def shared_lock(task: Folder) -> Iterator[None]:
     except (FileNotFoundError, StorageError):
         yield
         return
+    stand_in = None
     try:
         until = time.monotonic() + _LOCK_PATIENCE_SECONDS
         while time.monotonic() < until:
             with suppress(BlockingIOError):
-                task.seam.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                stand_in = take_open(task.seam, fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 break
             time.sleep(0.005)
         yield
     finally:
         os.close(fd)
+        if stand_in is not None:
+            os.close(stand_in)
 
 
 def metrics_findings(store: RunStore, task: Folder, data: bytes | None, settled: list[RunSeen]) -> list[Finding]:
@@ -210,7 +213,7 @@ def is_left_over(store: RunStore, staging: Folder, name: str) -> bool:
     """Tell whether a folder in ``.staging`` belongs to no living claim."""
     with suppress(FileNotFoundError, StorageError), staging.sub(name) as staged:
         age = store.clock.now().timestamp() - os.fstat(staged.fd).st_mtime
-        return age > _STAGING_SECONDS and not staged.is_locked(RUN_LOCK)
+        return age > _STAGING_SECONDS and sign_of_life(staged, store.clock.now()) is None
     return False
 
 

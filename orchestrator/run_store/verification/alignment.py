@@ -21,7 +21,8 @@ from orchestrator.run_store.chain import UNDATED
 from orchestrator.run_store.doctor.earlier import expected_lines
 from orchestrator.run_store.doctor.records import pointer_faults
 from orchestrator.run_store.doctor.tasks import METRICS_LIMIT, STATE_LIMIT, read_state, shared_lock
-from orchestrator.run_store.layout import METRICS, OPEN, RUN_LOCK, STATE, Location
+from orchestrator.run_store.layout import METRICS, OPEN, STATE, Location
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.reading import read_document, run_ids
 from orchestrator.run_store.store import RunStore
 from orchestrator.snapshot import KEPT_RUNS, State, entry_of, is_countable
@@ -94,7 +95,7 @@ def _look(store: RunStore, task_id: str) -> Alignment:
 
 def _is_moving(store: RunStore, task: Folder, where: Location) -> bool:
     with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
-        if folder.is_locked(RUN_LOCK):
+        if sign_of_life(folder, store.clock.now()) is not None:
             return True
     with suppress(FileNotFoundError, StorageError), task.sub(OPEN) as opened:
         return opened.has(where.run_id)

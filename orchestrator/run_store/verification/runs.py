@@ -13,7 +13,8 @@ from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.flaw import Flaw
 from orchestrator.manifest.shape import Manifest, manifest_digest
 from orchestrator.run_store.chain import file_digest, whole_lines_digest
-from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, RUN_LOCK, Location
+from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, Location
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.reading import read_manifest
 from orchestrator.run_store.reused import reuse_flaws
 from orchestrator.run_store.store import RunStore
@@ -34,7 +35,7 @@ def run_flaws(
     paths = store.paths(where)
     try:
         with store.run_folder(where) as folder:
-            busy = folder.is_locked(RUN_LOCK)
+            busy = sign_of_life(folder, store.clock.now()) is not None
             settled = not busy and not is_moving
             yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
     except (FileNotFoundError, NotFound):

@@ -13,7 +13,8 @@ from orchestrator.flaw import Flaw
 from orchestrator.identifiers import is_run_id
 from orchestrator.run_store.doctor.tasks import METRICS_LIMIT, shared_lock
 from orchestrator.run_store.doctor.workspace import full_check
-from orchestrator.run_store.layout import CHAIN, METRICS, OPEN, RUN_LOCK, Location
+from orchestrator.run_store.layout import CHAIN, METRICS, OPEN, Location
+from orchestrator.run_store.liveness import sign_of_life
 from orchestrator.run_store.reading import run_ids, task_ids
 from orchestrator.run_store.store import RunStore
 from orchestrator.run_store.verification.chain_lines import read_chain
@@ -91,7 +92,7 @@ def marked_runs(task: Folder) -> set[str]:
 def holds_lock(store: RunStore, where: Location) -> bool:
     """Tell whether a run's process holds its lock; a folder that can't be read is nobody's."""
     with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
-        return folder.is_locked(RUN_LOCK)
+        return sign_of_life(folder, store.clock.now()) is not None
     return False
 
 
