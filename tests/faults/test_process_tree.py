@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from orchestrator.processes import Exited, GuardLost, Spawned
+from orchestrator.processes.guard.tree import GroupTree, kill_all, proc_table, ps_table
 from tests.harness import REPOSITORY
 from tests.process_driver import (
     EVERY_KIND,
@@ -25,6 +28,9 @@ from tests.process_driver import (
     soon,
     zoo,
 )
+
+if TYPE_CHECKING:
+    from orchestrator.processes.guard.tree import ProcessTable
 
 needs_subreaper = pytest.mark.skipif(not LINUX, reason="orphans come back to their keeper on Linux only")
 
@@ -296,8 +302,31 @@ def test_without_a_subreaper_a_process_seen_once_is_not_lost_when_its_parent_end
         assert marked(marker) == []
 
 
+@pytest.mark.parametrize(
+    "look",
+    [ps_table, pytest.param(proc_table, marks=pytest.mark.skipif(not LINUX, reason="there is no /proc"))],
+)
+def test_a_tree_is_found_in_the_systems_own_table(look: Callable[[], ProcessTable]) -> None:
+    """Members of the group and children in sessions of their own are found, by ps and by /proc; gone ones are not."""
+    command = "sleep 60 & setsid sleep 60 & wait" if LINUX else "sleep 60 & sleep 60 & wait"
+    shell = subprocess.Popen(["sh", "-c", command], start_new_session=True)
+    tree = GroupTree(shell.pid, look)
+    until = soon()
+    while len(found := tree.members()) < 3:
+        assert time.monotonic() < until, f"only {found} were found"
+        time.sleep(0.01)
+    assert shell.pid in found
+    shell.kill()
+    shell.wait()
+    assert sorted(tree.members()) == sorted(set(found) - {shell.pid})
+    assert kill_all(tree)
+    while tree.members():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_without_a_subreaper_closing_ends_the_tree() -> None:
-    """Closing the guard kills what can be found through ps, and counts it."""
+    """Closing the guard kills what can be found in the table of processes, and counts it."""
     marker = new_marker()
     driver = Driver(subreaper=False)
     key = driver.spawn(zoo(marker, "stay", ["plain", "stubborn", "session"]))

@@ -82,6 +82,25 @@ def test_ps_table_is_read_on_linux_and_macos() -> None:
     ]
 
 
+def test_a_table_from_macos_is_read() -> None:
+    """As its ps prints it in the C locale (macOS 15 and 26): states of several letters, padded days, zombies."""
+    text = (
+        "    1     0     1 Ss   Wed Jul 29 15:37:10 2026    \n"
+        "  412     1   412 S<s  Sat Aug  1 09:05:00 2026    \n"
+        "80001   412   412 ?E   Tue Sep 15 23:54:57 2026    \n"
+        "80002   412 80002 Z    Tue Sep 15 23:54:57 2026    \n"
+        "80003   412   412 U+   Tue Sep 15 23:54:58 2026    \n"
+    )
+    assert parse_ps(text) == [
+        (1, (0, 1, "Ss", "Wed Jul 29 15:37:10 2026")),
+        (412, (1, 412, "S<s", "Sat Aug  1 09:05:00 2026")),
+        (80001, (412, 412, "?E", "Tue Sep 15 23:54:57 2026")),
+        (80002, (412, 80002, "Z", "Tue Sep 15 23:54:57 2026")),
+        (80003, (412, 412, "U+", "Tue Sep 15 23:54:58 2026")),
+    ]
+    assert sorted(GroupTree(412, lambda: parse_ps(text)).members()) == [412, 80001, 80003]
+
+
 class Table:
     """A table of processes that a test changes."""
 

@@ -41,7 +41,7 @@ class _Kept:
 
 
 class Guard:
-    """The guard of one run. ``owner`` is the socket to it; without ``subreaper`` trees are found through ps."""
+    """The guard of one run. ``owner`` is the socket to it; without ``subreaper``, trees are found by a table."""
 
     def __init__(self, owner: _socket.socket, *, subreaper: bool) -> None:
         self._owner = owner

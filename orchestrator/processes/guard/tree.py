@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     ProcessTable = list[tuple[int, tuple[int, int, str, str]]]
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, since Linux 3.4
+_START_FIELD = 19  # of /proc/pid/stat behind the command's name (proc(5): field 22)
 _GONE = "ZX"  # states of proc(5): a zombie only waits to be reaped
 
 
@@ -78,7 +79,7 @@ class GroupTree:
     complete = False
 
     def __init__(self, main: int, look: Callable[[], ProcessTable] | None = None) -> None:
-        self._look = look or _ps
+        self._look = look or (proc_table if _exists("/proc/self/stat") else ps_table)
         self._known: dict[int, str] = {}
         self._main = main
 
@@ -180,8 +181,23 @@ class _ParentScan:
         return self._of.get(pid, [])
 
 
-def _ps() -> ProcessTable:
-    """Return (pid, (parent, group, state, start time)) of every process, as POSIX ps tells it."""
+def proc_table() -> ProcessTable:
+    """Return (pid, (parent, group, state, start time in clock ticks)) of every process, from proc(5).
+
+    There need be no ps, as in many container images, and its start times are whole seconds.
+    """
+    rows = []
+    for name in posix.listdir("/proc"):
+        fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split() if name.isdigit() else []
+        if len(fields) > _START_FIELD:
+            rows.append(
+                (int(name), (int(fields[1]), int(fields[2]), fields[0].decode(), fields[_START_FIELD].decode()))
+            )
+    return rows
+
+
+def ps_table() -> ProcessTable:
+    """Return (pid, (parent, group, state, start time in words)) of every process, as ps tells it."""
     reading, writing = posix.pipe()
     pid = posix.fork()
     if pid == 0:
