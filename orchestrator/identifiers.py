@@ -70,7 +70,7 @@ def check_run_reference(value: str) -> str:
         return value
     raise UsageError(
         f"{shown(value)} is neither a run id nor a prefix of one",
-        hint="a run id looks like 2026-11-22T08-43-05-720Z-5087869c; 'latest' is the newest run",
+        hint="a run id looks like 2026-11-22T08-43-05-720Z-5087869c; 'latest' is the newest that no other run started",
         code="bad-run-id",
     )
 

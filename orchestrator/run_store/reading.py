@@ -10,12 +10,18 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.durable import Folder
-from orchestrator.errors import DamagedRecord, NotFound, UsageError
+from orchestrator.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
 from orchestrator.manifest.document import MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, Location
 from orchestrator.run_store.liveness import Sign, sign_of_life
 from orchestrator.run_store.store import RunStore
+
+_MOST_CHILDREN = 256
+"""So many records are read for ``latest``, at 0.1 ms each."""
+
+_DEEPEST = 16
+"""Deeper nesting is refused at the start (contract, section 2, exit code 5), so that no record leads in a circle."""
 
 _POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
@@ -46,7 +52,7 @@ def iterate_runs(store: RunStore) -> Iterator[Location]:
 
 
 def find_run(store: RunStore, reference: str = "latest") -> Location:
-    """Return the run that an id, a unique prefix or ``latest`` names.
+    """Return the run that an id, a unique prefix or ``latest`` names: the newest one that no other run started.
 
     A whole id costs no listing of runs. Raises NotFound, or UsageError for an ambiguous prefix or a
     reference that is no run id at all.
@@ -62,8 +68,7 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             raise NotFound(
                 "there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>"
             )
-        run_id, task_id = max(every)
-        return Location(task_id, run_id)
+        return _latest(store, every)
     matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
     matches = matches or _migrated(every, reference)
     if not matches:
@@ -79,6 +84,44 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             code="ambiguous-run",
         )
     return Location(matches[0][1], matches[0][0])
+
+
+def _latest(store: RunStore, every: list[tuple[str, str]]) -> Location:
+    """Return the newest run that was not started inside another one of this workspace.
+
+    A record that can't be read counts as such, so that it is named. Of a run with very many children, the
+    newest one's root is taken without looking at the rest.
+    """
+    newest = max(every)
+    where = Location(newest[1], newest[0])
+    above = _parent(store, where)
+    if above is None:
+        return where
+    for run_id, task_id in sorted(every, reverse=True)[1:_MOST_CHILDREN]:
+        found = Location(task_id, run_id)
+        if _parent(store, found) is None:
+            return found
+    for _ in range(_DEEPEST):
+        if above is None:
+            break
+        where, above = above, _parent(store, above)
+    return where
+
+
+def _parent(store: RunStore, where: Location) -> Location | None:
+    """Return where the parent of a run is; None when it has none in this workspace, or can't be read."""
+    try:
+        record = read_document(store, where)
+    except (NotFound, DamagedRecord, StorageError):
+        return None
+    parent, lineage = record.get("parent_run_id"), record.get("lineage")
+    if not isinstance(parent, str) or not is_run_id(parent):
+        return None
+    task_id = lineage.get("parent_task_id") if isinstance(lineage, dict) else None
+    if isinstance(task_id, str) and name_fault("task", task_id) is None:
+        found = Location(task_id, parent)
+        return found if _exists(store, found) else None
+    return _by_pointer(store, parent) or _by_scan(store, parent)
 
 
 def _migrated(every: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:

@@ -25,10 +25,12 @@ from orchestrator.commands.observation import Patience, appearance, child_standi
 from orchestrator.commands.status import status, watched
 from orchestrator.durable import Seam
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.manifest.shape import ChildRun, Manifest
+from orchestrator.manifest.shape import ChildRun, Lineage, Manifest
 from orchestrator.manifest.transitions import closed, stage_skipped, stage_started
+from orchestrator.run_store import reading
 from orchestrator.run_store.claim import claim
 from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.reading import find_run
 from orchestrator.run_store.store import RunStore
 from tests.harness import REPOSITORY, Orchestrator, clean_environ
 from tests.records import FakeClock, make_manifest, make_run_id, make_store, make_workspace, where_is
@@ -174,6 +176,47 @@ def test_every_old_run_is_shown(old_workspace: Path) -> None:
         assert document["status"] == ("failed" if folder.name == KILLED else "succeeded")
     killed = status(context_in(old_workspace), run=KILLED)
     assert "interrupted" in killed.text
+
+
+def record_of(number: int, parent: int | None = None) -> Manifest:
+    """Return the first record of a run, which another one started if ``parent`` is given."""
+    manifest = make_manifest(number)
+    if parent is None:
+        return manifest
+    lineage = Lineage(make_run_id(parent), make_run_id(1), 1, manifest.task_id, manifest.project, "test")
+    return replace(manifest, parent_run_id=make_run_id(parent), lineage=lineage)
+
+
+@pytest.mark.parametrize(
+    ("parents", "latest"),
+    [
+        ({1: None, 2: None, 3: None}, 3),
+        ({1: None, 2: 1, 3: 2}, 1),
+        ({1: None, 2: None, 3: 1}, 2),
+        ({2: 1, 3: 2}, 2),
+        ({1: 2, 2: 1}, 2),
+        ({1: None, **dict.fromkeys(range(2, 9), 1)}, 1),
+    ],
+    ids=["no children", "a child's child", "a child of an older run", "its parent is gone", "a circle", "many"],
+)
+def test_latest_is_the_newest_run_that_no_other_started(
+    tmp_path: Path, parents: Mapping[int, int | None], latest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Children are passed over, but those whose parent is gone; of too many the newest one's root is taken."""
+    monkeypatch.setattr(reading, "_MOST_CHILDREN", 4)
+    store = make_store(tmp_path)
+    for number, parent in parents.items():
+        claim(store, record_of(number, parent), "token").close()
+    assert find_run(store).run_id == make_run_id(latest)
+
+
+def test_latest_names_a_newest_record_that_is_damaged(tmp_path: Path) -> None:
+    """It is not passed over in silence."""
+    for number in (1, 2):
+        with live_run(tmp_path, number) as (_, run):
+            pass
+    (Path(run.folder.path) / "manifest.json").write_text("{")
+    assert find_run(make_store(tmp_path)).run_id == make_run_id(2)
 
 
 def test_an_old_child_is_found(old_workspace: Path) -> None:
