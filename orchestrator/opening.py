@@ -10,7 +10,7 @@ from orchestrator.clock import Clock, later, stamp
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import pending_command
 from orchestrator.plan import Plan, redacted
-from orchestrator.plan_drift import plan_drift, stages_of
+from orchestrator.plan_drift import as_recorded, plan_drift, unchanged
 from orchestrator.recording import judged
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.layout import RunPaths
@@ -94,8 +94,12 @@ def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tup
 
 def unchanged_stages(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> frozenset[str]:
     """Return the ids of the stages that are the same work in the recorded plan and in today's."""
-    before, after = stages_of(recorded), stages_of(redacted(plan, redactor.text).record())
-    return frozenset(name for name, stage in after.items() if before.get(name) == stage)
+    return unchanged(recorded, redacted(plan, redactor.text).record())
+
+
+def shown_plan(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> Plan:
+    """Return today's plan as a new attempt's record shows it: what the recorded one has masked stays masked."""
+    return redacted(plan, as_recorded(recorded, plan.config_digest, redactor.text))
 
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:

@@ -24,8 +24,8 @@ from orchestrator.errors import Refused
 from orchestrator.execution import redactor_for
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
-from orchestrator.opening import drift, unchanged_stages
-from orchestrator.plan import Plan, redacted
+from orchestrator.opening import drift, shown_plan, unchanged_stages
+from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import reopen, take_over
@@ -185,7 +185,7 @@ def _continue(
         drift=found,
         idle_seconds=round(idle, 3),
     )
-    shown = redacted(plan, redactor.text)
+    shown = shown_plan(manifest.plan, plan, redactor)
     deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
     reopen(store, run)
     run.save(

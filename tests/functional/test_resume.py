@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 
@@ -115,6 +116,23 @@ def test_drift_is_refused_unless_accepted(workspace: WorkspaceFolder, orchestrat
     assert manifest["resume_events"][0]["accepted_drift"] is True
     assert any("'test'" in line for line in manifest["resume_events"][0]["drift"])
     assert (workspace.root / "packages" / "x" / "ran").read_text().split() == ["b", "t", "t2"]
+
+
+def test_a_secret_that_this_shell_does_not_know_is_no_drift(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """A command that names a secret of the first shell is resumed from another one, and stays masked in the record."""
+    secret = "hunter22-and-more"
+    workspace.project("x", {"test": f"test {secret} = x || test -e mended"})
+    first = orchestrate("start", "--project", "x", "--format", "json", env={"DEPLOY_TOKEN": secret})
+    run_id = first.document["run_id"]
+    workspace.write("packages/x/mended", "now")
+    done = orchestrate("resume", run_id, "--format", "json")
+    assert done.code == 0, done.stderr
+    manifest = run_of(done, workspace)
+    assert manifest["resume_events"][0]["accepted_drift"] is False
+    assert secret not in json.dumps(manifest)
+    assert next(item["command"] for item in manifest["commands"] if item["id"] == "test").startswith("test ***")
 
 
 def test_stages_that_passed_on_another_tree_are_named(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
