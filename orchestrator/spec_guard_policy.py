@@ -12,6 +12,7 @@ DEFAULT_SPECS = ("tasks/specs/**", "tasks/index.json")
 DEFAULT_AGE_DAYS = 30
 DEFAULT_RECORDS = 10
 MOST_RECORDS = 10_000
+_EVERYTHING = frozenset({"*", "**", "/*", "/**"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class SpecGuardPolicy:
     def softer(self) -> tuple[str, ...]:
         """Return in words what the table asks less of than the default does."""
         said = {
-            "no path is code": not self.code,
+            "no path is code": not self.code or not _EVERYTHING.isdisjoint(self.exclude),
+            "every change is one of a spec": not _EVERYTHING.isdisjoint(self.specs),
             f"reviews may be {self.max_review_age} days old": self.max_review_age > DEFAULT_AGE_DAYS,
             "checklists are not checked": not self.checklists,
             "evidence is not checked": not self.evidence,

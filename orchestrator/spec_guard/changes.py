@@ -6,14 +6,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.globs import Globs
-from orchestrator.leftovers import is_leftover
 from orchestrator.spec_guard.bases import Asked, Base, asked, find_base, is_commit
+from orchestrator.spec_guard.code import Specs, below, code_in
 from orchestrator.spec_guard.repository import Git, GitAnswer, GitIn
 from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted, printable
-
-_WORKSPACES_OWN = ("tasks", ".agent", "docs/checklists", ".nox")
-"""Below the workspace's root: task files, checklists, and environments. They are no project's code."""
 
 _LISTED = 10
 _REMEDY = f"a change of code goes with one in {SPEC_FOLDER}/ or {TASK_INDEX}"
@@ -64,7 +60,7 @@ def _compare(question: Question, git_in: GitIn, *, has_specs: bool) -> Report:
     ours = _repository(git_in, root, ".")
     theirs = _repository(git_in, _existing(folder), question.shown)
     if theirs is None:
-        where = "the workspace" if ours is None and _below(folder, root) else f"'{question.shown}'"
+        where = "the workspace" if ours is None and below(folder, root) else f"'{question.shown}'"
         raise _UntoldError(noted(f"{where} is not a git repository: code changes were not compared"))
     wanted, notes = asked(question.named_base, question.policy.base)
     if ours is not None and ours.top == theirs.top:
@@ -144,7 +140,7 @@ def _existing(folder: str) -> str:
 
 def _submodule_base(ours: _Repository, theirs: _Repository, spec_base: str) -> Base | None:
     """Return the commit of a submodule that the workspace's base recorded; None when it is no submodule."""
-    path = _below(theirs.top, ours.top)
+    path = below(theirs.top, ours.top)
     if path is None:
         return None
     staged = ours.git(["ls-files", "--stage", "--full-name", "-z", "--", f":(top,literal){path}"])
@@ -193,12 +189,12 @@ def _names(answer: GitAnswer) -> list[str]:
 def _judged(
     question: Question, code: _Changed, specs: _Changed, base: Base, notes: tuple[str, ...], *, has_specs: bool
 ) -> Report:
-    spec = _Specs(question)
-    touched = [path for path in {*specs.paths, *code.paths} if spec.names(path)]
+    specs_named = Specs(question)
+    touched = [path for path in {*specs.paths, *code.paths} if specs_named.names(path)]
     if not has_specs and not touched:
         return Report((), notes, base.commit)
-    found = sorted(_code_in(question, code, spec))
-    unseen = sorted(path for path in code.nested if _below(path, question.folder) not in (None, "."))
+    found = sorted(code_in(question, code.tracked, code.untracked))
+    unseen = sorted(path for path in code.nested if below(path, question.folder) not in (None, "."))
     for path in unseen:
         inner = printable(os.path.relpath(path, question.folder))
         notes = (*notes, f"'{inner}' is a repository that nothing here tracks: it was not compared")
@@ -206,51 +202,6 @@ def _judged(
     if not found or any(os.path.isfile(path) for path in touched):
         return Report((), notes, base.commit)
     return Report((_without_spec(question, found),), notes, base.commit)
-
-
-class _Specs:
-    """Which files answer for code."""
-
-    def __init__(self, question: Question) -> None:
-        self._root = os.path.realpath(question.root)
-        self._globs = Globs(question.policy.specs)
-
-    def names(self, path: str) -> bool:
-        inside = _below(path, self._root)
-        return inside is not None and self._globs.match(inside)
-
-
-def _code_in(question: Question, changed: _Changed, spec: _Specs) -> Iterable[str]:
-    """Yield the changed files that are code, from the project's folder."""
-    folder, root = question.folder, os.path.realpath(question.root)
-    own = [*(os.path.join(root, name) for name in _WORKSPACES_OWN), *map(os.path.realpath, question.records)]
-    code, left_out, outputs = (
-        Globs(patterns) for patterns in (question.policy.code, question.policy.exclude, _usable(question.outputs))
-    )
-    for path in changed.paths:
-        inside = _below(path, folder)
-        if inside is None or any(_below(path, place) is not None for place in own) or spec.names(path):
-            continue
-        if path not in changed.tracked and (is_leftover(os.fsencode(inside)) or outputs.match(inside)):
-            continue
-        if code.match(inside) and not left_out.match(inside):
-            yield inside
-
-
-def _usable(patterns: Iterable[str]) -> list[str]:
-    """Return what stages declare as outputs, without what is no pattern of ours: it is only ever left out."""
-    from orchestrator.globs import fault
-
-    anchored = ("/" + pattern.removeprefix("./").lstrip("/") for pattern in patterns)
-    return [pattern for pattern in anchored if fault(pattern) is None]
-
-
-def _below(path: str, folder: str) -> str | None:
-    """Return ``path`` relative to ``folder``, or None when it lies elsewhere; both are absolute."""
-    if path == folder:
-        return "."
-    start = folder.rstrip("/") + "/"
-    return path[len(start) :] if path.startswith(start) else None
 
 
 def _without_spec(question: Question, code: list[str]) -> Finding:

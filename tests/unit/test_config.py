@@ -70,6 +70,10 @@ def test_the_spec_guards_table_has_the_documented_defaults(workspace: WorkspaceF
     policy = load_project(str(workspace.root), "demo").spec_guard
     assert policy == SpecGuardPolicy(("src/",), (), ("design/*.md",), "origin/develop", 90, False, False, 0)
     assert len(policy.softer()) == 4
+    assert [SpecGuardPolicy(exclude=("a", "**")).softer(), SpecGuardPolicy(code=()).softer()] == [
+        ("no path is code",)
+    ] * 2
+    assert SpecGuardPolicy(specs=("*",)).softer() == ("every change is one of a spec",)
 
 
 @pytest.mark.parametrize(
