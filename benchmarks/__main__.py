@@ -1,32 +1,67 @@
-"""``python -m benchmarks [--rounds N]``: the comparisons, one line each."""
+"""``python -m benchmarks``: every row, beside its goals; ``--quick`` for a minute, ``--check`` for CI."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.measure import Contender, compare
-from benchmarks.scenes import environ, module, nox_folder, workspace
+from benchmarks import peers
+from benchmarks.bench import Bench
+from benchmarks.check import CHECKED, check
+from benchmarks.goals import BY_ID, ROWS
+from benchmarks.groups import GROUPS
+from benchmarks.publishing import publish
+from benchmarks.results import Result
+from benchmarks.table import line
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--rounds", type=int, default=20, help="how often each command runs (default: 20)")
-    rounds = max(2, parser.parse_args().rounds)
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        scene = workspace(Path(name) / "workspace")
-        nox = nox_folder(Path(name) / "nox")
-        start = Contender("ours", module("orchestrator", "start", "--project", "noop"), scene)
-        status = Contender("ours", module("orchestrator", "status"), scene)
-        rows = [
-            ("start, four no-op stages ÷ bare nox", start, Contender("nox", module("nox", "-s", "noop"), nox)),
-            ("status ÷ invoke --list", status, Contender("invoke", module("invoke", "--list"), scene)),
-        ]
-        for row, ours, peer in rows:
-            print(compare(row, ours, peer, environ(), rounds).line(), flush=True)
+def main() -> int:
+    """Measure, print and write; return 0, or 1 when ``--check`` finds a ratio that got worse."""
+    asked = _parser().parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=asked.scenes) as name:
+        if asked.check:
+            return check(lambda: measured(_bench(asked, Path(name), CHECKED)))
+        wanted = [row.id for row in ROWS if not asked.only or row.id.startswith(tuple(asked.only))]
+        results = measured(_bench(asked, Path(name), wanted))
+    if asked.write or not (asked.quick or asked.only):
+        publish(results)
+    return 0
+
+
+def measured(bench: Bench) -> list[Result]:
+    """Measure group by group, print each result as it comes, and return all in the order of the goals."""
+    bench.gauge.calibrate()
+    results = []
+    for group in GROUPS:
+        for result in group(bench):
+            print(line(result), flush=True)
+            results.append(result)
+    print(f"{bench.gauge.repeated} disturbed samples were taken again", flush=True)
+    order = list(BY_ID)
+    return sorted(results, key=lambda result: order.index(result.row))
+
+
+def _bench(asked: argparse.Namespace, folder: Path, wanted: Sequence[str]) -> Bench:
+    """Return the bench; ``--check`` needs no peer but nox and Invoke, which are here already."""
+    found = peers.no_peers("not for --check") if asked.check else peers.installed()
+    rounds = asked.rounds or (10 if asked.quick else 25)
+    slow = 2 if asked.quick else max(3, rounds // 5)
+    return Bench(Path(tempfile.mkdtemp(dir=folder)), found, rounds, slow, frozenset(wanted), quick=asked.quick)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute: fewer rounds, without what takes long")
+    parser.add_argument("--check", action="store_true", help="the ratios that CI watches; exit 1 when one got worse")
+    parser.add_argument("--only", nargs="*", metavar="ROW", help="rows whose id begins so; nothing is written")
+    parser.add_argument("--rounds", type=int, help="how often a short command runs (default: 25, quick 10)")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.* also of a quick or partial run")
+    parser.add_argument("--scenes", help="folder that the scenes are made in (default: the system's temporary folder)")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,69 +1,52 @@
-"""Measuring: commands side by side, in random order, and the ratio of each pair."""
+"""Measuring: contenders side by side, each round in random order, disturbed samples again."""
 
 from __future__ import annotations
 
 import random
-import statistics
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from benchmarks.noise import Gauge
+from benchmarks.ratios import Sample
+from benchmarks.running import Command, run
+
+REPEATS = 3
+"""How often a disturbed sample is taken again before it is kept, and marked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command line and the folder that it runs in."""
+    """Something to measure: ``once`` returns wall and CPU seconds, ``before`` makes its scene fresh, unmeasured."""
 
     name: str
-    command: Sequence[str]
-    folder: Path
+    once: Callable[[], tuple[float, float]]
+    before: Callable[[], None] | None = None
+
+    @classmethod
+    def of(cls, name: str, command: Command, before: Callable[[], None] | None = None) -> Contender:
+        """Return the contender that runs a command, which must succeed."""
+
+        def once() -> tuple[float, float]:
+            ended = run(command)
+            return ended.wall, ended.cpu
+
+        return cls(name, once, before)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Ours against a peer: times in seconds, one of each per round; ``ratios`` are ours ÷ peer, round by round."""
+def interleave(
+    contenders: Sequence[Contender], rounds: int, gauge: Gauge, order: random.Random, *, warm_up: bool = True
+) -> Mapping[str, Sequence[Sample]]:
+    """Measure each contender once a round, in random order, and return the samples by name, in the order of rounds.
 
-    row: str
-    ours: tuple[float, ...]
-    peer: tuple[float, ...]
-
-    @property
-    def ratios(self) -> list[float]:
-        """The ratio of each round."""
-        return [mine / theirs for mine, theirs in zip(self.ours, self.peer, strict=True)]
-
-    def line(self) -> str:
-        """Return the comparison in one line: medians in milliseconds, median ratio and its quartiles."""
-        low, middle, high = statistics.quantiles(self.ratios, n=4)
-        ours, peer = statistics.median(self.ours) * 1000, statistics.median(self.peer) * 1000
-        least = min(self.ours) / min(self.peer)
-        return (
-            f"{self.row:<46} {ours:8.1f} ms {peer:8.1f} ms   ratio {middle:5.2f}"
-            f"  (quartiles {low:.2f} to {high:.2f}, of the minima {least:.2f})"
-        )
-
-
-def compare(row: str, ours: Contender, peer: Contender, environ: Mapping[str, str], rounds: int) -> Comparison:
-    """Run both ``rounds`` times, each round in random order, after one round that warms caches up.
-
-    Raises RuntimeError when a command fails: a run that fails fast is no fast run.
+    A round before the first, which counts nothing, warms caches up. At most as many samples are repeated as are
+    asked for, so that a machine that is never quiet takes twice the time and not four times.
     """
-    order = random.Random(20261122)
-    times: dict[str, list[float]] = {ours.name: [], peer.name: []}
-    for number in range(rounds + 1):
-        for contender in order.sample([ours, peer], k=2):
-            took = once(contender, environ)
+    taken: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
+    budget = gauge.repeated + rounds * len(contenders)
+    for number in range(0 if warm_up else 1, rounds + 1):
+        for contender in order.sample(contenders, k=len(contenders)):
+            repeats = REPEATS if number and gauge.repeated < budget else 0
+            wall, cpu, noisy = gauge.settled(contender.once, repeats, contender.before)
             if number:
-                times[contender.name].append(took)
-    return Comparison(row, tuple(times[ours.name]), tuple(times[peer.name]))
-
-
-def once(contender: Contender, environ: Mapping[str, str]) -> float:
-    """Run a command and return its wall time in seconds."""
-    began = time.perf_counter()
-    done = subprocess.run(contender.command, cwd=contender.folder, env=dict(environ), capture_output=True, check=False)
-    took = time.perf_counter() - began
-    if done.returncode != 0:
-        raise RuntimeError(f"{contender.name} ended with exit code {done.returncode}: {done.stderr.decode()[-2000:]}")
-    return took
+                taken[contender.name].append(Sample(wall, cpu, noisy))
+    return taken

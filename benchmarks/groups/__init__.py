@@ -1,0 +1,20 @@
+"""The groups of rows: what is measured side by side. Each module has ``measure``, from a ``Bench`` to results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from benchmarks.bench import Bench
+from benchmarks.groups import crowd, makespan, memory, output, reading, starting, syncs, unchanged
+from benchmarks.results import Result
+
+GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
+    starting.measure,
+    syncs.measure,
+    reading.measure,
+    crowd.measure,
+    output.measure,
+    makespan.measure,
+    unchanged.measure,
+    memory.measure,
+)

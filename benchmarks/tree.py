@@ -1,0 +1,86 @@
+"""Memory of a whole process tree while it runs, from Linux's ``/proc``: looked at every few milliseconds."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from benchmarks.running import Command
+
+_INTERVAL = 0.003
+_MIB = 1024.0
+
+
+def is_supported() -> bool:
+    """Tell whether this system tells a process's children and its share of memory."""
+    with suppress(OSError), open("/proc/self/smaps_rollup", encoding="ascii") as file:
+        return bool(file.read(1))
+    return False
+
+
+@dataclass(slots=True)
+class Peak:
+    """The largest figures seen, in MiB.
+
+    ``shared_out`` is of the whole tree at one moment, memory that processes share counted once (PSS);
+    ``own`` adds up each process's own peak (VmHWM), by its name.
+    """
+
+    shared_out: float = 0.0
+    own: dict[tuple[int, str], float] = field(default_factory=dict)
+
+    def of_names(self, without: frozenset[str]) -> float:
+        """Return the sum of the own peaks of all processes but those called so."""
+        return sum(mib for (_, name), mib in self.own.items() if name not in without)
+
+    def look(self, pid: int) -> None:
+        """Look at the tree below ``pid`` now."""
+        now = 0.0
+        for each in tree(pid):
+            with suppress(OSError, ValueError, KeyError):
+                now += _kib(_fields(f"/proc/{each}/smaps_rollup")["Pss"])
+            with suppress(OSError, ValueError, KeyError):
+                status = _fields(f"/proc/{each}/status")
+                key = each, status["Name"]
+                self.own[key] = max(self.own.get(key, 0.0), _kib(status["VmHWM"]))
+        self.shared_out = max(self.shared_out, now)
+
+
+def peak_of(command: Command) -> Peak:
+    """Run a command, looking at its tree all the while, and return the peak. Raises RuntimeError when it fails."""
+    peak = Peak()
+    with subprocess.Popen(
+        command.argv,
+        cwd=command.folder,
+        env=dict(command.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None:
+            peak.look(process.pid)
+            time.sleep(_INTERVAL)
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(command.argv)} ended with exit code {process.returncode}")
+    return peak
+
+
+def tree(pid: int) -> Iterator[int]:
+    """Yield ``pid`` and all that descends from it now."""
+    yield pid
+    with suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        for child in file.read().split():
+            yield from tree(int(child))
+
+
+def _fields(path: str) -> Mapping[str, str]:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
+
+
+def _kib(text: str) -> float:
+    """Return MiB of a field that is told in kB."""
+    return int(text.split()[0]) / _MIB
