@@ -38,11 +38,11 @@ def interleave(
 ) -> Mapping[str, Sequence[Sample]]:
     """Measure each contender once a round, in random order, and return the samples by name, in the order of rounds.
 
-    A round before the first, which counts nothing, warms caches up. At most as many samples are repeated as are
-    asked for, so that a machine that is never quiet takes twice the time and not four times.
+    A round before the first, which counts nothing, warms caches up. At most half as many samples are repeated as
+    are asked for, so that a machine that is never quiet takes half as long again and not four times.
     """
     taken: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
-    budget = gauge.repeated + rounds * len(contenders)
+    budget = gauge.repeated + rounds * len(contenders) // 2
     for number in range(0 if warm_up else 1, rounds + 1):
         for contender in order.sample(contenders, k=len(contenders)):
             repeats = REPEATS if number and gauge.repeated < budget else 0

@@ -8,8 +8,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _TOLD = 2000
 
@@ -43,7 +45,12 @@ def run(command: Command) -> Ended:
 
 def run_all(commands: Sequence[Command]) -> Ended:
     """Start all commands at once, wait for the last, and return how they ended, whatever their exit codes."""
-    files = [tempfile.TemporaryFile() for _ in commands]
+    with ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in commands]
+        return _ended(commands, files)
+
+
+def _ended(commands: Sequence[Command], files: Sequence[IO[bytes]]) -> Ended:
     began = time.perf_counter()
     processes = [
         subprocess.Popen(
@@ -66,10 +73,7 @@ def run_all(commands: Sequence[Command]) -> Ended:
     codes = tuple(process.returncode for process in processes)
     first = next((number for number, code in enumerate(codes) if code != 0), 0)
     files[first].seek(0)
-    output = files[first].read().decode("utf-8", "replace")
-    for file in files:
-        file.close()
-    return Ended(wall, cpu, codes, output)
+    return Ended(wall, cpu, codes, files[first].read().decode("utf-8", "replace"))
 
 
 def environ(home: Path) -> dict[str, str]:

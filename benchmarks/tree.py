@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from benchmarks.running import Command
 
 _INTERVAL = 0.003
-_MIB = 1024.0
+_KIB_PER_MIB = 1024.0
 
 
 def is_supported() -> bool:
@@ -25,11 +25,12 @@ def is_supported() -> bool:
 class Peak:
     """The largest figures seen, in MiB.
 
-    ``shared_out`` is of the whole tree at one moment, memory that processes share counted once (PSS);
-    ``own`` adds up each process's own peak (VmHWM), by its name.
+    ``whole`` is of the whole tree at one moment: what each process has for itself, and the largest part that one
+    shares. (PSS would divide shared pages among processes outside the tree, too, so it would depend on them.)
+    ``own`` is each process's own peak (VmHWM), by its id and name.
     """
 
-    shared_out: float = 0.0
+    whole: float = 0.0
     own: dict[tuple[int, str], float] = field(default_factory=dict)
 
     def of_names(self, without: frozenset[str]) -> float:
@@ -38,15 +39,17 @@ class Peak:
 
     def look(self, pid: int) -> None:
         """Look at the tree below ``pid`` now."""
-        now = 0.0
+        private, shared = 0.0, 0.0
         for each in tree(pid):
             with suppress(OSError, ValueError, KeyError):
-                now += _kib(_fields(f"/proc/{each}/smaps_rollup")["Pss"])
+                maps = _fields(f"/proc/{each}/smaps_rollup")
+                private += _mib(maps["Private_Clean"]) + _mib(maps["Private_Dirty"])
+                shared = max(shared, _mib(maps["Shared_Clean"]) + _mib(maps["Shared_Dirty"]))
             with suppress(OSError, ValueError, KeyError):
                 status = _fields(f"/proc/{each}/status")
                 key = each, status["Name"]
-                self.own[key] = max(self.own.get(key, 0.0), _kib(status["VmHWM"]))
-        self.shared_out = max(self.shared_out, now)
+                self.own[key] = max(self.own.get(key, 0.0), _mib(status["VmHWM"]))
+        self.whole = max(self.whole, private + shared)
 
 
 def peak_of(command: Command) -> Peak:
@@ -81,6 +84,6 @@ def _fields(path: str) -> Mapping[str, str]:
         return {name: value.strip() for name, _, value in (line.partition(":") for line in file)}
 
 
-def _kib(text: str) -> float:
+def _mib(text: str) -> float:
     """Return MiB of a field that is told in kB."""
-    return int(text.split()[0]) / _MIB
+    return int(text.split()[0]) / _KIB_PER_MIB

@@ -48,4 +48,4 @@ def _peak(bench: Bench, row: str, make: Callable[[], Command], rounds: int) -> R
     command = make()
     if rounds == _ROUNDS:
         run(command)
-    return Result(row, statistics.median(peak_of(command).shared_out for _ in range(rounds)))
+    return Result(row, statistics.median(peak_of(command).whole for _ in range(rounds)))
