@@ -93,6 +93,19 @@ def review(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure recording beside bare nox, and status beside Invoke."""
+    """Measure ourselves beside what else could be used; ``-- --quick`` takes a minute (docs/performance.md)."""
     session.install("-e", ".[dev]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(name="bench-check", venv_backend="none")
+def bench_check(session: nox.Session) -> None:
+    """Fail when start ÷ bare nox or status ÷ ``invoke --list`` is 30 % worse than in docs/performance.json."""
+    session.run(sys.executable, "-m", "benchmarks", "--check", "--quick")
+
+
+@nox.session(name="bench-profile")
+def bench_profile(session: nox.Session) -> None:
+    """Show where the time of start and status goes; ``-- --write`` puts it into docs/performance.md."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "benchmarks.profile", *session.posargs)
