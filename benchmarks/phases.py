@@ -38,6 +38,8 @@ PHASES = {
         "orchestrator.commands.observation:observe",
     ],
     "syncs": ["os:fsync"],
+    "defining dataclasses": ["dataclasses:_process_class"],
+    "compiling patterns": ["re:compile"],
     "stages": ["orchestrator.pipeline:run_stages"],
     "guard": ["orchestrator.processes.supervisor:Guard.start", "orchestrator.processes.supervisor:Guard.close"],
     "nox": ["orchestrator.nox_host:run_session"],
@@ -115,14 +117,29 @@ class Wrapping:
         return True
 
 
+OURS, NOX, LIBRARY = "imports: ours", "imports: nox", "imports: standard library"
+
+
+def import_phase(name: str, within: str) -> str:
+    """Return what an import of ``name`` is booked on, inside the phase ``within``.
+
+    What nox's modules import is nox's, and a relative import its importer's.
+    """
+    root = name.partition(".")[0]
+    if root == "nox" or within == NOX:
+        return NOX
+    if root == "orchestrator":
+        return OURS
+    return within if not root and within in (OURS, LIBRARY) else LIBRARY
+
+
 def watch_imports(clock: Clock, wrapping: Wrapping) -> None:
-    """Book the time of imports: on nox's those that nox's modules cause, on the others' all else."""
+    """Book the time of imports on whose they are."""
     load = builtins.__import__
 
     def watched(name: str, *words: Any, **named: Any) -> Any:
-        top = clock.stack[-1]
-        from_nox = top == "imports of nox" or name.partition(".")[0] == "nox"
-        clock.enter("imports of nox" if from_nox else "imports of ours")
+        relative = len(words) > 3 and words[3] > 0
+        clock.enter(import_phase("" if relative else name, clock.stack[-1]))
         before = len(sys.modules)
         try:
             return load(name, *words, **named)

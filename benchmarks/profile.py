@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.groups.starting import START
+from benchmarks.measure import REPEATS, Contender
 from benchmarks.peers import no_peers
 from benchmarks.publishing import PAGE
 from benchmarks.running import Command, run
@@ -67,20 +68,31 @@ def _phases(one: Mapping[str, Any]) -> dict[str, float]:
 
 
 def profiled(bench: Bench, name: str, command: Command, rounds: int) -> Profile:
-    """Run a command of ours ``rounds`` times watched and as often unwatched, in turn, after one of each."""
+    """Run a command of ours ``rounds`` times watched and as often unwatched, in turn, after one of each.
+
+    Runs that were disturbed are repeated, as samples are.
+    """
     words = command.argv[3:]
     told = bench.folder / "phases.json"
     watched = bench.command([sys.executable, "-c", _SOURCE.read_text(), str(told), *words], command.folder)
     taken: list[dict[str, Any]] = []
     unwatched: list[float] = []
-    for number in range(rounds + 1):
+    one: dict[str, Any] = {}
+
+    def watch() -> tuple[float, float]:
         began = time.perf_counter()
-        run(watched)
+        cpu = run(watched).cpu
         ended = time.perf_counter()
-        plain = run(command).wall
+        one.update(json.loads(told.read_text()), began=began, ended=ended)
+        return ended - began, cpu
+
+    plain = Contender.of("plain", command)
+    for number in range(rounds + 1):
+        bench.gauge.settled(watch, REPEATS)
+        took, _, _ = bench.gauge.settled(plain.once, REPEATS)
         if number:
-            taken.append({**json.loads(told.read_text()), "began": began, "ended": ended})
-            unwatched.append(plain)
+            taken.append(dict(one))
+            unwatched.append(took)
     return combined(name, taken, unwatched)
 
 
@@ -92,6 +104,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         bench = Bench(Path(name), no_peers("not for a profile"), asked.rounds, 0, frozenset())
+        bench.gauge.calibrate()
         scene = workspace(bench.scene(), backend="virtualenv")
         start = bench.ours(scene, *START)
         run(start)

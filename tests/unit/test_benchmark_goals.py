@@ -13,6 +13,7 @@ from benchmarks.check import check, worse
 from benchmarks.goals import BY_ID, ROWS, Row, verdict
 from benchmarks.groups import makespan, reading, starting, syncs, unchanged
 from benchmarks.peers import no_peers
+from benchmarks.phases import LIBRARY, NOX, OURS, import_phase
 from benchmarks.profile import combined
 from benchmarks.ratios import Sample
 from benchmarks.results import Result
@@ -152,3 +153,19 @@ def test_a_profile_is_made_of_medians() -> None:
     assert profile.seconds == {"syncs": 2.0, "interpreter's start": 0.5, "teardown": 1.0}
     assert (profile.whole, profile.unwatched) == (9.5, 9.0)
     assert "| syncs | 2000.0 | 21% | 2 |" in profile.markdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "within", "expected"),
+    [
+        ("orchestrator.plan", "the rest", OURS),
+        ("json", OURS, LIBRARY),
+        ("nox.sessions", OURS, NOX),
+        ("json", NOX, NOX),
+        ("", LIBRARY, LIBRARY),
+        ("", "stages", LIBRARY),
+    ],
+)
+def test_imports_are_booked_on_whose_they_are(name: str, within: str, expected: str) -> None:
+    """What nox brings in is nox's; what we take from the standard library is told apart from our own modules."""
+    assert import_phase(name, within) == expected
