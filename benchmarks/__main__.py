@@ -10,10 +10,10 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.bench import Bench
-from benchmarks.check import CHECKED, check, kept_figures
+from benchmarks.check import CHECKED, check
 from benchmarks.goals import BY_ID, ROWS
 from benchmarks.groups import GROUPS
-from benchmarks.publishing import publish
+from benchmarks.publishing import kept, publish
 from benchmarks.results import Result
 from benchmarks.table import line
 
@@ -23,7 +23,7 @@ def main() -> int:
     asked = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=asked.scenes) as name:
         if asked.check:
-            return check(kept_figures(), lambda: measured(_bench(asked, Path(name), CHECKED)))
+            return check(kept(), lambda: measured(_bench(asked, Path(name), CHECKED)))
         wanted = [row.id for row in ROWS if not asked.only or row.id.startswith(tuple(asked.only))]
         results = measured(_bench(asked, Path(name), wanted))
     if asked.write or not (asked.quick or asked.only):

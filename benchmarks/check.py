@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,12 +14,6 @@ CHECKED = ("start-nox", "status-invoke")
 
 WORSE = 1.3
 """So many times the kept figure fails (issue: 30 %)."""
-
-
-def kept_figures() -> Mapping[str, Any]:
-    """Return the rows of the figures in the repository, by id."""
-    rows: Mapping[str, Any] = json.loads(FIGURES.read_text())["rows"]
-    return rows
 
 
 def check(kept: Mapping[str, Any], measure: Callable[[], Sequence[Result]]) -> int:
@@ -44,7 +37,7 @@ def worse(kept: Mapping[str, Any], results: Sequence[Result]) -> list[str]:
         before = (kept.get(result.row) or {}).get("paired")
         title = BY_ID[result.row].title
         if before is None or result.pair is None:
-            found.append(f"{title}: there is no figure to compare, in {FIGURES.name} or now")
+            found.append(f"{title}: there is no figure to compare, in {FIGURES} or now")
         elif result.pair.median > WORSE * before["median"] and result.pair.least > WORSE * before["least"]:
             found.append(
                 f"{title}: {result.pair.median:.2f} (minima {result.pair.least:.2f}) is more than {WORSE} times"

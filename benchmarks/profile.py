@@ -20,7 +20,7 @@ from benchmarks.bench import Bench
 from benchmarks.groups.starting import START
 from benchmarks.measure import REPEATS, Contender
 from benchmarks.peers import no_peers
-from benchmarks.publishing import PAGE
+from benchmarks.publishing import DOCS, PAGE
 from benchmarks.running import Command, run
 from benchmarks.scenes import run_ids, workspace
 from benchmarks.table import between, plain_table
@@ -114,7 +114,8 @@ def main() -> None:
     text = "\n".join(profile.markdown() for profile in reversed(profiles))
     print(text)
     if asked.write:
-        PAGE.write_text(between(PAGE.read_text(), "profile", text))
+        page = DOCS / PAGE
+        page.write_text(between(page.read_text(), "profile", text))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,23 @@ from benchmarks.results import Result
 from benchmarks.table import between, markdown
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-FIGURES = DOCS / "performance.json"
-PAGE = DOCS / "performance.md"
+FIGURES, PAGE = "performance.json", "performance.md"
 
 
-def publish(results: Sequence[Result]) -> None:
+def publish(results: Sequence[Result], folder: Path = DOCS) -> None:
     """Write the results as JSON, and their table between its markers in the page."""
     document = {"made": conditions(), "rows": {result.row: result.document() for result in results}}
-    FIGURES.write_text(_json(document))
+    (folder / FIGURES).write_text(_json(document))
     made = document["made"]
     where = f"{made['date']}, {made['cores']} cores, {made['system']}, Python {made['python']}, commit {made['commit']}"
-    PAGE.write_text(between(PAGE.read_text(), "benchmark", f"Measured {where}.\n\n{markdown(results)}"))
+    page = folder / PAGE
+    page.write_text(between(page.read_text(), "benchmark", f"Measured {where}.\n\n{markdown(results)}"))
+
+
+def kept(folder: Path = DOCS) -> Mapping[str, Any]:
+    """Return the rows that were published last, by id."""
+    rows: Mapping[str, Any] = json.loads((folder / FIGURES).read_text())["rows"]
+    return rows
 
 
 def conditions() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import Bench, Versus
@@ -58,32 +59,30 @@ def _succeeded(folder: Path) -> bool:
 
 
 def measure(bench: Bench) -> Iterator[Result]:
-    """Yield the rows of the crowd."""
-    counts = bench.wants("crowd-lost", "crowd-refused")
+    """Yield the rows of the crowd; what was lost or refused is counted over all its rounds."""
     rows = bench.wants("crowd-npm", "crowd-lost", "crowd-refused", "crowd-npm-failed")
     if bench.quick or not rows:
         yield from bench.slow(*rows)
         return
     ours = Crowd("ours", bench.ours(workspace(bench.scene()), *START))
-    makers = {"ours": lambda: Contender("ours", ours.once)}
-    theirs: Crowd | None = None
-    if "npm" in bench.peers.commands:
-        argv = npm_start(bench.peers.commands["npm"])
-        theirs = npm = Crowd("npm", bench.command(argv, npm_folder(bench.scene()), {"MCP_RUNNER_TASK_ID": TASK}))
-        makers["npm"] = lambda: Contender("npm", npm.once)
-        yield from bench.compare(makers, [Versus("crowd-npm", "ours", "npm")], bench.slow_rounds)
-    else:
-        yield from bench.compare(makers, [Versus("crowd-npm", "ours", "npm")], bench.slow_rounds)
+    theirs = _npm(bench)
+    makers = {crowd.name: partial(Contender, crowd.name, crowd.once) for crowd in (ours, theirs) if crowd is not None}
+    yield from bench.compare(makers, [Versus("crowd-npm", "ours", "npm")], bench.slow_rounds)
     if not ours.known:
         ours.once()
-    started = len(ours.known) + ours.lost
-    uncounted = len(ours.known) - in_state(ours.command.folder)
-    note = f"of {started} starts"
-    if counts:
-        yield Result("crowd-lost", float(ours.lost + max(0, uncounted)), note=note)
-        yield Result("crowd-refused", float(ours.refused), note=note)
+    uncounted = max(0, len(ours.known) - in_state(ours.command.folder))
+    counted = {"crowd-lost": ours.lost + uncounted, "crowd-refused": ours.refused}
+    for row in bench.wants(*counted):
+        yield Result(row, float(counted[row]), note=f"of {len(ours.known) + ours.lost} starts")
     if bench.wants("crowd-npm-failed"):
         yield _of_npm(bench, theirs)
+
+
+def _npm(bench: Bench) -> Crowd | None:
+    if "npm" in bench.peers.missing:
+        return None
+    argv = npm_start(bench.peers.commands["npm"])
+    return Crowd("npm", bench.command(argv, npm_folder(bench.scene()), {"MCP_RUNNER_TASK_ID": TASK}))
 
 
 def _of_npm(bench: Bench, theirs: Crowd | None) -> Result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 
 from benchmarks.bench import Bench, Versus
-from benchmarks.check import check, worse
+from benchmarks.check import CHECKED, check, worse
 from benchmarks.goals import BY_ID, ROWS, Row, verdict
 from benchmarks.groups import makespan, reading, starting, syncs, unchanged
 from benchmarks.peers import no_peers
-from benchmarks.phases import LIBRARY, NOX, OURS, import_phase
+from benchmarks.phases import LIBRARY, NOX, OURS, PHASES, import_phase
 from benchmarks.profile import combined
+from benchmarks.publishing import DOCS, PAGE, kept, publish
 from benchmarks.ratios import Sample
 from benchmarks.results import Result
 from benchmarks.table import between, line, markdown
@@ -169,3 +171,32 @@ def test_a_profile_is_made_of_medians() -> None:
 def test_imports_are_booked_on_whose_they_are(name: str, within: str, expected: str) -> None:
     """What nox brings in is nox's; what we take from the standard library is told apart from our own modules."""
     assert import_phase(name, within) == expected
+
+
+def test_what_is_published_is_what_the_check_compares(tmp_path: Path) -> None:
+    """The figures are read back by row, and the page keeps its prose."""
+    (tmp_path / PAGE).write_text("before\n<!-- benchmark -->\n<!-- /benchmark -->\nafter\n")
+    publish([_result("start-nox", 1.2), Result("start-npm", skipped="no npm")], tmp_path)
+    assert worse(kept(tmp_path), [_result("start-nox", 1.2)]) == []
+    assert len(worse(kept(tmp_path), [_result("start-nox", 1.6)])) == 1
+    page = (tmp_path / PAGE).read_text()
+    assert page.startswith("before\n")
+    assert page.endswith("after\n")
+    assert "| start, four no-op stages ÷ bare nox |" in page
+
+
+def test_the_repository_holds_what_the_check_needs() -> None:
+    """The figures that CI compares with are there, and the page has a place for both tables."""
+    assert all(kept()[row]["paired"]["median"] > 0 for row in CHECKED)
+    page = (DOCS / PAGE).read_text()
+    assert between(page, "benchmark", "x") != between(page, "profile", "x")
+
+
+@pytest.mark.parametrize("target", sorted(target for targets in PHASES.values() for target in targets))
+def test_every_phase_is_a_function_that_is_there(target: str) -> None:
+    """A function that was renamed would silently be booked on the rest."""
+    module, _, name = target.partition(":")
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert callable(found)
