@@ -26,7 +26,7 @@ def main() -> int:
             return check(kept(), lambda: measured(_bench(asked, Path(name), CHECKED)))
         wanted = [row.id for row in ROWS if not asked.only or row.id.startswith(tuple(asked.only))]
         results = measured(_bench(asked, Path(name), wanted))
-    if asked.write or not (asked.quick or asked.only):
+    if not (asked.quick or asked.only):
         publish(results)
     return 0
 
@@ -58,7 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="the ratios that CI watches; exit 1 when one got worse")
     parser.add_argument("--only", nargs="*", metavar="ROW", help="rows whose id begins so; nothing is written")
     parser.add_argument("--rounds", type=int, help="how often a short command runs (default: 25, quick 10)")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.* also of a quick or partial run")
     parser.add_argument("--scenes", help="folder that the scenes are made in (default: the system's temporary folder)")
     return parser
 
