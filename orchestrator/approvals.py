@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from orchestrator.review_policy import ReviewPolicy
 
@@ -22,8 +21,7 @@ REASON_CODES = frozenset(
 """The codes of ``ready.reasons`` that only reviews can bring or take away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What is reviewed: a run's attempt, its manifest digest, who ran it (folded), and its tree then and now.
 
     ``tree`` is None where no digest was recorded; ``moved`` tells how the tree of now compares with it.
@@ -36,8 +34,7 @@ class Subject:
     moved: TreeWord = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Validity:
+class Validity(NamedTuple):
     """Whether one review counts, and why, or why not; a request for changes that is valid stands."""
 
     state: State
@@ -48,8 +45,7 @@ class Validity:
         return {"state": self.state, "reason": self.reason}
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a run is judged by and is not in its record.
 
     ``fault`` says why the project's policy can't be told (then ``policy`` is the default one); ``tree`` is the
@@ -57,7 +53,7 @@ class Surroundings:
     the run whose plan was approved last for this pipeline, ``drift`` how this run's plan differs from it.
     """
 
-    policy: ReviewPolicy = field(default_factory=ReviewPolicy)
+    policy: ReviewPolicy = ReviewPolicy()
     fault: str | None = None
     tree: Mapping[str, Any] | None = None
     approved_run: str | None = None

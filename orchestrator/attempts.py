@@ -11,7 +11,8 @@ import fcntl
 import os
 import selectors
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.clock import Clock
 from orchestrator.durable import explained
@@ -34,8 +35,7 @@ _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "fa
 """Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """A process to run: paths absolute, ``timeout_seconds`` None for no limit."""
 
     argv: Sequence[str]
@@ -46,8 +46,7 @@ class Job:
     show: Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """How a job ended, the last of its masked output, and how much its log left out."""
 
     key: int
@@ -213,9 +212,9 @@ class Attempts:
             detail=f"{message.survivors} processes could not be killed" if message.survivors else None,
         )
         if running.timed_out:
-            return replace(ended, outcome="timeout", detail=f"stopped after {running.job.timeout_seconds:g} s")
+            return ended._replace(outcome="timeout", detail=f"stopped after {running.job.timeout_seconds:g} s")
         if self.cancelled_by is not None:
-            return replace(ended, outcome="cancellation")
+            return ended._replace(outcome="cancellation")
         return ended
 
     def _lose(self, detail: str) -> None:
@@ -244,7 +243,7 @@ class Attempts:
                 held = running.over is not None and self._lost is None
                 self._close_pipe(running)
                 if running.over is not None:
-                    running.over = replace(running.over, pipe_held=held)
+                    running.over = running.over._replace(pipe_held=held)
 
     def _close_pipe(self, running: _Running) -> None:
         if running.is_open:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.attempts import Attempts
 from orchestrator.clock import Clock
@@ -37,8 +36,7 @@ HEARTBEAT_SECONDS = 5.0
 _GUARD_PATIENCE_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What an attempt runs with: the world as arguments. ``cache`` is None where no stage declares inputs."""
 
     store: RunStore
@@ -51,8 +49,7 @@ class Setting:
     cache: StageCache | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The record at the end of an attempt, and the stop signal that ended it, if one did."""
 
     manifest: Manifest

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
+class Flaw(NamedTuple):
     """``code`` is for machines; ``path`` from the workspace, ``line`` in that file (from 1) where one is meant."""
 
     code: str

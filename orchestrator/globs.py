@@ -17,7 +17,7 @@ import functools
 import posixpath
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MOST_WILDCARDS = 16
 """In one pattern; matching takes time that grows with the power of their number."""
@@ -42,16 +42,14 @@ class Globs:
         return tuple(one for one in found if not any(one != other and _holds(other, one) for other in found))
 
 
-@dataclass(frozen=True, slots=True)
-class Root:
+class Root(NamedTuple):
     """Where files that match may lie: a file or folder, and how many levels of folders below it (None: any)."""
 
     path: str
     levels: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(NamedTuple):
     """A set of inputs or outputs, compiled: where to look, and which of the files there are meant."""
 
     roots: tuple[Root, ...]

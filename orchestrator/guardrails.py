@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orchestrator.plan import Plan, PlannedStage, Waiver
 
@@ -13,8 +12,7 @@ GuardrailOutcome = Literal["passed", "failed", "missing", "skipped", "advisory",
 """``missing``: no verdict was reached; ``advisory``: it succeeded, but could not have failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one guardrail came to, and why; ``required`` says that policy asks for it."""
 
     id: str
@@ -46,7 +44,7 @@ def verdicts(
 def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
     if run_id is None or verdict.outcome != "passed":
         return verdict
-    return replace(verdict, reason=f"nothing changed since run {run_id}, where the stage succeeded")
+    return verdict._replace(reason=f"nothing changed since run {run_id}, where the stage succeeded")
 
 
 def foreseen(plan: Plan, *, today: date) -> tuple[dict[str, object], ...]:

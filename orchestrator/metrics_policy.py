@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 DEFAULT_COVERAGE = 0.9
 """Source: the coverage that ``metrics --gate`` asks for, 90 %."""
@@ -13,8 +12,7 @@ DEFAULT_BUDGET = 0.1
 """One run in ten may breach its SLA: then the 90th percentile of the durations keeps it."""
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsPolicy:
+class MetricsPolicy(NamedTuple):
     """``[metrics]``: the least guardrail coverage, and the most of the runs that may breach their SLA (both 0 to 1)."""
 
     min_coverage: float = DEFAULT_COVERAGE
@@ -27,8 +25,8 @@ def policy_of(table: Mapping[str, Any]) -> MetricsPolicy:
     Raises ValueError when ``[metrics]`` holds what the validator would refuse too.
     """
     metrics = table.get("metrics", {})
-    known = MetricsPolicy.__dataclass_fields__.keys()
-    if not isinstance(metrics, Mapping) or not metrics.keys() <= known:
+    known = MetricsPolicy._fields
+    if not isinstance(metrics, Mapping) or not set(known).issuperset(metrics):
         raise ValueError(f"[metrics] is no table with the keys {' and '.join(known)}")
     for key, value in metrics.items():
         if not is_share(value):

@@ -19,8 +19,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,8 +43,7 @@ class EnvironmentNotMade(Exception):  # noqa: N818 - as above
     """A virtual environment could not be made; the text is the cause in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionResult:
+class SessionResult(NamedTuple):
     """How a session ended, in nox's words.
 
     ``reason`` is what ``session.error`` or ``session.skip`` said, or the exception in one line, else

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.clock import Clock, later, stamp
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
@@ -18,8 +18,7 @@ from orchestrator.run_store.layout import RunPaths
 _NUMBERED = re.compile(r"\d+-(?=.)")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the caller of ``start`` said about the run, to be recorded."""
 
     task_id: str

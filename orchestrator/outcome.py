@@ -5,8 +5,7 @@ Source of the words: OpenTelemetry semantic conventions, ``cicd.pipeline.result`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Outcome = Literal["success", "failure", "timeout", "cancellation", "error", "skip"]
 RunStatus = Literal["queued", "in_progress", "succeeded", "failed", "cancelled"]
@@ -31,8 +30,7 @@ STAGE_STATUS_OF: Final[dict[str, StageStatus]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How one attempt of a stage ended.
 
     ``exit_code`` is None when a signal ended it (then ``signal`` is its name, as ``SIGKILL``) or when

@@ -176,7 +176,7 @@ class Recorder:
         request = read_request(self._run.folder, self.manifest.attempt)
         if request is None:
             return None
-        masked = replace(request, actor=self._mask(request.actor), reason=self._mask(request.reason))
+        masked = request._replace(actor=self._mask(request.actor), reason=self._mask(request.reason))
         self.event("run:cancel", actor=masked.actor, reason=masked.reason, requested_at=masked.at)
         withdraw_request(self._run.folder)
         return masked.detail

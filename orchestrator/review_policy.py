@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_APPROVALS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ReviewPolicy:
+class ReviewPolicy(NamedTuple):
     """``[review]``. By default a run needs no approval, and nobody approves a run of their own.
 
     ``approvals`` people must approve, and somebody in each of ``roles``; ``alone`` lets the run's own actor
@@ -24,7 +22,7 @@ class ReviewPolicy:
 
     def as_json(self) -> dict[str, Any]:
         """Return the table, defaults filled in."""
-        return {**asdict(self), "roles": list(self.roles)}
+        return {**self._asdict(), "roles": list(self.roles)}
 
 
 def policy_of(table: Mapping[str, Any]) -> ReviewPolicy:
@@ -34,7 +32,7 @@ def policy_of(table: Mapping[str, Any]) -> ReviewPolicy:
     read must not count as none.
     """
     review = table.get("review", {})
-    if not isinstance(review, Mapping) or not review.keys() <= ReviewPolicy.__dataclass_fields__.keys():
+    if not isinstance(review, Mapping) or not set(ReviewPolicy._fields).issuperset(review):
         raise ValueError("[review] is no table with known keys")
     approvals, roles = review.get("approvals", 0), review.get("roles", [])
     if isinstance(approvals, bool) or not isinstance(approvals, int) or not 0 <= approvals <= MOST_APPROVALS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 DEFAULT_CODE = ("*",)
 DEFAULT_EXCLUDE = ("*.md", "*.rst", "/docs/")
@@ -15,8 +15,7 @@ MOST_RECORDS = 10_000
 _EVERYTHING = frozenset({"*", "**", "/*", "/**"})
 
 
-@dataclass(frozen=True, slots=True)
-class SpecGuardPolicy:
+class SpecGuardPolicy(NamedTuple):
     """``[spec_guard]``. Patterns are those of ``globs``.
 
     ``code`` and ``exclude`` say which files of the project's folder are code, ``specs`` which files of the

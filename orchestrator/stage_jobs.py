@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.attempts import Job
 from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
@@ -19,8 +19,7 @@ _INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
 """Names the outer run's task; below a stage the parent run tells it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageJobs:
+class StageJobs(NamedTuple):
     """Makes jobs of stages for one attempt of a run.
 
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.errors import StorageError, UsageError
 
@@ -19,8 +19,7 @@ _BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 """What says nothing of the folder that was asked for: the disk, its server or this machine could not answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(NamedTuple):
     """Three absolute folders: the workspace's root, where runs are kept, and where snapshots are kept."""
 
     root: str

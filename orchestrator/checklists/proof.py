@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.approvals import APPROVE, Subject, Validity, actors_of, reasons, validities
@@ -161,7 +161,7 @@ def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator
     asked = APPROVAL in item.needs
     if fault is not None and asked:
         yield "review-policy-unknown", fault
-    policy = replace(policy, approvals=max(policy.approvals, int(asked)), stale_when_tree_moves=False)
+    policy = policy._replace(approvals=max(policy.approvals, int(asked)), stale_when_tree_moves=False)
     entries = judged_reviews(_latest_reviews(evidence, sources), evidence, policy)
     yield from reasons(entries, policy)
     approval = approval_of(entries)

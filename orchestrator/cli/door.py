@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from orchestrator.cli import streams
 from orchestrator.cli.options import Command, Commands, Given
@@ -22,8 +21,7 @@ EXIT_INTERRUPTED = EXIT_SIGNAL_BASE + 2
 _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(NamedTuple):
     """Where a call came in: its words (without the program's name), its streams, and how its context is made."""
 
     words: tuple[str, ...]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import near_hint, shown
@@ -82,8 +81,7 @@ def one_of(*allowed: str) -> Reader:
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option of a command.
 
     ``name`` is the flag without its dashes, ``value`` the word for its value in the help (empty: a switch),
@@ -118,8 +116,7 @@ class Option:
         return self.default if given is None else self.read(self.name, str(given))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command: its words, and where its function is.
 
     ``load`` returns the function, so that a command's imports are paid for by that command only.

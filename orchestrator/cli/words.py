@@ -9,7 +9,6 @@ twice is refused, but for options that may be repeated and for switches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from orchestrator.cli.options import Command, Commands, Option
 from orchestrator.errors import UsageError
@@ -28,13 +27,13 @@ CORE_FLAGS = {
 """Flags that stand before or after any command, with Invoke's names for them."""
 
 
-@dataclass(slots=True)
 class Request:
     """What a command line asks for: a command with what was given for its options, and core flags."""
 
-    command: Command | None = None
-    given: dict[str, object] = field(default_factory=dict)
-    core: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.command: Command | None = None
+        self.given: dict[str, object] = {}
+        self.core: set[str] = set()
 
 
 def wants_json(words: Sequence[str]) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.identifiers import is_run_id, shown
@@ -14,8 +13,7 @@ from orchestrator.run_store.reading import find_run, read_document
 from orchestrator.run_store.store import RunStore
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """The run that a new one is started below: its manifest, and the stage that started it when known."""
 
     document: Mapping[str, Any]
@@ -33,8 +31,7 @@ class Parent:
         return str(self.document["task_id"])
 
 
-@dataclass(frozen=True, slots=True)
-class Ancestry:
+class Ancestry(NamedTuple):
     """A parent, or none and a note that says why an inherited one was not taken."""
 
     parent: Parent | None

@@ -99,7 +99,7 @@ def _item(task: str, name: str, texts: dict[str, str]) -> Item:
 def _check(item: Item, citation: Citation, evidence: Evidence, sources: Sources) -> tuple[str, str] | None:
     """Return the approval to cite, None where there is none; GateNotMet says what the run does not prove."""
     policy, fault = sources.policy(str(evidence.manifest["project"]))
-    policy = replace(policy, approvals=max(policy.approvals, int(APPROVAL in item.needs)), stale_when_tree_moves=False)
+    policy = policy._replace(approvals=max(policy.approvals, int(APPROVAL in item.needs)), stale_when_tree_moves=False)
     approval = approval_of(judged_reviews(evidence.approvals, evidence, policy)) if fault is None else None
     approved = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
     claimed = replace(item, ticked=True, citations=(citation,), digest=evidence.digest, approved=approved)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.run_store.store import RunStore
 from orchestrator.workspace import Workspace, find_workspace
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """Where a command was called: current folder (absolute), environment, streams and clock."""
 
-    cwd: str
-    environ: Mapping[str, str]
-    stdout: TextIO
-    stderr: TextIO
-    clock: Clock = field(default_factory=SystemClock)
+    def __init__(
+        self, cwd: str, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO, clock: Clock | None = None
+    ) -> None:
+        self.cwd = cwd
+        self.environ = environ
+        self.stdout = stdout
+        self.stderr = stderr
+        self.clock = clock or SystemClock()
 
     @classmethod
     def of_process(cls) -> Context:
@@ -41,8 +42,7 @@ class Context:
         return RunStore(self.workspace(), self.clock, warn=warn)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a command answers: the process's exit code, the document for ``--format json``, the text for people."""
 
     exit_code: int

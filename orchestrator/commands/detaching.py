@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import replace
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import Attempt, answer_for, run_in_session, silent_observer
@@ -48,7 +47,7 @@ def detached(context: Context, attempt: Attempt) -> Answer:
 
     quiet = silent_observer(context)
     try:
-        result = run_in_session(context, replace(attempt, open_run=open_and_tell), quiet)
+        result = run_in_session(context, attempt._replace(open_run=open_and_tell), quiet)
     except BaseException as error:
         if not told:
             _tell(write, _as_told(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -146,6 +145,6 @@ def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_
                 policy = policy_of(source_of(root, project).table)
             except (UsageError, ValueError) as error:
                 faults = [finding(project, "config-unreadable", str(error))]
-        return [*faults, *gate_findings(project, summary, ends, records, replace(policy, **asked))]
+        return [*faults, *gate_findings(project, summary, ends, records, policy._replace(**asked))]
 
     return judge

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.detaching import DetachedRefusal
@@ -35,7 +34,7 @@ def run_in_nox_process(context: Context, store: RunStore, plan: Plan, request: R
         environ = {
             **scrubbed(context.environ),
             ROOT_VARIABLE: root,
-            _REQUEST: json.dumps(asdict(request)),
+            _REQUEST: json.dumps(request._asdict()),
             _REPLY: reply,
         }
         process = subprocess.Popen(session_command(root, noxfile_for(root), plan.session.name), cwd=root, env=environ)

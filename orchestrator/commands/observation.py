@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from orchestrator.commands.context import Context
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
@@ -23,8 +22,7 @@ DEFAULT_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """A run at one moment: its manifest, and what tells that it is alive, None when it is not."""
 
     record: Mapping[str, Any]

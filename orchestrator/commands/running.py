@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.environment import environment_folder, needs_making
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "ndjson")
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
 
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from orchestrator.commands.ancestry import Ancestry, find_parent
 from orchestrator.commands.context import Answer, Context
@@ -43,8 +43,7 @@ ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR
 """Who started it, from CI systems' documented variables to the login name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The options of ``start``. ``overrides`` are ``K=V`` texts."""
 
     pipeline: str = DEFAULT_PIPELINE
@@ -62,8 +61,7 @@ class Request:
     no_cache: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     store: RunStore
     plan: Plan
     asked: Asked

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from orchestrator.commands.context import Answer, Context
@@ -54,7 +53,7 @@ def verify(
         flaws += [*found, *stale]
     ordered = list(dict.fromkeys(flaws_by_place(flaws)))
     document["ok"] = not ordered
-    document["findings"] = [asdict(flaw) for flaw in ordered]
+    document["findings"] = [flaw._asdict() for flaw in ordered]
     return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.config.values import PipelineConfig, StageConfig
 
@@ -15,8 +14,7 @@ _NAMES = ("diagnostics", "smoke")
 _PROJECT = "{project}"
 
 
-@dataclass(frozen=True, slots=True)
-class Builtin:
+class Builtin(NamedTuple):
     """A built-in pipeline. What a project says of a stage under ``like`` holds here too."""
 
     pipeline: PipelineConfig
@@ -62,7 +60,7 @@ def merged(name: str, pipelines: Mapping[str, PipelineConfig], project: str) -> 
             stage = _changed(stage, _find(cousin, stage.id), keep=("needs",))
         stages.append(_changed(stage, _find(own, stage.id)))
     if own is None:
-        return replace(base.pipeline, stages=tuple(stages))
+        return base.pipeline._replace(stages=tuple(stages))
     known = {stage.id for stage in stages}
     added = [stage for stage in own.stages if stage.id not in known]
     return PipelineConfig(
@@ -82,7 +80,7 @@ def _stage(entry: dict[str, Any]) -> StageConfig:
 def _named(stage: StageConfig, project: str) -> StageConfig:
     if stage.run is None:
         return stage
-    return replace(stage, run=tuple(word.replace(_PROJECT, project) for word in stage.run))
+    return stage._replace(run=tuple(word.replace(_PROJECT, project) for word in stage.run))
 
 
 def _find(pipeline: PipelineConfig | None, stage_id: str) -> StageConfig | None:
@@ -94,7 +92,7 @@ def _changed(stage: StageConfig, change: StageConfig | None, keep: tuple[str, ..
     if change is None:
         return stage
     # What a stage does is one thing said in one of several keys: a new one takes the place of all.
-    base = replace(stage, run=None, shell=None, pipeline=None, project=None, skip=None) if change.complete else stage
-    named = {item.name: getattr(change, item.name) for item in fields(change)}
+    base = stage._replace(run=None, shell=None, pipeline=None, project=None, skip=None) if change.complete else stage
+    named = change._asdict()
     given: dict[str, Any] = {key: value for key, value in named.items() if value is not None and key not in keep}
-    return replace(base, **given)
+    return base._replace(**given)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.identifiers import name_fault, nearest, shown
 
 _BARE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """``keys`` lead from the top of the file to the value, as numbers (from 0) inside lists."""
 
     keys: tuple[str | int, ...]

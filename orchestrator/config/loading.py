@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.source import Source, config_file, read_source
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 _SUFFIX = ".toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+class Outline(NamedTuple):
     """What routing needs of a config: read without validating the rest of it."""
 
     name: str

@@ -6,8 +6,7 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.errors import ConfigError
 from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
@@ -23,8 +22,7 @@ _DEEP_KEY = re.compile(
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A config that could be parsed: its project, its path from the workspace, its sha256 and its table."""
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
@@ -16,8 +17,7 @@ ALWAYS_BOUND = "diagnostics"
 """The pipeline that required guardrails bind whatever ``guardrails.pipelines`` says (contract, section 3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageConfig:
+class StageConfig(NamedTuple):
     """One stage of a config or of a built-in pipeline; times in seconds, sizes in bytes."""
 
     id: str
@@ -44,8 +44,7 @@ class StageConfig:
         return any(item is not None for item in (self.run, self.shell, self.pipeline, self.skip))
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineConfig:
+class PipelineConfig(NamedTuple):
     """One pipeline: of a built-in file, of a project's file, or of both together; ``sla`` in seconds.
 
     ``version`` is the built-in file's, None for a pipeline that is the project's own.
@@ -70,8 +69,7 @@ class SessionConfig:
     secret_env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GuardrailPolicy:
+class GuardrailPolicy(NamedTuple):
     """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``.
 
     With ``reuse``, a guardrail that declares inputs is not run again while they are unchanged.
@@ -97,7 +95,7 @@ class ProjectConfig:
     digest: str
     owners: tuple[str, ...] = ()
     session: SessionConfig = SessionConfig()
-    guardrails: GuardrailPolicy = GuardrailPolicy()
+    guardrails: GuardrailPolicy = field(default_factory=GuardrailPolicy)
     review: ReviewPolicy = field(default_factory=ReviewPolicy)
     metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
     spec_guard: SpecGuardPolicy = field(default_factory=SpecGuardPolicy)

@@ -12,6 +12,10 @@ VERSION: Final = 2
 MANIFEST_LIMIT = 4 * 1024 * 1024
 """No manifest is larger (bytes); what is, is not read."""
 
+HEARTBEAT_SECONDS = 5
+HEARTBEAT_STALE_SECONDS = 30
+"""Seconds. A heartbeat's age counts only where the lock can't tell whether a run is alive (``run_store.liveness``)."""
+
 RUN_STATUSES = TERMINAL | {"queued", "in_progress"}
 
 INTERRUPTED = "interrupted"

@@ -12,13 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from orchestrator.manifest.document import VERSION
+from orchestrator.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 from orchestrator.plan import digest_of
-
-HEARTBEAT_SECONDS = 5
-HEARTBEAT_STALE_SECONDS = 30
-"""Kept for readers of version 1; whether a run is alive is told by its lock alone."""
 
 NOT_DIGESTED = frozenset({"approvals", "metrics_recorded", "child_runs", "heartbeat_at", "updated_at", "revision"})
 """Keys that change after a run's end, and so are no part of the manifest digest (contract, section 4)."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 REDIRECTIONS = frozenset({"<", ">", ">>", ">|", "<>", "<&", ">&", "<<", "<<-", "<<<", "&>", "&>>"})
 _OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;|;|\(|\)|<<<|<<-|<<|<&|<>|<|>>|>&|>\||>")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word without its quotes, or an operator; ``quoted`` words are never keywords."""
 
     text: str

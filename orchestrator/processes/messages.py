@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 SpawnFault = Literal["not-found", "not-executable", "bad-cwd", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(NamedTuple):
     """The command runs; ``pid`` is its process, which leads a session of its own."""
 
     key: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(NamedTuple):
     """Nothing was started, for a reason in a word and in a sentence. Nothing more is heard of ``key``."""
 
     key: int
@@ -26,8 +23,7 @@ class SpawnFailed:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(NamedTuple):
     """The command's process has ended and its tree is gone. Nothing more is heard of ``key``.
 
     ``exit_code`` is None when a signal ended the command; ``signal`` is then its name, as ``SIGKILL``.
@@ -46,8 +42,7 @@ class Exited:
     survivors: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GuardLost:
+class GuardLost(NamedTuple):
     """The guard itself has ended, and with it every stage; heard once, and nothing after it."""
 
     detail: str

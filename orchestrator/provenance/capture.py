@@ -6,8 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.provenance import git
 from orchestrator.provenance.host import host, tools
@@ -21,8 +20,7 @@ TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
+class _Tree(NamedTuple):
     commit: str | None = None
     branch: str | None = None
     dirty: bool | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.provenance.scope import Scope
 from orchestrator.provenance.tree import FOLDER, Entry, Hasher, digest, walk
@@ -31,8 +30,7 @@ _CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
 """Records of ``git status --porcelain=v2``: how many fields stand before the path, and which is the mode there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A path that differs from HEAD: ``kind`` is git's (``1``, ``u``, ``?``), ``worktree`` its second letter."""
 
     kind: str
@@ -41,8 +39,7 @@ class Change:
     submodule: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """Commit (None before the first), branch (None when detached) and changed paths from the repository's top."""
 
     commit: str | None

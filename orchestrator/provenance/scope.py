@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.leftovers import is_leftover
 from orchestrator.workspace import OUT_VARIABLE, RUNS_VARIABLE
@@ -13,8 +13,7 @@ CHECKLISTS = ("tasks", ".agent", "docs/TASKS.md", "docs/checklists")
 """Checklists and their mirrors in a workspace: ticking off a task is no change of the tree."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """What of a project's folder counts. Paths are bytes, relative to the folder, with ``/``."""
 
     excluded: tuple[bytes, ...] = ()

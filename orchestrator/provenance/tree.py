@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.provenance.scope import Scope
@@ -29,17 +28,24 @@ class TooMuch(Exception):  # noqa: N818 - named by what happened, as in errors
     """The tree can't be hashed within the limits; the text says which."""
 
 
-@dataclass(slots=True)
 class Hasher:
     """Computes blob ids as git does, within limits of files, bytes and time (``deadline`` on ``monotonic``)."""
 
-    algorithm: Literal["sha1", "sha256"] = "sha1"
-    deadline: float = float("inf")
-    monotonic: Callable[[], float] = time.monotonic
-    files_limit: int = FILES_LIMIT
-    bytes_limit: int = BYTES_LIMIT
-    _files: int = field(default=0, init=False)
-    _bytes: int = field(default=0, init=False)
+    def __init__(
+        self,
+        algorithm: Literal["sha1", "sha256"] = "sha1",
+        deadline: float = float("inf"),
+        monotonic: Callable[[], float] = time.monotonic,
+        files_limit: int = FILES_LIMIT,
+        bytes_limit: int = BYTES_LIMIT,
+    ) -> None:
+        self.algorithm: Literal["sha1", "sha256"] = algorithm
+        self.deadline = deadline
+        self.monotonic = monotonic
+        self.files_limit = files_limit
+        self.bytes_limit = bytes_limit
+        self._files = 0
+        self._bytes = 0
 
     def entry(self, path: bytes) -> Entry | None:
         """Return the entry of a file or link; None for what is neither, or is gone.

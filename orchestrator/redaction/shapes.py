@@ -7,7 +7,7 @@ own are here: what merely looks random (hashes, digests) is what logs are full o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WORD = b"A-Za-z0-9"
 _URL_WORD = b"A-Za-z0-9_-"
@@ -15,8 +15,7 @@ _SEARCHED = 8
 """As many characters after a head are enough to leave the search's fast part."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """How a token looks: patterns over bytes, for ``re``, each compiled when it is first needed.
 
     ``heads``: the literals that it begins with. ``after``: what follows a head, short and simple, as the

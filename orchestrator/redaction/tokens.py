@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.redaction.shapes import SHAPES, Shape
 
@@ -13,8 +13,7 @@ _LONGEST_BEGUN = max(map(len, _HEADS_BEGUN))
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A token from ``start`` to ``end``; ``open``: its shape, when more of it may come after ``end``.
 
     A token that ends where it starts may become one, or not: the buffer's end came too early to tell.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.globs import paths
 from orchestrator.manifest.shape import Manifest, Reused
@@ -25,8 +26,7 @@ from orchestrator.reuse.tools import tools_of, words_of
 from orchestrator.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run."""
 
     reused: Reused | None
@@ -39,8 +39,7 @@ class Look:
         return None if self.observation is None else self.observation.key
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a pipeline runs: ``env_dir`` is the session's environment, ``made_from`` its key."""
 
     workspace: Workspace
@@ -61,14 +60,14 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(NamedTuple):
     salt: str
     observation: Observation
 
 
-@dataclass(frozen=True, slots=True)
-class _Success(_Seen):
+class _Success(NamedTuple):
+    salt: str
+    observation: Observation
     outputs: Mapping[str, FileState]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from orchestrator.cache_folder import read_cached, remove_cached, write_cached
 from orchestrator.durable import Seam
@@ -19,8 +19,7 @@ _VERSION = 1
 _LIMIT = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One kept success. ``salt`` is that of the observation's digests of variables."""
 
     salt: str
@@ -29,8 +28,7 @@ class Entry:
     shown_by: Reused
 
 
-@dataclass(frozen=True, slots=True)
-class NotKept:
+class NotKept(NamedTuple):
     """Why a stage's last success could not be kept."""
 
     reason: str

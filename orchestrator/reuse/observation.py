@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.plan import Plan, PlannedStage, digest_of, stage_record
 from orchestrator.reuse.files import FileState
@@ -16,8 +16,7 @@ _NAMED = 3
 """So many names are told of each kind of difference."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What a stage's success rests on.
 
     ``stage`` and ``session`` are digests of what the config says, ``environment`` has a keyed digest of each

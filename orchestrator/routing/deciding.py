@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.config.source import config_file
@@ -19,8 +20,7 @@ from orchestrator.workspace import CONFIG_FOLDER, Workspace
 TASK_VARIABLE = "MCP_RUNNER_TASK_ID"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """The project that a command is for, and the task that its run belongs to."""
 
     project: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import name_fault
@@ -16,8 +15,7 @@ MOST_BYTES = 4 * 1024 * 1024
 """Far above any list of tasks that people keep; more is not read."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskIndex:
+class TaskIndex(NamedTuple):
     """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it."""
 
     projects: Mapping[str, str | None]

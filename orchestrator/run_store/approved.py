@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.errors import StorageError
 from orchestrator.identifiers import is_run_id, name_fault
@@ -20,8 +20,7 @@ FOLDER = ".approved"
 _LIMIT = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovedRun:
+class ApprovedRun(NamedTuple):
     """Where the run is, and the digest of the plan that it executed."""
 
     where: Location

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from orchestrator.durable import Folder
 from orchestrator.errors import StorageError
@@ -17,8 +17,7 @@ CANCEL = "cancel.json"
 _LIMIT = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelRequest(NamedTuple):
     """Who asked for the end of which attempt, why (may be empty), and when (a timestamp)."""
 
     actor: str
@@ -35,7 +34,7 @@ class CancelRequest:
 def leave_request(folder: Folder, request: CancelRequest) -> None:
     """Leave the request in a live run's folder; of two at once, one stands, whole."""
     fresh = f".{CANCEL}.{os.getpid()}.tmp"
-    text = json.dumps(asdict(request), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    text = json.dumps(request._asdict(), ensure_ascii=False).encode("utf-8", "backslashreplace")
     folder.remove(fresh)
     folder.create(fresh, text + b"\n")
     folder.move_to(fresh, folder, CANCEL)

@@ -9,7 +9,8 @@ from contextlib import ExitStack, suppress
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import NotFound, Refused, StorageError
-from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS, Manifest, render
+from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
+from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import (
     CLI,
     COMMANDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestrator.workspace import Workspace
 
@@ -36,16 +36,14 @@ RESERVE_BYTES = 128 * 1024
 """Set aside at the start, so that a full disk leaves room for the terminal record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """Which run, and of which task."""
 
     task_id: str
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunPaths:
+class RunPaths(NamedTuple):
     """The paths of a run as the record shows them: relative to the workspace where they lie below it."""
 
     folder: str

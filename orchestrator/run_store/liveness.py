@@ -14,7 +14,7 @@ from typing import Literal
 from orchestrator.clock import parse_stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import StorageError
-from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS
+from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.run_store.layout import HEARTBEAT, RUN_LOCK
 from orchestrator.run_store.owner import Owner, boot_id, holds, is_here, read_owner
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orchestrator.durable import Folder, Lock, explained, write_all
 from orchestrator.errors import StorageError
@@ -24,8 +23,7 @@ _STARTED_FIELD = 19
 """Place of ``starttime`` behind the command's name in ``/proc/<pid>/stat`` (proc(5): field 22, in clock ticks)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The holder of a run's lock. ``started`` and ``boot_id`` are None where the system doesn't tell them.
 
     ``started`` is in clock ticks since the machine's start, so that pid, start and boot name one process.
@@ -45,7 +43,7 @@ def write_owner(folder: Folder, lock: Lock, purpose: Purpose) -> None:
     with explained(lock.path):
         folder.seam.truncate(lock.fd, 0)
         os.lseek(lock.fd, 0, os.SEEK_SET)
-        write_all(folder.seam, lock.fd, json.dumps(asdict(owner)).encode() + b"\n")
+        write_all(folder.seam, lock.fd, json.dumps(owner._asdict()).encode() + b"\n")
 
 
 def read_owner(folder: Folder) -> Owner | None:

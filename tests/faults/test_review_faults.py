@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ task_id = "{TASK}"
 """
 
 
-@dataclass(frozen=True)
 class Seamed(Context):
     """A context whose store goes through a seam; ``warned`` takes what the store warns of."""
 
-    seam: Seam = field(default_factory=Seam)
-    warned: list[str] = field(default_factory=list)
+    def __init__(self, root: Path, seam: Seam) -> None:
+        super().__init__(str(root), {}, io.StringIO(), io.StringIO(), FakeClock())
+        self.seam = seam
+        self.warned: list[str] = []
 
     def store(self) -> RunStore:
         """Return the store of the workspace."""
@@ -67,7 +68,7 @@ def template(tmp_path: Path) -> Path:
 
 def approve(root: Path, actor: str, seam: Seam) -> Seamed:
     """Approve the run through ``seam``, as ``actor``."""
-    context = Seamed(str(root), {}, io.StringIO(), io.StringIO(), FakeClock(), seam)
+    context = Seamed(root, seam)
     assert review(context, decision="approve", actor=actor).exit_code == 0
     return context
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from orchestrator.clock import stamp
 from orchestrator.durable import Folder
 from orchestrator.environment.steps import PortableLocks
 from orchestrator.errors import Refused
-from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS
+from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.onboarding.changes import FileChange
 from orchestrator.onboarding.writing import write_files
@@ -147,8 +146,8 @@ def belongs_to(folder: Folder, **changed: object) -> Owner:
     """Write another owner into the lock file of ``folder``."""
     found = read_owner(folder)
     assert found is not None
-    owner = replace(found, **changed)  # type: ignore[arg-type]
-    Path(folder.path, RUN_LOCK).write_text(json.dumps(asdict(owner)))
+    owner = found._replace(**changed)  # type: ignore[arg-type]
+    Path(folder.path, RUN_LOCK).write_text(json.dumps(owner._asdict()))
     return owner
 
 

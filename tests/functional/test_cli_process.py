@@ -109,6 +109,26 @@ def test_a_start_loads_what_it_runs_with(workspace: WorkspaceFolder, orchestrate
     assert not loaded & (set(HEAVY) - {"nox"} | {"asyncio", "unittest"})
 
 
+def test_status_loads_no_dataclasses(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Status reads a record without its classes: what defines them, and inspect behind it, took a third of its time."""
+    workspace.project("x")
+    assert orchestrate("start", "--project", "x").code == 0
+    loaded = imported(orchestrate, "status", "--format", "json")
+    assert not loaded & {*HEAVY, "dataclasses", "inspect", "orchestrator.manifest.shape", "orchestrator.plan"}
+
+
+def test_a_start_that_runs_nothing_loads_no_nox(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Where every stage is spared there is no session to make, and so no nox to load."""
+    stage = {"run": "test -d src", "inputs": ["src/**"]}
+    stages = dict.fromkeys(("build", "lint", "test", "spec-guard"), stage)
+    workspace.project("x", stages, extra="[guardrails]\nreuse = true")
+    workspace.write("packages/x/src/a.txt", "a")
+    assert orchestrate("start", "--project", "x").code == 0
+    assert not imported(orchestrate, "start", "--project", "x") & set(HEAVY)
+    last = workspace.manifest(workspace.runs("1-x")[-1])
+    assert {command["status"] for command in last["commands"]} == {"skipped"}
+
+
 def test_help_is_invokes_and_loads_nothing_heavier(orchestrate: Orchestrator) -> None:
     """Help costs Invoke but not nox, pydantic or rich."""
     loaded = imported(orchestrate, "--help")

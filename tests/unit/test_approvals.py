@@ -116,7 +116,7 @@ def test_a_tree_that_moves_ends_an_approval_by_policy_only() -> None:
     asked = ReviewPolicy(stale_when_tree_moves=True)
     cases: list[tuple[TreeWord, State]] = [("same", "valid"), ("moved", "stale-tree"), ("unknown", "stale-tree")]
     for word, state in cases:
-        moved = replace(SUBJECT, moved=word)
+        moved = SUBJECT._replace(moved=word)
         assert states(entry(), subject=moved, policy=asked) == [state]
         assert states(entry(), subject=moved) == ["valid"]
     assert [tree_word(*pair) for pair in (("a", "a"), ("a", "b"), (None, "a"), ("a", None))] == [

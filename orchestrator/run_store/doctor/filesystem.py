@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 from orchestrator.durable import Seam
-from orchestrator.manifest.shape import HEARTBEAT_STALE_SECONDS
+from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.run_store.doctor.finding import Finding
 
 NETWORK = frozenset(
