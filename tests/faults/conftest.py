@@ -28,12 +28,32 @@ class Scenes:
         self._last.mkdir()
         return self._last
 
+    def copy_of(self, scene: Path) -> Path:
+        """Return a copy of what another scene left; a tenth of the time of playing it again."""
+        root = self.new()
+        _copy(scene, root)
+        return root
+
     def keep(self) -> Path:
         """Return an empty folder that stays until the test ends."""
         self._number += 1
         folder = self._base / str(self._number)
         folder.mkdir()
         return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    with os.scandir(source) as entries:
+        for entry in entries:
+            place = target / entry.name
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), place)
+            elif entry.is_dir():
+                place.mkdir()
+                _copy(Path(entry.path), place)
+            else:
+                shutil.copyfile(entry.path, place)
+                os.chmod(place, entry.stat().st_mode)
 
 
 @pytest.fixture

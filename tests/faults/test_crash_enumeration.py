@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,13 @@ def test_every_crash_point_of_a_run_is_recovered(scenes: Scenes, life: Life) -> 
 def test_every_crash_point_of_every_recovery_is_recovered(scenes: Scenes, life: Life, step: int, least: int) -> None:
     """A recovery that ends at any operation is itself recovered, with the same result."""
     points = 0
+    died = scenes.keep() / "died"
     for point in range(1, operations(life, scenes.new()) + 1, step):
+        died.mkdir()
+        told = Told()
+        crashed(life, died, QuickSeam(crash_at(point)), told)
         for second in range(1, 400):
-            scene, told = scenes.new(), Told()
-            crashed(life, scene, QuickSeam(crash_at(point)), told)
+            scene = scenes.copy_of(died)
             again = crashed(recover, scene, QuickSeam(crash_at(second)))
             check(scene, told, recovered=False)
             recover(scene, QuickSeam())
@@ -58,6 +62,7 @@ def test_every_crash_point_of_every_recovery_is_recovered(scenes: Scenes, life: 
             if not again:
                 break
             points += 1
+        shutil.rmtree(died)
     assert points > least
 
 
