@@ -106,7 +106,7 @@ def spread(count: int, end: datetime, step: timedelta) -> list[datetime]:
 
 def _clone(model: Model, number: int, at: datetime) -> Clone:
     begun = datetime.strptime(model.run_id[:19], "%Y-%m-%dT%H-%M-%S")
-    shift = timedelta(seconds=round((at.replace(tzinfo=None) - begun).total_seconds()))
+    shift = at.replace(tzinfo=None, microsecond=0) - begun
     stamp = (begun + shift).strftime("%Y-%m-%dT%H-%M-%S")
     return Clone(model, f"{stamp}{model.run_id[19:25]}{number:08x}", shift)
 

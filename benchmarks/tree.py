@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from benchmarks.running import Command
 
@@ -27,15 +27,11 @@ class Peak:
 
     ``whole`` is of the whole tree at one moment: what each process has for itself, and the largest part that one
     shares. (PSS would divide shared pages among processes outside the tree, too, so it would depend on them.)
-    ``own`` is each process's own peak (VmHWM), by its id and name.
+    ``own`` is the peak of the process that was started, as the kernel keeps it (VmHWM), however short it was.
     """
 
     whole: float = 0.0
-    own: dict[tuple[int, str], float] = field(default_factory=dict)
-
-    def of_names(self, without: frozenset[str]) -> float:
-        """Return the sum of the own peaks of all processes but those called so."""
-        return sum(mib for (_, name), mib in self.own.items() if name not in without)
+    own: float = 0.0
 
     def look(self, pid: int) -> None:
         """Look at the tree below ``pid`` now."""
@@ -45,11 +41,9 @@ class Peak:
                 maps = _fields(f"/proc/{each}/smaps_rollup")
                 private += _mib(maps["Private_Clean"]) + _mib(maps["Private_Dirty"])
                 shared = max(shared, _mib(maps["Shared_Clean"]) + _mib(maps["Shared_Dirty"]))
-            with suppress(OSError, ValueError, KeyError):
-                status = _fields(f"/proc/{each}/status")
-                key = each, status["Name"]
-                self.own[key] = max(self.own.get(key, 0.0), _mib(status["VmHWM"]))
         self.whole = max(self.whole, private + shared)
+        with suppress(OSError, ValueError, KeyError):
+            self.own = max(self.own, _mib(_fields(f"/proc/{pid}/status")["VmHWM"]))
 
 
 def peak_of(command: Command) -> Peak:

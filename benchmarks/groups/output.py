@@ -18,9 +18,6 @@ from benchmarks.tree import is_supported, peak_of
 PIECE_MIB = 4
 """Size of the file that stages print again and again; small enough to stay in the page cache."""
 
-STAGE_NAMES = frozenset({"cat", "head", "sh"})
-"""What the stages' processes are called: their memory is not ours."""
-
 _ROUNDS_OF_MEMORY = 3
 
 
@@ -89,7 +86,7 @@ def _contender(name: str, command: Command) -> Contender:
 
 
 def _growth(bench: Bench) -> Result:
-    """Return how much more memory our processes take for 1 GiB than for 1 MiB: medians of three runs each."""
+    """Return how much more memory our process takes for 1 GiB than for 1 MiB: medians of three runs each."""
     if not is_supported():
         return Result("output-growth", skipped="this system has no /proc/<pid>/smaps_rollup")
     small, large = (statistics.median(_peaks(ours(bench, mib))) for mib in (1, 1024))
@@ -99,4 +96,4 @@ def _growth(bench: Bench) -> Result:
 def _peaks(command: Command) -> Iterator[float]:
     for _ in range(_ROUNDS_OF_MEMORY):
         forget_logs(command.folder)
-        yield peak_of(command).of_names(STAGE_NAMES)
+        yield peak_of(command).own
