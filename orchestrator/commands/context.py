@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TextIO
 
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.run_store.store import RunStore
+from orchestrator.terminal import safe_text
 from orchestrator.workspace import Workspace, find_workspace
 
 
@@ -37,7 +38,7 @@ class Context:
         """Return the store of the workspace; what must be said though nothing fails for it goes to stderr."""
 
         def warn(message: str) -> None:
-            self.stderr.write(f"codex-orchestrator: {message}\n")
+            self.stderr.write(f"codex-orchestrator: {safe_text(message)}\n")
 
         return RunStore(self.workspace(), self.clock, warn=warn)
 

@@ -51,9 +51,18 @@ def read_owner(folder: Folder) -> Owner | None:
     with suppress(FileNotFoundError, StorageError, ValueError, TypeError):
         word = json.loads(folder.read(RUN_LOCK, _LIMIT))
         owner = Owner(**word)
-        if type(owner.pid) is int and owner.pid > 1 and owner.purpose in ("run", "close"):
+        if type(owner.pid) is int and owner.pid > 1 and owner.purpose in ("run", "close") and _is_told(owner):
             return owner
     return None
+
+
+def _is_told(owner: Owner) -> bool:
+    """Tell whether what is written about the process is of the right kinds."""
+    return (
+        isinstance(owner.host, str)
+        and (owner.started is None or type(owner.started) is int)
+        and (owner.boot_id is None or isinstance(owner.boot_id, str))
+    )
 
 
 def is_here(owner: Owner) -> bool:

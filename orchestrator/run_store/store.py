@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from orchestrator.clock import Clock
 from orchestrator.durable import Folder, Lock, Seam
 from orchestrator.run_store.layout import CLI, STATE, TASK_LOCK, Location, RunPaths
+from orchestrator.terminal import safe_text
 from orchestrator.workspace import Workspace
 
 
 def _warn_stderr(message: str) -> None:
-    print(f"codex-orchestrator: {message}", file=sys.stderr)  # noqa: T201 -- the default of an argument
+    print(f"codex-orchestrator: {safe_text(message)}", file=sys.stderr)  # noqa: T201 -- the default of an argument
 
 
 class RunStore:

@@ -218,6 +218,19 @@ def test_a_process_that_holds_the_lock_file_open_is_alive(died: tuple[RunStore, 
     assert sign_of_life(folder, store.clock.now()) is None
 
 
+@pytest.mark.parametrize(
+    "changed", [{"host": ["a"]}, {"pid": 10**20}, {"pid": "1"}, {"started": "x"}, {"boot_id": {}}, {"purpose": ["run"]}]
+)
+def test_an_owner_that_can_not_be_read_is_none(
+    died: tuple[RunStore, list[str], Folder], changed: dict[str, object]
+) -> None:
+    """Whatever stands in a lock file that nobody holds, the run died."""
+    store, _, folder = died
+    belongs_to(folder, **{**ELSEWHERE, **changed} if "pid" not in changed else changed)
+    assert sign_of_life(folder, store.clock.now()) is None
+    assert recover_task(store, TASK, interrupted) == [make_manifest(1).run_id]
+
+
 def test_a_claim_of_another_machine_is_not_swept_away(tmp_path: Path) -> None:
     """Between its marker and its last rename a claim can be seen by others only by its staged folder."""
     clock = FakeClock()
@@ -256,7 +269,7 @@ def test_the_commands_leave_another_machines_run_alone(workspace: WorkspaceFolde
     with open(run / RUN_LOCK, "r+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the guard gives it back when nothing of the run is left
         owner = json.loads(lock.read())
-        (run / RUN_LOCK).write_text(json.dumps({**owner, **ELSEWHERE}))
+        (run / RUN_LOCK).write_text(json.dumps({**owner, **ELSEWHERE, "host": "another\x1b[2J-machine"}))
     shown = orchestrate("status", "--format", "json").document
     assert (shown["status"], shown["alive"], shown["alive_by"]) == ("in_progress", True, "heartbeat")
     assert "in progress on another machine, as its heartbeat tells" in orchestrate("status").stdout
@@ -266,7 +279,7 @@ def test_the_commands_leave_another_machines_run_alone(workspace: WorkspaceFolde
     workspace.project("x", pipeline="quick", extra="[[pipelines.quick.stages]]\nid = 'one'\nshell = 'true'\n")
     started = orchestrate("start", "quick", "--project", "x")
     assert started.code == 0
-    assert "seems to be alive on 'another-machine'" in started.stderr
+    assert "seems to be alive on 'another\\x1b[2J-machine'" in started.stderr
     os.utime(run / HEARTBEAT, (0, 0))
     (run / HEARTBEAT).write_text("2026-01-01T00:00:00.000Z\n")
     os.utime(run / HEARTBEAT, (0, 0))
