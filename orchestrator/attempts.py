@@ -11,7 +11,6 @@ import fcntl
 import os
 import selectors
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from orchestrator.clock import Clock
@@ -19,6 +18,7 @@ from orchestrator.durable import explained
 from orchestrator.outcome import Ended
 from orchestrator.processes import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.redaction import Redactor
+from orchestrator.redaction.masking import Stream
 from orchestrator.signals import SignalInbox
 from orchestrator.stage_log import StageLog
 
@@ -55,19 +55,21 @@ class Finished(NamedTuple):
     log_bytes_left_out: int
 
 
-@dataclass(slots=True)
 class _Running:
-    job: Job
-    fd: int
-    started: float
-    feed: Callable[[bytes], bytes]
-    flush: Callable[[], bytes]
-    kill_at: float | None
-    tail: bytes = b""
-    over: Ended | None = None
-    cut_at: float | None = None
-    timed_out: bool = False
-    is_open: bool = True
+    """A job that runs, or whose output is still open."""
+
+    def __init__(self, job: Job, fd: int, started: float, stream: Stream) -> None:
+        self.job = job
+        self.fd = fd
+        self.started = started
+        self.feed = stream.feed
+        self.flush = stream.flush
+        self.kill_at = None if job.timeout_seconds is None else started + job.timeout_seconds
+        self.tail = b""
+        self.over: Ended | None = None
+        self.cut_at: float | None = None
+        self.timed_out = False
+        self.is_open = True
 
 
 class Attempts:
@@ -114,9 +116,7 @@ class Attempts:
             with contextlib.suppress(OSError):
                 fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
         now = self._clock.monotonic()
-        stream = self._redactor.stream()
-        limit = None if job.timeout_seconds is None else now + job.timeout_seconds
-        running = _Running(job, read, now, stream.feed, stream.flush, limit)
+        running = _Running(job, read, now, self._redactor.stream())
         self._running[self._keys] = running
         self._selector.register(read, selectors.EVENT_READ, self._keys)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.attempts import Attempts, Finished, Job
@@ -16,15 +15,15 @@ if TYPE_CHECKING:
 _RETRIED = frozenset({"failure", "timeout"})
 
 
-@dataclass(slots=True)
 class _Progress:
     """``settled`` says of each ended stage whether what needs it may run."""
 
-    waiting: list[PlannedStage]
-    settled: dict[str, bool]
-    cache: StageCache | None
-    running: dict[int, PlannedStage] = field(default_factory=dict)
-    tries: dict[str, int] = field(default_factory=dict)
+    def __init__(self, waiting: list[PlannedStage], settled: dict[str, bool], cache: StageCache | None) -> None:
+        self.waiting = waiting
+        self.settled = settled
+        self.cache = cache
+        self.running: dict[int, PlannedStage] = {}
+        self.tries: dict[str, int] = {}
 
 
 def run_stages(

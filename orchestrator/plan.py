@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from orchestrator.redaction import MASK, looks_secret
 
 StageKind = Literal["command", "shell", "subpipeline", "skip"]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStage:
+class PlannedStage(NamedTuple):
     """One stage: a command (``argv`` or a ``shell`` line), a sub-pipeline, or a reason to skip it.
 
     Paths are relative to the project's folder; times are in seconds, sizes in bytes. ``needs`` names
@@ -31,7 +30,7 @@ class PlannedStage:
     project: str | None = None
     skip: str | None = None
     cwd: str = "."
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     timeout_seconds: float | None = None
     needs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
@@ -53,8 +52,7 @@ class PlannedStage:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionPlan:
+class SessionPlan(NamedTuple):
     """The nox session that the stages run in. ``backend`` may name alternatives, as ``uv|virtualenv``."""
 
     name: str
@@ -62,12 +60,11 @@ class SessionPlan:
     python: str | None = None
     install: tuple[str, ...] = ()
     pass_env: tuple[str, ...] = ()
-    set_env: Mapping[str, str] = field(default_factory=dict)
+    set_env: Mapping[str, str] = MappingProxyType({})
     secret_env: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(NamedTuple):
     """A required guardrail that need not hold before ``until`` (a date, inclusive, UTC)."""
 
     guardrail: str
@@ -80,8 +77,7 @@ class Waiver:
         return today.isoformat() <= self.until
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """Something in a plan that a reviewer must see; ``code`` is the word for machines.
 
     Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
@@ -94,8 +90,7 @@ class Flag:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A pipeline compiled for a project. ``stages`` stand in an order in which every need comes first.
 
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
@@ -144,8 +139,7 @@ def redacted(plan: Plan, mask: Callable[[str], str]) -> Plan:
     """
 
     def stage(old: PlannedStage) -> PlannedStage:
-        return replace(
-            old,
+        return old._replace(
             title=mask(old.title),
             argv=tuple(mask(word) for word in old.argv),
             shell=None if old.shell is None else mask(old.shell),
@@ -153,23 +147,21 @@ def redacted(plan: Plan, mask: Callable[[str], str]) -> Plan:
             env={name: mask(value) for name, value in old.env.items()},
         )
 
-    return replace(
-        plan,
+    return plan._replace(
         title=mask(plan.title),
         stages=tuple(stage(old) for old in plan.stages),
-        session=replace(
-            plan.session,
+        session=plan.session._replace(
             install=tuple(mask(word) for word in plan.session.install),
             set_env={name: mask(value) for name, value in plan.session.set_env.items()},
         ),
-        waivers=tuple(replace(waiver, reason=mask(waiver.reason)) for waiver in plan.waivers),
-        flags=tuple(replace(flag, message=mask(flag.message)) for flag in plan.flags),
+        waivers=tuple(waiver._replace(reason=mask(waiver.reason)) for waiver in plan.waivers),
+        flags=tuple(flag._replace(message=mask(flag.message)) for flag in plan.flags),
     )
 
 
 def stage_record(stage: PlannedStage) -> dict[str, Any]:
     """Return a stage as the manifest keeps it; two stages are the same work when these are equal."""
-    record = {item.name: getattr(stage, item.name) for item in fields(stage)}
+    record = stage._asdict()
     record["env"] = _masked(stage.env)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
 
@@ -181,7 +173,7 @@ def digest_of(value: object) -> str:
 
 
 def _body(plan: Plan) -> dict[str, Any]:
-    session = {item.name: getattr(plan.session, item.name) for item in fields(plan.session)}
+    session = plan.session._asdict()
     session["set_env"] = _masked(plan.session.set_env)
     return {
         "project": plan.project,
@@ -192,8 +184,8 @@ def _body(plan: Plan) -> dict[str, Any]:
         "sla_seconds": plan.sla_seconds,
         "required_guardrails": list(plan.required_guardrails),
         "reuse_guardrails": plan.reuse_guardrails,
-        "waivers": [asdict(waiver) for waiver in plan.waivers],
-        "flags": [asdict(flag) for flag in plan.flags],
+        "waivers": [waiver._asdict() for waiver in plan.waivers],
+        "flags": [flag._asdict() for flag in plan.flags],
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
         "stages": [stage_record(stage) for stage in plan.stages],
     }

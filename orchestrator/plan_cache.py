@@ -14,13 +14,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import date
 from typing import Any, TypeVar
 
 from orchestrator import __version__
 from orchestrator.cache_folder import read_cached, write_cached
 from orchestrator.durable import Seam
+from orchestrator.plain import plain
 from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from orchestrator.redaction import looks_secret
 from orchestrator.workspace import CONFIG_FOLDER, Workspace
@@ -49,7 +49,7 @@ class PlanCache:
 
         plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
         if read is not None and not _holds_secrets(plan):
-            entry = {"conditions": conditions, "read": read, "plan": asdict(plan)}
+            entry = {"conditions": conditions, "read": read, "plan": plain(plan)}
             self._fresh = (name, json.dumps(entry).encode("utf-8", "backslashreplace"))
         return plan
 
@@ -77,16 +77,16 @@ class PlanCache:
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:
-    """Return the plan that ``dataclasses.asdict`` made ``document`` of, also after a round through JSON."""
+    """Return the plan that ``plain`` made ``document`` of, also after a round through JSON."""
     return _made(
         Plan,
-        Plan.__slots__,
+        Plan._fields,
         {
             **document,
-            "stages": [_made(PlannedStage, PlannedStage.__slots__, stage) for stage in document["stages"]],
-            "session": _made(SessionPlan, SessionPlan.__slots__, document["session"]),
-            "waivers": [_made(Waiver, Waiver.__slots__, waiver) for waiver in document["waivers"]],
-            "flags": [_made(Flag, Flag.__slots__, flag) for flag in document["flags"]],
+            "stages": [_made(PlannedStage, PlannedStage._fields, stage) for stage in document["stages"]],
+            "session": _made(SessionPlan, SessionPlan._fields, document["session"]),
+            "waivers": [_made(Waiver, Waiver._fields, waiver) for waiver in document["waivers"]],
+            "flags": [_made(Flag, Flag._fields, flag) for flag in document["flags"]],
         },
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import Clock, stamp
@@ -82,12 +81,12 @@ class Recorder:
 
     def set_session(self, session: SessionInfo) -> None:
         """Record what the session's environment turned out to be."""
-        self._change(replace(self.manifest, session=session))
+        self._change(self.manifest._replace(session=session))
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
         """Record which commit, tree, host, tools and config this attempt runs on."""
         entry = {"attempt": self.manifest.attempt, **captured, "config_digest": self.plan.config_digest}
-        self._change(replace(self.manifest, provenance=(*self.manifest.provenance, entry)))
+        self._change(self.manifest._replace(provenance=(*self.manifest.provenance, entry)))
 
     def log_name(self, stage: PlannedStage) -> str:
         """Return the name of the log of the stage's next attempt."""
@@ -168,7 +167,7 @@ class Recorder:
         """Record, once, that the run takes longer than it may."""
         sla = self.manifest.sla
         if not sla.breached:
-            self._change(replace(self.manifest, sla=replace(sla, breached=True, breached_at=self._now())))
+            self._change(self.manifest._replace(sla=sla._replace(breached=True, breached_at=self._now())))
             self.event("sla:breach", limit_seconds=sla.limit_seconds)
 
     def cancelled_by(self) -> str | None:
@@ -257,13 +256,13 @@ class Recorder:
         self._run.write_error(name, document)
         path = f"{self.manifest.artifact_root}/{ERRORS}/{name}"
         commands = tuple(
-            replace(item, error_file=path) if item.id == stage_id else item for item in self.manifest.commands
+            item._replace(error_file=path) if item.id == stage_id else item for item in self.manifest.commands
         )
-        self._change(replace(self.manifest, commands=commands))
+        self._change(self.manifest._replace(commands=commands))
 
     def _timed(self, manifest: Manifest) -> Manifest:
         active = round(self.active_seconds(), 3)
-        return replace(manifest, sla=replace(manifest.sla, active_seconds=active))
+        return manifest._replace(sla=manifest.sla._replace(active_seconds=active))
 
     def _command_of(self, stage_id: str) -> str | None:
         return self.manifest.command(stage_id).command
@@ -288,7 +287,7 @@ def announce_to_parent(store: RunStore, run: OpenRun) -> None:
         detail = error.message
 
         def close(manifest: Manifest, at: str) -> Manifest:
-            return replace(interrupted(manifest, at), status_detail=detail)
+            return interrupted(manifest, at)._replace(status_detail=detail)
 
         try:
             with suppress(StorageError):
@@ -304,4 +303,4 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
     found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
     entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
-    return replace(manifest, guardrails=entries)
+    return manifest._replace(guardrails=entries)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def make_manifest(number: int = 1, plan: Plan | None = None, clock: FakeClock | 
         Redactor(()),
         clock or FakeClock(),
     )
-    return replace(manifest, started_at=f"2026-11-22T08:43:{number // 1000:02d}.{number % 1000:03d}Z")
+    return manifest._replace(started_at=f"2026-11-22T08:43:{number // 1000:02d}.{number % 1000:03d}Z")
 
 
 def make_workspace(root: Path) -> Workspace:

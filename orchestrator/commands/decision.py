@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
@@ -92,7 +92,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: Asked) ->
         approvals = (*run.manifest.approvals, entry)
         if len(render({"approvals": approvals})) > MOST_BYTES:
             raise Refused(f"the reviews of run '{where.run_id}' fill {MOST_BYTES} bytes: no more fit", code="too-many")
-        run.save(replace(run.manifest, approvals=approvals))
+        run.save(run.manifest._replace(approvals=approvals))
     finally:
         run.close()
     document = view(store, where, context.environ)

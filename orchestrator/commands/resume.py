@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.clock import later, parse_stamp, stamp
@@ -189,8 +189,7 @@ def _continue(
     deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
     reopen(store, run)
     run.save(
-        replace(
-            manifest,
+        manifest._replace(
             attempt=manifest.attempt + 1,
             status="in_progress",
             status_detail=None,
@@ -202,7 +201,7 @@ def _continue(
             commands=reset_for_resume(manifest, shown, kept),
             plan=shown.record() if found else manifest.plan,
             pipeline_title=shown.title,
-            sla=replace(manifest.sla, deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
+            sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
         )
     )
     run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found)})

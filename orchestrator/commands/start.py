@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from orchestrator.commands.ancestry import Ancestry, find_parent
@@ -103,7 +102,7 @@ def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
     run_id, changes = drift_from_approved(store, manifest.plan, policy)
     if run_id is None:
         return manifest
-    return replace(manifest, plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
+    return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
 
 
 def start(context: Context, **options: Any) -> Answer:

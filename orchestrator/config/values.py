@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from orchestrator.metrics_policy import MetricsPolicy
@@ -57,15 +57,14 @@ class PipelineConfig(NamedTuple):
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionConfig:
+class SessionConfig(NamedTuple):
     """``[session]``: the nox session of the project's pipelines."""
 
     backend: str = DEFAULT_BACKEND
     python: str | None = None
     install: tuple[str, ...] = ()
     pass_env: tuple[str, ...] = ()
-    set_env: Mapping[str, str] = field(default_factory=dict)
+    set_env: Mapping[str, str] = MappingProxyType({})
     secret_env: tuple[str, ...] = ()
 
 
@@ -84,8 +83,7 @@ class GuardrailPolicy(NamedTuple):
         return pipeline == ALWAYS_BOUND or pipeline in self.pipelines
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectConfig:
+class ProjectConfig(NamedTuple):
     """One ``project_configs/<name>.toml``. ``file`` is its path from the workspace, ``digest`` its sha256 (hex)."""
 
     name: str
@@ -95,9 +93,9 @@ class ProjectConfig:
     digest: str
     owners: tuple[str, ...] = ()
     session: SessionConfig = SessionConfig()
-    guardrails: GuardrailPolicy = field(default_factory=GuardrailPolicy)
-    review: ReviewPolicy = field(default_factory=ReviewPolicy)
-    metrics: MetricsPolicy = field(default_factory=MetricsPolicy)
-    spec_guard: SpecGuardPolicy = field(default_factory=SpecGuardPolicy)
+    guardrails: GuardrailPolicy = GuardrailPolicy()
+    review: ReviewPolicy = ReviewPolicy()
+    metrics: MetricsPolicy = MetricsPolicy()
+    spec_guard: SpecGuardPolicy = SpecGuardPolicy()
     waivers: tuple[Waiver, ...] = ()
-    pipelines: Mapping[str, PipelineConfig] = field(default_factory=dict)
+    pipelines: Mapping[str, PipelineConfig] = MappingProxyType({})

@@ -6,8 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orchestrator.durable import Folder, Lock, Seam
 from orchestrator.environment.allowed import names
@@ -25,8 +24,7 @@ _MISLEADING = names(
 """Variables that would point pip or uv elsewhere (nox strips them, ``nox.virtualenv._BLACKLISTED_ENV_VARS``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One child process of a cold start: run it in ``cwd`` with exactly ``env``; 0 is its only success.
 
     ``title`` is the step in words for people. The last line of its output names the cause of a failure.
@@ -36,7 +34,7 @@ class Step:
     title: str
     argv: tuple[str, ...]
     cwd: str
-    env: Mapping[str, str] = field(repr=False)
+    env: Mapping[str, str]
 
 
 class PortableLocks(Seam):

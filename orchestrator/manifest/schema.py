@@ -1,16 +1,19 @@
 """The full check of a record, and its published JSON Schema: both from the classes in ``shape``.
 
 pydantic is imported when the first record is checked: reading for display and the usual write path
-have no need of it.
+have no need of it. It takes a named tuple for a JSON array, so each class is shown to it as a dataclass with
+the same fields.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from orchestrator.errors import DamagedRecord
+from orchestrator.manifest import shape
 from orchestrator.manifest.document import DAMAGED_HINT
 from orchestrator.manifest.shape import Manifest
 
@@ -18,27 +21,17 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-@functools.cache
-def _adapter() -> TypeAdapter[Manifest]:
-    from collections.abc import Mapping
-
-    from pydantic import TypeAdapter
-
-    from orchestrator.manifest import shape
-
-    vars(shape).setdefault("Mapping", Mapping)
-    return TypeAdapter(Manifest)
-
-
 def load(document: dict[str, Any], where: str) -> Manifest:
     """Return the checked manifest (version 2); DamagedRecord names every key that is wrong."""
     from pydantic import ValidationError
 
     try:
-        return _adapter().validate_json(json.dumps(document), strict=True)
+        checked = _adapter().validate_json(json.dumps(document), strict=True)
     except ValidationError as error:
         faults = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
         raise DamagedRecord(f"'{where}' has wrong fields:\n  " + "\n  ".join(faults[:20]), hint=DAMAGED_HINT) from error
+    manifest: Manifest = _as_tuple(checked)
+    return manifest
 
 
 def json_schema() -> dict[str, Any]:
@@ -50,3 +43,44 @@ def json_schema() -> dict[str, Any]:
         **schema,
         "title": "codex-orchestrator manifest, version 2",
     }
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(_as_dataclass(Manifest))
+
+
+@functools.cache
+def _as_dataclass(kind: Any) -> Any:
+    """Return the dataclass with the fields, defaults and text of a named tuple; ``named_tuple`` leads back."""
+    from dataclasses import field, make_dataclass
+
+    hints = get_type_hints(kind, {**vars(shape), "Mapping": Mapping})
+    defaults = kind._field_defaults
+    fields = [
+        (name, _seen(hint), field(default=defaults[name])) if name in defaults else (name, _seen(hint))
+        for name, hint in hints.items()
+    ]
+    return make_dataclass(kind.__name__, fields, namespace={"__doc__": kind.__doc__, "named_tuple": kind}, frozen=True)
+
+
+def _seen(hint: Any) -> Any:
+    """Return a type with every named tuple in it replaced."""
+    if hasattr(hint, "_field_defaults"):
+        return _as_dataclass(hint)
+    arguments = get_args(hint)
+    if not any(hasattr(argument, "_field_defaults") for argument in arguments):
+        return hint
+    seen = tuple(_seen(argument) for argument in arguments)
+    origin: Any = get_origin(hint)
+    return origin[seen] if origin is tuple else functools.reduce(lambda left, right: left | right, seen)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Return a checked value with named tuples in the place of dataclasses."""
+    kind = getattr(type(value), "named_tuple", None)
+    if kind is not None:
+        return kind(*(_as_tuple(getattr(value, name)) for name in kind._fields))
+    return tuple(map(_as_tuple, value)) if isinstance(value, tuple) else value

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from orchestrator.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.outcome import TERMINAL, Outcome, RunStatus, StageStatus
+from orchestrator.plain import plain
 from orchestrator.plan import digest_of
 
 NOT_DIGESTED = frozenset({"approvals", "metrics_recorded", "child_runs", "heartbeat_at", "updated_at", "revision"})
@@ -23,8 +23,7 @@ _LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resum
 """Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One try of one stage. ``run_attempt`` is the run's attempt that it belongs to.
 
     ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
@@ -48,8 +47,7 @@ class Attempt:
     log_bytes_left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reused:
+class Reused(NamedTuple):
     """The success of a stage in an ended run that stands for running it again.
 
     ``cache_key`` is that of the stage there: a digest of its command, inputs, environment and tools.
@@ -64,15 +62,14 @@ class Reused:
     completed_at: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One stage: version 1's keys, then what version 2 adds.
 
     ``cache_key`` is set for a stage that ran and declares inputs, ``reused`` for one that was not run
     because nothing that it rests on has changed: its status is ``skipped``, its outcome ``skip``.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # the contract's name hides tuple.index
     id: str
     title: str
     command: str | None
@@ -95,8 +92,7 @@ class Command:
     reused: Reused | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChildRun:
+class ChildRun(NamedTuple):
     """A run that was started from inside this one: version 1's keys, then whose it is and where it was started."""
 
     run_id: str
@@ -108,8 +104,7 @@ class ChildRun:
     stage_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeEvent:
+class ResumeEvent(NamedTuple):
     """One time that somebody resumed the run; ``idle_seconds`` is the time that nothing ran before it."""
 
     actor: str
@@ -123,8 +118,7 @@ class ResumeEvent:
     idle_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Lineage:
+class Lineage(NamedTuple):
     """Where the run stands in the tree of runs; ``note`` says why an inherited parent was not taken."""
 
     parentRunId: str | None  # noqa: N815 -- the contract's name
@@ -136,8 +130,7 @@ class Lineage:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
+class SessionInfo(NamedTuple):
     """The nox session that the stages ran in; ``backend`` and ``python`` as resolved, null until they are."""
 
     name: str
@@ -145,8 +138,7 @@ class SessionInfo:
     python: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class GuardrailEntry:
+class GuardrailEntry(NamedTuple):
     """The verdict on one guardrail, and why."""
 
     id: str
@@ -155,8 +147,7 @@ class GuardrailEntry:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sla:
+class Sla(NamedTuple):
     """The time allowed. ``active_seconds`` is the time of all attempts, without the idle time between them."""
 
     limit_seconds: float
@@ -167,8 +158,7 @@ class Sla:
     slowest_stage: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(NamedTuple):
     """How the run was asked for: recorded, never enforced."""
 
     name: Literal["local", "cloud"]
@@ -177,8 +167,7 @@ class Mode:
     actor: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """The record of a run. Only the holder of the run's lock writes it; transitions return a new one."""
 
     task_id: str
@@ -248,23 +237,8 @@ class Manifest:
     def as_json(self) -> dict[str, Any]:
         """Return the document that ``manifest.json`` holds."""
         document: dict[str, Any] = {"version": self.version}
-        document.update(_plain(self))
+        document.update(plain(self))
         return document
-
-
-def _plain(value: Any) -> Any:
-    kind = type(value)
-    if kind in _SCALARS:
-        return value
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if kind is dict or isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    # The slots of these classes are their fields, in order; asking for the fields takes twice the time.
-    return {name: _plain(getattr(value, name)) for name in kind.__slots__}
-
-
-_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def manifest_digest(document: Mapping[str, Any]) -> str:

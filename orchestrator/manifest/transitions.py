@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from orchestrator.clock import parse_stamp
 from orchestrator.manifest.document import INTERRUPTED
@@ -40,7 +39,7 @@ def pending_command(index: int, stage: PlannedStage) -> Command:
 def with_command(manifest: Manifest, command: Command) -> Manifest:
     """Return the manifest with one stage's entry replaced."""
     commands = tuple(command if old.id == command.id else old for old in manifest.commands)
-    return replace(manifest, commands=commands)
+    return manifest._replace(commands=commands)
 
 
 def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str, cache_key: str | None = None) -> Manifest:
@@ -49,8 +48,7 @@ def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str, cac
     attempt = Attempt(manifest.attempt, at, None, None, None, None, None, None, None, log_path)
     return with_command(
         manifest,
-        replace(
-            command,
+        command._replace(
             status="running",
             started_at=at,
             completed_at=None,
@@ -77,8 +75,7 @@ def stage_ended(
     and the outcome as it was.
     """
     command = manifest.command(stage_id)
-    attempt = replace(
-        command.attempts[-1],
+    attempt = command.attempts[-1]._replace(
         completed_at=at,
         outcome=ended.outcome,
         exit_code=ended.exit_code,
@@ -93,8 +90,7 @@ def stage_ended(
     )
     return with_command(
         manifest,
-        replace(
-            command,
+        command._replace(
             status="skipped" if forgiven else STAGE_STATUS_OF[ended.outcome],
             completed_at=at,
             exit_code=ended.exit_code,
@@ -112,8 +108,7 @@ def stage_skipped(manifest: Manifest, stage_id: str, reason: str, reused: Reused
     command = manifest.command(stage_id)
     return with_command(
         manifest,
-        replace(
-            command,
+        command._replace(
             status="skipped",
             started_at=None,
             completed_at=None,
@@ -132,14 +127,13 @@ def stage_skipped(manifest: Manifest, stage_id: str, reason: str, reused: Reused
 
 def closed(manifest: Manifest, at: str, outcome: Outcome, detail: str | None, summary: str | None) -> Manifest:
     """Return the manifest after the run ended."""
-    return replace(
-        manifest,
+    return manifest._replace(
         status=RUN_STATUS_OF[outcome],
         outcome=outcome,
         status_detail=detail,
         completed_at=at,
         summary=summary,
-        sla=replace(manifest.sla, slowest_stage=slowest_stage(manifest)),
+        sla=manifest.sla._replace(slowest_stage=slowest_stage(manifest)),
     )
 
 
@@ -160,8 +154,8 @@ def interrupted(manifest: Manifest, at: str) -> Manifest:
     active = round(manifest.sla.active_seconds + unseen, 3)
     breached = manifest.sla.breached or active > manifest.sla.limit_seconds
     breached_at = manifest.sla.breached_at or (at if breached else None)
-    manifest = replace(
-        manifest, sla=replace(manifest.sla, active_seconds=active, breached=breached, breached_at=breached_at)
+    manifest = manifest._replace(
+        sla=manifest.sla._replace(active_seconds=active, breached=breached, breached_at=breached_at)
     )
     for command in manifest.commands:
         if command.status == "running":
@@ -206,9 +200,9 @@ def reset_for_resume(manifest: Manifest, plan: Plan, kept: Mapping[str, Command]
     entries = []
     for index, stage in enumerate(plan.stages, start=1):
         if stage.id in kept:
-            entries.append(replace(kept[stage.id], index=index))
+            entries.append(kept[stage.id]._replace(index=index))
             continue
         entry = pending_command(index, stage)
         old = before.get(stage.id)
-        entries.append(replace(entry, attempts=old.attempts) if old is not None else entry)
+        entries.append(entry._replace(attempts=old.attempts) if old is not None else entry)
     return tuple(entries)

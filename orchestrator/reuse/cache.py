@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.globs import paths
@@ -71,7 +70,6 @@ class _Success(NamedTuple):
     outputs: Mapping[str, FileState]
 
 
-@dataclass(slots=True)
 class StageCache:
     """The kept successes of one pipeline, as one attempt of a run sees them.
 
@@ -80,17 +78,29 @@ class StageCache:
     the same.
     """
 
-    plan: Plan
-    place: Place
-    env_of: Callable[[PlannedStage], Mapping[str, str]]
-    shown: Callable[[str, Reused], bool]
-    entries: Entries
-    ignored: Ignored
-    now_ns: Callable[[], int]
-    fresh: bool = False
-    _seen: dict[str, _Seen] = field(default_factory=dict)
-    _succeeded: dict[str, _Success] = field(default_factory=dict)
-    _looks: dict[str, Look] = field(default_factory=dict)
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        place: Place,
+        env_of: Callable[[PlannedStage], Mapping[str, str]],
+        shown: Callable[[str, Reused], bool],
+        entries: Entries,
+        ignored: Ignored,
+        now_ns: Callable[[], int],
+        fresh: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.place = place
+        self.env_of = env_of
+        self.shown = shown
+        self.entries = entries
+        self.ignored = ignored
+        self.now_ns = now_ns
+        self.fresh = fresh
+        self._seen: dict[str, _Seen] = {}
+        self._succeeded: dict[str, _Success] = {}
+        self._looks: dict[str, Look] = {}
 
     def look(self, stage: PlannedStage) -> Look:
         """Return whether a success may stand for ``stage`` as things are now. Reads files, writes at most the cache.

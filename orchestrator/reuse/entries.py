@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from orchestrator.cache_folder import read_cached, remove_cached, write_cached
@@ -68,7 +67,7 @@ class Entries:
         document = {
             "entry": _VERSION,
             "salt": entry.salt,
-            "shown_by": asdict(entry.shown_by),
+            "shown_by": entry.shown_by._asdict(),
             "stage": entry.observation.stage,
             "session": entry.observation.session,
             "environment": dict(entry.observation.environment),

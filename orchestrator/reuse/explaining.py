@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from orchestrator.plan import Plan, PlannedStage
@@ -39,6 +38,6 @@ def _told(
         return {
             "would": "unknown",
             "reasons": [f"unchanged since run {look.reused.run_id}, unless {names}, which comes first, changes that"],
-            "reused": asdict(look.reused),
+            "reused": look.reused._asdict(),
         }
-    return {"would": "reuse", "reasons": [], "reused": asdict(look.reused)}
+    return {"would": "reuse", "reasons": [], "reused": look.reused._asdict()}

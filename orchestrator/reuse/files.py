@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.globs import Paths, Root
@@ -43,7 +42,6 @@ class Unfit(Exception):  # noqa: N818 -- named by what it says
     """Something among the files can't be told apart reliably; the text says what and where."""
 
 
-@dataclass(slots=True)
 class Survey:
     """One look at some files of the project's folder.
 
@@ -51,13 +49,20 @@ class Survey:
     files that were known and had to be read again although nothing but their status had changed.
     """
 
-    folder: str
-    known: Mapping[str, FileState]
-    now_ns: Callable[[], int]
-    left_out: Callable[[str], bool]
-    found: dict[str, FileState] = field(default_factory=dict)
-    reread: int = 0
-    _bytes: int = 0
+    def __init__(
+        self,
+        folder: str,
+        known: Mapping[str, FileState],
+        now_ns: Callable[[], int],
+        left_out: Callable[[str], bool],
+    ) -> None:
+        self.folder = folder
+        self.known = known
+        self.now_ns = now_ns
+        self.left_out = left_out
+        self.found: dict[str, FileState] = {}
+        self.reread = 0
+        self._bytes = 0
 
     def add(self, patterns: Paths, *, left_out: Callable[[str], bool] | None = None) -> None:
         """Look at every file that ``patterns`` match; ``left_out`` tells of others besides that don't count.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.config import Outline, outline, project_names
@@ -58,15 +57,15 @@ def route(
     return Route(chosen.name, chosen.task_id)
 
 
-@dataclass(slots=True)
 class _Town:
     """Who lives in a workspace; each file is read when it is asked for, and once."""
 
-    root: str
-    unreadable: dict[str, ConfigError] = field(default_factory=dict)
-    _outlines: dict[str, Outline] = field(default_factory=dict)
-    _index: TaskIndex | None = None
-    _whole: bool = False
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.unreadable: dict[str, ConfigError] = {}
+        self._outlines: dict[str, Outline] = {}
+        self._index: TaskIndex | None = None
+        self._whole = False
 
     def outline(self, name: str) -> Outline:
         if name not in self._outlines:

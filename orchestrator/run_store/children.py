@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, Refused, StorageError
@@ -89,12 +88,12 @@ def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manife
         return manifest
     by_stage = {child.stage_id: child.run_id for child in children}
     commands = tuple(
-        replace(command, sub_run_id=by_stage[command.id])
+        command._replace(sub_run_id=by_stage[command.id])
         if command.kind == "subpipeline" and command.id in by_stage
         else command
         for command in manifest.commands
     )
-    return replace(manifest, child_runs=children, commands=commands)
+    return manifest._replace(child_runs=children, commands=commands)
 
 
 def links_left(folder: Folder) -> Iterable[tuple[str, str, str | None]]:

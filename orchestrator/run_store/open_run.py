@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import Clock, stamp
@@ -33,7 +32,7 @@ class OpenRun:
         StorageError when the record could not be written; then the old one stands.
         """
         now = stamp(self._clock.now())
-        manifest = replace(manifest, revision=self.manifest.revision + 1, updated_at=now, heartbeat_at=now)
+        manifest = manifest._replace(revision=self.manifest.revision + 1, updated_at=now, heartbeat_at=now)
         manifest.check()
         data = render(manifest.as_json())
         try:

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import stamp
@@ -50,7 +49,7 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
                 # A claim that died may have left the folder without its name being synced.
                 mcp.sync()
         if not run.manifest.metrics_recorded:
-            run.save(replace(run.manifest, metrics_recorded=True))
+            run.save(run.manifest._replace(metrics_recorded=True))
         with suppress(StorageError):
             run.folder.remove(RESERVE)
         with task.sub(OPEN, create=True, sync=False) as opened:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -138,7 +138,7 @@ def full_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, 
     def child() -> None:
         run_id = make_manifest(2).run_id
         lineage = Lineage(parent.run_id, parent.run_id, 1, TASK, parent.project, "build")
-        first = replace(make_manifest(2, plan), run_id=run_id, lineage=lineage, parent_run_id=parent.run_id)
+        first = make_manifest(2, plan)._replace(run_id=run_id, lineage=lineage, parent_run_id=parent.run_id)
         _attempt(store, plan, told, watch, lambda: _claimed(store, first, told, watch, verbs))
 
     failing = {"do-build": Script(b"built\n"), "do-spec-guard": Script(b"bad\n", exit_code=3)}
@@ -174,8 +174,7 @@ def _resumed(store: RunStore, where: Location, plan: Plan, verbs: Verbs) -> Open
         manifest = run.manifest
         kept = {"build": manifest.command("build")}
         run.save(
-            replace(
-                manifest,
+            manifest._replace(
                 attempt=manifest.attempt + 1,
                 status="in_progress",
                 completed_at=None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,7 +160,7 @@ def claim_without_marker(store: RunStore, manifest: Manifest, token: str) -> Ope
 
 def save_unsynced(run: OpenRun, manifest: Manifest) -> Manifest:
     """Write the record without any fsync."""
-    manifest = replace(manifest, revision=run.manifest.revision + 1)
+    manifest = manifest._replace(revision=run.manifest.revision + 1)
     run.folder.write(MANIFEST, render(manifest.as_json()), sync=False, sync_folder=False)
     run.manifest = manifest
     return manifest
@@ -182,7 +181,7 @@ def publish_twice(store: RunStore, run: OpenRun, *, certain: bool) -> None:
 
 def publish_half(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     """Say that it is done after the record alone."""
-    run.save(replace(run.manifest, metrics_recorded=True))
+    run.save(run.manifest._replace(metrics_recorded=True))
     run.folder.remove(RESERVE)
     with store.task(run.where.task_id) as task, task.sub(OPEN) as opened:
         opened.remove(run.where.run_id)
@@ -223,7 +222,7 @@ def recover_nothing(store: RunStore, task_id: str, close: Closer) -> list[str]:
 
 def close_as_success(manifest: Manifest, at: str) -> Manifest:
     """Close a record without closing its stages."""
-    return replace(interrupted(manifest, at), commands=manifest.commands)
+    return interrupted(manifest, at)._replace(commands=manifest.commands)
 
 
 # --- the checks ------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -133,8 +133,7 @@ class StoreModel(RuleBasedStateMachine):
         reopen(self.stores[actor], held)
         kept = {item.id: item for item in held.manifest.commands if item.status == "succeeded"}
         held.save(
-            replace(
-                held.manifest,
+            held.manifest._replace(
                 attempt=held.manifest.attempt + 1,
                 status="in_progress",
                 completed_at=None,

@@ -8,7 +8,6 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +159,8 @@ def test_a_record_cannot_point_out_of_its_folder(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.begin("build", "01-build.log", b"own\n")
     (command, *others) = run.open.manifest.commands
-    attempt = replace(command.attempts[-1], log_path="../../../../../../secret")
-    run.save(replace(run.open.manifest, commands=(replace(command, attempts=(attempt,)), *others)))
+    attempt = command.attempts[-1]._replace(log_path="../../../../../../secret")
+    run.save(run.open.manifest._replace(commands=(command._replace(attempts=(attempt,)), *others)))
     run.open.close()
     out, err = shown(tmp_path, "build")
     assert (out, "is gone: secret" in err) == (b"", True)

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +119,7 @@ def test_children_are_looked_up(tmp_path: Path) -> None:
             ChildRun(make_run_id(number), "smoke", "in_progress", "x", run.where.task_id, "hello", None)
             for number in (3, 2)
         )
-        run.save(replace(run.manifest, child_runs=(dead, gone)))
+        run.save(run.manifest._replace(child_runs=(dead, gone)))
         document = status(context_in(tmp_path), run=make_run_id(1)).document
     assert document is not None
     assert [(child["status"], child["alive"]) for child in document["child_runs"]] == [
@@ -184,7 +183,7 @@ def record_of(number: int, parent: int | None = None) -> Manifest:
     if parent is None:
         return manifest
     lineage = Lineage(make_run_id(parent), make_run_id(1), 1, manifest.task_id, manifest.project, "test")
-    return replace(manifest, parent_run_id=make_run_id(parent), lineage=lineage)
+    return manifest._replace(parent_run_id=make_run_id(parent), lineage=lineage)
 
 
 @pytest.mark.parametrize(

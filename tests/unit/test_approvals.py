@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,13 +190,13 @@ def with_review(**more: Any) -> Manifest:
     """Return a manifest with a valid approval by bob, changed by ``more``."""
     manifest = make_manifest()
     bound = entry(manifest_digest=manifest_digest(manifest.as_json()), **more)
-    return replace(manifest, approvals=(bound,))
+    return manifest._replace(approvals=(bound,))
 
 
 def test_approvals_are_no_part_of_what_they_are_bound_to() -> None:
     """Recording one leaves the digest as it was, and the next write does too; any other change ends it."""
     manifest = with_review()
-    record = replace(manifest, revision=9, updated_at="2026-11-22T09:00:00.000Z").as_json()
+    record = manifest._replace(revision=9, updated_at="2026-11-22T09:00:00.000Z").as_json()
     assert [found.state for found in validities(record["approvals"], subject_of(record), NONE)] == ["valid"]
     edited = {**record, "summary": "all good"}
     assert [found.state for found in validities(edited["approvals"], subject_of(edited), NONE)] == ["stale-record"]

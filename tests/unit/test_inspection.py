@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,11 +141,11 @@ def resumed_run() -> Manifest:
 
     build, guard = manifest.commands
     commands: tuple[Command, ...] = (
-        replace(build, status="succeeded", outcome="success", attempts=(tried(1, "success"),)),
-        replace(guard, status="succeeded", outcome="success", attempts=(tried(1, "failure"), tried(2, "success"))),
+        build._replace(status="succeeded", outcome="success", attempts=(tried(1, "success"),)),
+        guard._replace(status="succeeded", outcome="success", attempts=(tried(1, "failure"), tried(2, "success"))),
     )
     event = ResumeEvent("a", "", "accepted", "2026-11-22T08:43:18.001Z", 2, "failed", False, (), 10.0)
-    manifest = replace(manifest, attempt=2, commands=commands, resume_events=(event,), started_at=first)
+    manifest = manifest._replace(attempt=2, commands=commands, resume_events=(event,), started_at=first)
     return closed(manifest, "2026-11-22T08:43:20.001Z", "success", None, None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from orchestrator.cache_folder import CACHE_FOLDER
 from orchestrator.errors import ConfigError
+from orchestrator.plain import plain
 from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from orchestrator.plan_cache import PlanCache, plan_of
 from orchestrator.planning import compile_plan
@@ -139,4 +139,4 @@ def test_a_plan_survives_json() -> None:
         builtin_version=1,
         config_digest="d",
     )
-    assert plan_of(json.loads(json.dumps(asdict(plan)))) == plan
+    assert plan_of(json.loads(json.dumps(plain(plan)))) == plan

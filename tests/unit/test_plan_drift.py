@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,8 +18,8 @@ LINE = f"deploy --key {SECRET} --to {SECRET}.example"
 
 def plan(line: str = LINE, *, knows: str = "", config: str = "c" * 64) -> dict[str, Any]:
     """Return the record of a plan with a shell line, by an environment that ``knows`` a secret."""
-    stage = replace(make_stage("build"), argv=(), shell=line)
-    made = replace(make_plan(stage), config_digest=config)
+    stage = make_stage("build")._replace(argv=(), shell=line)
+    made = make_plan(stage)._replace(config_digest=config)
     return redacted(made, lambda text: text.replace(knows, "***") if knows else text).record()
 
 
@@ -46,8 +45,8 @@ def test_with_another_config_it_is_told_what_may_be_the_matter() -> None:
 def test_what_differs_beside_the_mask_is_drift_with_the_same_config_too() -> None:
     """As after a newer version of this program, which compiles the same config otherwise."""
     assert plan_drift(plan(knows=SECRET), plan(f"{LINE} --force")) == ("stage 'build': 'shell' changed",)
-    stage = replace(make_stage("build"), argv=(), shell=LINE, timeout_seconds=5.0)
-    slower = replace(make_plan(stage), config_digest="c" * 64).record()
+    stage = make_stage("build")._replace(argv=(), shell=LINE, timeout_seconds=5.0)
+    slower = make_plan(stage)._replace(config_digest="c" * 64).record()
     assert plan_drift(plan(knows=SECRET), slower) == ("stage 'build': 'timeout_seconds' changed",)
 
 

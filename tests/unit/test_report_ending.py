@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,7 +113,7 @@ def test_the_digest_of_a_broken_environment() -> None:
 def test_the_closing_lines_of_success() -> None:
     """A run that succeeded says how long it took, its guardrails and where its manifest is, and nothing to do."""
     manifest = succeeded()
-    manifest = replace(manifest, sla=replace(manifest.sla, active_seconds=62.0))
+    manifest = manifest._replace(sla=manifest.sla._replace(active_seconds=62.0))
     text = digest(manifest, {})
     assert "succeeded after 1m 02s of 30m; slowest: build" in text
     assert "spec-guard passed" in text

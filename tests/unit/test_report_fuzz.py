@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -22,7 +21,7 @@ RECORDS = [
     for record in (
         begun("build", make_manifest()).as_json(),
         failed_run().as_json(),
-        replace(resumed("a", "b"), child_runs=(child(2, "failed"),)).as_json(),
+        resumed("a", "b")._replace(child_runs=(child(2, "failed"),)).as_json(),
         version_1("f3d12e41"),
         version_1("478d5061"),
         version_1("71b0ec47"),

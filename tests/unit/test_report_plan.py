@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -25,7 +24,7 @@ def whole_plan() -> Plan:
     session = SessionPlan(
         "diagnostics-hello", "uv|virtualenv", "3.12", ("-e", ".[test]"), ("CI",), {"A": "1"}, ("KEY",)
     )
-    return replace(make_plan(*stages), session=session, sla_seconds=1200.0, builtin_version=3)
+    return make_plan(*stages)._replace(session=session, sla_seconds=1200.0, builtin_version=3)
 
 
 def text_of(plan: Plan, nested: dict[str, dict[str, Any]] | None = None, width: int = 100) -> str:
@@ -35,7 +34,7 @@ def text_of(plan: Plan, nested: dict[str, dict[str, Any]] | None = None, width: 
 
 def test_the_document_is_the_record_with_task_owners_and_sub_pipelines() -> None:
     """The JSON of a plan is what the manifest would keep, and what is told besides."""
-    plan = replace(whole_plan(), owners=("platform",))
+    plan = whole_plan()._replace(owners=("platform",))
     below = plan_document(make_plan(make_stage("x")), {}, task_id="8-other")
     document = plan_document(plan, {"deep": below}, task_id="7-task")
     record = plan.record()
@@ -89,7 +88,7 @@ def test_waivers_missing_guardrails_and_flags_are_said() -> None:
     )
     flag = Flag("spec-guard", "guardrail-cannot-fail", "guardrail 'spec-guard' can't fail")
     text = text_of(
-        replace(whole_plan(), required_guardrails=("spec-guard", "gone"), waivers=waivers, flags=(flag,)), width=200
+        whole_plan()._replace(required_guardrails=("spec-guard", "gone"), waivers=waivers, flags=(flag,)), width=200
     )
     assert (
         "spec-guard is required, and only advisory: it can't fail; waived until 2026-11-22 by ann: moving house" in text
@@ -100,12 +99,12 @@ def test_waivers_missing_guardrails_and_flags_are_said() -> None:
 
 def test_a_pipeline_without_guardrails_says_so() -> None:
     """Where policy binds nothing, the text says that, instead of nothing."""
-    assert "none is required of this pipeline" in text_of(replace(whole_plan(), required_guardrails=()))
+    assert "none is required of this pipeline" in text_of(whole_plan()._replace(required_guardrails=()))
 
 
 def test_values_of_secret_names_are_masked() -> None:
     """The value of a variable that looks secret is in neither form of the plan."""
-    stage = replace(make_stage("build"), env={"API_TOKEN": "hunter2hunter2"})
+    stage = make_stage("build")._replace(env={"API_TOKEN": "hunter2hunter2"})
     assert "hunter2" not in text_of(make_plan(stage))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def after(seconds: float) -> str:
 def begun(stage: str, manifest: Manifest, at: float = 1.0) -> Manifest:
     """Return the record after a stage began."""
     started = stage_started(manifest, stage, after(at), f"{manifest.artifact_root}/commands/{stage}.log")
-    return replace(started, updated_at=after(at))
+    return started._replace(updated_at=after(at))
 
 
 def ran(stage: str, manifest: Manifest, ended: Ended | None = None, at: float = 1.0) -> Manifest:
@@ -61,7 +60,7 @@ def over(
     outcomes = {command.id: command.outcome for command in manifest.commands}
     found = verdicts(plan or make_plan(), outcomes, today=date(2026, 11, 22))
     entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
-    return closed(replace(manifest, guardrails=entries), after(9), outcome, detail, None)
+    return closed(manifest._replace(guardrails=entries), after(9), outcome, detail, None)
 
 
 def succeeded(plan: Plan | None = None) -> Manifest:
@@ -85,7 +84,7 @@ def with_trees(manifest: Manifest, *digests: str | None) -> Manifest:
         {"attempt": attempt, "commit": "c" * 40, "branch": "main", "dirty": False, "tree_digest": digest, "note": None}
         for attempt, digest in enumerate(digests, start=1)
     )
-    return replace(manifest, provenance=entries)
+    return manifest._replace(provenance=entries)
 
 
 def shown(
@@ -117,7 +116,7 @@ def test_keys_are_version_1s_first_then_the_contracts() -> None:
 def test_every_key_and_code_is_described() -> None:
     """docs/status.md describes each key of the document, of its stages and of its SLA, and each reason's code."""
     text = (Path(__file__).parents[2] / "docs" / "status.md").read_text(encoding="utf-8")
-    live = shown(replace(make_manifest(), child_runs=(child(2, "failed"),)), alive=True)
+    live = shown(make_manifest()._replace(child_runs=(child(2, "failed"),)), alive=True)
     described = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[,\s]+", span)}
     nested = {key for part in ("sla", "lineage", "ready", "session", "mode", "plan") for key in live[part]}
     listed = {key for part in ("commands", "child_runs", "guardrails") for key in live[part][0]}
@@ -152,7 +151,7 @@ def test_a_live_run_is_in_progress_and_its_guardrail_has_no_verdict_yet() -> Non
 def test_times_of_a_live_run_are_computed_up_to_now() -> None:
     """Active time goes on from the last write, what is left of the SLA is told, and so is the slowest stage."""
     manifest = begun("build", make_manifest())
-    manifest = replace(manifest, sla=replace(manifest.sla, active_seconds=5.0))
+    manifest = manifest._replace(sla=manifest.sla._replace(active_seconds=5.0))
     document = shown(manifest, alive=True, at=101.0)
     assert document["sla"]["active_seconds"] == 105.0
     assert document["sla"]["remaining_seconds"] == 1695.0
@@ -200,10 +199,10 @@ def test_a_dead_runs_guardrail_reached_no_verdict() -> None:
 def test_a_dead_run_keeps_the_verdicts_that_it_has() -> None:
     """A guardrail that passed, or was waived, before its run died is shown as that."""
     passed = GuardrailEntry("spec-guard", True, "passed", "the stage succeeded")
-    manifest = replace(ran("spec-guard", make_manifest()), guardrails=(passed,))
+    manifest = ran("spec-guard", make_manifest())._replace(guardrails=(passed,))
     assert shown(manifest)["guardrails"][0]["outcome"] == "passed"
-    waived = replace(passed, outcome="waived")
-    assert shown(replace(make_manifest(), guardrails=(waived,)))["guardrails"][0]["outcome"] == "waived"
+    waived = passed._replace(outcome="waived")
+    assert shown(make_manifest()._replace(guardrails=(waived,)))["guardrails"][0]["outcome"] == "waived"
 
 
 def test_a_held_lock_does_not_make_an_ended_run_alive() -> None:
@@ -229,7 +228,7 @@ def test_a_failed_guardrail_is_named() -> None:
 def test_a_required_guardrail_that_did_not_pass_is_missing(outcome: Any) -> None:
     """Every verdict but passed and waived keeps a succeeded run from being ready, and gives the reason."""
     entry = GuardrailEntry("spec-guard", True, outcome, "for that reason")
-    document = shown(replace(succeeded(), guardrails=(entry,)))
+    document = shown(succeeded()._replace(guardrails=(entry,)))
     assert codes(document) == [f"guardrail-{outcome}"]
     assert "for that reason" in document["ready"]["reasons"][0]["message"]
 
@@ -238,13 +237,13 @@ def test_a_required_guardrail_that_did_not_pass_is_missing(outcome: Any) -> None
 def test_a_waived_or_voluntary_guardrail_holds_nothing_up(required: bool, outcome: Any) -> None:
     """A waived guardrail, and one that policy does not require, keep nothing from being ready."""
     entry = GuardrailEntry("spec-guard", required, outcome, "")
-    assert shown(replace(succeeded(), guardrails=(entry,)))["ready"]["ready"] is True
+    assert shown(succeeded()._replace(guardrails=(entry,)))["ready"]["ready"] is True
 
 
 def test_a_guardrail_that_cannot_fail_is_flagged() -> None:
     """A flag of the plan about a guardrail is a reason, told once."""
     flag = Flag("extra", "guardrail-cannot-fail", "guardrail 'extra' can't fail: its result is that of 'true'")
-    document = shown(succeeded(replace(make_plan(), flags=(flag,))))
+    document = shown(succeeded(make_plan()._replace(flags=(flag,))))
     assert codes(document) == ["guardrail-cannot-fail"]
     assert document["plan"]["flags"][0]["message"] == flag.message
 
@@ -252,12 +251,12 @@ def test_a_guardrail_that_cannot_fail_is_flagged() -> None:
 def test_a_flagged_required_guardrail_is_told_once() -> None:
     """A required guardrail that can't fail is advisory, which says it all."""
     flag = Flag("spec-guard", "guardrail-cannot-fail", "guardrail 'spec-guard' can't fail")
-    assert codes(shown(succeeded(replace(make_plan(), flags=(flag,))))) == ["guardrail-advisory"]
+    assert codes(shown(succeeded(make_plan()._replace(flags=(flag,))))) == ["guardrail-advisory"]
 
 
 def resumed(*digests: str | None) -> Manifest:
     """Return a run whose build passed in attempt 1 and whose guardrail in attempt 2."""
-    first = replace(ran("build", make_manifest()), attempt=2)
+    first = ran("build", make_manifest())._replace(attempt=2)
     return over(with_trees(ran("spec-guard", first), *digests))
 
 
@@ -287,26 +286,26 @@ def child(number: int, status: Any, stage: str = "build") -> ChildRun:
 
 def test_a_child_that_failed_holds_its_parent_up() -> None:
     """A run with a child that did not succeed is not ready."""
-    manifest = replace(succeeded(), child_runs=(child(2, "failed"),))
+    manifest = succeeded()._replace(child_runs=(child(2, "failed"),))
     assert codes(shown(manifest)) == ["child-not-succeeded"]
 
 
 def test_a_later_child_of_the_same_work_replaces_the_failed_one() -> None:
     """Only the last of the runs that did the same work for the same stage counts."""
-    manifest = replace(succeeded(), child_runs=(child(2, "failed"), child(3, "succeeded")))
+    manifest = succeeded()._replace(child_runs=(child(2, "failed"), child(3, "succeeded")))
     assert shown(manifest)["ready"]["ready"] is True
 
 
 def test_a_child_of_a_stage_that_may_fail_may_fail() -> None:
     """A sub-pipeline with allow_failure holds its parent up no more than a command with it."""
-    plan = make_plan(replace(make_stage("extra"), allow_failure=True))
-    manifest = replace(succeeded(plan), child_runs=(child(2, "failed", "extra"),))
+    plan = make_plan(make_stage("extra")._replace(allow_failure=True))
+    manifest = succeeded(plan)._replace(child_runs=(child(2, "failed", "extra"),))
     assert shown(manifest)["ready"]["ready"] is True
 
 
 def test_children_are_shown_as_they_are_now() -> None:
     """A child's state is looked up by its task and id; where it can't be, the recorded one is shown."""
-    manifest = replace(succeeded(), child_runs=(child(2, "in_progress"), child(3, "succeeded")))
+    manifest = succeeded()._replace(child_runs=(child(2, "in_progress"), child(3, "succeeded")))
     fresh = {"status": "failed", "outcome": "error", "alive": False}
     found = shown(manifest, child=lambda task, run: fresh if (task, run) == ("1002-other", make_run_id(2)) else None)
     assert [(entry["status"], entry["outcome"], entry["alive"]) for entry in found["child_runs"]] == [
@@ -318,7 +317,7 @@ def test_children_are_shown_as_they_are_now() -> None:
 def test_lineage_session_mode_and_provenance_are_shown() -> None:
     """What the record says of the run's parent, session, mode and trees is in the document."""
     parent = Lineage(make_run_id(7), make_run_id(6), 2, "1000-a", "a", "diag")
-    manifest = replace(succeeded(), parent_run_id=make_run_id(7), lineage=parent)
+    manifest = succeeded()._replace(parent_run_id=make_run_id(7), lineage=parent)
     document = shown(manifest)
     assert document["lineage"]["parentRunId"] == make_run_id(7)
     assert document["lineage"]["depth"] == 2
@@ -458,5 +457,5 @@ def test_why_no_commit_is_known(dirty: bool | None, note: str | None, said: str)
     """A folder that git refuses, one without a commit and one outside of git are told apart."""
     record = with_trees(make_manifest(), "a" * 64)
     entry = {**record.provenance[0], "commit": None, "dirty": dirty, "note": note}
-    document = shown(replace(record, provenance=(entry,)))
+    document = shown(record._replace(provenance=(entry,)))
     assert f"Commit     {said}" in status_text(document, width=200, color=False)

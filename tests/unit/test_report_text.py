@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,8 +55,7 @@ def test_what_is_missing_is_listed() -> None:
 def test_relatives_resumes_overrides_and_approvals_are_shown() -> None:
     """Parent, children, resumes, approvals and overrides are on the screen when there are any."""
     event = ResumeEvent("ann", "flaky", "accepted", "2026-11-22T09:00:00.000Z", 2, "failed", False, (), 1.0)
-    manifest = replace(
-        succeeded(),
+    manifest = succeeded()._replace(
         parent_run_id=make_run_id(7),
         lineage=Lineage(make_run_id(7), make_run_id(7), 1, parent_stage_id="diag"),
         child_runs=(child(2, "failed"),),
@@ -117,9 +115,9 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
 def test_long_lists_are_cut_and_flags_are_shown() -> None:
     """Five children are listed, of more the number; a flag of the plan has its line; no stage is said."""
     flag = Flag(None, "guardrail-not-required", "this project does not require 'spec-guard'")
-    manifest = succeeded(replace(make_plan(), flags=(flag,)))
+    manifest = succeeded(make_plan()._replace(flags=(flag,)))
     children = tuple(child(number, "succeeded") for number in range(2, 9))
-    text = text_of(shown(replace(manifest, child_runs=children, commands=())))
+    text = text_of(shown(manifest._replace(child_runs=children, commands=())))
     assert "and 2 more" in text
     assert "Flag       this project does not require 'spec-guard'" in text
     assert "  none" in text
@@ -166,7 +164,7 @@ def test_a_breach_a_child_and_a_death_are_changes() -> None:
     """A breach, a new child and the death of the run are told."""
     manifest = make_manifest()
     before = shown(manifest, alive=True)
-    late = shown(replace(manifest, child_runs=(child(2, "in_progress"),)), alive=True, at=3000)
+    late = shown(manifest._replace(child_runs=(child(2, "in_progress"),)), alive=True, at=3000)
     assert changes(before, late) == [f"child {make_run_id(2)} smoke: in progress", "longer than allowed: 30m"]
     assert changes(before, shown(manifest))[-1] == f"run {make_run_id(1)}: failed (interrupted)"
 

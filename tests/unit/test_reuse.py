@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +132,7 @@ def swap(scene: Scene) -> None:
 
 def change_stage(scene: Scene) -> None:
     """Change the command."""
-    scene.plan = make_plan(replace(BUILD, shell="make all"), CHECK)
+    scene.plan = make_plan(BUILD._replace(shell="make all"), CHECK)
 
 
 CHANGES: Mapping[str, tuple[Callable[[Scene], object], str]] = {
@@ -255,7 +254,7 @@ def test_outputs_that_were_not_made_are_told(scene: Scene) -> None:
 
 def test_what_a_stage_needs_counts_as_its_input(scene: Scene) -> None:
     """The declared outputs of the stages before it are looked at, whether its own inputs name them or not."""
-    check = replace(CHECK, inputs=("src/**",))
+    check = CHECK._replace(inputs=("src/**",))
     scene.plan = make_plan(BUILD, check)
     scene.write("dist/app", "built")
     scene.succeed(check)
@@ -267,7 +266,7 @@ def test_what_a_stage_needs_counts_as_its_input(scene: Scene) -> None:
 def test_a_file_that_the_command_names_counts_as_its_input(scene: Scene) -> None:
     """A script of the codebase that the command starts has the stage run when it changes."""
     scene.write("scripts/check.sh", "exit 0")
-    scene.plan = make_plan(replace(BUILD, shell="sh scripts/check.sh && make"), CHECK)
+    scene.plan = make_plan(BUILD._replace(shell="sh scripts/check.sh && make"), CHECK)
     build = scene.plan.stage("build")
     scene.succeed(build)
     assert scene.look(build).reused is not None
@@ -339,8 +338,8 @@ def test_with_no_cache_everything_runs_and_is_kept(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("stage", "reason"),
     [
-        (replace(BUILD, inputs=()), "declares no inputs"),
-        (replace(BUILD, guardrail=True), "is a guardrail"),
+        (BUILD._replace(inputs=()), "declares no inputs"),
+        (BUILD._replace(guardrail=True), "is a guardrail"),
         (PlannedStage("sub", "Sub", "subpipeline", pipeline="smoke", inputs=("a",)), "starts other runs"),
     ],
 )
@@ -351,8 +350,8 @@ def test_some_stages_always_run(stage: PlannedStage, reason: str) -> None:
 
 def test_a_guardrail_is_spared_where_the_config_says_so() -> None:
     """``guardrails.reuse`` lets a guardrail with inputs be spared."""
-    stage = replace(BUILD, guardrail=True)
-    assert may_reuse(replace(make_plan(stage), reuse_guardrails=True), stage) is None
+    stage = BUILD._replace(guardrail=True)
+    assert may_reuse(make_plan(stage)._replace(reuse_guardrails=True), stage) is None
 
 
 def test_a_plan_says_what_would_run(scene: Scene) -> None:
@@ -362,7 +361,7 @@ def test_a_plan_says_what_would_run(scene: Scene) -> None:
     told = explained(scene.plan, scene.cache())
     assert [entry["would"] for entry in told.values()] == ["reuse", "reuse"]
     (scene.folder / "dist/app").unlink()
-    scene.plan = make_plan(BUILD, replace(CHECK, inputs=("src/**",)))
+    scene.plan = make_plan(BUILD, CHECK._replace(inputs=("src/**",)))
     scene.succeed(scene.plan.stage("check"))
     told = explained(scene.plan, scene.cache())
     assert [entry["would"] for entry in told.values()] == ["run", "unknown"]

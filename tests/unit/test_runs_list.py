@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,7 +43,7 @@ def test_a_row_of_a_died_run() -> None:
 def test_a_live_run_is_over_its_limit_before_that_is_written() -> None:
     """The breach of a live run is told by the time of now."""
     manifest = make_manifest()
-    late = replace(manifest, sla=replace(manifest.sla, limit_seconds=10.0))
+    late = manifest._replace(sla=manifest.sla._replace(limit_seconds=10.0))
     assert [row_of(one, alive=True)["sla_breached"] for one in (late, late)] == [True, True]
     assert "SLA!" in runs_text(document_of(row_of(late, alive=True)), width=120, color=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ ENDED_AT = "2026-11-22T09:00:00.000Z"
 def ended(number: int, outcome: Any = "success") -> dict[str, Any]:
     """Return the manifest of the ``number``-th run after its end."""
     manifest = closed(make_manifest(number), ENDED_AT, outcome, None, "")
-    return replace(manifest, metrics_recorded=True).as_json()
+    return manifest._replace(metrics_recorded=True).as_json()
 
 
 def state_of(*numbers: int) -> dict[str, Any]:

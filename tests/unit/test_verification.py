@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,7 +43,7 @@ def resumed(store: RunStore, number: int) -> None:
     reopen(store, run)
     manifest = run.manifest
     run.save(
-        replace(manifest, attempt=2, status="in_progress", completed_at=None, outcome=None, metrics_recorded=False)
+        manifest._replace(attempt=2, status="in_progress", completed_at=None, outcome=None, metrics_recorded=False)
     )
     run.event("run:resume", {})
     with open(run.open_log("01-build.2.log"), "w") as log:
@@ -202,7 +201,7 @@ def test_one_run_is_verified_by_itself(store: RunStore) -> None:
 def test_approvals_and_children_do_not_break_the_chain(store: RunStore) -> None:
     """What changes after the end by rights is no part of the digest."""
     run = take_over(store, Location(TASK, make_run_id(1)))
-    run.save(replace(run.manifest, approvals=({"actor": "somebody", "decision": "approve"},)))
+    run.save(run.manifest._replace(approvals=({"actor": "somebody", "decision": "approve"},)))
     run.close()
     assert codes(store) == set()
 
@@ -211,7 +210,7 @@ def test_a_live_run_is_judged_by_what_has_ended(store: RunStore) -> None:
     """A run that was resumed and goes on is no finding; its earlier attempt's events still are."""
     run = take_over(store, Location(TASK, make_run_id(3)))
     reopen(store, run)
-    run.save(replace(run.manifest, attempt=2, status="in_progress", completed_at=None, outcome=None))
+    run.save(run.manifest._replace(attempt=2, status="in_progress", completed_at=None, outcome=None))
     run.event("run:resume", {})
     assert codes(store) == set()
     edited(run_of(store, 3) / "runner.ndjson", "run:start", "run:begin")
@@ -300,7 +299,7 @@ def test_a_live_run_among_the_last_is_judged_by_what_has_ended(store: RunStore) 
     run = claim(store, make_manifest(7, make_plan()), "token")
     again = take_over(store, Location(TASK, make_run_id(1)))
     reopen(store, again)
-    again.save(replace(again.manifest, attempt=2, status="in_progress", completed_at=None, outcome=None))
+    again.save(again.manifest._replace(attempt=2, status="in_progress", completed_at=None, outcome=None))
     assert verify_recent(store, TASK, 1).flaws == ()
     assert verify_recent(store, TASK, 4).flaws == ()
     run.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.clock import later, parse_stamp, stamp
@@ -29,40 +28,39 @@ def as_of(manifest: Manifest, attempt: int) -> Manifest:
     """
     resumed = next((event for event in manifest.resume_events if event.attempt == attempt + 1), None)
     if resumed is None:
-        return replace(manifest, attempt=attempt)
+        return manifest._replace(attempt=attempt)
     # Half a millisecond more, since a timestamp cuts off what is below one.
     ended = later(parse_stamp(resumed.timestamp), 0.0005 - resumed.idle_seconds)
     idle = sum(event.idle_seconds for event in manifest.resume_events if event.attempt <= attempt)
     active = max(0.0, (ended - parse_stamp(manifest.started_at)).total_seconds() - idle)
     commands = tuple(_command_as_of(command, attempt) for command in manifest.commands)
     outcomes = {command.id: command.outcome for command in commands}
-    return replace(
-        manifest,
+    return manifest._replace(
         attempt=attempt,
         status=resumed.previous_status,
         outcome=_outcome(resumed.previous_status, [command.outcome for command in commands]),
         completed_at=stamp(ended),
         commands=commands,
         guardrails=tuple(_guardrail_as_of(entry, outcomes.get(entry.id)) for entry in manifest.guardrails),
-        sla=replace(manifest.sla, active_seconds=round(active, 3), breached=active > manifest.sla.limit_seconds),
+        sla=manifest.sla._replace(active_seconds=round(active, 3), breached=active > manifest.sla.limit_seconds),
     )
 
 
 def _command_as_of(command: Command, attempt: int) -> Command:
     tries = [item for item in command.attempts if item.run_attempt <= attempt]
     if not tries:
-        return replace(command, status="skipped", outcome="skip", attempts=())
+        return command._replace(status="skipped", outcome="skip", attempts=())
     outcome = tries[-1].outcome
     status = STAGE_STATUS_OF[outcome] if outcome is not None else "failed"
-    return replace(command, status=status, outcome=outcome, attempts=tuple(tries))
+    return command._replace(status=status, outcome=outcome, attempts=tuple(tries))
 
 
 def _guardrail_as_of(entry: GuardrailEntry, outcome: Outcome | None) -> GuardrailEntry:
     if entry.outcome in ("waived", "advisory"):
         return entry
     if outcome == "success":
-        return replace(entry, outcome="passed")
-    return replace(entry, outcome="failed" if outcome == "failure" else "skipped" if outcome == "skip" else "missing")
+        return entry._replace(outcome="passed")
+    return entry._replace(outcome="failed" if outcome == "failure" else "skipped" if outcome == "skip" else "missing")
 
 
 def _outcome(status: str, outcomes: list[Outcome | None]) -> Outcome:
