@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.attempts import Attempts, Job
 from orchestrator.clock import Clock
-from orchestrator.environment import EnvironmentLock, Step, environment_key, mark_made, needs_making, prepare
+from orchestrator.environment import environment_key, mark_made, needs_making
+from orchestrator.environment.steps import EnvironmentLock, Step, prepare
 from orchestrator.failure_notes import last_lines
 from orchestrator.plan import SessionPlan
 from orchestrator.recording import Recorder

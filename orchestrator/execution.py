@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.attempts import Attempts
 from orchestrator.clock import Clock
 from orchestrator.environment import bin_paths, describe, stage_environ, tools_dir
 from orchestrator.environment_making import EnvironmentMaker
-from orchestrator.errors import Refusal, StorageError
-from orchestrator.manifest.shape import Manifest, SessionInfo
+from orchestrator.manifest.shape import SessionInfo
 from orchestrator.outcome import Outcome
 from orchestrator.pipeline import run_stages
 from orchestrator.plan import Plan
 from orchestrator.processes import ProcessHost
 from orchestrator.progress import Observer
 from orchestrator.provenance import Capture
-from orchestrator.recording import Recorder
-from orchestrator.redaction import Redactor, secret_values
+from orchestrator.recording import Recorder, Result
+from orchestrator.redaction import Redactor
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.store import RunStore
 from orchestrator.signals import SignalInbox
@@ -47,23 +45,6 @@ class Setting(NamedTuple):
     provenance: Capture
     at_once: int
     cache: StageCache | None = None
-
-
-class Result(NamedTuple):
-    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
-
-    manifest: Manifest
-    stopped_by: int | None
-
-
-def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
-    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
-    named = plan.session.secret_env
-    values = dict.fromkeys(secret_values(environ, named))
-    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
-    for stage in plan.stages:
-        values.update(dict.fromkeys(secret_values(stage.env, named)))
-    return Redactor(tuple(values))
 
 
 def perform(
@@ -129,7 +110,7 @@ class _RunAttempt:
 
     def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
         plan, recorder = self._plan, self._recorder
-        self._announce()
+        recorder.announce()
         env_dir = self._env_dir
         workspace = self._setting.store.workspace
         project_folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
@@ -175,34 +156,7 @@ class _RunAttempt:
         """End what runs and close the record as an error, as far as the disk allows."""
         self._attempts.close()
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
-        if self._recorder.is_closed:
-            return
-        if isinstance(error, Refusal):
-            detail = error.message.splitlines()[0]
-        else:
-            detail = f"internal error: {type(error).__name__}: {error}"
-        for command in self._recorder.manifest.commands:
-            if command.status == "running":
-                self._recorder.stage_broken(command.id, detail)
-        with suppress(StorageError):
-            self._recorder.close(outcome="error", detail=self._redactor.text(detail))
-
-    def _announce(self) -> None:
-        manifest = self._recorder.manifest
-        self._recorder.event(
-            "run:start",
-            project=manifest.project,
-            task_id=manifest.task_id,
-            pipeline_id=manifest.pipeline_id,
-            parent_run_id=manifest.parent_run_id,
-            manifest=f"{manifest.artifact_root}/manifest.json",
-            stages=[
-                {"id": item.id, "title": item.title, "needs": list(item.needs), "guardrail": item.guardrail}
-                for item in manifest.commands
-            ],
-            sla_seconds=manifest.sla.limit_seconds,
-            deadline_at=manifest.sla.deadline_at,
-        )
+        self._recorder.give_up(error)
 
     def _wake(self, now: float) -> float | None:
         """Do what is due and return the seconds until the next thing is."""

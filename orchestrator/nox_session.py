@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from orchestrator.clock import SystemClock
 from orchestrator.commands.context import Context
 from orchestrator.commands.nox_process import deliver, delivered_request
-from orchestrator.commands.running import answer_for, observer_for, perform_in
+from orchestrator.commands.running import answer_for, observer_for
+from orchestrator.commands.session import perform_in
 from orchestrator.commands.start import Request, prepare
 from orchestrator.errors import Refusal
 

@@ -12,7 +12,7 @@ from orchestrator.manifest.transitions import pending_command
 from orchestrator.plan import Plan, redacted
 from orchestrator.plan_drift import as_recorded, plan_drift, unchanged
 from orchestrator.recording import judged
-from orchestrator.redaction import Redactor
+from orchestrator.redaction import Redactor, secret_values
 from orchestrator.run_store.layout import RunPaths
 
 _NUMBERED = re.compile(r"\d+-(?=.)")
@@ -84,6 +84,16 @@ def first_manifest(
         revision=1,
     )
     return judged(manifest, plan, clock)
+
+
+def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
+    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
+    named = plan.session.secret_env
+    values = dict.fromkeys(secret_values(environ, named))
+    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
+    for stage in plan.stages:
+        values.update(dict.fromkeys(secret_values(stage.env, named)))
+    return Redactor(tuple(values))
 
 
 def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:

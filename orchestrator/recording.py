@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.clock import Clock, stamp
-from orchestrator.errors import StorageError
+from orchestrator.errors import Refusal, StorageError
 from orchestrator.failure_notes import UNSUCCESSFUL, error_note, last_lines, summary_of
 from orchestrator.guardrails import verdicts
 from orchestrator.manifest.shape import GuardrailEntry, Manifest, Reused, SessionInfo
@@ -32,6 +32,13 @@ from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
 from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
+
+
+class Result(NamedTuple):
+    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
+
+    manifest: Manifest
+    stopped_by: int | None
 
 
 class Recorder:
@@ -78,6 +85,24 @@ class Recorder:
     def event(self, kind: str, **fields: Any) -> None:
         """Append an event and pass it on."""
         self._notify(self._run.event(kind, fields))
+
+    def announce(self) -> None:
+        """Say that an attempt of the run begins, and what its stages are."""
+        manifest = self.manifest
+        self.event(
+            "run:start",
+            project=manifest.project,
+            task_id=manifest.task_id,
+            pipeline_id=manifest.pipeline_id,
+            parent_run_id=manifest.parent_run_id,
+            manifest=f"{manifest.artifact_root}/manifest.json",
+            stages=[
+                {"id": item.id, "title": item.title, "needs": list(item.needs), "guardrail": item.guardrail}
+                for item in manifest.commands
+            ],
+            sla_seconds=manifest.sla.limit_seconds,
+            deadline_at=manifest.sla.deadline_at,
+        )
 
     def set_session(self, session: SessionInfo) -> None:
         """Record what the session's environment turned out to be."""
@@ -228,6 +253,20 @@ class Recorder:
             self.is_closed = True
             self._run.close()
         return self.manifest
+
+    def give_up(self, error: BaseException) -> None:
+        """Close the record as an error, as far as the disk allows; harmless when it is closed."""
+        if self.is_closed:
+            return
+        if isinstance(error, Refusal):
+            detail = error.message.splitlines()[0]
+        else:
+            detail = f"internal error: {type(error).__name__}: {error}"
+        for command in self.manifest.commands:
+            if command.status == "running":
+                self.stage_broken(command.id, detail)
+        with suppress(StorageError):
+            self.close(outcome="error", detail=self._mask(detail))
 
     def _publish(self) -> None:
         """Publish the end; a disk that is full gets the reserved space back and is tried once more."""

@@ -14,10 +14,10 @@ from orchestrator.commands.observation import observe
 from orchestrator.commands.running import answer_for, check_format
 from orchestrator.commands.start import actor_of
 from orchestrator.errors import EXIT_DONE, Refused
-from orchestrator.execution import Result
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.outcome import TERMINAL
+from orchestrator.recording import Result
 from orchestrator.redaction import Redactor, secret_values
 from orchestrator.run_store.cancel_request import CancelRequest, leave_request, withdraw_request
 from orchestrator.run_store.layout import Location

@@ -131,7 +131,7 @@ def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_
 
     Runs of nobody's are no project, and not judged.
     """
-    from orchestrator.config.loading import source_of
+    from orchestrator.config.outlines import source_of
 
     given = {"min_coverage": min_coverage, "sla_budget": sla_budget}
     asked = {key: value for key, value in given.items() if value is not None}

@@ -12,7 +12,6 @@ from orchestrator.clock import later, parse_stamp, stamp
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import (
     Attempt,
-    NoxUnavailable,
     answer_for,
     check_format,
     jobs_at_once,
@@ -21,10 +20,10 @@ from orchestrator.commands.running import (
 )
 from orchestrator.commands.start import actor_of
 from orchestrator.errors import Refused
-from orchestrator.execution import redactor_for
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
-from orchestrator.opening import drift, shown_plan, unchanged_stages
+from orchestrator.nox_host import NoxUnavailable
+from orchestrator.opening import drift, redactor_for, shown_plan, unchanged_stages
 from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache
 from orchestrator.redaction import Redactor

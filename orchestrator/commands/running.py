@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from orchestrator.commands.context import Answer, Context
 from orchestrator.environment import environment_folder, needs_making
 from orchestrator.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
-from orchestrator.execution import Result, Setting, perform
-from orchestrator.nox_host import NoxUnavailable, run_session
 from orchestrator.plan import Plan
-from orchestrator.processes import Guard, NoProcesses, ProcessHost
 from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture
+from orchestrator.recording import Result
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.layout import ENVIRONMENT, ERRORS, Location
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.store import RunStore
 
 if TYPE_CHECKING:
-    from nox.sessions import Session
-
     from orchestrator.reuse import StageCache
 
 FORMATS = ("text", "json", "ndjson")
@@ -74,27 +70,49 @@ def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
 def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Result:
     """Run ``attempt`` inside its nox session, in this process, and return its end.
 
-    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
-    opened, when the installed nox can't run a session in this process.
+    Where no stage has to run there is nothing to isolate: then neither nox nor a guard is loaded or started.
+    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
+    the installed nox can't run a session in this process.
     """
-    root = attempt.store.workspace.root
-    plan = attempt.plan
-    results: list[Result] = []
-    env_dir = environment_folder(root, plan.session)
+    env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
     cache = attempt.cache(context, env_dir)
     if cache is not None and _is_unchanged(attempt, cache):
-        # There is nothing to isolate: neither a session nor a guard is needed to record that nothing changed.
-        with running_setting(context, attempt, observer, cache, host=NoProcesses()) as setting:
-            return _perform(setting, attempt, env_dir)
-    with running_setting(context, attempt, observer, cache) as setting:
+        return _record_unchanged(context, attempt, observer, cache)
+    from orchestrator.commands.session import run_here
 
-        def body(session: Session) -> None:
-            results.append(_perform(setting, attempt, env_dir))
+    return run_here(context, attempt, observer, cache, env_dir)
 
-        ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
-    if ended.error is not None:
-        raise ended.error
-    return results[0]
+
+def _record_unchanged(context: Context, attempt: Attempt, observer: Observer, cache: StageCache) -> Result:
+    from orchestrator.unchanged import record_unchanged
+
+    provenance = capture(context, attempt)
+    try:
+        return record_unchanged(
+            attempt.store,
+            attempt.plan,
+            cache,
+            provenance,
+            attempt.open_run,
+            observer.event,
+            clock=context.clock,
+            mask=attempt.redactor.text,
+            done=attempt.done,
+            active_before=attempt.active_before,
+        )
+    finally:
+        provenance.abandon()
+        cache.ignored.abandon()
+        observer.close()
+
+
+def capture(context: Context, attempt: Attempt) -> Capture:
+    """Begin to capture the provenance of an attempt."""
+    root = attempt.store.workspace.root
+    folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
+    # What stages declare that they make is no part of the tree that they were run on.
+    outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
+    return Capture.begin(folder, root, context.environ, ignored=outputs)
 
 
 def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
@@ -103,66 +121,6 @@ def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
         return False
     waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
     return bool(waiting) and cache.look_ahead(waiting)
-
-
-class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
-    """The world of an attempt: guard and provenance start at once, beside what is imported meanwhile."""
-
-    def __init__(
-        self,
-        context: Context,
-        attempt: Attempt,
-        observer: Observer,
-        cache: StageCache | None = None,
-        host: ProcessHost | None = None,
-    ) -> None:
-        root = attempt.store.workspace.root
-        folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
-        self._host = host or Guard.start()
-        self._setting = Setting(
-            store=attempt.store,
-            clock=context.clock,
-            environ=context.environ,
-            host=self._host,
-            observer=observer,
-            provenance=Capture.begin(folder, root, context.environ, ignored=_outputs(attempt.plan)),
-            at_once=attempt.at_once,
-            cache=cache,
-        )
-
-    def __enter__(self) -> Setting:
-        return self._setting
-
-    def __exit__(self, *_: object) -> None:
-        self._setting.provenance.abandon()
-        if self._setting.cache is not None:
-            self._setting.cache.ignored.abandon()
-        self._host.close(timeout_seconds=30.0)
-        self._setting.observer.close()
-
-
-def _outputs(plan: Plan) -> tuple[str, ...]:
-    """What stages declare that they make is no part of the tree that they were run on."""
-    return tuple(pattern for stage in plan.stages for pattern in stage.outputs)
-
-
-def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
-    """Run ``attempt`` inside a session that nox itself started, and return its end."""
-    env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
-    with running_setting(context, attempt, observer, attempt.cache(context, env_dir)) as setting:
-        return _perform(setting, attempt, env_dir)
-
-
-def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:
-    return perform(
-        setting,
-        attempt.plan,
-        env_dir,
-        attempt.redactor,
-        attempt.open_run,
-        done=attempt.done,
-        active_before=attempt.active_before,
-    )
 
 
 def observer_for(context: Context, form: str) -> Observer:
@@ -239,17 +197,3 @@ def terminal_width(context: Context) -> int:
     with suppress(OSError, ValueError, AttributeError):
         return os.get_terminal_size(context.stdout.fileno()).columns or 100
     return 100
-
-
-__all__ = [
-    "Attempt",
-    "NoxUnavailable",
-    "answer_for",
-    "check_format",
-    "exit_code_of",
-    "jobs_at_once",
-    "observer_for",
-    "perform_in",
-    "run_in_session",
-    "silent_observer",
-]

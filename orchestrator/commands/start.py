@@ -11,7 +11,6 @@ from orchestrator.commands.ancestry import Ancestry, find_parent
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import (
     Attempt,
-    NoxUnavailable,
     answer_for,
     check_format,
     jobs_at_once,
@@ -19,11 +18,11 @@ from orchestrator.commands.running import (
     run_in_session,
 )
 from orchestrator.errors import UsageError
-from orchestrator.execution import redactor_for
 from orchestrator.identifiers import make_run_id
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
-from orchestrator.opening import Asked, first_manifest
+from orchestrator.nox_host import NoxUnavailable
+from orchestrator.opening import Asked, first_manifest, redactor_for
 from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache
 from orchestrator.recording import announce_to_parent

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from orchestrator.config.faults import fault_lines
-from orchestrator.config.source import Source, config_file, read_source
+from orchestrator.config.outlines import config_stems, source_of
+from orchestrator.config.source import Source, config_file
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.errors import ConfigError, UsageError
-from orchestrator.identifiers import check_name, name_fault, near_hint, shown
+from orchestrator.identifiers import name_fault, shown
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import policy_of
 from orchestrator.spec_guard_policy import SpecGuardPolicy
-from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
+from orchestrator.workspace import CONFIG_FOLDER
 
 if TYPE_CHECKING:
     from orchestrator.config import shape
-
-_SUFFIX = ".toml"
-
-
-class Outline(NamedTuple):
-    """What routing needs of a config: read without validating the rest of it."""
-
-    name: str
-    path: str
-    task_id: str
-
-
-def project_names(root: str) -> tuple[str, ...]:
-    """Return the projects of the workspace, sorted: the names of its config files, none of them read."""
-    return tuple(name for name in _stems(root) if name_fault("project", name) is None)
 
 
 def load_project(root: str, name: str) -> ProjectConfig:
@@ -42,30 +27,6 @@ def load_project(root: str, name: str) -> ProjectConfig:
     Raises UsageError for a name that no project has, and ConfigError with every fault of the file.
     """
     return parse_project(source_of(root, name))
-
-
-def source_of(root: str, name: str) -> Source:
-    """Return the parsed config of project ``name``, not validated; raises as ``load_project`` does."""
-    if name_fault("project", name) is not None:
-        check_name("project", name, project_names(root))
-    try:
-        return read_source(root, name)
-    except FileNotFoundError:
-        known = project_names(root)
-        hint = near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
-        raise UsageError(f"there is no project '{name}'", hint=hint, code="unknown-project") from None
-
-
-def outline(root: str, name: str) -> Outline:
-    """Return name, path and default task of project ``name``; raises as ``load_project`` does."""
-    source = source_of(root, name)
-    project = source.table.get("project")
-    if isinstance(project, dict):
-        path, task_id = project.get("path"), project.get("task_id")
-        if isinstance(path, str) and path and name_fault("task", task_id) is None:
-            return Outline(name, path, str(task_id))
-    config = parse_project(source)
-    return Outline(config.name, config.path, config.task_id)
 
 
 def parse_project(source: Source) -> ProjectConfig:
@@ -84,10 +45,10 @@ def read_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
     """Return every valid config by project name, and the faults of all other files of ``project_configs/``."""
     configs: dict[str, ProjectConfig] = {}
     faults: list[str] = []
-    for stem in _stems(root):
+    for stem in config_stems(root):
         fault = name_fault("project", stem)
         if fault is not None:
-            faults.append(f"{CONFIG_FOLDER}/: the file {shown(stem + _SUFFIX)} is no project's: {fault}")
+            faults.append(f"{CONFIG_FOLDER}/: the file {shown(stem + '.toml')} is no project's: {fault}")
             continue
         try:
             configs[stem] = load_project(root, stem)
@@ -96,16 +57,6 @@ def read_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
         except UsageError as error:  # the file went away in between
             faults.append(f"{config_file(stem)}: {error.message}")
     return configs, faults
-
-
-def _stems(root: str) -> list[str]:
-    folder = os.path.join(root, CONFIG_FOLDER)
-    try:
-        files = os.listdir(folder)
-    except OSError as error:
-        refuse_broken(folder, error)
-        return []
-    return sorted(file[: -len(_SUFFIX)] for file in files if file.endswith(_SUFFIX) and not file.startswith("."))
 
 
 def _config(source: Source, shaped: shape.Config) -> ProjectConfig:

@@ -5,7 +5,6 @@ command and collects its orphans (a child subreaper on Linux). Whatever ends fir
 the command, the rest of the tree is killed; the run's lock stays held by guard and keepers until then.
 """
 
-from orchestrator.processes.idle import NoProcesses
 from orchestrator.processes.messages import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
 from orchestrator.processes.supervisor import Guard
 
@@ -14,7 +13,6 @@ __all__ = [
     "Guard",
     "GuardLost",
     "Heard",
-    "NoProcesses",
     "ProcessHost",
     "SpawnFailed",
     "SpawnFault",

@@ -13,17 +13,16 @@ from pathlib import Path
 import pytest
 
 from orchestrator.environment import (
-    EnvironmentLock,
     bin_paths,
     describe,
     environment_folder,
     environment_key,
     mark_made,
     needs_making,
-    prepare,
     stage_environ,
     tools_dir,
 )
+from orchestrator.environment.steps import EnvironmentLock, prepare
 from orchestrator.plan import SessionPlan
 
 SOURCES = str(Path(__file__).resolve().parents[2])

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.environment import (
-    EnvironmentLock,
     bin_paths,
     describe,
     environment_folder,
     mark_made,
     needs_making,
-    prepare,
 )
+from orchestrator.environment.steps import EnvironmentLock, prepare
 from orchestrator.environment.venv import MARKER
 from orchestrator.environment_making import cause_in
 from orchestrator.errors import StorageError

@@ -1,0 +1,62 @@
+"""What routing needs of a workspace's configs: their names, paths and tasks, without validating the rest."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from orchestrator.config.source import Source, config_file, read_source
+from orchestrator.errors import UsageError
+from orchestrator.identifiers import check_name, name_fault, near_hint
+from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
+
+_SUFFIX = ".toml"
+
+
+class Outline(NamedTuple):
+    """What routing needs of a config: read without validating the rest of it."""
+
+    name: str
+    path: str
+    task_id: str
+
+
+def project_names(root: str) -> tuple[str, ...]:
+    """Return the projects of the workspace, sorted: the names of its config files, none of them read."""
+    return tuple(name for name in config_stems(root) if name_fault("project", name) is None)
+
+
+def source_of(root: str, name: str) -> Source:
+    """Return the parsed config of project ``name``, not validated; raises as ``load_project`` does."""
+    if name_fault("project", name) is not None:
+        check_name("project", name, project_names(root))
+    try:
+        return read_source(root, name)
+    except FileNotFoundError:
+        known = project_names(root)
+        hint = near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
+        raise UsageError(f"there is no project '{name}'", hint=hint, code="unknown-project") from None
+
+
+def quick_outline(root: str, name: str) -> Outline | None:
+    """Return name, path and default task of project ``name``, None where only the validator can tell them.
+
+    Raises as ``load_project`` does.
+    """
+    project = source_of(root, name).table.get("project")
+    if isinstance(project, dict):
+        path, task_id = project.get("path"), project.get("task_id")
+        if isinstance(path, str) and path and name_fault("task", task_id) is None:
+            return Outline(name, path, str(task_id))
+    return None
+
+
+def config_stems(root: str) -> list[str]:
+    """Return the stems of all config files of the workspace, sorted, whether or not they can be names."""
+    folder = os.path.join(root, CONFIG_FOLDER)
+    try:
+        files = os.listdir(folder)
+    except OSError as error:
+        refuse_broken(folder, error)
+        return []
+    return sorted(file[: -len(_SUFFIX)] for file in files if file.endswith(_SUFFIX) and not file.startswith("."))
