@@ -188,6 +188,11 @@ def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
         data = folder.read(MANIFEST, MANIFEST_LIMIT)
     except FileNotFoundError:
         data = b""
+    except StorageError as error:
+        if error.code != "too-large":
+            raise
+        hint = "'codex-orchestrator doctor --repair' sets it aside; what its stages printed is beside it"
+        raise DamagedRecord(error.message, hint=hint) from error
     document = parse(data, path)
     check_version(document, path)
     if document.get("run_id") != where.run_id:

@@ -24,6 +24,7 @@ from orchestrator.commands.observation import Patience, appearance, child_standi
 from orchestrator.commands.status import status, watched
 from orchestrator.durable import Seam
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
+from orchestrator.manifest.document import MANIFEST_LIMIT
 from orchestrator.manifest.shape import ChildRun, Lineage, Manifest
 from orchestrator.manifest.transitions import closed, stage_skipped, stage_started
 from orchestrator.run_store import reading
@@ -128,9 +129,13 @@ def test_children_are_looked_up(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"version": 2, "run_id"', b"{}", b'{"version": 3}', b"[]", b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"version": 2, "run_id"', b"{}", b'{"version": 3}', b"[]", b"\xff", b" " * (MANIFEST_LIMIT + 1)],
+    ids=["empty", "cut off", "no keys", "version 3", "a list", "no text", "too large"],
+)
 def test_a_damaged_record_is_refused(tmp_path: Path, content: bytes) -> None:
-    """A manifest that is empty, cut off, without its keys or of an unknown version is exit code 7."""
+    """A manifest that is empty, cut off, too large, without its keys or of an unknown version is exit code 7."""
     with live_run(tmp_path) as (_, run):
         pass
     (Path(run.folder.path) / "manifest.json").write_bytes(content)
