@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
-from orchestrator.manifest.document import MANIFEST_LIMIT, check_outline, check_version, parse
+from orchestrator.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, Location
 from orchestrator.run_store.liveness import Sign, sign_of_life
 from orchestrator.run_store.store import RunStore
@@ -191,8 +191,7 @@ def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
     except StorageError as error:
         if error.code != "too-large":
             raise
-        hint = "'codex-orchestrator doctor --repair' sets it aside; what its stages printed is beside it"
-        raise DamagedRecord(error.message, hint=hint) from error
+        raise DamagedRecord(error.message, hint=DAMAGED_HINT) from error
     document = parse(data, path)
     check_version(document, path)
     if document.get("run_id") != where.run_id:

@@ -167,6 +167,17 @@ MENDED: dict[str, Breakage] = {
 }
 
 
+def test_a_folder_that_is_no_run_at_all_is_set_aside(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """An empty folder with a run's name, to which no pointer leads, is mended as a damaged record is."""
+    (task_of(workspace) / "cli" / ABSENT).mkdir()
+    done = orchestrate("doctor", "--repair", "--format", "json")
+    assert [item["code"] for item in done.document["repaired"]] == ["damaged-manifest"]
+    assert (task_of(workspace) / ".damaged" / ABSENT).is_dir()
+    assert orchestrate("doctor").code == 0
+
+
 @pytest.mark.parametrize("expected", MENDED)
 def test_what_is_found_is_mended(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path], expected: str

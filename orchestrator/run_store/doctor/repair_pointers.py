@@ -53,7 +53,7 @@ def drop_pointer(store: RunStore, where: Location) -> None:
     with suppress(FileNotFoundError), store.task(where.task_id) as task, task.sub(MCP) as mcp:
         _drop(mcp, where.run_id)
     with suppress(FileNotFoundError), store.runs() as runs, runs.sub(OLD_POINTERS) as pointers:
-        with suppress(FileNotFoundError), pointers.sub(where.run_id) as folder:
+        with pointers.sub(where.run_id) as folder:
             mine = redirect_of(folder) == older_target(where)
         if mine:
             _drop(pointers, where.run_id)
