@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.manifest.shape import Command, Manifest
 from orchestrator.outcome import Ended
-from orchestrator.terminal import TerminalFilter, safe_text
+from orchestrator.terminal import safe_text
 
 SHOWN_LINES = 20
 SHOWN_COLUMNS = 500
@@ -44,6 +44,8 @@ def error_note(
 
 def last_lines(tail: str) -> list[str]:
     """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters."""
+    from orchestrator.terminal_filter import TerminalFilter
+
     plain = TerminalFilter(color=False)
     text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
     lines = [safe_text(line)[:SHOWN_COLUMNS] for line in text.rstrip().splitlines()]

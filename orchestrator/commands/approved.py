@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,10 +19,11 @@ Drift = tuple[str | None, tuple[str, ...]]
 """The run that was approved last, or None, and how the plan differs from its."""
 
 
-def drift_from_approved(store: RunStore, plan: Mapping[str, Any], policy: ReviewPolicy) -> Drift:
+def drift_from_approved(store: RunStore, plan: Mapping[str, Any], policy_of: Callable[[], ReviewPolicy]) -> Drift:
     """Return the drift of a recorded ``plan``; a run whose approval does not count any more is none.
 
-    Costs one small file where the plan is the approved one, and reading that run's record where not.
+    Costs one small file where the plan is the approved one, or none was; ``policy_of`` is asked, and that run's
+    record read, where the plan is another one.
     """
     project, pipeline = plan.get("project"), plan.get("pipeline")
     if name_fault("project", project) is not None or name_fault("pipeline", pipeline) is not None:
@@ -34,7 +35,7 @@ def drift_from_approved(store: RunStore, plan: Mapping[str, Any], policy: Review
         return noted.where.run_id, ()
     with suppress(NotFound, DamagedRecord, StorageError, KeyError, TypeError, AttributeError):
         record = read_document(store, noted.where)
-        if record["version"] == 2 and _stands(record, policy):
+        if record["version"] == 2 and _stands(record, policy_of()):
             return noted.where.run_id, plan_drift(record["plan"], plan)
     return None, ()
 

@@ -11,7 +11,8 @@ from io import FileIO
 from orchestrator.commands.context import Context
 from orchestrator.commands.observation import is_terminal
 from orchestrator.durable import Folder
-from orchestrator.terminal import RESET, TerminalFilter, wants_color
+from orchestrator.terminal import RESET, wants_color
+from orchestrator.terminal_filter import TerminalFilter
 
 _CHUNK = 1 << 18
 _LINE_LIMIT = 1 << 24

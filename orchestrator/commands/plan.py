@@ -56,8 +56,8 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
     store = context.store()
     plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans", "guardrails")}
     if against is None:
-        policy, _ = review_policy(store.workspace.root, document["project"])
-        run_id, changes = drift_from_approved(store, plan, policy)
+        root, project = store.workspace.root, document["project"]
+        run_id, changes = drift_from_approved(store, plan, lambda: review_policy(root, project)[0])
         return {"approved_run": run_id, "against": run_id, "changes": list(changes)}
     from orchestrator.plan_drift import plan_drift
     from orchestrator.run_store.reading import find_run, read_document

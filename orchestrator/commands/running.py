@@ -76,17 +76,21 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     """
     env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
     cache = attempt.cache(context, env_dir)
-    if cache is not None and _is_unchanged(attempt, cache):
-        return _record_unchanged(context, attempt, observer, cache)
+    if cache is not None:
+        provenance = capture(context, attempt)
+        if _is_unchanged(attempt, cache):
+            return _record_unchanged(context, attempt, observer, cache, provenance)
+        provenance.abandon()
     from orchestrator.commands.session import run_here
 
     return run_here(context, attempt, observer, cache, env_dir)
 
 
-def _record_unchanged(context: Context, attempt: Attempt, observer: Observer, cache: StageCache) -> Result:
+def _record_unchanged(
+    context: Context, attempt: Attempt, observer: Observer, cache: StageCache, provenance: Capture
+) -> Result:
     from orchestrator.unchanged import record_unchanged
 
-    provenance = capture(context, attempt)
     try:
         return record_unchanged(
             attempt.store,

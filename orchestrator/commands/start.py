@@ -97,8 +97,8 @@ def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
     from orchestrator.commands.approved import drift_from_approved
     from orchestrator.commands.surroundings import review_policy
 
-    policy, _ = review_policy(store.workspace.root, manifest.project)
-    run_id, changes = drift_from_approved(store, manifest.plan, policy)
+    root, project = store.workspace.root, manifest.project
+    run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
     if run_id is None:
         return manifest
     return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})

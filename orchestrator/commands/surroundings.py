@@ -38,7 +38,7 @@ def surroundings_of(
     capture = _begin(store.workspace.root, record, environ) if look else None
     policy, fault = review_policy(store.workspace.root, str(project))
     plan = record.get("plan")
-    approved, drift = drift_from_approved(store, plan, policy) if isinstance(plan, Mapping) else (None, ())
+    approved, drift = drift_from_approved(store, plan, lambda: policy) if isinstance(plan, Mapping) else (None, ())
     tree = capture.finish_tree() if capture is not None else None
     return Surroundings(policy, fault, tree, approved, drift)
 

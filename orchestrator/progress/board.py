@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.progress.words import duration, ending, shown
-from orchestrator.terminal import TerminalFilter
+from orchestrator.terminal_filter import TerminalFilter
 
 _TAIL = 1024
 """Bytes of a stage's output that its last line is taken from."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from orchestrator.progress.words import sentence, shown
-from orchestrator.terminal import RESET, TerminalFilter
+from orchestrator.terminal import RESET
 
 _LONGEST_PARTIAL = 8 * 1024
 """Bytes of an unfinished line that are held back while several stages run."""
@@ -28,6 +28,9 @@ class _Voice:
     """One stage's output on its way: what may be shown of it, and its unfinished line."""
 
     def __init__(self, stage_id: str, *, color: bool) -> None:
+        # Its patterns are compiled when the first stage starts: a run in which none does shows no output.
+        from orchestrator.terminal_filter import TerminalFilter
+
         self.filter = TerminalFilter(color=color)
         self.partial = b""
         self.prefix = shown(stage_id).encode() + b" | "
