@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.measure import Contender, interleave
@@ -90,7 +90,7 @@ class Bench:
             else:
                 possible.append(versus)
         names = dict.fromkeys(name for versus in possible for name in (versus.ours, versus.peer))
-        contenders = [makers[name]() for name in names]
+        contenders = [replace(makers[name](), name=name) for name in names]
         samples = interleave(contenders, rounds, self.gauge, self.order) if contenders else {}
         for versus in possible:
             yield Result.compared(versus.row, samples[versus.ours], samples[versus.peer], versus.note)

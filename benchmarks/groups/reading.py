@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from benchmarks.bench import Bench, Versus
@@ -27,7 +28,12 @@ METRICS = (
     Versus("metrics-inside", "inside", "few"),
 )
 
+_Scene = Callable[[], tuple[Path, list[str]]]
+"""Makes a workspace and returns it, with the ids of its runs."""
+
 _EIGHT_WEEKS = 56
+_SLOW = 3
+"""Rounds of metrics, which take tens of seconds where every record of the window is read."""
 _SIX_DAYS_IN_STEPS = timedelta(seconds=5)
 """100,000 of these are 5.8 days, less than the window of seven."""
 
@@ -67,31 +73,25 @@ def npm_status(bench: Bench) -> Contender:
 
 
 def _with_many(bench: Bench) -> Iterator[Result]:
-    few, few_ids = with_history(bench, 10, _SIX_DAYS_IN_STEPS)
-    inside, ids = with_history(bench, MANY, _SIX_DAYS_IN_STEPS)
+    """Yield the rows with much history; a scene is made when the first that needs it is."""
+    few = cache(lambda: with_history(bench, 10, _SIX_DAYS_IN_STEPS))
+    inside = cache(lambda: with_history(bench, MANY, _SIX_DAYS_IN_STEPS))
+    outside = cache(lambda: with_history(bench, MANY, _SIX_DAYS_IN_STEPS, days_ago=_EIGHT_WEEKS))
 
-    def reader(name: str, folder: Path, *words: str) -> Contender:
-        return Contender.of(name, bench.ours(folder, *words))
+    def reader(scene: _Scene, *words: str) -> Callable[[], Contender]:
+        return lambda: Contender.of(words[0], bench.ours(scene()[0], *words, "--format", "json"))
 
-    yield from bench.compare(
-        {
-            "status few": lambda: reader("status few", few, "status", few_ids[5], "--format", "json"),
-            "status many": lambda: reader("status many", inside, "status", ids[MANY // 2], "--format", "json"),
-            "latest few": lambda: reader("latest few", few, "status", "--format", "json"),
-            "latest many": lambda: reader("latest many", inside, "status", "--format", "json"),
-            "runs few": lambda: reader("runs few", few, "runs", "--format", "json"),
-            "runs many": lambda: reader("runs many", inside, "runs", "--format", "json"),
-        },
-        HISTORY,
-        max(3, bench.rounds // 2),
-    )
-    outside, _ = with_history(bench, MANY, _SIX_DAYS_IN_STEPS, days_ago=_EIGHT_WEEKS)
-    yield from bench.compare(
-        {
-            "few": lambda: reader("few", few, "metrics", "--format", "json"),
-            "outside": lambda: reader("outside", outside, "metrics", "--format", "json"),
-            "inside": lambda: reader("inside", inside, "metrics", "--format", "json"),
-        },
-        METRICS,
-        bench.slow_rounds,
-    )
+    def by_id(scene: _Scene) -> Callable[[], Contender]:
+        return lambda: reader(scene, "status", scene()[1][5])()
+
+    makers = {
+        "status few": by_id(few),
+        "status many": by_id(inside),
+        "latest few": reader(few, "status"),
+        "latest many": reader(inside, "status"),
+        "runs few": reader(few, "runs"),
+        "runs many": reader(inside, "runs"),
+    }
+    yield from bench.compare(makers, HISTORY, max(3, bench.rounds // 2))
+    names = {"few": few, "outside": outside, "inside": inside}
+    yield from bench.compare({name: reader(scene, "metrics") for name, scene in names.items()}, METRICS, _SLOW)
