@@ -1,7 +1,6 @@
 """What will run: the compiled plan of one pipeline for one project, its record form and its digest."""
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is text, which takes longer than all else.
 import hashlib
 import json
 from collections.abc import Callable, Mapping

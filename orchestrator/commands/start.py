@@ -27,6 +27,7 @@ from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache
 from orchestrator.recording import announce_to_parent
 from orchestrator.redaction import Redactor
+from orchestrator.run_store.approved import noted_run
 from orchestrator.run_store.claim import claim
 from orchestrator.run_store.exposure import exposed_folders
 from orchestrator.run_store.layout import Location
@@ -94,10 +95,12 @@ class _Prepared(NamedTuple):
 
 def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
     """Return the record with ``plan.approved``: how its plan differs from the one that was approved last, if any."""
+    root, project = store.workspace.root, manifest.project
+    if noted_run(store, project, manifest.pipeline_id) is None:
+        return manifest
     from orchestrator.commands.approved import drift_from_approved
     from orchestrator.commands.surroundings import review_policy
 
-    root, project = store.workspace.root, manifest.project
     run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
     if run_id is None:
         return manifest

@@ -5,8 +5,7 @@ text (UTC, ISO 8601, milliseconds, ``Z``), durations seconds, sizes bytes. The J
 from these classes (``manifest.schema``).
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here: a named tuple compiles each one that is text, which takes longer than all else.
 import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple

@@ -199,7 +199,7 @@ class StageCache:
         return tuple(reasons)
 
     def _observe(self, stage: PlannedStage, salt: str, survey: Survey) -> Observation:
-        survey.add(paths(stage.inputs), left_out=self.ignored.holds)
+        survey.add(paths(stage.inputs), self.ignored.names())
         if not survey.found:
             raise Unfit("they match no file")
         for need in _all_needs(self.plan, stage):
@@ -217,18 +217,13 @@ class StageCache:
         )
 
     def _survey(self, stage: PlannedStage, known: Mapping[str, FileState]) -> Survey:
-        outputs = paths(stage.outputs)
-        ours = _ours(self.place)
-
-        def left_out(path: str) -> bool:
-            return path in ours or outputs.match(path)
-
-        return Survey(self.place.project_folder, known, self.now_ns, left_out)
+        outputs = paths(stage.outputs) if stage.outputs else None
+        return Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), outputs)
 
     def _outputs(self, stage: PlannedStage, known: Mapping[str, FileState]) -> dict[str, FileState]:
         if not stage.outputs:
             return {}
-        survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place).__contains__)
+        survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place))
         survey.add(paths(stage.outputs))
         if not survey.found:
             raise Unfit("no declared output is there")

@@ -45,8 +45,9 @@ class Unfit(Exception):  # noqa: N818 -- named by what it says
 class Survey:
     """One look at some files of the project's folder.
 
-    ``known`` is what was found the last time, ``now_ns`` the wall clock in nanoseconds. ``reread`` counts
-    files that were known and had to be read again although nothing but their status had changed.
+    ``known`` is what was found the last time, ``now_ns`` the wall clock in nanoseconds. What ``never`` names,
+    files and folders, does not count, nor does what ``but`` means. ``reread`` counts files that were known and
+    had to be read again although nothing but their status had changed.
     """
 
     def __init__(
@@ -54,34 +55,36 @@ class Survey:
         folder: str,
         known: Mapping[str, FileState],
         now_ns: Callable[[], int],
-        left_out: Callable[[str], bool],
+        never: frozenset[str],
+        but: Paths | None = None,
     ) -> None:
         self.folder = folder
         self.known = known
         self.now_ns = now_ns
-        self.left_out = left_out
         self.found: dict[str, FileState] = {}
         self.reread = 0
+        self._never = never
+        self._but = but
         self._bytes = 0
 
-    def add(self, patterns: Paths, *, left_out: Callable[[str], bool] | None = None) -> None:
-        """Look at every file that ``patterns`` match; ``left_out`` tells of others besides that don't count.
+    def add(self, patterns: Paths, ignored: frozenset[str] = frozenset()) -> None:
+        """Look at every file that ``patterns`` match, but what lies in a folder, or is a file, that is ``ignored``.
 
         Raises Unfit.
         """
         for root in patterns.roots:
-            for path, status in self._below(root, left_out):
-                if path not in self.found and patterns.match(path):
+            for path, status in self._below(root, self._never | ignored):
+                if patterns.match(path):
                     self._take(path, status)
 
     def add_file(self, path: str) -> None:
         """Look at one file, if there is a file of that name. Raises Unfit."""
         place = os.path.join(self.folder, path)
-        if path not in self.found and os.path.isfile(place) and not self.left_out(path):
+        if path not in self._never and os.path.isfile(place):
             with suppress(FileNotFoundError):
                 self._take(path, os.lstat(place))
 
-    def _below(self, root: Root, left_out: Callable[[str], bool] | None) -> Iterator[tuple[str, os.stat_result]]:
+    def _below(self, root: Root, never: frozenset[str]) -> Iterator[tuple[str, os.stat_result]]:
         try:
             status = os.lstat(os.path.join(self.folder, root.path))
         except (FileNotFoundError, NotADirectoryError):
@@ -90,27 +93,32 @@ class Survey:
             raise Unfit(f"'{root.path}' can't be looked at: {error}") from error
         if stat.S_ISDIR(status.st_mode):
             prefix = "" if root.path == "." else f"{root.path}/"
-            yield from self._walk(os.path.join(self.folder, root.path), prefix, root.levels, left_out)
-        elif not self.left_out(root.path):
+            yield from self._walk(os.path.join(self.folder, root.path), prefix, root.levels, never)
+        elif root.path not in self._never:
             yield root.path, status
 
     def _walk(
-        self, folder: str, prefix: str, levels: int | None, left_out: Callable[[str], bool] | None
+        self, folder: str, prefix: str, levels: int | None, never: frozenset[str]
     ) -> Iterator[tuple[str, os.stat_result]]:
+        deeper: list[tuple[str, str]] = []
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     path = prefix + entry.name
-                    if self.left_out(path) or (left_out is not None and left_out(path)):
+                    if path in never:
                         continue
                     if not entry.is_dir(follow_symlinks=False):
                         yield path, entry.stat(follow_symlinks=False)
                     elif levels != 0 and entry.name not in _NEVER:
-                        yield from self._walk(entry.path, f"{path}/", None if levels is None else levels - 1, left_out)
+                        deeper.append((entry.path, f"{path}/"))
         except OSError as error:
             raise Unfit(f"'{prefix or '.'}' can't be looked at: {error.strerror}") from error
+        for inner, inner_prefix in deeper:
+            yield from self._walk(inner, inner_prefix, None if levels is None else levels - 1, never)
 
     def _take(self, path: str, status: os.stat_result) -> None:
+        if path in self.found or (self._but is not None and self._but.match(path)):
+            return
         if len(self.found) == FILES_LIMIT:
             raise Unfit(f"there are more than {FILES_LIMIT} files")
         told = _told(status)
@@ -165,10 +173,8 @@ class Survey:
 
 def _told(status: os.stat_result) -> tuple[int, ...]:
     """Return all that changes when a file does. The time of change can't be set back, unlike that of modification."""
-    return (
-        *(status.st_size, status.st_mtime_ns, status.st_ctime_ns),
-        *(status.st_ino, status.st_dev, status.st_mode),
-    )
+    size, changed = status.st_size, status.st_ctime_ns
+    return size, status.st_mtime_ns, changed, status.st_ino, status.st_dev, status.st_mode
 
 
 def _is_settled(status: os.stat_result, read_at: int) -> bool:

@@ -37,10 +37,10 @@ class Ignored:
             with suppress(OSError):
                 self._process = git.start(self._folder, _IGNORED, self._environ)
 
-    def holds(self, path: str) -> bool:
-        """Tell whether git ignores a file or folder by itself, not for a folder above it; ``path`` has ``/``."""
+    def names(self) -> frozenset[str]:
+        """Return the files and folders that git ignores, with ``/``; what lies in such a folder is not listed."""
         self._hear()
-        return path in self._names
+        return self._names
 
     def abandon(self) -> None:
         """End git and forget it; harmless when repeated."""
