@@ -76,7 +76,7 @@ def _as_told(error: BaseException) -> dict[str, object]:
 
 
 def _told(data: bytes) -> Answer:
-    from orchestrator.report import run_document
+    from orchestrator.report.ending import run_document
 
     if not data:
         raise StorageError("the detached process ended before its run was on disk")

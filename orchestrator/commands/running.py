@@ -161,7 +161,7 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
 
     ``exit_code`` is told by a command whose own success is not the run's.
     """
-    from orchestrator.report import failure_digest, run_document
+    from orchestrator.report.ending import failure_digest, run_document
 
     exit_code = exit_code_of(result) if exit_code is None else exit_code
     document = result.manifest.as_json()

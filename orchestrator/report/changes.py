@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.report.layout import clean, duration
-from orchestrator.report.status_text import STAGE_WORD, how_it_ended
+from orchestrator.report.stage_words import STAGE_WORD, how_it_ended
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled
-from orchestrator.report.status_text import how_it_ended
+from orchestrator.report.stage_words import how_it_ended
 
 ENVIRONMENT = "environment"
 """The name that a failure of the session's environment has among the failed stages, and its log."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
-from orchestrator.report.status_text import how_it_ended, status_text
+from orchestrator.report.stage_words import how_it_ended
+from orchestrator.report.status_text import status_text
 
 _LINES = 10
 _MOST_FILES = 20

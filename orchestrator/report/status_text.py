@@ -8,10 +8,9 @@ from typing import Any
 from orchestrator.clock import parse_stamp
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
 from orchestrator.report.review_lines import listed, review_lines, tree_line
+from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended
 
 _RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
-STAGE_WORD = {"pending": "waiting", "running": "running", "succeeded": "ok", "failed": "failed", "skipped": "skipped"}
-STAGE_STYLE = {"pending": "dim", "running": "cyan", "succeeded": "green", "failed": "red", "skipped": "yellow"}
 _GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}
 _SHORTEST = 20
 
@@ -104,17 +103,6 @@ def _stage_row(command: Mapping[str, Any], name_width: int, *, narrow: bool) -> 
     row.append(("", "guardrail" if command["guardrail"] else ""))
     row.append(("dim", clean(command["summary"] or "") if command["status"] in ("failed", "skipped") else ""))
     return row
-
-
-def how_it_ended(command: Mapping[str, Any]) -> str:
-    """Return the signal, the exit code or the unusual outcome of a stage in few words."""
-    if command["outcome"] in ("timeout", "cancellation"):
-        return str(command["outcome"])
-    if command["signal"] is not None:
-        return str(command["signal"])
-    if command["exit_code"] is not None:
-        return f"exit {command['exit_code']}"
-    return "error" if command["outcome"] == "error" else ""
 
 
 def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:

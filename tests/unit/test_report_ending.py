@@ -9,7 +9,7 @@ import pytest
 from orchestrator.errors import DamagedRecord
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import stage_skipped
-from orchestrator.report import failure_digest, run_document
+from orchestrator.report.ending import failure_digest, run_document
 from tests.records import make_manifest, make_run_id
 from tests.unit.test_report_status import failed_run, over, succeeded
 

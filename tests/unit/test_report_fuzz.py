@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import DamagedRecord
-from orchestrator.report import failure_digest, run_document, status_text
 from orchestrator.report.changes import changes
+from orchestrator.report.ending import failure_digest, run_document
 from orchestrator.report.stage_logs import stage_logs
+from orchestrator.report.status_text import status_text
 from tests.records import make_manifest
 from tests.unit.test_report_status import begun, child, failed_run, resumed, shown, version_1
 

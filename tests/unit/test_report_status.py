@@ -18,9 +18,9 @@ from orchestrator.manifest.shape import ChildRun, GuardrailEntry, Lineage, Manif
 from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Flag, Plan
-from orchestrator.report import readiness, standing, status_document
+from orchestrator.report import readiness
 from orchestrator.report.status_text import status_text
-from orchestrator.report.view import KEYS
+from orchestrator.report.view import KEYS, standing, status_document
 from tests.records import START, make_manifest, make_plan, make_run_id, make_stage
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "version-1" / "runs"

@@ -10,9 +10,9 @@ import pytest
 from orchestrator.manifest.shape import Lineage, Mode, ResumeEvent
 from orchestrator.outcome import Ended
 from orchestrator.plan import Flag
-from orchestrator.report import status_text
 from orchestrator.report.changes import changes
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, rows_on_screen, table, wrap
+from orchestrator.report.status_text import status_text
 from tests.records import make_manifest, make_plan, make_run_id, make_stage
 from tests.unit.test_report_status import begun, child, over, ran, resumed, shown, succeeded, version_1
 
