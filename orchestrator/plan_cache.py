@@ -37,15 +37,16 @@ class PlanCache:
         self._workspace = workspace
         self._seam = seam or Seam()
         self._fresh: tuple[str, bytes] | None = None
+        self._found: dict[tuple[str, str], Plan | None] = {}
 
     def plan(self, project: str, pipeline: str, *, today: date) -> Plan:
         """Return the plan, as ``planning.compile_plan`` does, which also says what is raised."""
-        name = _entry_name(project, pipeline)
-        conditions = {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
-        kept = self._kept(name, conditions)
+        kept = self.kept(project, pipeline, today=today)
         if kept is not None:
             return kept
         from orchestrator.planning import compile_with_sources
+
+        name, conditions = _entry_name(project, pipeline), self._conditions(today)
 
         plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
         if read is not None and not _holds_secrets(plan):
@@ -59,14 +60,22 @@ class PlanCache:
             return
         write_cached(self._workspace, *self._fresh, self._seam)
 
-    def _kept(self, name: str, conditions: Mapping[str, Any]) -> Plan | None:
+    def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
+        if (project, pipeline) not in self._found:
+            self._found[project, pipeline] = self._read(_entry_name(project, pipeline), today)
+        return self._found[project, pipeline]
+
+    def _conditions(self, today: date) -> dict[str, Any]:
+        return {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
+
+    def _read(self, name: str, today: date) -> Plan | None:
         data = read_cached(self._workspace, name, _LIMIT, self._seam)
         if data is None:
             return None
         try:
             entry = json.loads(data)
-            if entry["conditions"] != conditions:
+            if entry["conditions"] != self._conditions(today):
                 return None
             for project, digest in entry["read"].items():
                 if _digest(self._workspace.root, project) != digest:

@@ -17,8 +17,9 @@ from orchestrator.commands.running import (
     observer_for,
     run_in_session,
 )
+from orchestrator.config.outlines import Outline
 from orchestrator.errors import UsageError
-from orchestrator.identifiers import make_run_id
+from orchestrator.identifiers import make_run_id, name_fault
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.nox_host import NoxUnavailable
@@ -140,6 +141,12 @@ def prepare(context: Context, request: Request) -> Attempt:
     store = context.store()
     workspace = store.workspace
     ancestry = find_parent(store, context.environ, request.parent_run)
+    plans, today = PlanCache(workspace), context.clock.now().date()
+
+    def known(name: str) -> Outline | None:
+        plan = plans.kept(name, request.pipeline, today=today) if name_fault("project", name) is None else None
+        return None if plan is None else Outline(name, plan.project_path, plan.task_id)
+
     parent = ancestry.parent
     target = route(
         workspace,
@@ -149,9 +156,9 @@ def prepare(context: Context, request: Request) -> Attempt:
         task=request.task,
         parent_project=parent.project if parent else None,
         parent_task=parent.task_id if parent else None,
+        known=known,
     )
-    plans = PlanCache(workspace)
-    plan = plans.plan(target.project, request.pipeline, today=context.clock.now().date())
+    plan = plans.plan(target.project, request.pipeline, today=today)
     project_folder(workspace.root, plan.project, plan.project_path)
     ancestry.lineage("")
     asked = Asked(

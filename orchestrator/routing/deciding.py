@@ -6,7 +6,7 @@ The order is the contract's (section 2, "Which project, when ``--project`` is le
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from orchestrator.config import Outline, outline, project_names
@@ -35,15 +35,18 @@ def route(
     task: str | None,
     parent_project: str | None,
     parent_task: str | None,
+    known: Callable[[str], Outline | None] = lambda name: None,
 ) -> Route:
     """Return the project and the task of a command called in ``cwd``.
+
+    ``known`` may tell a project's outline without its config being parsed.
 
     ``project`` and ``task`` are the flags, ``parent_project`` and ``parent_task`` those of the run that
     the command runs below; None where there is none. With ``project`` and without a task only that
     project's config is read. Raises UsageError when the project can't be told, an id is bad or unknown,
     or the task is another project's, and ConfigError when a config that decides has faults.
     """
-    town = _Town(workspace.root)
+    town = _Town(workspace.root, known)
     given = task if task is not None else environ.get(TASK_VARIABLE) or None
     where = "--task" if task is not None else f"${TASK_VARIABLE}"
     if given is not None:
@@ -60,8 +63,9 @@ def route(
 class _Town:
     """Who lives in a workspace; each file is read when it is asked for, and once."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, known: Callable[[str], Outline | None]) -> None:
         self.root = root
+        self._known = known
         self.unreadable: dict[str, ConfigError] = {}
         self._outlines: dict[str, Outline] = {}
         self._index: TaskIndex | None = None
@@ -69,7 +73,7 @@ class _Town:
 
     def outline(self, name: str) -> Outline:
         if name not in self._outlines:
-            self._outlines[name] = outline(self.root, name)
+            self._outlines[name] = self._known(name) or outline(self.root, name)
         return self._outlines[name]
 
     def index(self) -> TaskIndex:
