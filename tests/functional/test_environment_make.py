@@ -169,7 +169,7 @@ def test_what_a_killed_start_left_is_replaced(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, time
-from orchestrator.environment import EnvironmentLock
+from orchestrator.environment.steps import EnvironmentLock
 lock = EnvironmentLock(sys.argv[1])
 assert lock.try_acquire()
 print("held", flush=True)
