@@ -26,9 +26,11 @@ GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
 
 HELD_PIPE_SECONDS = 5.0
-"""A process out of the tree's reach may hold a stage's output no longer than this (issue of the guard)."""
+"""A process out of the tree's reach may hold a stage's output no longer than this (contract, section 5, promise 7)."""
 
-CHUNK = 1 << 20
+CHUNK = 1 << 19
+"""Bytes that are read, masked and written at once. Twice as many are no faster, and are what our memory grows by."""
+
 TAIL_BYTES = 16 * 1024
 
 _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "failed": None}
