@@ -9,8 +9,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 PYTHON_PEERS = {"doit": "doit==0.37.0", "just": "rust-just==1.59.0"}
@@ -43,18 +44,25 @@ def installed(cache: Path = CACHE) -> Peers:
     if not python.exists():
         _try([sys.executable, "-m", "venv", str(environment)])
     for name, wanted in PYTHON_PEERS.items():
-        _settle(name, [str(environment / "bin" / name)], _pip(python, wanted), commands, missing)
+        script = [str(environment / "bin" / name)]
+        _settle(name, partial(list, script), _pip(python, wanted), commands, missing)
     modules = cache / "node" / "node_modules"
     for name, wanted in NODE_PEERS.items():
-        install = _npm(cache / "node", wanted)
-        _settle(name, _turbo(modules) if name == "turbo" else _npm_release(modules), install, commands, missing)
+        place = _turbo if name == "turbo" else _npm_release
+        _settle(name, partial(place, modules), _npm(cache / "node", wanted), commands, missing)
     return Peers(commands, missing)
 
 
 def _settle(
-    name: str, command: list[str], install: list[str], commands: dict[str, list[str]], missing: dict[str, str]
+    name: str,
+    place: Callable[[], list[str]],
+    install: list[str],
+    commands: dict[str, list[str]],
+    missing: dict[str, str],
 ) -> None:
-    reason = "" if Path(command[-1]).exists() else _try(install)
+    """Note how a peer is called, installing it first where it is not there; only then is it known where it lies."""
+    reason = "" if Path(place()[-1]).exists() else _try(install)
+    command = place()
     if Path(command[-1]).exists():
         commands[name] = command
     else:
