@@ -24,6 +24,8 @@ from orchestrator.reuse.observation import (
 from orchestrator.reuse.tools import tools_of, words_of
 from orchestrator.workspace import Workspace
 
+_OURSELVES = "codex-orchestrator"
+
 
 class Look(NamedTuple):
     """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run."""
@@ -54,6 +56,8 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
         return "it starts other runs" if stage.kind == "subpipeline" else "it is skipped by the config"
     if not stage.inputs:
         return "it declares no inputs"
+    if _OURSELVES in words_of(stage):
+        return f"it calls {_OURSELVES}, which judges by more than files: by records, git's history and the day"
     if (stage.guardrail or stage.id in plan.required_guardrails) and not plan.reuse_guardrails:
         return "it is a guardrail, and the config's guardrails.reuse is not true"
     return None

@@ -340,6 +340,10 @@ def test_with_no_cache_everything_runs_and_is_kept(scene: Scene) -> None:
     [
         (BUILD._replace(inputs=()), "declares no inputs"),
         (BUILD._replace(guardrail=True), "is a guardrail"),
+        (
+            PlannedStage("guard", "G", "command", argv=("codex-orchestrator", "spec-guard"), inputs=("a",)),
+            "and the day",
+        ),
         (PlannedStage("sub", "Sub", "subpipeline", pipeline="smoke", inputs=("a",)), "starts other runs"),
     ],
 )
