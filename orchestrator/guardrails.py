@@ -103,7 +103,7 @@ def _reached(plan: Plan, stage: PlannedStage, commands: Mapping[str, str | None]
     if outcome == "skip":
         return (
             "skipped",
-            f"skipped: {stage.skip}" if stage.skip else "skipped, because a stage that it needs did not succeed",
+            f"skipped: {stage.skip}" if stage.skip else "it did not run, since a stage that it needs did not succeed",
         )
     if outcome == "error":
         return _missing("the environment or the runner broke before it could judge")

@@ -255,7 +255,7 @@ COMMANDS = table(
             Option("words", "tick ITEM, or sync", "WORDS", repeatable=True),
             Option("run", "the run that proves the item", "RUN"),
             Option("task", "the task of the checklist; left out: the run's, or all for sync", "ID"),
-            _YES,
+            Option("yes", "with sync: write without asking, needed where there is no terminal; tick never asks"),
             _DRY_RUN,
             _FORMAT,
         ),

@@ -49,6 +49,14 @@ def checklist(
     if verb == "tick" and len(rest) == 1 and run is not None:
         changes = _ticking(context, store, texts, rest[0], run, task)
         return _written(context, store, changes, yes=True, dry_run=dry_run)
+    if verb == "tick" and run is None:
+        raise UsageError(
+            "checklist tick needs the run that proves the item", hint="add --run RUN", code="bad-checklist"
+        )
+    if verb == "tick" and len(rest) > 1:
+        raise UsageError(
+            f"checklist tick takes one item, not {len(rest)}", hint="call it once for each item", code="bad-checklist"
+        )
     said = " ".join(words) or "nothing"
     raise UsageError(
         f"checklist does 'tick ITEM --run RUN' and 'sync', not {shown(said)}",

@@ -41,7 +41,11 @@ def run_row(document: Mapping[str, Any], project: str | None) -> dict[str, Any]:
         "started_at": document["started_at"],
         "completed_at": document["completed_at"],
         "duration_seconds": _duration(document),
-        "stages": {"total": len(statuses), **{status: statuses.count(status) for status in _STAGE_STATUSES}},
+        "stages": {
+            "total": len(statuses),
+            **{status: statuses.count(status) for status in _STAGE_STATUSES},
+            "reused": sum(command.get("reused") is not None for command in document["commands"]),
+        },
         "sla_breached": sla["breached"] if sla is not None else None,
         "parent_run_id": document["lineage"]["parentRunId"],
         "manifest": document["manifest"],

@@ -40,5 +40,7 @@ def _of_stage(entry: Fields, of_version_1: bool) -> StageLogs:
     names = tuple(os.path.basename(path) for path in paths if path)
     reason = f": {command['summary']}" if command["summary"] else ""
     note = f"was skipped{reason}" if command["status"] == "skipped" else "has not run"
+    if command.get("reused") is not None:
+        note += f"; its log is shown by 'codex-orchestrator logs {command['reused']['run_id']} --stage {command['id']}'"
     left_out = attempts[-1]["log_bytes_left_out"] if attempts else 0
     return StageLogs(command["id"], names, command["status"] not in ("pending", "running"), note, left_out)

@@ -53,6 +53,8 @@ def _status(document: Mapping[str, Any]) -> str:
         words += f" ({outcome})"
     if document["alive_by"] == "heartbeat":
         words += " on another machine, as its heartbeat tells"
+    if detail and detail.startswith(f"{words} "):
+        return str(detail)  # "cancelled by ann", which says both
     return f"{words}: {detail}" if detail else words
 
 
@@ -60,7 +62,8 @@ def _times(document: Mapping[str, Any]) -> Iterator[str]:
     began = parse_stamp(document["started_at"])
     ended = document["completed_at"] and parse_stamp(document["completed_at"])
     until = f", ended {f'{ended:%H:%M:%S}' if ended.date() == began.date() else moment(ended)}" if ended else ""
-    yield f"started {moment(began)}{until}"
+    by = f" by {document['mode']['actor']}" if document["mode"] is not None else ""
+    yield f"started {moment(began)}{by}{until}"
     sla = document["sla"]
     if sla is None:
         if ended:

@@ -37,7 +37,15 @@ def test_a_row_of_a_died_run() -> None:
     row = row_of(make_manifest())
     assert tuple(row) == KEYS
     assert (row["status"], row["outcome"], row["died"], row["alive"]) == ("failed", "error", True, False)
-    assert row["stages"] == {"total": 2, "succeeded": 0, "failed": 0, "skipped": 2, "running": 0, "pending": 0}
+    assert row["stages"] == {
+        "total": 2,
+        "succeeded": 0,
+        "failed": 0,
+        "skipped": 2,
+        "running": 0,
+        "pending": 0,
+        "reused": 0,
+    }
 
 
 def test_a_live_run_is_over_its_limit_before_that_is_written() -> None:
