@@ -66,11 +66,13 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
 class _Seen(NamedTuple):
     salt: str
     observation: Observation
+    found: Entry | NotKept | None
+    """What was kept of the stage then: if something else is now, another run has had the last word."""
 
 
 class _Success(NamedTuple):
-    salt: str
-    observation: Observation
+    seen: _Seen
+    after: Observation
     outputs: Mapping[str, FileState]
 
 
@@ -124,14 +126,14 @@ class StageCache:
             observation = self._observe(stage, salt, survey)
         except Unfit as unfit:
             return Look(None, (f"its inputs can't be told: {unfit}",))
-        self._seen[stage.id] = _Seen(salt, observation)
+        self._seen[stage.id] = _Seen(salt, observation, found)
         if kept is None:
             why = f": {found.reason}" if isinstance(found, NotKept) else ""
             return Look(None, (f"no success of it in a run that succeeded is kept{why}",), observation)
         reasons = self._against(stage, kept, observation)
         if reasons:
             return Look(None, reasons, observation)
-        if survey.reread:
+        if survey.reread and self.entries.get(stage.id) == found:
             self.entries.put(stage.id, Entry(salt, observation, kept.outputs, kept.shown_by))
         return Look(kept.shown_by, (), observation)
 
@@ -156,17 +158,18 @@ class StageCache:
         """
         self.ignored.ask()
         seen = self._seen.pop(stage.id, None)
-        if seen is None:
-            return
         if not succeeded:
-            self.entries.remove(stage.id)
+            if may_reuse(self.plan, stage) is None:
+                self.entries.refuse(stage.id, "it has failed since, or has not succeeded at the first try")
+            return
+        if seen is None:
             return
         try:
             after = self._observe(stage, seen.salt, self._survey(stage, seen.observation.inputs))
             changed = [*differences(seen.observation, after), *_written(seen.observation.inputs, after.inputs)]
             if changed:
                 raise Unfit(f"while it ran, {'; '.join(changed)}")
-            self._succeeded[stage.id] = _Success(seen.salt, after, self._outputs(stage, {}))
+            self._succeeded[stage.id] = _Success(seen, after, self._outputs(stage, {}))
         except Unfit as unfit:
             self.entries.refuse(stage.id, str(unfit))
 
@@ -175,17 +178,19 @@ class StageCache:
         if manifest.status != "succeeded":
             return
         for stage_id, success in self._succeeded.items():
+            if self.entries.get(stage_id) != success.seen.found:
+                continue  # another run has kept a success meanwhile, or has seen the same work fail
             command = manifest.command(stage_id)
             shown_by = Reused(
                 run_id=manifest.run_id,
                 task_id=manifest.task_id,
                 attempt=manifest.attempt,
-                cache_key=success.observation.key,
+                cache_key=success.after.key,
                 manifest=f"{manifest.artifact_root}/manifest.json",
                 log_path=command.log_path,
                 completed_at=command.completed_at,
             )
-            self.entries.put(stage_id, Entry(success.salt, success.observation, success.outputs, shown_by))
+            self.entries.put(stage_id, Entry(success.seen.salt, success.after, success.outputs, shown_by))
 
     def _against(self, stage: PlannedStage, kept: Entry, now: Observation) -> tuple[str, ...]:
         reasons = [*differences(kept.observation, now)]

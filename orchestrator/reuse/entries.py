@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ from orchestrator.reuse.observation import Observation
 from orchestrator.workspace import Workspace
 
 _VERSION = 1
-_LIMIT = 16 * 1024 * 1024
+_LIMIT = 32 * 1024 * 1024
+_SALT_LIMIT = 64
+"""The longest key of blake2b, in bytes (RFC 7693)."""
 
 
 class Entry(NamedTuple):
@@ -28,9 +31,10 @@ class Entry(NamedTuple):
 
 
 class NotKept(NamedTuple):
-    """Why a stage's last success could not be kept."""
+    """Why a stage's last success is not kept; ``mark`` tells two such notes apart."""
 
     reason: str
+    mark: str
 
 
 class Entries:
@@ -56,8 +60,10 @@ class Entries:
             document = json.loads(data)
             if document["entry"] != _VERSION:
                 return None
-            return NotKept(document["not_kept"]) if "not_kept" in document else _entry(document)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            if "not_kept" in document:
+                return NotKept(_text(document["not_kept"]), _text(document["mark"]))
+            return _entry(document)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
             return None
 
     def put(self, stage_id: str, entry: Entry) -> None:
@@ -78,13 +84,11 @@ class Entries:
         write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
 
     def refuse(self, stage_id: str, reason: str) -> None:
-        """Forget a stage's success, and note why its last one is not kept."""
-        document = {"entry": _VERSION, "not_kept": reason}
+        """Forget a stage's success, and note why there is none. Raises StorageError when an old one would stay."""
+        document = {"entry": _VERSION, "not_kept": reason, "mark": os.urandom(8).hex()}
         write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
-
-    def remove(self, stage_id: str) -> None:
-        """Forget a stage's success. Raises StorageError when the disk refuses."""
-        remove_cached(self._workspace, self._name(stage_id), self._seam)
+        if isinstance(self.get(stage_id), Entry):
+            remove_cached(self._workspace, self._name(stage_id), self._seam)
 
     def _name(self, stage_id: str) -> str:
         scope = "/".join((*self._scope, stage_id))
@@ -96,15 +100,28 @@ def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
 
 
 def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
-    return {path: FileState(row[0], row[1], tuple(row[2:])) for path, row in rows.items()}
+    return {path: FileState(_text(row[0]), row[1] is True, tuple(map(int, row[2:]))) for path, row in rows.items()}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # a lone surrogate is none either
+    return value
 
 
 def _entry(document: Mapping[str, Any]) -> Entry:
     observation = Observation(
-        document["stage"],
-        document["session"],
-        dict(document["environment"]),
-        dict(document["tools"]),
+        _text(document["stage"]),
+        _text(document["session"]),
+        {name: _text(value) for name, value in document["environment"].items()},
+        {name: _text(value) for name, value in document["tools"].items()},
         _files(document["inputs"]),
     )
-    return Entry(document["salt"], observation, _files(document["outputs"]), Reused(**document["shown_by"]))
+    salt, shown = _text(document["salt"]), document["shown_by"]
+    if len(salt.encode()) > _SALT_LIMIT:
+        raise ValueError("the salt is longer than a key may be")
+    for name, value in shown.items():
+        if name != "attempt" and not (value is None and name in ("log_path", "completed_at")):
+            _text(value)
+    return Entry(salt, observation, _files(document["outputs"]), Reused(**{**shown, "attempt": int(shown["attempt"])}))

@@ -95,6 +95,8 @@ class Survey:
             prefix = "" if root.path == "." else f"{root.path}/"
             yield from self._walk(os.path.join(self.folder, root.path), prefix, root.levels, never)
         elif root.path not in self._never:
+            if stat.S_ISLNK(status.st_mode):
+                self._refuse_folder(root.path)
             yield root.path, status
 
     def _walk(
@@ -108,6 +110,8 @@ class Survey:
                     if path in never:
                         continue
                     if not entry.is_dir(follow_symlinks=False):
+                        if levels != 0 and entry.is_symlink():
+                            self._refuse_folder(path)
                         yield path, entry.stat(follow_symlinks=False)
                     elif levels != 0 and entry.name not in _NEVER:
                         deeper.append((entry.path, f"{path}/"))
@@ -115,6 +119,12 @@ class Survey:
             raise Unfit(f"'{prefix or '.'}' can't be looked at: {error.strerror}") from error
         for inner, inner_prefix in deeper:
             yield from self._walk(inner, inner_prefix, None if levels is None else levels - 1, never)
+
+    def _refuse_folder(self, path: str) -> None:
+        """Raise Unfit for a link to a folder: what is meant may lie behind it, and is not looked at."""
+        place = os.path.join(self.folder, path)
+        if os.path.isdir(place):
+            raise Unfit(f"'{path}' is a link to a folder; name the folder that it leads to instead")
 
     def _take(self, path: str, status: os.stat_result) -> None:
         if path in self.found or (self._but is not None and self._but.match(path)):
@@ -134,26 +144,26 @@ class Survey:
     def _read(self, path: str, status: os.stat_result, told: tuple[int, ...]) -> FileState:
         place = os.path.join(self.folder, path)
         if stat.S_ISLNK(status.st_mode):
-            return FileState(self._linked(path, place), False, ())
+            return self._linked(path, place)
         if not stat.S_ISREG(status.st_mode):
             raise Unfit(f"'{path}' is neither a file nor a folder")
         read_at = self.now_ns()
         content = self._content(path, place, os.O_NOFOLLOW, told)
-        runnable = "x" if status.st_mode & stat.S_IXUSR else "-"
-        return FileState(f"{runnable}{content}", _is_settled(status, read_at), told)
+        return FileState(f"{_runnable(status)}{content}", _is_settled(status, read_at), told)
 
-    def _linked(self, path: str, place: str) -> str:
+    def _linked(self, path: str, place: str) -> FileState:
         """Return what a link leads to and what stands there; one to a folder is no file."""
         try:
             target = os.readlink(place)
             status = os.stat(place)
         except FileNotFoundError:
-            return f"link to nothing: {target}"
+            return FileState(f"link to nothing: {target}", False, ())
         except OSError as error:
             raise Unfit(f"'{path}' can't be looked at: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
             raise Unfit(f"'{path}' is a link to '{target}', which is no file; name what it leads to instead")
-        return f"link to {target}: {self._content(path, place, 0, _told(status))}"
+        content = self._content(path, place, 0, _told(status))
+        return FileState(f"link to {target}: {_runnable(status)}{content}", False, _told(status))
 
     def _content(self, path: str, place: str, flags: int, told: tuple[int, ...]) -> str:
         try:
@@ -169,6 +179,10 @@ class Survey:
         except OSError as error:
             raise Unfit(f"'{path}' can't be read: {error.strerror}") from error
         return state.hexdigest()
+
+
+def _runnable(status: os.stat_result) -> str:
+    return "x" if status.st_mode & stat.S_IXUSR else "-"
 
 
 def _told(status: os.stat_result) -> tuple[int, ...]:

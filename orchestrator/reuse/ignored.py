@@ -62,4 +62,16 @@ class Ignored:
             return
         self._process = None
         if process.returncode == 0:
-            self._names = frozenset(os.fsdecode(name).rstrip("/") for name in output.split(b"\0") if name)
+            names = [os.fsdecode(name) for name in output.split(b"\0") if name]
+            folders = frozenset(name.rstrip("/") for name in names if name.endswith("/"))
+            # git lists a folder, and what is in it once more where a pattern such as `dist/*` is what ignores it.
+            self._names = frozenset(name.rstrip("/") for name in names if not _lies_in(name.rstrip("/"), folders))
+
+
+def _lies_in(name: str, folders: frozenset[str]) -> bool:
+    above = name.rpartition("/")[0]
+    while above:
+        if above in folders:
+            return True
+        above = above.rpartition("/")[0]
+    return False

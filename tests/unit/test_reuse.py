@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -286,6 +287,112 @@ def test_a_link_counts_by_what_stands_there(scene: Scene) -> None:
     assert "is a link to" in scene.look().reasons[0]
 
 
+def test_a_folder_behind_a_link_has_the_stage_run(scene: Scene) -> None:
+    """What a glob means may lie behind a link to a folder, which is not followed: then nothing is spared."""
+    (scene.folder / "other").mkdir()
+    (scene.folder / "shared").symlink_to(scene.folder / "other")
+    for inputs in (("src/**", "shared/**"), ("src/**", "*/x")):
+        scene.plan = make_plan(BUILD._replace(inputs=inputs), CHECK)
+        assert "is a link to a folder" in scene.look(scene.plan.stage("build")).reasons[0]
+
+
+def test_a_file_named_with_a_space_counts(scene: Scene) -> None:
+    """An argument is a name as a whole, not only in its parts."""
+    scene.write("my file(1).txt", "1")
+    build = PlannedStage("build", "Build", "command", argv=("cat", "my file(1).txt"), inputs=("src/**",))
+    scene.plan = make_plan(build)
+    scene.succeed(build)
+    scene.write("my file(1).txt", "2")
+    assert scene.look(build).reasons == ("inputs changed: my file(1).txt",)
+
+
+def test_the_interpreter_of_a_script_counts(scene: Scene) -> None:
+    """What the first line of a script in the codebase calls is a tool of the stage."""
+    scene.write("check", "#!/usr/bin/env mytool").chmod(0o755)
+    scene.tool("mytool", "exit 0")
+    build = PlannedStage("build", "Build", "command", argv=("./check",), inputs=("src/**",))
+    scene.plan = make_plan(build)
+    scene.succeed(build)
+    assert scene.look(build).reused is not None
+    scene.tool("mytool", "exit 1")
+    assert scene.look(build).reasons == ("tools changed: mytool",)
+
+
+@pytest.mark.parametrize(
+    "noted",
+    [
+        "packages/hello/.venv/lib/python3.11/site-packages/dep-1.0.dist-info/METADATA",
+        "packages/hello/node_modules/.package-lock.json",
+        "node_modules/.yarn-integrity",
+        "home/.local/lib/python3.11/site-packages/dep-1.0.dist-info/METADATA",
+    ],
+)
+def test_what_installers_note_counts(scene: Scene, tmp_path: Path, noted: str) -> None:
+    """Another version in the codebase's own environment, in node_modules, or in the user's site is told."""
+    scene.write(".venv/pyvenv.cfg", "home = /usr")
+    scene.tool("python3", "exit 0")
+    scene.env["HOME"] = str(tmp_path / "home")
+    place = tmp_path / noted
+    place.parent.mkdir(parents=True)
+    place.write_text("1")
+    build = BUILD._replace(shell="python3 -m build")
+    scene.plan = make_plan(build)
+    scene.succeed(build)
+    assert scene.look(build).reused is not None
+    if place.name == "METADATA":
+        place.unlink()
+        place.parent.rmdir()
+        place.parent.with_name("dep-2.0.dist-info").mkdir()
+    else:
+        place.write_text("22")
+    assert scene.look(build).reasons[0].startswith("tools changed: ")
+
+
+def test_a_failure_meanwhile_has_the_last_word(scene: Scene) -> None:
+    """A success that another run saw fail before it could be kept is not kept."""
+    first = scene.cache()
+    look = first.look(BUILD)
+    scene.write("dist/app", "built")
+    first.ended(BUILD, succeeded=True)
+    second = scene.cache()
+    second.look(BUILD)
+    second.ended(BUILD, succeeded=False)
+    first.keep(ended(scene.plan, BUILD, look))
+    assert "failed since" in scene.look().reasons[0]
+
+
+def test_a_failure_on_files_that_cannot_be_told_counts_too(scene: Scene) -> None:
+    """Whatever the inputs are, a failure ends what was kept."""
+    scene.succeed()
+    os.mkfifo(scene.folder / "src/pipe")
+    cache = scene.cache()
+    cache.look(BUILD)
+    cache.ended(BUILD, succeeded=False)
+    (scene.folder / "src/pipe").unlink()
+    assert scene.look().reused is None
+
+
+def test_a_cache_that_cannot_be_written_breaks_nothing(scene: Scene) -> None:
+    """A file in the place of the cache's folder keeps no success, and a failure has none to end."""
+    (Path(scene.workspace.runs_dir) / ".cache").write_text("")
+    cache = scene.cache()
+    cache.look(BUILD)
+    cache.ended(BUILD, succeeded=False)
+    assert scene.look().reused is None
+
+
+def test_what_a_named_folder_holds_counts_though_git_ignores_it(scene: Scene) -> None:
+    """``dist/*`` means what is there, also where git ignores it by that very pattern."""
+    import subprocess
+
+    subprocess.run(["git", "init", "-q"], cwd=scene.folder, check=True)
+    scene.write(".gitignore", "dist/*")
+    scene.write("dist/a", "1")
+    scene.succeed(CHECK)
+    scene.write("dist/a", "2")
+    assert scene.look(CHECK).reasons == ("inputs changed: dist/a",)
+
+
 @pytest.mark.parametrize("kind", ["fifo", "unreadable"])
 def test_what_cannot_be_told_has_the_stage_run(scene: Scene, kind: str) -> None:
     """A pipe, or a folder that is no folder any more, neither hangs nor is spared."""
@@ -308,6 +415,29 @@ def test_a_damaged_entry_counts_as_none(scene: Scene, text: str) -> None:
     assert scene.look().reused is None
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("inputs", {"src/a.py": []}),
+        ("salt", 7),
+        ("salt", "x" * 65),
+        ("salt", "\ud800"),
+        ("shown_by", {"run_id": 5}),
+        ("shown_by", 1),
+        ("tools", []),
+        ("not_kept", 3),
+    ],
+)
+def test_an_entry_of_other_types_counts_as_none(scene: Scene, key: str, value: object) -> None:
+    """An entry whose values have wrong types is as good as none, and ends nothing as a bug."""
+    scene.succeed()
+    (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
+    document = json.loads(path.read_text())
+    document[key] = {**document[key], **value} if isinstance(value, dict) and key == "shown_by" else value
+    path.write_text(json.dumps(document))
+    assert scene.look().reused is None
+
+
 def test_an_entry_tells_no_secret(scene: Scene) -> None:
     """The file holds no variable's value, is its owner's alone, and two entries digest one value differently."""
     scene.env["DEPLOY_TOKEN"] = "hunter2hunter2"
@@ -316,7 +446,7 @@ def test_an_entry_tells_no_secret(scene: Scene) -> None:
     assert b"hunter2" not in path.read_bytes()
     assert path.stat().st_mode & 0o077 == 0
     first = scene.entries.get("build")
-    scene.entries.remove("build")
+    scene.entries.refuse("build", "for the test")
     scene.succeed()
     second = scene.entries.get("build")
     assert first is not None
