@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Literal, NamedTuple
 
+from orchestrator.clock import Clock
+from orchestrator.manifest.shape import GuardrailEntry, Manifest
 from orchestrator.plan import Plan, PlannedStage, Waiver
 
 GuardrailOutcome = Literal["passed", "failed", "missing", "skipped", "advisory", "waived"]
@@ -63,6 +65,15 @@ def foreseen(plan: Plan, *, today: date) -> tuple[dict[str, object], ...]:
             reason = f"waived until {standing[0].until}, should it not pass: {standing[0].reason}"
         found.append({"id": verdict.id, "required": verdict.required, "outcome": outcome, "reason": reason})
     return tuple(found)
+
+
+def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
+    """Return the manifest with the verdicts of its guardrails as of now."""
+    outcomes = {command.id: command.outcome for command in manifest.commands}
+    reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
+    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
+    entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
+    return manifest._replace(guardrails=entries)
 
 
 def present(found: Iterable[Verdict]) -> bool:

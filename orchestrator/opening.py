@@ -1,19 +1,25 @@
-"""The first record of a run: what is known before anything runs."""
+"""The first record of a run, what is known before anything runs, and the word that is left with its parent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from orchestrator.clock import Clock, later, stamp
+from orchestrator.errors import StorageError
+from orchestrator.guardrails import judged
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
-from orchestrator.manifest.transitions import pending_command
+from orchestrator.manifest.transitions import interrupted, pending_command
 from orchestrator.plan import Plan, redacted
 from orchestrator.plan_drift import as_recorded, plan_drift, unchanged
-from orchestrator.recording import judged
 from orchestrator.redaction import Redactor, secret_values
+from orchestrator.run_store.children import leave_link, settle_with_parent
 from orchestrator.run_store.layout import RunPaths
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.recovery import finish
+from orchestrator.run_store.store import RunStore
 
 _NUMBERED = re.compile(r"\d+-(?=.)")
 
@@ -94,6 +100,28 @@ def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
     for stage in plan.stages:
         values.update(dict.fromkeys(secret_values(stage.env, named)))
     return Redactor(tuple(values))
+
+
+def announce_to_parent(store: RunStore, run: OpenRun) -> None:
+    """Leave word of a run with the run that started it, as soon as it is claimed.
+
+    Raises StorageError where that can't be written; the run, which will not begin, is then closed.
+    """
+    try:
+        leave_link(store, run.manifest)
+        settle_with_parent(store, run.manifest)
+    except StorageError as error:
+        detail = error.message
+
+        def close(manifest: Manifest, at: str) -> Manifest:
+            return interrupted(manifest, at)._replace(status_detail=detail)
+
+        try:
+            with suppress(StorageError):
+                finish(store, run, close)
+        finally:
+            run.close()
+        raise
 
 
 def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from orchestrator.clock import Clock, stamp
 from orchestrator.errors import Refusal, StorageError
 from orchestrator.failure_notes import UNSUCCESSFUL, error_note, last_lines, summary_of
-from orchestrator.guardrails import verdicts
-from orchestrator.manifest.shape import GuardrailEntry, Manifest, Reused, SessionInfo
+from orchestrator.guardrails import judged
+from orchestrator.manifest.shape import Manifest, Reused, SessionInfo
 from orchestrator.manifest.transitions import (
     closed,
-    interrupted,
     run_outcome,
     stage_ended,
     stage_skipped,
@@ -26,11 +25,10 @@ from orchestrator.manifest.transitions import (
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.run_store.cancel_request import read_request, withdraw_request
-from orchestrator.run_store.children import leave_link, settle_with_parent, with_children
+from orchestrator.run_store.children import settle_with_parent, with_children
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
-from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
 
 
@@ -312,34 +310,3 @@ class Recorder:
 
     def _now(self) -> str:
         return stamp(self._clock.now())
-
-
-def announce_to_parent(store: RunStore, run: OpenRun) -> None:
-    """Leave word of a run with the run that started it, as soon as it is claimed.
-
-    Raises StorageError where that can't be written; the run, which will not begin, is then closed.
-    """
-    try:
-        leave_link(store, run.manifest)
-        settle_with_parent(store, run.manifest)
-    except StorageError as error:
-        detail = error.message
-
-        def close(manifest: Manifest, at: str) -> Manifest:
-            return interrupted(manifest, at)._replace(status_detail=detail)
-
-        try:
-            with suppress(StorageError):
-                finish(store, run, close)
-        finally:
-            run.close()
-        raise
-
-
-def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
-    """Return the manifest with the verdicts of its guardrails as of now."""
-    outcomes = {command.id: command.outcome for command in manifest.commands}
-    reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
-    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
-    entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
-    return manifest._replace(guardrails=entries)

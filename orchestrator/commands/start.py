@@ -23,10 +23,9 @@ from orchestrator.identifiers import make_run_id, name_fault
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.nox_host import NoxUnavailable
-from orchestrator.opening import Asked, first_manifest, redactor_for
+from orchestrator.opening import Asked, announce_to_parent, first_manifest, redactor_for
 from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache
-from orchestrator.recording import announce_to_parent
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.approved import noted_run
 from orchestrator.run_store.claim import claim

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from orchestrator.durable import Seam
 from orchestrator.execution import Setting, perform
+from orchestrator.guardrails import judged
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.shape import Lineage, Manifest, manifest_digest
@@ -29,11 +30,11 @@ from orchestrator.manifest.transitions import (
     stage_skipped,
     stage_started,
 )
+from orchestrator.opening import announce_to_parent
 from orchestrator.outcome import TERMINAL, Ended
 from orchestrator.plan import Plan
 from orchestrator.progress import make_observer
 from orchestrator.provenance import Capture
-from orchestrator.recording import announce_to_parent, judged
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import claim, reopen, take_over
 from orchestrator.run_store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location

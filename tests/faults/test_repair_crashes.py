@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.durable import Seam
+from orchestrator.guardrails import judged
 from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_started
 from orchestrator.outcome import Ended
-from orchestrator.recording import judged
 from orchestrator.run_store.claim import claim
 from orchestrator.run_store.doctor.repair import repair
 from orchestrator.run_store.doctor.workspace import inspect_records
