@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -44,14 +45,18 @@ def _filled(value: str) -> str:
     return value
 
 
-def _named(kind: str) -> AfterValidator:
+def _faultless(fault_of: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
-        fault = name_fault(kind, value)
+        fault = fault_of(value)
         if fault is not None:
             raise ValueError(fault)
         return value
 
     return AfterValidator(check)
+
+
+def _named(kind: str) -> AfterValidator:
+    return _faultless(lambda value: name_fault(kind, value))
 
 
 def _version(value: int) -> int:
@@ -75,13 +80,6 @@ def _approvals(value: Any) -> Any:
 def _records(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_RECORDS:
         raise ValueError(f"must lie between 0 and {MOST_RECORDS}")
-    return value
-
-
-def _glob(value: str) -> str:
-    fault = glob_fault(value)
-    if fault is not None:
-        raise ValueError(fault)
     return value
 
 
@@ -159,13 +157,6 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _path(value: str) -> str:
-    fault = path_fault(value)
-    if fault is not None:
-        raise ValueError(fault)
-    return value
-
-
 def _own(name: str) -> bool:
     return name.startswith(_OWN_PREFIX) or name in _OWN
 
@@ -187,8 +178,8 @@ def _variables(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_filled)]
-Glob = Annotated[str, AfterValidator(_glob)]
-Paths = Annotated[str, AfterValidator(_path)]
+Glob = Annotated[str, _faultless(glob_fault)]
+Paths = Annotated[str, _faultless(path_fault)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]
