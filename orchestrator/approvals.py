@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
 
+from orchestrator.light_typing import Any, Literal, NamedTuple
 from orchestrator.review_policy import ReviewPolicy
 
 APPROVE, REQUEST_CHANGES, COMMENT = "approve", "request-changes", "comment"

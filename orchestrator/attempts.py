@@ -11,10 +11,10 @@ import fcntl
 import os
 import selectors
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from orchestrator.clock import Clock
 from orchestrator.durable import explained
+from orchestrator.light_typing import NamedTuple
 from orchestrator.outcome import Ended
 from orchestrator.processes import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.redaction import Redactor

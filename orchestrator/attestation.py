@@ -10,9 +10,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import GateNotMet, UsageError
+from orchestrator.light_typing import TYPE_CHECKING, Any
 from orchestrator.manifest.shape import manifest_digest
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ command refuses to do, and the edge (``cli``) is the only place that turns it in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+
+from orchestrator.light_typing import ClassVar
 
 EXIT_DONE = 0
 EXIT_BUG = 1

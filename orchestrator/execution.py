@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.attempts import Attempts
 from orchestrator.clock import Clock
 from orchestrator.environment import bin_paths, describe, stage_environ, tools_dir
 from orchestrator.environment_making import EnvironmentMaker
+from orchestrator.light_typing import TYPE_CHECKING, NamedTuple
 from orchestrator.manifest.shape import SessionInfo
 from orchestrator.outcome import Outcome
 from orchestrator.pipeline import run_stages

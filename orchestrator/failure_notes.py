@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, Manifest
 from orchestrator.outcome import Ended
 from orchestrator.terminal import safe_text

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+
+from orchestrator.light_typing import Literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import functools
 import posixpath
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+
+from orchestrator.light_typing import NamedTuple
 
 MOST_WILDCARDS = 16
 """In one pattern; matching takes time that grows with the power of their number."""

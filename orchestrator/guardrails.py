@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Literal, NamedTuple
 
 from orchestrator.clock import Clock
+from orchestrator.light_typing import Literal, NamedTuple
 from orchestrator.manifest.shape import GuardrailEntry, Manifest
 from orchestrator.plan import Plan, PlannedStage, Waiver
 

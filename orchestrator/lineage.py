@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from orchestrator.errors import Refused
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Lineage
 from orchestrator.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
 

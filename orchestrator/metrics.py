@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import GuardrailEntry, Manifest
 
 _VERDICTS = frozenset({"passed", "failed"})

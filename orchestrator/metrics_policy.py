@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from orchestrator.light_typing import Any, NamedTuple
 
 DEFAULT_COVERAGE = 0.9
 """Source: the coverage that ``metrics --gate`` asks for, 90 %."""

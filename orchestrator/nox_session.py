@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from orchestrator.clock import SystemClock
 from orchestrator.commands.context import Context
@@ -15,6 +14,7 @@ from orchestrator.commands.running import answer_for, observer_for
 from orchestrator.commands.session import perform_in
 from orchestrator.commands.start import Request, prepare
 from orchestrator.errors import Refusal
+from orchestrator.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nox.sessions import Session

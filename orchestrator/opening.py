@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from orchestrator.clock import Clock, later, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import judged
+from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import interrupted, pending_command
 from orchestrator.plan import Plan, redacted

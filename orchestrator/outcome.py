@@ -5,7 +5,7 @@ Source of the words: OpenTelemetry semantic conventions, ``cicd.pipeline.result`
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from orchestrator.light_typing import Final, Literal, NamedTuple
 
 Outcome = Literal["success", "failure", "timeout", "cancellation", "error", "skip"]
 RunStatus = Literal["queued", "in_progress", "succeeded", "failed", "cancelled"]

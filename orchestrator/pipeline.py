@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
 from orchestrator.attempts import Attempts, Finished, Job
+from orchestrator.light_typing import TYPE_CHECKING
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.recording import Recorder
 

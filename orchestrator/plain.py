@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 

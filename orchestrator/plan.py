@@ -1,13 +1,14 @@
 """What will run: the compiled plan of one pipeline for one project, its record form and its digest."""
 
-# Annotations are evaluated here: a named tuple compiles each one that is text, which takes longer than all else.
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
 
+from orchestrator.light_typing import Any, Literal, NamedTuple
 from orchestrator.redaction import MASK, looks_secret
 
 StageKind = Literal["command", "shell", "subpipeline", "skip"]

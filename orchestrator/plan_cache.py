@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date
-from typing import Any, TypeVar
 
 from orchestrator import __version__
 from orchestrator.cache_folder import read_cached, write_cached
 from orchestrator.durable import Seam
+from orchestrator.light_typing import Any, TypeVar
 from orchestrator.plain import plain
 from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from orchestrator.redaction import looks_secret

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
 
 from orchestrator.clock import Clock, stamp
 from orchestrator.errors import Refusal, StorageError
 from orchestrator.failure_notes import UNSUCCESSFUL, error_note, last_lines, summary_of
 from orchestrator.guardrails import judged
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.manifest.shape import Manifest, Reused, SessionInfo
 from orchestrator.manifest.transitions import (
     closed,

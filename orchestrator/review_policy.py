@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+
+from orchestrator.light_typing import Any, NamedTuple
 
 MOST_APPROVALS = 100
 

@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 from types import FrameType, TracebackType
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

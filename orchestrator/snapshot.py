@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import manifest_digest
 from orchestrator.outcome import TERMINAL
 

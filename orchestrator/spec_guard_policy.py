@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from orchestrator.light_typing import NamedTuple
 
 DEFAULT_CODE = ("*",)
 DEFAULT_EXCLUDE = ("*.md", "*.rst", "/docs/")

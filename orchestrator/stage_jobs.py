@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from orchestrator.attempts import Job
+from orchestrator.light_typing import NamedTuple
 from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.manifest.shape import Manifest
 from orchestrator.plan import Plan, PlannedStage

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from orchestrator.clock import Clock
 from orchestrator.environment import bin_paths, environment_key, stage_environ, tools_dir
+from orchestrator.light_typing import Any
 from orchestrator.lineage import fixed_variables
 from orchestrator.manifest.shape import Reused
 from orchestrator.plan import Plan

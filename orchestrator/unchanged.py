@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from orchestrator.clock import Clock
 from orchestrator.environment import describe
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import SessionInfo
 from orchestrator.plan import Plan
 from orchestrator.provenance import Capture

@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from orchestrator.errors import StorageError, UsageError
+from orchestrator.light_typing import NamedTuple
 
 CONFIG_FOLDER = "project_configs"
 ROOT_VARIABLE = "CODEX_ORCHESTRATOR_ROOT"

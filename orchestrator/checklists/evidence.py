@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.checklists.items import EVIDENCE_FOLDER
 from orchestrator.errors import DamagedRecord
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.shape import NOT_DIGESTED, manifest_digest

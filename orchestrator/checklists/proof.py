@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.approvals import APPROVE, Subject, Validity, actors_of, reasons, validities
 from orchestrator.checklists.evidence import Evidence
 from orchestrator.checklists.items import Citation, Item, word
 from orchestrator.errors import DamagedRecord
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import manifest_digest
 from orchestrator.review_policy import ReviewPolicy
 

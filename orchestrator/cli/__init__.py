@@ -7,7 +7,7 @@ script can answer without loading Invoke.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from orchestrator.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from invoke.collection import Collection

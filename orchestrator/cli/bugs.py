@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+from orchestrator.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.commands.context import Context

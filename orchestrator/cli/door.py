@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from orchestrator.cli import streams
 from orchestrator.cli.options import Command, Commands, Given
 from orchestrator.cli.words import wants_json
 from orchestrator.errors import EXIT_BUG, EXIT_DONE, EXIT_SIGNAL_BASE, EXIT_STORAGE, Refusal, StorageError, UsageError
+from orchestrator.light_typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from orchestrator.commands.context import Answer, Context

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from keyword import iskeyword
-from typing import Any
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -15,6 +14,7 @@ from invoke.tasks import Task
 
 from orchestrator.cli.door import Door, answer, guarded
 from orchestrator.cli.options import Command, Commands, Option
+from orchestrator.light_typing import Any
 
 
 def write_bytecode() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import near_hint, shown
+from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from orchestrator.commands.context import Answer

@@ -7,7 +7,8 @@ import io
 import os
 import select
 import sys
-from typing import TextIO
+
+from orchestrator.light_typing import TextIO
 
 
 def open_missing() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from orchestrator.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.identifiers import is_run_id, shown
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
 from orchestrator.manifest.shape import Lineage
 from orchestrator.run_store.reading import find_run, read_document

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.approvals import APPROVE, reasons, subject_of, validities
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import name_fault
+from orchestrator.light_typing import Any
 from orchestrator.plan_drift import plan_drift
 from orchestrator.review_policy import ReviewPolicy
 from orchestrator.run_store.approved import noted_run

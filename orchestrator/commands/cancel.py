@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from typing import NoReturn
 
 from orchestrator.clock import stamp
 from orchestrator.commands.context import Answer, Context
@@ -14,6 +13,7 @@ from orchestrator.commands.observation import observe
 from orchestrator.commands.running import answer_for, check_format
 from orchestrator.commands.start import actor_of
 from orchestrator.errors import EXIT_DONE, Refused
+from orchestrator.light_typing import NoReturn
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.outcome import TERMINAL

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.errors import EXIT_DONE, EXIT_USAGE
+from orchestrator.light_typing import TYPE_CHECKING, TextIO
 from orchestrator.terminal import safe_text
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TextIO
 
 from orchestrator.clock import Clock, SystemClock
+from orchestrator.light_typing import Any, NamedTuple, TextIO
 from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import safe_text
 from orchestrator.workspace import Workspace, find_workspace

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
 from orchestrator.clock import stamp
@@ -17,6 +16,7 @@ from orchestrator.commands.status import view
 from orchestrator.commands.surroundings import surroundings_of
 from orchestrator.errors import EXIT_DONE, GateNotMet, Refused, StorageError, UsageError
 from orchestrator.identifiers import check_name, near_hint
+from orchestrator.light_typing import Any
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.shape import Manifest, manifest_digest, render
 from orchestrator.manifest.transitions import interrupted

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance, observe
@@ -14,6 +13,7 @@ from orchestrator.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.family import Link, Member, Relative, family_tree
 from orchestrator.history.names import newest_first
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Any
 from orchestrator.report.lineage_text import lineage_mermaid, lineage_text
 from orchestrator.report.run_rows import damaged_row, run_row
 from orchestrator.report.view import status_document

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.commands.context import Answer, Context
@@ -14,6 +13,7 @@ from orchestrator.commands.recorded_ends import by_project, ends_since
 from orchestrator.commands.task_owner import task_owner
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.identifiers import check_name, is_run_id, near_hint
+from orchestrator.light_typing import Any
 from orchestrator.metrics_policy import MetricsPolicy, policy_of
 from orchestrator.period import span
 from orchestrator.report.metrics_text import metrics_text

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import check_format
 from orchestrator.errors import EXIT_DONE, NotFound, UsageError
+from orchestrator.light_typing import Any
 from orchestrator.routing import TASK_VARIABLE, route
 from orchestrator.run_store.layout import OLD_POINTERS
 from orchestrator.run_store.migrating import Migrated, log_unplaced, matching, migrate_task, planned

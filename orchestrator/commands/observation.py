@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TextIO
 
 from orchestrator.commands.context import Context
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Any, NamedTuple, TextIO
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.view import standing
 from orchestrator.run_store.layout import HEARTBEAT, Location

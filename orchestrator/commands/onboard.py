@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.errors import Refused, UsageError
+from orchestrator.light_typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.onboarding.files import Onboarding

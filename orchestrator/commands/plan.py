@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance
 from orchestrator.errors import EXIT_DONE, UsageError
+from orchestrator.light_typing import Any
 from orchestrator.plan import Plan
 
 

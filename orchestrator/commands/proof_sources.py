@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from orchestrator.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
@@ -16,6 +15,7 @@ from orchestrator.commands.task_owner import task_owner
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.flaw import Flaw
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Any
 from orchestrator.onboarding.changes import UnfitFileError, current_text
 from orchestrator.review_policy import ReviewPolicy
 from orchestrator.run_store.chain import has_link, last_lines, lines_of, parsed

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from orchestrator.errors import StorageError
 from orchestrator.history.metrics_lines import recorded_since
 from orchestrator.history.names import Unreadable
+from orchestrator.light_typing import Any
 from orchestrator.rolling.end import End, last_ends
 from orchestrator.run_store.reading import task_ids
 from orchestrator.run_store.store import RunStore

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.clock import later, parse_stamp, stamp
 from orchestrator.commands.context import Answer, Context
@@ -20,6 +19,7 @@ from orchestrator.commands.running import (
 )
 from orchestrator.commands.start import actor_of
 from orchestrator.errors import Refused
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.nox_host import NoxUnavailable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
 
 from orchestrator.approvals import APPROVE, COMMENT, DECISIONS
 from orchestrator.commands.context import Answer, Context
@@ -12,6 +11,7 @@ from orchestrator.commands.observation import appearance, is_terminal
 from orchestrator.commands.review_packet import packet_of
 from orchestrator.commands.running import check_format
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.light_typing import TextIO
 from orchestrator.manifest.shape import manifest_digest
 from orchestrator.report.review_text import review_text
 from orchestrator.run_store.reading import find_run, read_document

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.commands.context import Context
 from orchestrator.commands.status import view
 from orchestrator.errors import Refusal, StorageError
+from orchestrator.light_typing import Any
 from orchestrator.run_store.layout import ERRORS, Location
 from orchestrator.run_store.reading import read_document
 from orchestrator.run_store.store import RunStore

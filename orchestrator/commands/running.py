@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.environment import environment_folder, needs_making
 from orchestrator.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
+from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple, cast
 from orchestrator.plan import Plan
 from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture

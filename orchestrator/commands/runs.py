@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.observation import appearance, observe
@@ -12,6 +11,7 @@ from orchestrator.commands.task_owner import task_owner
 from orchestrator.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.history.names import Names, newest_first
 from orchestrator.identifiers import check_name, is_run_id, make_run_id, nearest
+from orchestrator.light_typing import Any
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows
 from orchestrator.report.runs_text import runs_text
 from orchestrator.report.view import status_document

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from orchestrator.commands.context import Context
 from orchestrator.commands.running import Attempt, capture
 from orchestrator.execution import Setting, perform
+from orchestrator.light_typing import TYPE_CHECKING
 from orchestrator.nox_host import run_session
 from orchestrator.processes import Guard
 from orchestrator.progress import Observer

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from orchestrator.commands.recorded_ends import by_project, ends_since
 from orchestrator.commands.surroundings import GIT_PATIENCE_SECONDS
 from orchestrator.commands.task_owner import task_owner
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import is_run_id
+from orchestrator.light_typing import Any
 from orchestrator.rolling.end import End
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.reading import read_document
@@ -77,22 +77,15 @@ def hosts(store: RunStore, ends: Sequence[End]) -> str:
 
 def last_commit(root: str, environ: Mapping[str, str]) -> datetime | None:
     """Return when the last commit that touched the workspace was made, None outside of git or where git is silent."""
-    from subprocess import TimeoutExpired
-
-    from orchestrator.provenance.git import repository_top, start
+    from orchestrator.provenance.git import repository_top
+    from orchestrator.provenance.git_process import GitProcess
 
     if repository_top(root) is None:
         return None
     try:
-        git = start(root, ("log", "-1", "--format=%ct"), environ)
+        output = GitProcess.start(root, ("log", "-1", "--format=%ct"), environ).answer(GIT_PATIENCE_SECONDS).output
     except OSError:
         return None
-    with git:
-        try:
-            output, _ = git.communicate(timeout=GIT_PATIENCE_SECONDS)
-        except TimeoutExpired:
-            git.kill()
-            return None
     with suppress(ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(int(output), UTC)
     return None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import check_format
 from orchestrator.config import ProjectConfig
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.run_store.store import RunStore
 from orchestrator.spec_guard.rules import RULES
 from orchestrator.spec_guard.values import Finding, Question, Report

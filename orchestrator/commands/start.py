@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from orchestrator.commands.ancestry import Ancestry, find_parent
 from orchestrator.commands.context import Answer, Context
@@ -20,6 +19,7 @@ from orchestrator.commands.running import (
 from orchestrator.config.outlines import Outline
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import make_run_id, name_fault
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
 from orchestrator.nox_host import NoxUnavailable

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.approvals import Surroundings
 from orchestrator.commands.context import Answer, Context
@@ -19,6 +18,7 @@ from orchestrator.commands.observation import (
 )
 from orchestrator.commands.surroundings import surroundings_of
 from orchestrator.errors import EXIT_DONE, UsageError
+from orchestrator.light_typing import Any
 from orchestrator.outcome import TERMINAL
 from orchestrator.report.status_text import status_text
 from orchestrator.report.view import status_document

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.approvals import Surroundings
 from orchestrator.commands.approved import drift_from_approved
 from orchestrator.errors import Refusal
 from orchestrator.identifiers import name_fault
+from orchestrator.light_typing import TYPE_CHECKING, Any
 from orchestrator.outcome import TERMINAL
 from orchestrator.review_policy import ReviewPolicy, policy_of
 from orchestrator.run_store.store import RunStore

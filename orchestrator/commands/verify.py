@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.run_store.store import RunStore
 from orchestrator.terminal import safe_text
 

@@ -5,7 +5,7 @@ Names come from their modules when they are first asked for: routing, which ever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from orchestrator.light_typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.config.builtin import builtin_names, merged

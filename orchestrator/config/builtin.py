@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from orchestrator.config.values import PipelineConfig, StageConfig
+from orchestrator.light_typing import Any, NamedTuple
 
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pipelines")
 _NAMES = ("diagnostics", "smoke")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 from orchestrator.identifiers import name_fault, nearest, shown
+from orchestrator.light_typing import Any, NamedTuple
 
 _BARE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 

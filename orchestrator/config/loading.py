@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of
@@ -11,6 +10,7 @@ from orchestrator.config.source import Source, config_file
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.light_typing import TYPE_CHECKING
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import policy_of

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from orchestrator.config.source import Source, config_file, read_source
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import check_name, name_fault, near_hint
+from orchestrator.light_typing import NamedTuple
 from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
 
 _SUFFIX = ".toml"

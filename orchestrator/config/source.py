@@ -6,9 +6,9 @@ import hashlib
 import os
 import re
 import stat
-from typing import Any, NamedTuple
 
 from orchestrator.errors import ConfigError
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
 
 MOST_BYTES = 64 * 1024

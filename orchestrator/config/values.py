@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
+from orchestrator.light_typing import NamedTuple
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.plan import Waiver
 from orchestrator.review_policy import ReviewPolicy

@@ -12,9 +12,9 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from orchestrator.environment.venv import MARKER, describe
+from orchestrator.light_typing import Any
 from orchestrator.nox_host import EnvironmentNotMade, make_virtualenv, uv_program
 
 

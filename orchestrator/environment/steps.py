@@ -6,12 +6,12 @@ import errno
 import json
 import os
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
 from orchestrator.durable import Folder, Lock, Seam
 from orchestrator.environment.allowed import names
 from orchestrator.environment.launch import module_command
 from orchestrator.environment.venv import can_keep
+from orchestrator.light_typing import Literal, NamedTuple
 from orchestrator.nox_host import scrubbed
 from orchestrator.plan import SessionPlan
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from orchestrator.durable import Folder, Seam
+from orchestrator.light_typing import Any
 from orchestrator.nox_host import ENV_FOLDER
 from orchestrator.plan import SessionPlan
 

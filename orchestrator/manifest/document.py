@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
 
 from orchestrator.errors import DamagedRecord
+from orchestrator.light_typing import Any, Final
 from orchestrator.outcome import TERMINAL
 
 VERSION: Final = 2

@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from orchestrator import light_typing as light
 from orchestrator.errors import DamagedRecord
 from orchestrator.manifest import shape
 from orchestrator.manifest.document import DAMAGED_HINT
@@ -57,13 +58,20 @@ def _as_dataclass(kind: Any) -> Any:
     """Return the dataclass with the fields, defaults and text of a named tuple; ``named_tuple`` leads back."""
     from dataclasses import field, make_dataclass
 
-    hints = get_type_hints(kind, {**vars(shape), "Mapping": Mapping})
+    hints = get_type_hints(kind, _names())
     defaults = kind._field_defaults
     fields = [
         (name, _seen(hint), field(default=defaults[name])) if name in defaults else (name, _seen(hint))
         for name, hint in hints.items()
     ]
     return make_dataclass(kind.__name__, fields, namespace={"__doc__": kind.__doc__, "named_tuple": kind}, frozen=True)
+
+
+def _names() -> dict[str, Any]:
+    """Return what the annotations of ``shape`` speak of, with typing's own in the place of ``light_typing``'s."""
+    words: Any = light.Literal
+    aliases = {name: Literal[value.__args__] for name, value in vars(shape).items() if isinstance(value, words)}
+    return {**vars(shape), **aliases, "Any": Any, "Literal": Literal, "Mapping": Mapping}
 
 
 def _seen(hint: Any) -> Any:

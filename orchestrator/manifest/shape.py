@@ -5,11 +5,12 @@ text (UTC, ISO 8601, milliseconds, ``Z``), durations seconds, sizes bytes. The J
 from these classes (``manifest.schema``).
 """
 
-# Annotations are evaluated here: a named tuple compiles each one that is text, which takes longer than all else.
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
 
+from orchestrator.light_typing import Any, Literal, NamedTuple
 from orchestrator.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 from orchestrator.plain import plain

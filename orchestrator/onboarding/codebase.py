@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 MOST_BYTES = 1024 * 1024
 """Far above any file that people write to set up a build; more is not read."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.onboarding.codebase import Codebase, table, texts
 
 _WANTED = ("dev", "develop", "test", "tests", "testing", "lint", "linting", "typing", "types", "mypy")

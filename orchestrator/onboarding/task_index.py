@@ -6,11 +6,11 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name
+from orchestrator.light_typing import Any
 from orchestrator.routing.task_index import INDEX_FILE, read_index
 
 _NUMBER = re.compile(r"(\d{1,6})-")

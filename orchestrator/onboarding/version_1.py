@@ -12,11 +12,11 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.light_typing import Any
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value, skip
 

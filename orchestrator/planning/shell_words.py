@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from orchestrator.light_typing import NamedTuple
 
 REDIRECTIONS = frozenset({"<", ">", ">>", ">|", "<>", "<&", ">&", "<<", "<<-", "<<<", "&>", "&>>"})
 _OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;|;|\(|\)|<<<|<<-|<<|<&|<>|<|>>|>&|>\||>")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+
+from orchestrator.light_typing import Literal, NamedTuple, Protocol
 
 SpawnFault = Literal["not-found", "not-executable", "bad-cwd", "failed"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.progress.words import duration, ending, shown
 from orchestrator.terminal_filter import TerminalFilter
 

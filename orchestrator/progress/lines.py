@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
 
+from orchestrator.light_typing import Any, Protocol
 from orchestrator.progress.words import sentence, shown
 from orchestrator.terminal import RESET
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from io import StringIO
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.clock import Clock
+from orchestrator.light_typing import Any
 from orchestrator.progress.board import Board, Row
 from orchestrator.progress.lines import LineObserver
 from orchestrator.progress.sink import Sink

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TextIO
 
 from orchestrator.clock import Clock
+from orchestrator.light_typing import Any, Literal, Protocol, TextIO
 from orchestrator.progress.lines import LineObserver
 from orchestrator.progress.records import RecordObserver
 from orchestrator.progress.sink import Sink

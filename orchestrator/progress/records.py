@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.progress.sink import Sink
 
 

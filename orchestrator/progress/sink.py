@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import select
-from typing import TextIO
+
+from orchestrator.light_typing import TextIO
 
 _PATIENCE = 30.0
 """Seconds to wait for a reader of a non-blocking stream before it is given up."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.terminal import safe_text
 
 _VERBS = {

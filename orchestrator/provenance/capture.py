@@ -6,15 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.provenance import git
+from orchestrator.provenance.git_process import GitProcess
 from orchestrator.provenance.host import host, tools
 from orchestrator.provenance.scope import Scope, scope_of
 from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, walk
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
@@ -54,7 +52,7 @@ class Capture:
         self._deadline = monotonic() + timeout_seconds
         self._timeout_seconds = timeout_seconds
         self._top: str | None = None
-        self._processes: list[Popen[bytes]] = []
+        self._processes: list[GitProcess] = []
         self._note: str | None = None
 
     @classmethod
@@ -97,18 +95,13 @@ class Capture:
     def abandon(self) -> None:
         """End git's processes and forget them; harmless when repeated."""
         for process in self._processes:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            for stream in (process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
+            process.end()
         self._processes = []
 
     def _start(self, environ: Mapping[str, str]) -> None:
         try:
             for command in (git.STATUS, git.LIST):
-                self._processes.append(git.start(self._folder, command, environ))
+                self._processes.append(GitProcess.start(self._folder, command, environ))
         except OSError as error:
             self.abandon()
             self._note = f"git can't be started: {error.strerror}"
@@ -116,17 +109,15 @@ class Capture:
     def _tree(self) -> _Tree:
         if not self._processes:
             return self._walked(self._note)
-        from subprocess import TimeoutExpired
-
         try:
-            answers = [process.communicate(timeout=max(0.0, self._left())) for process in self._processes]
-        except TimeoutExpired:
+            status, listed = [process.answer(max(0.0, self._left())) for process in self._processes]
+        except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
-        for process, (_, complaint) in zip(self._processes, answers, strict=True):
-            if process.returncode != 0:
-                return self._walked(f"git could not read this folder: {_first_line(complaint)}")
+        for answer in (status, listed):
+            if answer.code != 0:
+                return self._walked(f"git could not read this folder: {_first_line(answer.complaint)}")
         try:
-            return self._told(git.parse_status(answers[0][0]), git.parse_list(answers[1][0]))
+            return self._told(git.parse_status(status.output), git.parse_list(listed.output))
         except ValueError as error:
             return self._walked(f"git's answer was not understood: {error}")
 

@@ -1,30 +1,16 @@
-"""What git says about a folder: two processes that read, write nothing and start nothing else."""
+"""What git says about a folder, understood."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.light_typing import NamedTuple
 from orchestrator.provenance.scope import Scope
 from orchestrator.provenance.tree import FOLDER, Entry, Hasher, digest, walk
 
-if TYPE_CHECKING:
-    from subprocess import Popen
-
-_OPTIONS = ("--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
 STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--ignored=no")
 LIST = ("ls-files", "--stage", "--full-name", "-z")
-
-_REDIRECTING = frozenset(
-    (
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
-        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE"),
-        *("GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS", "GIT_SHALLOW_FILE", "GIT_QUARANTINE_PATH"),
-        *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
-    )
-)
-"""Variables that point git at another repository (``git rev-parse --local-env-vars``), and change what a path is."""
 
 _CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
 """Records of ``git status --porcelain=v2``: how many fields stand before the path, and which is the mode there."""
@@ -56,18 +42,6 @@ def repository_top(folder: str) -> str | None:
             return None
         top = parent
     return top
-
-
-def start(folder: str, command: tuple[str, ...], environ: Mapping[str, str]) -> Popen[bytes]:
-    """Start git on what is below ``folder``, with its output in pipes. Raises OSError when git can't be started."""
-    from subprocess import DEVNULL, PIPE, Popen
-
-    env = {
-        name: value for name, value in environ.items() if name not in _REDIRECTING and not name.startswith("GIT_TRACE")
-    }
-    env.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
-    argv = ["git", *_OPTIONS, "-C", folder, *command, "--", "."]
-    return Popen(argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=env)
 
 
 def parse_status(output: bytes) -> Status:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from orchestrator.leftovers import is_leftover
+from orchestrator.light_typing import NamedTuple
 from orchestrator.workspace import OUT_VARIABLE, RUNS_VARIABLE
 
 CHECKLISTS = ("tasks", ".agent", "docs/TASKS.md", "docs/checklists")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from orchestrator.provenance import git
+from orchestrator.light_typing import Any
+from orchestrator.provenance.git_process import GitProcess
 from orchestrator.provenance.scope import Scope
 
 _WORDS = {b"A": "added", b"D": "deleted", b"M": "changed", b"T": "changed"}
@@ -31,16 +31,8 @@ def changed_since(folder: str, commit: str, scope: Scope, environ: Mapping[str, 
 
 
 def _asked(folder: str, command: Sequence[str], environ: Mapping[str, str]) -> bytes | None:
-    from subprocess import TimeoutExpired
-
     try:
-        process = git.start(folder, tuple(command), environ)
+        answer = GitProcess.start(folder, command, environ).answer(_TIMEOUT_SECONDS)
     except OSError:
         return None
-    with process:
-        try:
-            output, _ = process.communicate(timeout=_TIMEOUT_SECONDS)
-        except TimeoutExpired:
-            process.kill()
-            return None
-    return output if process.returncode == 0 else None
+    return answer.output if answer.code == 0 else None

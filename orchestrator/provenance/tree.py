@@ -7,8 +7,8 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
 
+from orchestrator.light_typing import Literal
 from orchestrator.provenance.scope import Scope
 
 FILES_LIMIT = 20_000

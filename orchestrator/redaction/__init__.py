@@ -7,8 +7,7 @@ rules (shapes of well-known tokens). What is masked and what is not: ``docs/secu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from orchestrator.light_typing import TYPE_CHECKING
 from orchestrator.redaction.names import MASK, looks_secret
 from orchestrator.redaction.values import MIN_BYTES, secret_values, too_short
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Protocol
 
+from orchestrator.light_typing import Any, Protocol
 from orchestrator.redaction.shapes import Shape
 from orchestrator.redaction.sieve import Sieve, heads_sieve, needles_sieve
 from orchestrator.redaction.values import MIN_BYTES

@@ -8,8 +8,8 @@ the input was cut into them. Of needles that overlap, all bytes are masked.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.redaction.finder import AdaptiveFinder, Finder, FinderMaker
 from orchestrator.redaction.names import MASK
 from orchestrator.redaction.needles import Needles

@@ -7,7 +7,8 @@ own are here: what merely looks random (hashes, digests) is what logs are full o
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from orchestrator.light_typing import NamedTuple
 
 _WORD = b"A-Za-z0-9"
 _URL_WORD = b"A-Za-z0-9_-"

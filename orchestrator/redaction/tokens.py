@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
+from orchestrator.light_typing import NamedTuple
 from orchestrator.redaction.shapes import SHAPES, Shape
 
 _HEADS_BEGUN = frozenset(head[:size] for shape in SHAPES for head in shape.heads for size in range(1, len(head)))

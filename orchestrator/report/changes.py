@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import clean, duration
 from orchestrator.report.stage_words import STAGE_WORD, how_it_ended
 

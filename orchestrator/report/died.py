@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from orchestrator.clock import parse_stamp
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import INTERRUPTED
 
 

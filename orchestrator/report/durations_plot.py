@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import Any
 
 from orchestrator.clock import parse_stamp, stamp
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import clean, duration, plural
 from orchestrator.rolling.end import End
 

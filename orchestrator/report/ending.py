@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 from orchestrator.clock import parse_stamp
 from orchestrator.errors import DamagedRecord
+from orchestrator.light_typing import Any
 
 _LARGEST = 10**15
 """No duration, size or count in a record is larger; what is can't be shown."""

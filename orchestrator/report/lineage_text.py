@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, plural, wrap
 from orchestrator.report.run_rows import Row
 from orchestrator.report.runs_text import STYLE, word

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import Ink, clean, duration, labelled, plural
 from orchestrator.rolling.gate import percent
 

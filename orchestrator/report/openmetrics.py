@@ -7,7 +7,8 @@ fall. No sample has a timestamp, which the collector would refuse. What is not k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 _PREFIX = "codex_orchestrator"
 Sample = tuple[Mapping[str, str], float | int | None]

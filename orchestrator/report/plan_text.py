@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.plan import Plan
 from orchestrator.report.layout import Ink, clean, duration, labelled, wrap
 

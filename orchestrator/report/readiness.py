@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from orchestrator.approvals import reasons
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import INTERRUPTED
 from orchestrator.review_policy import ReviewPolicy
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from orchestrator.approvals import APPROVE, DECISIONS, REQUEST_CHANGES
+from orchestrator.light_typing import Any
 
 _MOST_LISTED = 5
 _MOST_REASON = 200

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
 from orchestrator.report.stage_words import how_it_ended

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.clock import parse_stamp
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import INTERRUPTED
 
 Row = Mapping[str, Any]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report.layout import Ink, clean, duration, pad, plural, table, wrap
 from orchestrator.report.run_rows import DAMAGED, Row
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, get_args
-
+from orchestrator.light_typing import Final, get_args
 from orchestrator.outcome import Outcome, RunStatus, StageStatus
 from orchestrator.report.fields import COUNT, FLAG, INTEGER, MOMENT, NAMED_TEXTS, NUMBER, TEXT, TEXTS, Shape, one_of
 

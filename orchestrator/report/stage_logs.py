@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields, of_run
 

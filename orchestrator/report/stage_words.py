@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 STAGE_WORD = {"pending": "waiting", "running": "running", "succeeded": "ok", "failed": "failed", "skipped": "skipped"}
 STAGE_STYLE = {"pending": "dim", "running": "cyan", "succeeded": "green", "failed": "red", "skipped": "yellow"}

@@ -7,8 +7,8 @@ one. Source: the early version's files, ``tests/samples/version-1``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
 
+from orchestrator.light_typing import Any, Final
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
 

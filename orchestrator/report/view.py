@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from orchestrator.approvals import Surroundings, freshness, subject_of, validities
 from orchestrator.clock import parse_stamp
+from orchestrator.light_typing import Any
 from orchestrator.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
 from orchestrator.report.died import as_died, later_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from orchestrator.globs import paths
+from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.shape import Manifest, Reused
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.reuse.entries import Entries, Entry, NotKept

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from orchestrator.cache_folder import read_cached, remove_cached, write_cached
 from orchestrator.durable import Seam
+from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.manifest.shape import Reused
 from orchestrator.reuse.files import FileState
 from orchestrator.reuse.observation import Observation

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from orchestrator.light_typing import Any
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.reuse.cache import StageCache, may_reuse
 

@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from orchestrator.globs import Paths, Root
+from orchestrator.light_typing import NamedTuple
 
 FILES_LIMIT = 20_000
 BYTES_LIMIT = 512 * 1024 * 1024

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from orchestrator.provenance import git
-
-if TYPE_CHECKING:
-    from subprocess import Popen
+from orchestrator.provenance.git import repository_top
+from orchestrator.provenance.git_process import GitProcess
 
 _IGNORED = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
 _TIMEOUT_SECONDS = 30.0
@@ -26,16 +23,16 @@ class Ignored:
     def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
         self._folder = folder
         self._environ = environ
-        self._process: Popen[bytes] | None = None
+        self._process: GitProcess | None = None
         self._names: frozenset[str] = frozenset()
         self.ask()
 
     def ask(self) -> None:
         """Ask git anew: something may have been written since."""
         self.abandon()
-        if git.repository_top(self._folder) is not None:
+        if repository_top(self._folder) is not None:
             with suppress(OSError):
-                self._process = git.start(self._folder, _IGNORED, self._environ)
+                self._process = GitProcess.start(self._folder, _IGNORED, self._environ)
 
     def names(self) -> frozenset[str]:
         """Return the files and folders that git ignores, with ``/``; what lies in such a folder is not listed."""
@@ -46,23 +43,18 @@ class Ignored:
         """End git and forget it; harmless when repeated."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.communicate()
+            process.end()
 
     def _hear(self) -> None:
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        from subprocess import TimeoutExpired
-
-        process = self._process
         try:
-            output, _ = process.communicate(timeout=_TIMEOUT_SECONDS)
-        except TimeoutExpired:
-            self.abandon()
+            answer = process.answer(_TIMEOUT_SECONDS)
+        except TimeoutError:
             return
-        self._process = None
-        if process.returncode == 0:
-            names = [os.fsdecode(name) for name in output.split(b"\0") if name]
+        if answer.code == 0:
+            names = [os.fsdecode(name) for name in answer.output.split(b"\0") if name]
             folders = frozenset(name.rstrip("/") for name in names if name.endswith("/"))
             # git lists a folder, and what is in it once more where a pattern such as `dist/*` is what ignores it.
             self._names = frozenset(name.rstrip("/") for name in names if not _lies_in(name.rstrip("/"), folders))

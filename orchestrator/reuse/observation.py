@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from orchestrator.light_typing import NamedTuple
 from orchestrator.plan import Plan, PlannedStage, digest_of, stage_record
 from orchestrator.reuse.files import FileState
 

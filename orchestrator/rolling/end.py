@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from orchestrator.clock import parse_stamp
+from orchestrator.light_typing import Any
 
 _BOUND_IN_VERSION_1 = "diagnostics"
 """The only pipeline that was expected to have a guardrail in version 1, as ``status`` takes it."""

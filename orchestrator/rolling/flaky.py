@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 _VERDICTS = {"success": True, "failure": False, "timeout": False}
 """Only these say something of the stage itself; a cancelled or broken attempt says nothing."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.metrics_policy import MetricsPolicy
 from orchestrator.rolling.end import End
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.rolling.end import End
 from orchestrator.rolling.statistics import median, percentile, ratio
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.config.source import config_file
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name, near_hint, nearest
+from orchestrator.light_typing import NamedTuple
 from orchestrator.routing.task_index import TaskIndex, read_index
 from orchestrator.workspace import CONFIG_FOLDER, Workspace
 

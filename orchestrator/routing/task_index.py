@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import name_fault
+from orchestrator.light_typing import Any, NamedTuple
 
 INDEX_FILE = "tasks/index.json"
 MOST_BYTES = 4 * 1024 * 1024

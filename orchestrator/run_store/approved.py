@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import NamedTuple
 
 from orchestrator.errors import StorageError
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import NamedTuple
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.store import RunStore
 

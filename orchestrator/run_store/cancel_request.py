@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import NamedTuple
 
 from orchestrator.durable import Folder
 from orchestrator.errors import StorageError
+from orchestrator.light_typing import NamedTuple
 
 CANCEL = "cancel.json"
 _LIMIT = 256 * 1024

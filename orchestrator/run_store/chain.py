@@ -14,10 +14,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.durable import Folder, whole_lines
 from orchestrator.errors import StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Manifest, manifest_digest
 from orchestrator.metrics import event_id
 from orchestrator.plan import digest_of

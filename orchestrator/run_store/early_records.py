@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from orchestrator.clock import parse_stamp, stamp
 from orchestrator.identifiers import is_run_id, migrated_run_id
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import RUN_STATUSES
 
 Document = Mapping[str, Any]

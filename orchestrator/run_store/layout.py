@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
+from orchestrator.light_typing import NamedTuple
 from orchestrator.workspace import Workspace
 
 MANIFEST = "manifest.json"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from orchestrator.clock import parse_stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import StorageError
+from orchestrator.light_typing import Literal
 from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.run_store.layout import HEARTBEAT, RUN_LOCK
 from orchestrator.run_store.owner import Owner, boot_id, holds, is_here, read_owner

@@ -7,11 +7,11 @@ import stat
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, explained, write_all
 from orchestrator.errors import DamagedRecord, StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import render
 from orchestrator.run_store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, RUN_LOCK, STAGING, STATE, STATE_V1

@@ -11,11 +11,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Literal
 from orchestrator.manifest.document import MANIFEST_LIMIT, parse
 from orchestrator.run_store.early_folders import early_record, holds, is_indexed, is_task, result_of, shown
 from orchestrator.run_store.early_records import Document, as_version_1, index_id, is_whole, may_be_running

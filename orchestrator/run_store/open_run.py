@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.clock import Clock, stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 

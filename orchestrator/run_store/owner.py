@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from typing import Literal, NamedTuple
 
 from orchestrator.durable import Folder, Lock, explained, write_all
 from orchestrator.errors import StorageError
+from orchestrator.light_typing import Literal, NamedTuple
 from orchestrator.run_store.layout import RUN_LOCK
 
 Purpose = Literal["run", "close"]

@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, explained
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.metrics import event_id, metrics_line

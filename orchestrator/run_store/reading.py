@@ -7,11 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, Location
 from orchestrator.run_store.liveness import Sign, sign_of_life

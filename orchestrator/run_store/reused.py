@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.errors import Refusal
 from orchestrator.flaw import Flaw
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Manifest, Reused
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.reading import read_document

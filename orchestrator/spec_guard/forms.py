@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import Any
 
+from orchestrator.light_typing import Any
 from orchestrator.spec_guard.rules import RULES
 from orchestrator.spec_guard.values import Finding, Report, printable
 

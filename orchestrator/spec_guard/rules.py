@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from orchestrator.light_typing import NamedTuple
 
 
 class Rule(NamedTuple):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.clock import later, parse_stamp, stamp
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, GuardrailEntry, Manifest
 from orchestrator.metrics import metrics_line
 from orchestrator.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Outcome

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from orchestrator.light_typing import Literal
 
 REPAIR = "codex-orchestrator doctor --repair"
 

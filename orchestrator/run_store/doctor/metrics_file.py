@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from orchestrator.light_typing import Any
 
 Document = Mapping[str, Any]
 

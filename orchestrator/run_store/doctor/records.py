@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.manifest.shape import Manifest
 from orchestrator.run_store.doctor.finding import Finding, healable

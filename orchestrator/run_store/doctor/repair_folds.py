@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import render
 from orchestrator.run_store.doctor.finding import Mended
 from orchestrator.run_store.doctor.metrics_file import healed, missing, read_lines

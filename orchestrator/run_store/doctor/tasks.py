@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, take_open
 from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.identifiers import is_run_id
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import VERSION, parse
 from orchestrator.run_store.doctor.earlier import expected_lines
 from orchestrator.run_store.doctor.finding import Finding, healable

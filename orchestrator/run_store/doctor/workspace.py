@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.light_typing import Any
 from orchestrator.manifest.schema import json_schema, load
 from orchestrator.manifest.shape import Manifest
 from orchestrator.run_store.doctor.filesystem import inspect_file_system

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.manifest.document import VERSION
 from orchestrator.manifest.schema import load
 from orchestrator.manifest.shape import Manifest

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.metrics import event_id
 from orchestrator.run_store.chain import parsed
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
 
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.run_store.chain import metrics_digest, parsed
 from orchestrator.run_store.verification.chain_lines import Chain
 

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.flaw import Flaw
+from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Manifest, manifest_digest
 from orchestrator.run_store.chain import file_digest, whole_lines_digest
 from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, Location
