@@ -18,12 +18,13 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import NamedTuple
 
 MOST_WILDCARDS = 16
 """In one pattern; matching takes time that grows with the power of their number."""
 
-_WILD = re.compile(r"[*?\[\\]")
+_WILD = late_pattern(r"[*?\[\\]")
 
 
 class Globs:

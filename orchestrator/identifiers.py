@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from orchestrator.errors import UsageError
+from orchestrator.late_pattern import late_pattern
 
 NAME_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 """Task, project, pipeline and stage ids (contract, section 1); ``..`` is refused besides."""
@@ -15,9 +15,9 @@ RUN_ID_PATTERN = r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}-\d{2}-\d{3}Z-[0-9a-f]{8}"
 RESERVED_TASKS = frozenset({"local-mcp"})
 """``.runs/local-mcp/`` holds the older pointers, so that no task can have that name."""
 
-_NAME = re.compile(NAME_PATTERN)
-_RUN_ID = re.compile(RUN_ID_PATTERN)
-_RUN_PREFIX = re.compile(r"[0-9TZa-f-]{1,33}")
+_NAME = late_pattern(NAME_PATTERN)
+_RUN_ID = late_pattern(RUN_ID_PATTERN)
+_RUN_PREFIX = late_pattern(r"[0-9TZa-f-]{1,33}")
 _SHOWN_LENGTH = 80
 
 
@@ -96,9 +96,9 @@ def migrated_run_id(name: str, started: datetime) -> str:
 
     Its last eight digits follow from the name alone, so that it can be found by the name too.
     """
-    import hashlib
+    from orchestrator.digests import sha256
 
-    return make_run_id(started, hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+    return make_run_id(started, sha256(name.encode("utf-8", "surrogateescape")).digest())
 
 
 def nearest(value: str, known: Iterable[str]) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 
+from orchestrator.digests import sha256
 from orchestrator.errors import Refused
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Lineage
 from orchestrator.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
@@ -16,7 +16,7 @@ STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
 DEEPEST = 16
 """Runs may be nested this deep below their root (contract, exit code 5)."""
 
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = late_pattern(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def root_lineage(run_id: str, note: str | None = None) -> Lineage:
@@ -53,8 +53,8 @@ def traceparent(environ: Mapping[str, str], root_run_id: str, run_id: str, stage
     Source: W3C Trace Context, level 1, section 3.2.
     """
     inherited = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", ""))
-    trace = inherited[1] if inherited else hashlib.sha256(root_run_id.encode()).hexdigest()[:32]
-    span = hashlib.sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
+    trace = inherited[1] if inherited else sha256(root_run_id.encode()).hexdigest()[:32]
+    span = sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from orchestrator.digests import sha256
 from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import GuardrailEntry, Manifest
 
@@ -12,7 +11,7 @@ _VERDICTS = frozenset({"passed", "failed"})
 
 def event_id(run_id: str, attempt: int) -> str:
     """Return the id of the line of one attempt's end: the same however often it is computed."""
-    return hashlib.sha256(f"{run_id}#{attempt}".encode()).hexdigest()[:32]
+    return sha256(f"{run_id}#{attempt}".encode()).hexdigest()[:32]
 
 
 def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.clock import Clock, later, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import judged
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import interrupted, pending_command
@@ -21,7 +21,7 @@ from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
 
-_NUMBERED = re.compile(r"\d+-(?=.)")
+_NUMBERED = late_pattern(r"\d+-(?=.)")
 
 
 class Asked(NamedTuple):

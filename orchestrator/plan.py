@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
 
+from orchestrator.digests import sha256
 from orchestrator.light_typing import Any, Literal, NamedTuple
 from orchestrator.redaction import MASK, looks_secret
 
@@ -169,7 +169,7 @@ def stage_record(stage: PlannedStage) -> dict[str, Any]:
 def digest_of(value: object) -> str:
     """Return the sha256 (hex) of the canonical JSON of ``value``: sorted keys, no spaces, UTF-8."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _body(plan: Plan) -> dict[str, Any]:

@@ -8,7 +8,6 @@ plan with a secret in its environment is not kept.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from datetime import date
 
 from orchestrator import __version__
 from orchestrator.cache_folder import read_cached, write_cached
+from orchestrator.digests import sha256
 from orchestrator.durable import Seam
 from orchestrator.light_typing import Any, TypeVar
 from orchestrator.plain import plain
@@ -107,7 +107,7 @@ def _made(kind: Callable[..., _Value], names: Iterable[str], document: Mapping[s
 
 
 def _entry_name(project: str, pipeline: str) -> str:
-    return f"plan-{hashlib.sha256(f'{pipeline}/{project}'.encode('utf-8', 'replace')).hexdigest()[:24]}.json"
+    return f"plan-{sha256(f'{pipeline}/{project}'.encode('utf-8', 'replace')).hexdigest()[:24]}.json"
 
 
 def _holds_secrets(plan: Plan) -> bool:
@@ -124,7 +124,7 @@ def _config_names(root: str) -> list[str]:
 def _digest(root: str, project: str) -> str:
     fd = os.open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
-        return hashlib.sha256(file.read(_LIMIT)).hexdigest()
+        return sha256(file.read(_LIMIT)).hexdigest()
 
 
 def _program() -> list[Any]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.redaction import MASK
 
-_MASKS = re.compile(re.escape(MASK[0]) + f"{{{len(MASK)},}}")
+_MASKS = late_pattern(re.escape(MASK[0]) + f"{{{len(MASK)},}}")
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
 
 _NOT_COMPARED = frozenset({"digest", "stages", "config_digest", "approved"})

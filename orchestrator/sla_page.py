@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.config.quantities import duration, written
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.late_pattern import late_pattern
 
 PAGE = "docs/sla.md"
 ALWAYS_LISTED = "diagnostics"
@@ -19,8 +20,8 @@ ALWAYS_LISTED = "diagnostics"
 UNMEASURED = "not measured"
 _NOTHING = "–"
 _COLUMNS = ("project", "pipeline", "limit", "p90", "runs", "latest run", "host")
-_SEPARATOR = re.compile(r":?-+:?")
-_FENCE = re.compile(r"\s*(```|~~~)")
+_SEPARATOR = late_pattern(r":?-+:?")
+_FENCE = late_pattern(r"\s*(```|~~~)")
 
 
 @dataclass(frozen=True, slots=True)

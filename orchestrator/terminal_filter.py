@@ -8,32 +8,33 @@ from __future__ import annotations
 import codecs
 import re
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.terminal import BIDIRECTIONAL, RESET
 
 _LONGEST_COLOUR = 64
 """Characters of parameters in a colour sequence that is let through; ``38;2;255;255;255;48;2;255;255;255`` has 35."""
 
 _STRING_BODY = r"[^\x07\x1b\x9c\n\r\x18\x1a]*+"
-_SEQUENCE = re.compile(
+_SEQUENCE = late_pattern(
     rf"(\x1b\[[0-9;:]{{0,{_LONGEST_COLOUR}}}m)"  # a colour: the only group
     r"|\x1b\[[ -?]*+[@-~]?"  # any other control sequence, also one that is cut short
     rf"|\x1b[\]PX^_]{_STRING_BODY}[\x07\x9c]?"  # title, clipboard, link, picture …; ESC \ is dropped by itself
     r"|\x1b[ -/]{0,3}+[0-~]?"  # two characters and more: ESC c resets the terminal
     rf"|[\x00-\x08\x0b-\x1f\x7f-\x9f{BIDIRECTIONAL}]"
 )
-_CUT_SHORT = re.compile(r"\x1b(?:\[[ -?]*+|[ -/]{0,3}+)")
-_REST_OF_SEQUENCE = re.compile(r"[ -?]*+")
-_REST_OF_STRING = re.compile(_STRING_BODY)
-_OPEN_STRING = re.compile(rf"\x1b[\]PX^_]{_STRING_BODY}")
-_COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
-_COLOUR = re.compile(rb"\x1b\[[0-9;:]{0,%d}m" % _LONGEST_COLOUR)
+_CUT_SHORT = late_pattern(r"\x1b(?:\[[ -?]*+|[ -/]{0,3}+)")
+_REST_OF_SEQUENCE = late_pattern(r"[ -?]*+")
+_REST_OF_STRING = late_pattern(_STRING_BODY)
+_OPEN_STRING = late_pattern(rf"\x1b[\]PX^_]{_STRING_BODY}")
+_COLOURS = late_pattern(rb"\x1b\[([0-9;:]*)m")
+_COLOUR = late_pattern(rb"\x1b\[[0-9;:]{0,%d}m" % _LONGEST_COLOUR)
 _NO_CONTROLS = bytes(byte for byte in range(256) if byte in b"\t\n" or (byte >= 32 and byte != 127))
 _UNSAFE_UTF8 = tuple(
     # One expression of four alternatives takes seven times as long: only a fixed beginning is looked for quickly.
     re.compile(pattern)
     for pattern in (rb"\xc2[\x80-\x9f]", rb"\xd8\x9c", rb"\xe2\x80[\x8e\x8f\xaa-\xae]", rb"\xe2\x81[\xa6-\xa9]")
 )
-_CARRIAGE = re.compile(r"\r+\n?")
+_CARRIAGE = late_pattern(r"\r+\n?")
 
 
 class TerminalFilter:

@@ -12,22 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.identifiers import NAME_PATTERN, RUN_ID_PATTERN, name_fault
+from orchestrator.late_pattern import late_pattern
 
 EVIDENCE_FOLDER = "tasks/evidence"
 
-_ITEM = re.compile(r"\s*[-*+] \[(?P<mark>[ xX])\]\s+(?P<text>.*?)\s*")
-_NAMED = re.compile(r"\*\*(?P<id>[^*]+)\*\*")
-_NEEDS = re.compile(r"\(needs: (?P<needs>[^()]*)\)")
-_LINK = re.compile(r"\]\((?P<target>[^()\s]+)\)")
-_CITED = re.compile(
+_ITEM = late_pattern(r"\s*[-*+] \[(?P<mark>[ xX])\]\s+(?P<text>.*?)\s*")
+_NAMED = late_pattern(r"\*\*(?P<id>[^*]+)\*\*")
+_NEEDS = late_pattern(r"\(needs: (?P<needs>[^()]*)\)")
+_LINK = late_pattern(r"\]\((?P<target>[^()\s]+)\)")
+_CITED = late_pattern(
     rf"(?:^|/)(?:evidence/(?P<task>{NAME_PATTERN})/(?P<run>{RUN_ID_PATTERN})\.json"
     rf"|(?P<task2>{NAME_PATTERN})/cli/(?P<run2>{RUN_ID_PATTERN})/manifest\.json)"
 )
-_DIGEST = re.compile(r"digest `([0-9a-f]{64})`")
-_APPROVED = re.compile(r"approved by `([^`]+)` at (\S+)$")
-_PROOF = re.compile(r" — \[run .*$")
-_FENCE = re.compile(r"\s*(```|~~~)")
-_HEADING = re.compile(rf"#+ .*?\b[Tt]ask `?(?P<task>{NAME_PATTERN})")
+_DIGEST = late_pattern(r"digest `([0-9a-f]{64})`")
+_APPROVED = late_pattern(r"approved by `([^`]+)` at (\S+)$")
+_PROOF = late_pattern(r" — \[run .*$")
+_FENCE = late_pattern(r"\s*(```|~~~)")
+_HEADING = late_pattern(rf"#+ .*?\b[Tt]ask `?(?P<task>{NAME_PATTERN})")
 _PLACES = (
     re.compile(rf"tasks/tasks-(?P<task>{NAME_PATTERN})\.md"),
     re.compile(rf"docs/checklists/(?P<task>{NAME_PATTERN})\.md"),

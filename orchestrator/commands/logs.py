@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from orchestrator.commands.log_output import Output, chunks, decoded_events
 from orchestrator.commands.observation import Patience, Seen, observe
 from orchestrator.durable import Folder
 from orchestrator.errors import EXIT_DONE, UsageError
+from orchestrator.late_pattern import late_pattern
 from orchestrator.report.ending import ENVIRONMENT
 from orchestrator.report.layout import clean
 from orchestrator.report.stage_logs import StageLogs, stage_logs
@@ -22,7 +22,7 @@ from orchestrator.run_store.store import RunStore
 POLL_SECONDS = 0.2
 """Between two looks at a log that may grow."""
 
-_ENVIRONMENT_LOG = re.compile(r"00-environment(?:\.([0-9]{1,6}))?\.log")
+_ENVIRONMENT_LOG = late_pattern(r"00-environment(?:\.([0-9]{1,6}))?\.log")
 _ENVIRONMENT_LOGS_PER_ATTEMPT = 2
 """Making the environment and installing into it each have a log (``execution``)."""
 

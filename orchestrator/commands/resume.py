@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from orchestrator.commands.running import (
     run_in_session,
 )
 from orchestrator.commands.start import actor_of
+from orchestrator.digests import sha256
 from orchestrator.errors import Refused
 from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
@@ -135,7 +135,7 @@ def _check_token(run: OpenRun, token: str | None) -> None:
             raise Refused(
                 f"run '{run.where.run_id}' has no token file any more", hint="give --token", code="wrong-token"
             ) from None
-    digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
     if not hmac.compare_digest(digest, run.manifest.resume_token):
         raise Refused(
             f"the token is not that of run '{run.where.run_id}'",

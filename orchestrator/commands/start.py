@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 
@@ -17,6 +16,7 @@ from orchestrator.commands.running import (
     run_in_session,
 )
 from orchestrator.config.outlines import Outline
+from orchestrator.digests import sha256
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import make_run_id, name_fault
 from orchestrator.light_typing import Any, NamedTuple
@@ -83,7 +83,7 @@ class _Prepared(NamedTuple):
             run_id,
             self.ancestry.lineage(run_id),
             self.store.paths(Location(self.asked.task_id, run_id)),
-            hashlib.sha256(token.encode()).hexdigest(),
+            sha256(token.encode()).hexdigest(),
             self.redactor,
             clock,
         )

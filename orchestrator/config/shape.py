@@ -15,6 +15,7 @@ from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_RE
 from orchestrator.globs import fault as glob_fault
 from orchestrator.globs import path_fault
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.late_pattern import late_pattern
 from orchestrator.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
 from orchestrator.review_policy import MOST_APPROVALS
 from orchestrator.spec_guard_policy import (
@@ -32,9 +33,9 @@ BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
 
 MOST_RETRIES = 100
 _DAY = 86400
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLES = re.compile(r"[A-Za-z0-9_*]+")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.S)
+_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLES = late_pattern(r"[A-Za-z0-9_*]+")
+_ASSIGNMENT = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.S)
 _OWN_PREFIX = "CODEX_ORCHESTRATOR_"
 _OWN = frozenset({"MCP_RUNNER_TASK_ID", "TRACEPARENT"})
 

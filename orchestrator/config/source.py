@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
 
+from orchestrator.digests import sha256
 from orchestrator.errors import ConfigError
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
 
@@ -16,10 +17,10 @@ MOST_LINE_BYTES = 4 * 1024
 MOST_LEVELS = 64
 """Limits of a config file. Without them 256 KiB of dotted keys kept the TOML parser busy for 7 to 11 s."""
 
-_DEEP_KEY = re.compile(
+_DEEP_KEY = late_pattern(
     rf"""^[ \t]*\[{{0,2}}[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MOST_LEVELS}}}""", re.M
 )
-_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = late_pattern(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class Source(NamedTuple):
@@ -55,7 +56,7 @@ def read_source(root: str, name: str) -> Source:
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from error
     except _UnfitError as error:
         raise ConfigError([f"{file}: {error}"]) from error
-    return Source(name, file, hashlib.sha256(raw).hexdigest(), table)
+    return Source(name, file, sha256(raw).hexdigest(), table)
 
 
 class _UnfitError(Exception):

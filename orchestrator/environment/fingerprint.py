@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 
+from orchestrator.digests import sha256
+from orchestrator.late_pattern import late_pattern
 from orchestrator.plan import SessionPlan, digest_of
 
-DEPENDENCY_FILES = re.compile(
+DEPENDENCY_FILES = late_pattern(
     r"pyproject\.toml|setup\.(?:cfg|py)|(?:dev-)?(?:requirements|constraints)[^/]*\.(?:txt|in)"
     r"|uv\.lock|pdm\.lock|poetry\.lock|Pipfile(?:\.lock)?|pylock(?:\.[^/]+)?\.toml|environment\.ya?ml"
 )
@@ -107,7 +107,7 @@ def _dependency_files(folder: str) -> Iterator[tuple[str, str | None]]:
 
 def _requirements(path: str, depth: int) -> Iterator[tuple[str, str | None]]:
     content = _content(path)
-    yield path, None if content is None else hashlib.sha256(content).hexdigest()
+    yield path, None if content is None else sha256(content).hexdigest()
     if content is None or depth == _NESTING_LIMIT:
         return
     for line in content.decode("utf-8", "replace").splitlines():
@@ -137,7 +137,7 @@ def _copied(folder: str) -> Iterator[tuple[str, str | None]]:
 
 def _digest(path: str) -> str | None:
     content = _content(path)
-    return None if content is None else hashlib.sha256(content).hexdigest()
+    return None if content is None else sha256(content).hexdigest()
 
 
 def _content(path: str) -> bytes | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from orchestrator.digests import sha256
 from orchestrator.durable import Folder, Seam
 from orchestrator.environment.launch import module_command
 from orchestrator.errors import StorageError
@@ -39,7 +39,7 @@ def tools_dir(
     Raises StorageError when it can't be written, or when a link stands in its place.
     """
     scripts = {name: _script(module_command(module, environ, executable=executable)) for name, module in TOOLS.items()}
-    name = hashlib.sha256(b"".join(scripts.values())).hexdigest()[:16]
+    name = sha256(b"".join(scripts.values())).hexdigest()[:16]
     if make:
         with Folder.at(runs_dir, seam or Seam(), create=True) as runs, runs.sub(TOOLS_FOLDER, create=True) as tools:
             if not _is_whole(tools, name, scripts):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 
 MOST_BYTES = 1024 * 1024
@@ -15,7 +15,7 @@ MOST_BYTES = 1024 * 1024
 
 _MOST_TEST_FILES = 50
 _TEST_FOLDERS = ("tests", "test", "testing", "src")
-_TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|conftest)\.py")
+_TEST_FILE = late_pattern(r"(?:test_\w*|\w*_test|conftest)\.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "build", "dist", "venv"})
 
 

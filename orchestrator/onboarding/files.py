@@ -14,6 +14,7 @@ from datetime import date
 from orchestrator.config import load_project, outline, project_names
 from orchestrator.config.source import config_file
 from orchestrator.errors import ConfigError, UsageError
+from orchestrator.late_pattern import late_pattern
 from orchestrator.onboarding import version_1
 from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text
 from orchestrator.onboarding.codebase import Codebase
@@ -28,7 +29,7 @@ from orchestrator.planning import survey
 from orchestrator.sla_page import PAGE
 from orchestrator.workspace import CONFIG_FOLDER
 
-_REVIEWED = re.compile(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
+_REVIEWED = late_pattern(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
 from orchestrator.identifiers import name_fault, shown
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value, skip
@@ -25,7 +26,7 @@ GUARD = "spec-guard"
 
 _GUARD_SCRIPT = "spec-guard.sh"
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
-_SHELL_CHARACTERS = re.compile(r"[|&;<>()$`\\*?\[\]#~!{}\n]|^\w+=")
+_SHELL_CHARACTERS = late_pattern(r"[|&;<>()$`\\*?\[\]#~!{}\n]|^\w+=")
 _ABSENT = "the early version's pipeline had no such stage"
 _KNOWN_OF_FILE = frozenset({"defaultPipeline", "pipelines"})
 _KNOWN_OF_PIPELINE = frozenset({"id", "title", "stages"})

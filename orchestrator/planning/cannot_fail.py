@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.planning.shell_line import NOTHING, line_reason
 
 _NEVER = frozenset(
@@ -36,12 +37,12 @@ _WRAPPERS = {
 
 _RUNNERS = frozenset({"uv", "poetry", "pipenv", "pdm", "hatch", "rye"})
 _RUNNER_OPTIONS = ("--with", "-p", "--python", "--extra", "--group", "--only-group", "--project", "--directory")
-_HARMLESS = re.compile(
+_HARMLESS = late_pattern(
     r"--dry[-_]?run(?:=(?!false$|none$|no$|0$).*)?|--exit-zero|--soft-fail|--exit-code=0|--help|--version"
 )
 _MAKE_HARMLESS = frozenset({"-n", "-i", "--just-print", "--recon", "--ignore-errors"})
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.S)
-_IDLE_CODE = re.compile(
+_ASSIGNMENT = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.S)
+_IDLE_CODE = late_pattern(
     r"\s*(?:import sys\s*[;\n]\s*)?"
     r"(?:pass|(?:sys\.|process\.|os\._)?exit\(0?\)|print\([^()]*\)|console\.log\([^()]*\))?\s*;?\s*"
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import NamedTuple
 
 REDIRECTIONS = frozenset({"<", ">", ">>", ">|", "<>", "<&", ">&", "<<", "<<-", "<<<", "&>", "&>>"})
-_OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;|;|\(|\)|<<<|<<-|<<|<&|<>|<|>>|>&|>\||>")
+_OPERATOR = late_pattern(r"&&|&>>|&>|&|\|\||\|&|\||;;|;|\(|\)|<<<|<<-|<<|<&|<>|<|>>|>&|>\||>")
 
 
 class Token(NamedTuple):

@@ -6,7 +6,6 @@ new table put below it in one write, so that nothing flickers, and output costs 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from io import StringIO
 
@@ -16,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.clock import Clock
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.progress.board import Board, Row
 from orchestrator.progress.lines import LineObserver
@@ -33,7 +33,7 @@ _WIDE = 60
 _MARKS = {"succeeded": "✓", "running": "▶", "waiting": "·", "skipped": "–", "retrying": "↻"}
 _ASCII_MARKS = {"succeeded": "+", "running": ">", "waiting": ".", "skipped": "-", "retrying": "~"}
 _STYLES = {"succeeded": "green", "running": "bold", "waiting": "dim", "skipped": "yellow", "retrying": "yellow"}
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_COLOUR = late_pattern(r"\x1b\[[0-9;]*m")
 
 
 class _Collected:

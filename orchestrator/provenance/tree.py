@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.light_typing import Literal
+from orchestrator.digests import sha256
+from orchestrator.light_typing import TYPE_CHECKING, Literal
 from orchestrator.provenance.scope import Scope
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 FILES_LIMIT = 20_000
 BYTES_LIMIT = 512 * 1024 * 1024
@@ -79,15 +82,18 @@ class Hasher:
             raise TooMuch("hashing the tree took too long")
 
     def _blob(self, content: bytes) -> bytes:
-        return (
-            hashlib.new(self.algorithm, b"blob %d\0%b" % (len(content), content), usedforsecurity=False)
-            .hexdigest()
-            .encode()
-        )
+        state = self._begun(len(content))
+        state.update(content)
+        return state.hexdigest().encode()
+
+    def _begun(self, size: int) -> _Hash:
+        import hashlib
+
+        return hashlib.new(self.algorithm, b"blob %d\0" % size, usedforsecurity=False)
 
     def _blob_of_file(self, path: bytes, size: int) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        state = hashlib.new(self.algorithm, b"blob %d\0" % size, usedforsecurity=False)
+        state = self._begun(size)
         try:
             while chunk := os.read(fd, _CHUNK):
                 state.update(chunk)
@@ -98,7 +104,7 @@ class Hasher:
 
 def digest(entries: Mapping[bytes, Entry]) -> str:
     """Return the sha256 (hex) over the sorted paths with their modes and blob ids."""
-    state = hashlib.sha256()
+    state = sha256()
     for path in sorted(entries):
         mode, blob = entries[path]
         state.update(b"%b %b\t%b\0" % (mode, blob, path))

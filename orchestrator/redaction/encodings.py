@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Iterator
+
+from orchestrator.late_pattern import late_pattern
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _URL_SAFE = (b"", b"/", b"!'()*", b"!'()*;,/?:@&=+$#")
@@ -90,7 +91,7 @@ def _json_once(value: str) -> set[str]:
     return forms | {_UNICODE_ESCAPE.sub(lambda match: "\\u" + match[1].upper(), form) for form in forms}
 
 
-_UNICODE_ESCAPE = re.compile(r"\\u([0-9a-f]{4})")
+_UNICODE_ESCAPE = late_pattern(r"\\u([0-9a-f]{4})")
 
 
 def _shell(raw: bytes) -> Iterator[bytes]:

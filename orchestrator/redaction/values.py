@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.redaction.names import looks_secret
 
 MIN_BYTES = 6
 """Shorter values are not masked (contract, section 5): masking ``1`` or ``test`` would riddle every log."""
 
-_URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]*)@")
+_URL_PASSWORD = late_pattern(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]*)@")
 """RFC 3986, userinfo: what stands between the first colon and the last @ of the authority."""
 
 

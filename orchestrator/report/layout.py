@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.terminal import safe_text
 
 NARROW = 64
@@ -13,7 +13,7 @@ NARROW = 64
 
 _LABEL = 11
 _INDENT = "  "
-_INK = re.compile("\x1b\\[[0-9]+m")
+_INK = late_pattern("\x1b\\[[0-9]+m")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 
 from orchestrator.cache_folder import read_cached, remove_cached, write_cached
+from orchestrator.digests import sha256
 from orchestrator.durable import Seam
 from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.manifest.shape import Reused
@@ -92,7 +92,7 @@ class Entries:
 
     def _name(self, stage_id: str) -> str:
         scope = "/".join((*self._scope, stage_id))
-        return f"stage-{hashlib.sha256(scope.encode()).hexdigest()[:24]}.json"
+        return f"stage-{sha256(scope.encode()).hexdigest()[:24]}.json"
 
 
 def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:

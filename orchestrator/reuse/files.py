@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.digests import sha256_for
 from orchestrator.globs import Paths, Root
 from orchestrator.light_typing import NamedTuple
 
@@ -168,7 +168,7 @@ class Survey:
     def _content(self, path: str, place: str, flags: int, told: tuple[int, ...]) -> str:
         try:
             with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb", buffering=0) as file:
-                state = hashlib.sha256()
+                state = sha256_for(told[0])
                 while chunk := file.read(_CHUNK):
                     state.update(chunk)
                     self._bytes += len(chunk)

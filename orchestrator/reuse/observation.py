@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 
+from orchestrator.digests import blake2b
 from orchestrator.light_typing import NamedTuple
 from orchestrator.plan import Plan, PlannedStage, digest_of, stage_record
 from orchestrator.reuse.files import FileState
@@ -72,7 +72,7 @@ def environment_digests(env: Mapping[str, str], salt: str) -> dict[str, str]:
     """Return a digest of each variable's value that says nothing of the value to who doesn't know ``salt``."""
     key = salt.encode()
     return {
-        name: hashlib.blake2b(value.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
+        name: blake2b(value.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
         for name, value in env.items()
     }
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.plan import PlannedStage, digest_of
 
-_WORD = re.compile(r"[^\s;|&()<>`$\"'={},]+")
-_WRITTEN_TO = re.compile(r">{1,2}[|&]?\s*[^\s;|&()<>]+")
+_WORD = late_pattern(r"[^\s;|&()<>`$\"'={},]+")
+_WRITTEN_TO = late_pattern(r">{1,2}[|&]?\s*[^\s;|&()<>]+")
 _BEGIN_BYTES = 512
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 """Names that installers write beside a Python package, and write anew for another version."""

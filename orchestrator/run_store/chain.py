@@ -9,12 +9,12 @@ Lines are only ever appended, under the task's lock, once for each ``event_id``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.digests import sha256, sha256_for
 from orchestrator.durable import Folder, whole_lines
 from orchestrator.errors import StorageError
 from orchestrator.light_typing import Any
@@ -88,8 +88,9 @@ def file_digest(folder: Folder, name: str, most: int | None = None) -> tuple[int
     Raises FileNotFoundError, StorageError.
     """
     fd = folder.open_read(name)
-    digest, size = hashlib.sha256(), 0
     try:
+        there = os.fstat(fd).st_size
+        digest, size = sha256_for(there if most is None else min(there, most)), 0
         while chunk := os.read(fd, _CHUNK if most is None else min(_CHUNK, most - size)):
             digest.update(chunk)
             size += len(chunk)
@@ -119,7 +120,7 @@ def add_link(task: Folder, manifest: Manifest, evidence: Line, metrics: Mapping[
         "metrics_digest": metrics_digest(metrics),
         **evidence,
         "previous": _named(before),
-        "previous_line": None if before is None else hashlib.sha256(before).hexdigest(),
+        "previous_line": None if before is None else sha256(before).hexdigest(),
         "recorded_at": metrics.get("recorded_at"),
         "event_id": event,
     }

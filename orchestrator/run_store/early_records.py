@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from orchestrator.clock import parse_stamp, stamp
 from orchestrator.identifiers import is_run_id, migrated_run_id
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.document import RUN_STATUSES
 
@@ -21,7 +22,7 @@ Document = Mapping[str, Any]
 SESSION_PIPELINE = "local-mcp"
 """The pipeline of what was started before pipelines had names, and was not the usual diagnostics."""
 
-_MOMENT = re.compile(
+_MOMENT = late_pattern(
     r"(\d{4})-?(\d\d)-?(\d\d)T(\d\d)[-:]?(\d\d)[-:]?(\d\d)(?:[-.](\d{3})\d*)?Z(?:-[0-9A-Za-z]+)?", re.ASCII
 )
 _STAGE_STATUSES = frozenset({"pending", "running", "succeeded", "failed", "skipped"})

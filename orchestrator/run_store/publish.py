@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, explained
 from orchestrator.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
@@ -24,7 +24,7 @@ from orchestrator.snapshot import State, added, entry_of, is_countable, is_reada
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024
-_EVENT = re.compile(rb'"event_id": "([0-9a-f]{32})"')
+_EVENT = late_pattern(rb'"event_id": "([0-9a-f]{32})"')
 
 
 def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:

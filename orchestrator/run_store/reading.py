@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from datetime import datetime
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.identifiers import check_run_reference, is_run_id, migrated_run_id, name_fault, near_hint, nearest
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.run_store.layout import CLI, MANIFEST, OLD_POINTERS, Location
@@ -23,7 +23,7 @@ _MOST_CHILDREN = 256
 _DEEPEST = 16
 """Deeper nesting is refused at the start (contract, section 2, exit code 5), so that no record leads in a circle."""
 
-_POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+_POINTER = late_pattern(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
 
 def task_ids(store: RunStore) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from orchestrator.late_pattern import late_pattern
 from orchestrator.spec_guard.repository import Git
 from orchestrator.spec_guard.values import printable
 
 BASE_VARIABLE = "BASE_SHA"
 
-_ZERO_SHA = re.compile(r"0+")
+_ZERO_SHA = late_pattern(r"0+")
 _HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unshallow; fetch-depth: 0 in CI)"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from orchestrator.globs import Globs
+from orchestrator.late_pattern import late_pattern
 from orchestrator.leftovers import CACHES
 from orchestrator.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted
 from orchestrator.spec_guard_policy import DEFAULT_AGE_DAYS
@@ -15,8 +16,8 @@ from orchestrator.spec_guard_policy import DEFAULT_AGE_DAYS
 # Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
 _ZONE_LEEWAY = timedelta(days=1)
 _FRONT_MATTER_BYTES = 64 * 1024
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
-_KEY = re.compile(r"last_review\s*:")
+_DATE = late_pattern(r"\d{4}-\d{2}-\d{2}", re.A)
+_KEY = late_pattern(r"last_review\s*:")
 _SUFFIX = ".md"
 
 

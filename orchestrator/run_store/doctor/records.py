@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from datetime import datetime
 
 from orchestrator.durable import Folder
 from orchestrator.errors import DamagedRecord, StorageError
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.manifest.shape import Manifest
@@ -25,7 +25,7 @@ from orchestrator.run_store.store import RunStore
 Check = Callable[[dict[str, Any], str], Manifest]
 """The full check of a record of version 2; raises DamagedRecord."""
 
-_TEMPORARY = re.compile(r"\.(?:manifest|cancel|metrics|state)[A-Za-z0-9._:-]*\.tmp")
+_TEMPORARY = late_pattern(r"\.(?:manifest|cancel|metrics|state)[A-Za-z0-9._:-]*\.tmp")
 
 _POINTED = ("redirect_to", "manifest", "status", "completed_at")
 """``updated_at`` is left out: a record is written once more after its pointer."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.errors import DamagedRecord, StorageError
 from orchestrator.identifiers import is_run_id, name_fault
+from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import Any
 from orchestrator.manifest.schema import json_schema, load
 from orchestrator.manifest.shape import Manifest
@@ -24,7 +24,7 @@ from orchestrator.run_store.layout import OLD_POINTERS, Location
 from orchestrator.run_store.reading import task_ids
 from orchestrator.run_store.store import RunStore
 
-_TARGET = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+_TARGET = late_pattern(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
 
 @dataclass(frozen=True, slots=True)
