@@ -26,6 +26,7 @@ from orchestrator.processes import Guard
 from orchestrator.redaction import Redactor
 from orchestrator.redaction.finder import AdaptiveFinder, PlainFinder
 from orchestrator.redaction.masking import Stream
+from orchestrator.redaction.needles import Needles
 from orchestrator.signals import SignalInbox
 from orchestrator.stage_log import StageLog
 
@@ -57,7 +58,7 @@ class _Through(Stream):
 
 class _Unmasked(Redactor):
     def stream(self) -> Stream:
-        return _Through(self._needles, self._finder)
+        return _Through(Needles(()), PlainFinder((), ()))
 
 
 _MAKERS: dict[str, Callable[[], Redactor]] = {

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.attempts import Attempts, Job
 from orchestrator.clock import Clock
-from orchestrator.environment import environment_key, mark_made, needs_making
+from orchestrator.environment import mark_made, needs_making
+from orchestrator.environment.fingerprint import environment_key
 from orchestrator.environment.steps import EnvironmentLock, Step, prepare
 from orchestrator.failure_notes import last_lines
 from orchestrator.plan import SessionPlan

@@ -95,3 +95,7 @@ class StorageError(Refusal):
 
     exit_code = EXIT_STORAGE
     default_code = "storage"
+
+
+class NoxUnavailable(Exception):  # noqa: N818 - named by what happened, as the others
+    """The installed nox can't run a session in this process: one of its own will. Nothing has been started."""

@@ -20,7 +20,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from orchestrator.errors import NoxUnavailable
 from orchestrator.light_typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from orchestrator.workspace import NOX_FOLDER
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,18 +31,11 @@ if TYPE_CHECKING:
 
 SessionStatus = Literal["success", "failed", "aborted", "skipped"]
 
-ENV_FOLDER = ".nox"
-"""Where nox keeps environments, below the folder of the noxfile (nox's default of ``--envdir``)."""
-
 _PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "param", "parametrize", "session"})
 """Names that nox's ``__init__`` defines, submodules apart (nox 2026.10.20, ``nox.__all__``)."""
 
 
-class NoxUnavailable(Exception):  # noqa: N818 - named by what happened, as in errors
-    """The installed nox can't run a session in this process; the body has not been started."""
-
-
-class EnvironmentNotMade(Exception):  # noqa: N818 - as above
+class EnvironmentNotMade(Exception):  # noqa: N818 - named by what happened, as in errors
     """A virtual environment could not be made; the text is the cause in one line."""
 
 
@@ -88,7 +83,7 @@ def session_command(root: str, noxfile: str, name: str) -> list[str]:
     CI). The process's environment should be that of ``scrubbed``.
     """
     return [
-        *(sys.executable, "-P", "-m", "nox", "--noxfile", noxfile, "--envdir", os.path.join(root, ENV_FOLDER)),
+        *(sys.executable, "-P", "-m", "nox", "--noxfile", noxfile, "--envdir", os.path.join(root, NOX_FOLDER)),
         *("--error-on-missing-interpreters", "--session", name),
     ]
 
@@ -170,7 +165,7 @@ class _Options:
 
     def __init__(self, root: str) -> None:
         self.noxfile = os.path.join(root, "noxfile.py")
-        self.envdir = os.path.join(root, ENV_FOLDER)
+        self.envdir = os.path.join(root, NOX_FOLDER)
         self.invoked_from = root
         self.posargs: list[str] = []
         self.no_dependencies = False

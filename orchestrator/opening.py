@@ -13,7 +13,6 @@ from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import interrupted, pending_command
 from orchestrator.plan import Plan, redacted
-from orchestrator.plan_drift import as_recorded, plan_drift, unchanged
 from orchestrator.redaction import Redactor, secret_values
 from orchestrator.run_store.children import leave_link, settle_with_parent
 from orchestrator.run_store.layout import RunPaths
@@ -126,16 +125,22 @@ def announce_to_parent(store: RunStore, run: OpenRun) -> None:
 
 def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:
     """Say in which points today's plan differs from the recorded one, a line each; empty when it does not."""
+    from orchestrator.plan_drift import plan_drift
+
     return plan_drift(recorded, redacted(plan, redactor.text).record())
 
 
 def unchanged_stages(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> frozenset[str]:
     """Return the ids of the stages that are the same work in the recorded plan and in today's."""
+    from orchestrator.plan_drift import unchanged
+
     return unchanged(recorded, redacted(plan, redactor.text).record())
 
 
 def shown_plan(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> Plan:
     """Return today's plan as a new attempt's record shows it: what the recorded one has masked stays masked."""
+    from orchestrator.plan_drift import as_recorded
+
     return redacted(plan, as_recorded(recorded, plan.config_digest, redactor.text))
 
 

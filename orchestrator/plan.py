@@ -46,6 +46,8 @@ class PlannedStage(NamedTuple):
         if self.kind == "shell":
             return self.shell
         if self.kind == "command":
+            if all(word.isascii() and word.isalnum() for word in self.argv):
+                return " ".join(self.argv)
             import shlex
 
             return shlex.join(self.argv)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from orchestrator.clock import Clock
-from orchestrator.environment import bin_paths, environment_key, stage_environ, tools_dir
+from orchestrator.environment import bin_paths, stage_environ, tools_dir
 from orchestrator.light_typing import Any
 from orchestrator.lineage import fixed_variables
 from orchestrator.manifest.shape import Reused
@@ -43,7 +43,11 @@ def cache_for(
     tools = tools_dir(workspace.runs_dir, environ, make=writes)
     session_env = stage_environ(environ, plan.session, bin_paths=bin_paths(env_dir), tools_dir=tools)
     fixed = fixed_variables(workspace, task_id, plan.project)
-    made_from = "" if env_dir is None else environment_key(plan.session, env_dir=env_dir, project_folder=folder)
+    made_from = ""
+    if env_dir is not None:
+        from orchestrator.environment.fingerprint import environment_key
+
+        made_from = environment_key(plan.session, env_dir=env_dir, project_folder=folder)
     return StageCache(
         plan=plan,
         place=Place(workspace, task_id, folder, env_dir, made_from),

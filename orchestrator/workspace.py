@@ -11,6 +11,9 @@ from orchestrator.errors import StorageError, UsageError
 from orchestrator.light_typing import NamedTuple
 
 CONFIG_FOLDER = "project_configs"
+NOX_FOLDER = ".nox"
+"""Where nox keeps environments, below the folder of the noxfile (nox's default of ``--envdir``)."""
+
 ROOT_VARIABLE = "CODEX_ORCHESTRATOR_ROOT"
 RUNS_VARIABLE = "CODEX_ORCHESTRATOR_RUNS_DIR"
 OUT_VARIABLE = "CODEX_ORCHESTRATOR_OUT_DIR"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 from collections.abc import Callable, Mapping
 
 from orchestrator.errors import UsageError
@@ -160,7 +160,8 @@ def late(module: str, function: str) -> Callable[[], Callable[..., Answer]]:
     """Return a loader that imports ``module`` when the command is called, not before."""
 
     def load() -> Callable[..., Answer]:
-        found: Callable[..., Answer] = getattr(importlib.import_module(module), function)
+        __import__(module)  # importlib would have to be imported itself
+        found: Callable[..., Answer] = getattr(sys.modules[module], function)
         return found
 
     return load

@@ -18,11 +18,10 @@ from orchestrator.commands.running import (
 )
 from orchestrator.commands.start import actor_of
 from orchestrator.digests import sha256
-from orchestrator.errors import Refused
+from orchestrator.errors import NoxUnavailable, Refused
 from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
-from orchestrator.nox_host import NoxUnavailable
 from orchestrator.opening import drift, redactor_for, shown_plan, unchanged_stages
 from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache

@@ -17,12 +17,11 @@ from orchestrator.commands.running import (
 )
 from orchestrator.config.outlines import Outline
 from orchestrator.digests import sha256
-from orchestrator.errors import UsageError
+from orchestrator.errors import NoxUnavailable, UsageError
 from orchestrator.identifiers import make_run_id, name_fault
 from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import interrupted
-from orchestrator.nox_host import NoxUnavailable
 from orchestrator.opening import Asked, announce_to_parent, first_manifest, redactor_for
 from orchestrator.plan import Plan
 from orchestrator.plan_cache import PlanCache

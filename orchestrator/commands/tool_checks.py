@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from orchestrator.config import ProjectConfig
-from orchestrator.errors import UsageError
-from orchestrator.nox_host import NoxUnavailable, run_session
+from orchestrator.errors import NoxUnavailable, UsageError
+from orchestrator.nox_host import run_session
 from orchestrator.planning import check_project_folder, survey
 from orchestrator.run_store.doctor.finding import Finding
 from orchestrator.workspace import CONFIG_FOLDER

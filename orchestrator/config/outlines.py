@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.config.source import Source, config_file, read_source
 from orchestrator.errors import UsageError
 from orchestrator.identifiers import check_name, name_fault, near_hint
-from orchestrator.light_typing import NamedTuple
+from orchestrator.light_typing import TYPE_CHECKING, NamedTuple
 from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
+
+if TYPE_CHECKING:
+    from orchestrator.config.source import Source
 
 _SUFFIX = ".toml"
 
@@ -28,6 +30,8 @@ def project_names(root: str) -> tuple[str, ...]:
 
 def source_of(root: str, name: str) -> Source:
     """Return the parsed config of project ``name``, not validated; raises as ``load_project`` does."""
+    from orchestrator.config.source import config_file, read_source
+
     if name_fault("project", name) is not None:
         check_name("project", name, project_names(root))
     try:

@@ -1,12 +1,11 @@
 """The session's virtual environment and the environment variables of its stages.
 
-The warm path is ``stage_environ``, ``tools_dir``, ``environment_key`` and ``needs_making``. When an
+The warm path is ``stage_environ``, ``tools_dir``, ``fingerprint.environment_key`` and ``needs_making``. When an
 environment needs making, the caller takes its ``EnvironmentLock`` (``steps``), asks ``needs_making`` again, runs
 the steps of ``steps.prepare`` as child processes and, when all of them ended with exit code 0, calls ``mark_made``.
 """
 
 from orchestrator.environment.allowed import stage_environ
-from orchestrator.environment.fingerprint import environment_key
 from orchestrator.environment.tools import tools_dir
 from orchestrator.environment.venv import bin_paths, describe, environment_folder, mark_made, needs_making
 
@@ -14,7 +13,6 @@ __all__ = [
     "bin_paths",
     "describe",
     "environment_folder",
-    "environment_key",
     "mark_made",
     "needs_making",
     "stage_environ",

@@ -7,8 +7,8 @@ import os
 
 from orchestrator.durable import Folder, Seam
 from orchestrator.light_typing import Any
-from orchestrator.nox_host import ENV_FOLDER
 from orchestrator.plan import SessionPlan
+from orchestrator.workspace import NOX_FOLDER
 
 MARKER = ".codex-environment.json"
 """In the environment's folder: written last, so that a half-made environment has none."""
@@ -28,11 +28,11 @@ def environment_folder(root: str, session: SessionPlan) -> str | None:
     import re
 
     name = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "-", session.name).strip().lower()).strip("-")
-    if len(os.path.join(ENV_FOLDER, name)) > _SHEBANG_LIMIT:
+    if len(os.path.join(NOX_FOLDER, name)) > _SHEBANG_LIMIT:
         import hashlib
 
         name = hashlib.sha1(name.encode("ascii"), usedforsecurity=False).hexdigest()[:8]
-    return os.path.join(root, ENV_FOLDER, name)
+    return os.path.join(root, NOX_FOLDER, name)
 
 
 def bin_paths(env_dir: str | None) -> tuple[str, ...]:

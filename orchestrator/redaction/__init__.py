@@ -12,15 +12,20 @@ from orchestrator.redaction.names import MASK, looks_secret
 from orchestrator.redaction.values import MIN_BYTES, secret_values, too_short
 
 if TYPE_CHECKING:
-    from orchestrator.redaction.masking import Redactor, Stream
+    from orchestrator.redaction.masking import Stream
+    from orchestrator.redaction.redactor import Redactor
 
 __all__ = ["MASK", "MIN_BYTES", "Redactor", "Stream", "looks_secret", "secret_values", "too_short"]
 
 
 def __getattr__(name: str) -> object:
     """Import the masking itself when it is first asked for: plans and ``status`` need only the names."""
-    if name in ("Redactor", "Stream"):
-        from orchestrator.redaction import masking
+    if name == "Redactor":
+        from orchestrator.redaction.redactor import Redactor
 
-        return getattr(masking, name)
+        return Redactor
+    if name == "Stream":
+        from orchestrator.redaction.masking import Stream
+
+        return Stream
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

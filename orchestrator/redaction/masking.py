@@ -7,71 +7,13 @@ the input was cut into them. Of needles that overlap, all bytes are masked.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
-
-from orchestrator.light_typing import Any
-from orchestrator.redaction.finder import AdaptiveFinder, Finder, FinderMaker
+from orchestrator.redaction.finder import Finder
 from orchestrator.redaction.names import MASK
 from orchestrator.redaction.needles import Needles
-from orchestrator.redaction.shapes import SHAPES, Shape
+from orchestrator.redaction.shapes import Shape
 from orchestrator.redaction.tokens import Token, head_begun, rest_of_token, tokens_in
 
 _MASK = MASK.encode()
-
-
-class Redactor:
-    """Masks ``values`` in all their usual encodings, and tokens of well-known shapes whatever their value.
-
-    Build it once for a run: its tables take a few milliseconds for 20 values.
-    """
-
-    def __init__(self, values: Iterable[str], *, finder: FinderMaker = AdaptiveFinder) -> None:
-        """``finder`` makes the search from the needles and the shapes of tokens."""
-        self._needles = Needles(values)
-        self._finder = finder(self._needles.all, SHAPES)
-
-    def stream(self) -> Stream:
-        """Return a new masked stream; each stream of bytes needs its own."""
-        return Stream(self._needles, self._finder)
-
-    def text(self, text: str) -> str:
-        """Return ``text`` without secrets; lone surrogates, as in ``os.environ``, are kept."""
-        try:
-            errors = "surrogateescape"
-            data = text.encode("utf-8", errors)
-        except UnicodeEncodeError:
-            errors = "surrogatepass"
-            data = text.encode("utf-8", errors)
-        masked = self.stream().whole(data)
-        return text if masked == data else masked.decode("utf-8", errors)
-
-    def document(self, value: Any, *, keep: Container[str] = ()) -> Any:
-        """Return a JSON-like ``value`` with every string in it masked, keys too.
-
-        What stands below a key in ``keep`` is returned as it is: ids and paths, which are never masked.
-        Keys that become the same are numbered, so that no entry is lost.
-        """
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            masked: dict[Any, Any] = {}
-            for key, item in value.items():
-                name = _free(self.text(key) if isinstance(key, str) else key, masked)
-                masked[name] = item if key in keep else self.document(item, keep=keep)
-            return masked
-        if isinstance(value, list | tuple):
-            return [self.document(item, keep=keep) for item in value]
-        return value
-
-
-def _free(key: Any, taken: Container[Any]) -> Any:
-    """Return ``key``, with a number when it is taken."""
-    if key not in taken:
-        return key
-    number = 2
-    while f"{key} ({number})" in taken:
-        number += 1
-    return f"{key} ({number})"
 
 
 class Stream:

@@ -22,7 +22,7 @@ from orchestrator.reuse.observation import (
     stage_digest,
 )
 from orchestrator.reuse.tools import tools_of, words_of
-from orchestrator.workspace import Workspace
+from orchestrator.workspace import NOX_FOLDER, Workspace
 
 _OURSELVES = "codex-orchestrator"
 
@@ -242,7 +242,7 @@ class StageCache:
 def _ours(place: Place) -> frozenset[str]:
     """Return what lies in the project's folder and belongs to this program, from there."""
     workspace = place.workspace
-    places = (workspace.runs_dir, workspace.out_dir, os.path.join(workspace.root, ".nox"))
+    places = (workspace.runs_dir, workspace.out_dir, os.path.join(workspace.root, NOX_FOLDER))
     return frozenset(os.path.relpath(folder, place.project_folder) for folder in places)
 
 

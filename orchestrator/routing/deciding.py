@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.config import Outline, outline, project_names
-from orchestrator.config.source import config_file
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name, near_hint, nearest
 from orchestrator.light_typing import NamedTuple
@@ -152,6 +151,8 @@ def _unknown_task(town: _Town, task: str, where: str) -> UsageError:
     hint = near_hint(task, town.tasks()) or "no project has a task yet"
     hint += "; with --project a new task can be begun"
     if town.unreadable:
+        from orchestrator.config.source import config_file
+
         hint += f"; not read, because broken: {', '.join(map(config_file, town.unreadable))}"
     return UsageError(f"{where}: no project has a task '{task}'", hint=hint, code="unknown-task")
 

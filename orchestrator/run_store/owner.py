@@ -107,7 +107,7 @@ def started_at(pid: int) -> int | None:
 def boot_id() -> str | None:
     """Return the id of the machine's present uptime (random(4)), None where there is none."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return None

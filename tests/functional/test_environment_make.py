@@ -16,12 +16,12 @@ from orchestrator.environment import (
     bin_paths,
     describe,
     environment_folder,
-    environment_key,
     mark_made,
     needs_making,
     stage_environ,
     tools_dir,
 )
+from orchestrator.environment.fingerprint import environment_key
 from orchestrator.environment.steps import EnvironmentLock, prepare
 from orchestrator.plan import SessionPlan
 
@@ -169,6 +169,7 @@ def test_what_a_killed_start_left_is_replaced(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, time
+from orchestrator.environment.fingerprint import environment_key
 from orchestrator.environment.steps import EnvironmentLock
 lock = EnvironmentLock(sys.argv[1])
 assert lock.try_acquire()

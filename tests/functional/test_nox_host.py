@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.environment import environment_folder
+from orchestrator.errors import NoxUnavailable
 from orchestrator.nox_host import (
-    ENV_FOLDER,
-    NoxUnavailable,
     SessionResult,
     noxfile_for,
     run_session,
@@ -23,6 +22,7 @@ from orchestrator.nox_host import (
     session_command,
 )
 from orchestrator.plan import SessionPlan
+from orchestrator.workspace import NOX_FOLDER
 
 if TYPE_CHECKING:
     from nox.sessions import Session
@@ -177,7 +177,8 @@ def test_a_changed_nox_is_noticed_before_the_body(tmp_path: Path, change: str) -
     """When private names have moved, the body has not run and the caller can start a nox process instead."""
     result = python(
         f"""
-        from orchestrator.nox_host import run_session, NoxUnavailable
+        from orchestrator.nox_host import run_session
+        from orchestrator.errors import NoxUnavailable
         {change}
         try: run_session("x", lambda session: print("ran"), root=".")
         except NoxUnavailable as error: print("unavailable:", error)
@@ -201,7 +202,7 @@ def test_the_environments_folder_is_noxs(name: str) -> None:
     from nox.sessions import _normalize_path
 
     folder = environment_folder("/w", SessionPlan(name=name, backend="uv"))
-    assert folder == os.path.join("/w", _normalize_path(ENV_FOLDER, name))
+    assert folder == os.path.join("/w", _normalize_path(NOX_FOLDER, name))
 
 
 def test_a_process_does_the_same(tmp_path: Path) -> None:

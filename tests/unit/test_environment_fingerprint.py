@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.environment import environment_key
+from orchestrator.environment.fingerprint import environment_key
 from orchestrator.plan import SessionPlan
 
 
