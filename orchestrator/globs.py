@@ -64,6 +64,10 @@ class Paths(NamedTuple):
             return False
         return self.unwanted is None or self.unwanted.fullmatch(path) is None
 
+    def matching(self) -> Callable[[str], object]:
+        """Return what tells the same of many paths sooner: something true for one that is meant."""
+        return self.wanted.fullmatch if self.unwanted is None else self.match
+
 
 @functools.lru_cache(maxsize=64)
 def paths(patterns: tuple[str, ...]) -> Paths:

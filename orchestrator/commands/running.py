@@ -42,9 +42,13 @@ class Attempt(NamedTuple):
     active_before: float = 0.0
     fresh: bool = False
 
+    def may_reuse(self) -> bool:
+        """Tell whether any stage says what its success rests on."""
+        return any(stage.inputs for stage in self.plan.stages)
+
     def cache(self, context: Context, env_dir: str | None) -> StageCache | None:
         """Return what tells which stages need not run, None where each must."""
-        if not any(stage.inputs for stage in self.plan.stages):
+        if not self.may_reuse():
             return None
         from orchestrator.stage_reuse import cache_for
 
@@ -75,12 +79,15 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     the installed nox can't run a session in this process.
     """
     env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
-    cache = attempt.cache(context, env_dir)
-    if cache is not None:
-        provenance = capture(context, attempt)
-        if _is_unchanged(attempt, cache):
-            return _record_unchanged(context, attempt, observer, cache, provenance)
-        provenance.abandon()
+    cache = None
+    if attempt.may_reuse():
+        provenance = capture(context, attempt)  # its processes work beside the imports of what follows
+        try:
+            cache = attempt.cache(context, env_dir)
+            if cache is not None and _is_unchanged(attempt, cache):
+                return _record_unchanged(context, attempt, observer, cache, provenance)
+        finally:
+            provenance.abandon()
     from orchestrator.commands.session import run_here
 
     return run_here(context, attempt, observer, cache, env_dir)
@@ -105,7 +112,6 @@ def _record_unchanged(
             active_before=attempt.active_before,
         )
     finally:
-        provenance.abandon()
         cache.ignored.abandon()
         observer.close()
 

@@ -5,6 +5,8 @@ Names come from their modules when they are first asked for: routing, which ever
 
 from __future__ import annotations
 
+import sys
+
 from orchestrator.light_typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,9 +67,9 @@ def load_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
+            full = f"{__name__}.{module}"
+            __import__(full)  # importlib would have to be imported itself
+            return getattr(sys.modules[full], name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ class Scope(NamedTuple):
 
     def holds(self, path: bytes) -> bool:
         """Tell whether a path counts at all."""
-        return not any(path == name or path.startswith(name + b"/") for name in self.excluded)
+        return not self.excluded or not any(path == name or path.startswith(name + b"/") for name in self.excluded)
 
     def holds_untracked(self, path: bytes) -> bool:
         """Tell whether a path counts that git doesn't track: no cache, no product of a build."""

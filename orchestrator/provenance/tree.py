@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.digests import sha256
+from orchestrator.digests import sha256_for
 from orchestrator.light_typing import TYPE_CHECKING, Literal
 from orchestrator.provenance.scope import Scope
 
@@ -104,10 +104,9 @@ class Hasher:
 
 def digest(entries: Mapping[bytes, Entry]) -> str:
     """Return the sha256 (hex) over the sorted paths with their modes and blob ids."""
-    state = sha256()
-    for path in sorted(entries):
-        mode, blob = entries[path]
-        state.update(b"%b %b\t%b\0" % (mode, blob, path))
+    data = b"".join([b"%b %b\t%b\0" % (*entries[path], path) for path in sorted(entries)])
+    state = sha256_for(len(data))
+    state.update(data)
     return state.hexdigest()
 
 

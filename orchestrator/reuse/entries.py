@@ -15,7 +15,7 @@ from orchestrator.reuse.files import FileState
 from orchestrator.reuse.observation import Observation
 from orchestrator.workspace import Workspace
 
-_VERSION = 1
+_VERSION = 2
 _LIMIT = 32 * 1024 * 1024
 _SALT_LIMIT = 64
 """The longest key of blake2b, in bytes (RFC 7693)."""
@@ -96,11 +96,15 @@ class Entries:
 
 
 def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
-    return {path: [state.content, state.settled, *state.status] for path, state in files.items()}
+    return {path: [state.content, state.settled, state.status] for path, state in files.items()}
 
 
 def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
-    return {path: FileState(_text(row[0]), row[1] is True, tuple(map(int, row[2:]))) for path, row in rows.items()}
+    files = {
+        path: FileState(content, settled is True, tuple(status)) for path, (content, settled, status) in rows.items()
+    }
+    _text("".join([state.content for state in files.values()]))
+    return files
 
 
 def _text(value: object) -> str:

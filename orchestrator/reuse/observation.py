@@ -86,7 +86,7 @@ def differences(before: Observation, now: Observation) -> Iterator[str]:
     for kind, old, new in (
         ("variables", before.environment, now.environment),
         ("tools", before.tools, now.tools),
-        ("inputs", contents(before.inputs), contents(now.inputs)),
+        ("inputs", *(({}, {}) if before.inputs == now.inputs else (contents(before.inputs), contents(now.inputs)))),
     ):
         changed = changed_names(old, new)
         if changed:
@@ -95,6 +95,8 @@ def differences(before: Observation, now: Observation) -> Iterator[str]:
 
 def changed_names(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     """Return the names that were added, removed or changed, the first few of them, or "" when none was."""
+    if old == new:
+        return ""
     names = [
         *(name if name in new else f"{name} (removed)" for name in sorted(old) if old[name] != new.get(name)),
         *(f"{name} (added)" for name in sorted(new) if name not in old),
