@@ -18,13 +18,12 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
-from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import NamedTuple
 
 MOST_WILDCARDS = 16
 """In one pattern; matching takes time that grows with the power of their number."""
 
-_WILD = late_pattern(r"[*?\[\\]")
+_WILD = frozenset("*?[\\")
 
 
 class Globs:
@@ -100,7 +99,7 @@ def fault(pattern: str) -> str | None:
 
 
 def _expression_fault(pattern: str, translated: Callable[[str], str]) -> str | None:
-    if len(_WILD.findall(pattern)) > MOST_WILDCARDS:
+    if sum(char in _WILD for char in pattern) > MOST_WILDCARDS:
         return f"must not hold more than {MOST_WILDCARDS} wildcards"
     try:
         re.compile(translated(pattern))
@@ -113,7 +112,7 @@ def _expression_fault(pattern: str, translated: Callable[[str], str]) -> str | N
 
 def _root(pattern: str) -> Root:
     parts = pattern.split("/")
-    fixed = next((at for at, part in enumerate(parts) if _WILD.search(part)), len(parts))
+    fixed = next((at for at, part in enumerate(parts) if not _WILD.isdisjoint(part)), len(parts))
     deep = fixed == len(parts) or "**" in parts
     return Root("/".join(parts[:fixed]) or ".", None if deep else len(parts) - fixed - 1)
 
@@ -128,7 +127,7 @@ def _union(patterns: Iterable[str]) -> re.Pattern[str]:
 def _path_translated(pattern: str) -> str:
     if pattern == ".":
         return ".+"
-    if _WILD.search(pattern) is None:
+    if _WILD.isdisjoint(pattern):
         return f"{re.escape(pattern)}(?:/.+)?"
     *folders, last = pattern.split("/")
     written = ""
@@ -148,7 +147,7 @@ def _start(pattern: str) -> str:
     if "/" not in pattern.rstrip("/"):
         return ""
     parts = pattern.strip("/").split("/")
-    plain = next((at for at, part in enumerate(parts) if _WILD.search(part)), len(parts) - 1)
+    plain = next((at for at, part in enumerate(parts) if not _WILD.isdisjoint(part)), len(parts) - 1)
     return "/".join(parts[:plain])
 
 

@@ -8,19 +8,16 @@ from contextlib import suppress
 from orchestrator.clock import Clock, later, stamp
 from orchestrator.errors import StorageError
 from orchestrator.guardrails import judged
-from orchestrator.late_pattern import late_pattern
 from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.shape import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.manifest.transitions import interrupted, pending_command
 from orchestrator.plan import Plan, redacted
-from orchestrator.redaction import Redactor, secret_values
+from orchestrator.redaction import Redactor
 from orchestrator.run_store.children import leave_link, settle_with_parent
 from orchestrator.run_store.layout import RunPaths
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.recovery import finish
 from orchestrator.run_store.store import RunStore
-
-_NUMBERED = late_pattern(r"\d+-(?=.)")
 
 
 class Asked(NamedTuple):
@@ -49,7 +46,7 @@ def first_manifest(
     shown = redacted(plan, redactor.text)
     manifest = Manifest(
         task_id=asked.task_id,
-        task_slug=_NUMBERED.sub("", asked.task_id, count=1),
+        task_slug=_slug(asked.task_id),
         run_id=run_id,
         parent_run_id=lineage.parentRunId,
         pipeline_id=plan.pipeline,
@@ -89,16 +86,6 @@ def first_manifest(
         revision=1,
     )
     return judged(manifest, plan, clock)
-
-
-def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
-    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
-    named = plan.session.secret_env
-    values = dict.fromkeys(secret_values(environ, named))
-    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
-    for stage in plan.stages:
-        values.update(dict.fromkeys(secret_values(stage.env, named)))
-    return Redactor(tuple(values))
 
 
 def announce_to_parent(store: RunStore, run: OpenRun) -> None:
@@ -146,3 +133,9 @@ def shown_plan(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -
 
 def _masked(text: str | None, redactor: Redactor) -> str | None:
     return None if text is None else redactor.text(text)
+
+
+def _slug(task_id: str) -> str:
+    """Return a task's id without the number that it begins with, if something follows."""
+    number, _, rest = task_id.partition("-")
+    return rest if number.isdigit() and rest else task_id

@@ -8,8 +8,11 @@ from datetime import date
 from types import MappingProxyType
 
 from orchestrator.digests import sha256
-from orchestrator.light_typing import Any, Literal, NamedTuple
+from orchestrator.light_typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from orchestrator.redaction import MASK, looks_secret
+
+if TYPE_CHECKING:
+    from orchestrator.redaction import Redactor
 
 StageKind = Literal["command", "shell", "subpipeline", "skip"]
 
@@ -195,3 +198,15 @@ def _body(plan: Plan) -> dict[str, Any]:
 
 def _masked(env: Mapping[str, str]) -> dict[str, str]:
     return {name: MASK if looks_secret(name) else env[name] for name in sorted(env)}
+
+
+def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
+    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
+    from orchestrator.redaction import Redactor, secret_values
+
+    named = plan.session.secret_env
+    values = dict.fromkeys(secret_values(environ, named))
+    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
+    for stage in plan.stages:
+        values.update(dict.fromkeys(secret_values(stage.env, named)))
+    return Redactor(tuple(values))

@@ -91,8 +91,7 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
     """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
     from orchestrator.guardrails import foreseen
-    from orchestrator.opening import redactor_for
-    from orchestrator.plan import redacted
+    from orchestrator.plan import redacted, redactor_for
     from orchestrator.planning import compile_plan
     from orchestrator.report.plan_text import plan_document
 

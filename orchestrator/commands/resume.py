@@ -22,8 +22,8 @@ from orchestrator.errors import NoxUnavailable, Refused
 from orchestrator.light_typing import Any
 from orchestrator.manifest.shape import Command, Manifest, ResumeEvent
 from orchestrator.manifest.transitions import interrupted, reset_for_resume
-from orchestrator.opening import drift, redactor_for, shown_plan, unchanged_stages
-from orchestrator.plan import Plan
+from orchestrator.opening import drift, shown_plan, unchanged_stages
+from orchestrator.plan import Plan, redactor_for
 from orchestrator.plan_cache import PlanCache
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.claim import reopen, take_over

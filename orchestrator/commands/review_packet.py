@@ -77,7 +77,8 @@ def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[l
     record = read_document(store, where)
     if record["version"] != 2:
         return [], None
-    from orchestrator.opening import drift, redactor_for
+    from orchestrator.opening import drift
+    from orchestrator.plan import redactor_for
     from orchestrator.plan_cache import PlanCache
 
     try:

@@ -7,20 +7,19 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from orchestrator.commands.context import Answer, Context
-from orchestrator.environment import environment_folder, needs_making
 from orchestrator.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
 from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple, cast
 from orchestrator.plan import Plan
 from orchestrator.progress import Kind, Observer, make_observer
 from orchestrator.provenance import Capture
-from orchestrator.recording import Result
-from orchestrator.redaction import Redactor
 from orchestrator.run_store.layout import ENVIRONMENT, ERRORS, Location
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.store import RunStore
 
 if TYPE_CHECKING:
+    from orchestrator.recording import Result
+    from orchestrator.redaction import Redactor
     from orchestrator.reuse import StageCache
+    from orchestrator.run_store.open_run import OpenRun
+    from orchestrator.run_store.store import RunStore
 
 FORMATS = ("text", "json", "ndjson")
 
@@ -78,42 +77,20 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
     the installed nox can't run a session in this process.
     """
-    env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
     cache = None
     if attempt.may_reuse():
-        provenance = capture(context, attempt)  # its processes work beside the imports of what follows
+        provenance = capture(context, attempt)
         try:
-            cache = attempt.cache(context, env_dir)
-            if cache is not None and _is_unchanged(attempt, cache):
-                return _record_unchanged(context, attempt, observer, cache, provenance)
+            from orchestrator.commands import sparing  # git works beside this import
+
+            cache, result = sparing.spared(context, attempt, observer, provenance)
+            if result is not None:
+                return result
         finally:
             provenance.abandon()
     from orchestrator.commands.session import run_here
 
-    return run_here(context, attempt, observer, cache, env_dir)
-
-
-def _record_unchanged(
-    context: Context, attempt: Attempt, observer: Observer, cache: StageCache, provenance: Capture
-) -> Result:
-    from orchestrator.unchanged import record_unchanged
-
-    try:
-        return record_unchanged(
-            attempt.store,
-            attempt.plan,
-            cache,
-            provenance,
-            attempt.open_run,
-            observer.event,
-            clock=context.clock,
-            mask=attempt.redactor.text,
-            done=attempt.done,
-            active_before=attempt.active_before,
-        )
-    finally:
-        cache.ignored.abandon()
-        observer.close()
+    return run_here(context, attempt, observer, cache)
 
 
 def capture(context: Context, attempt: Attempt) -> Capture:
@@ -123,14 +100,6 @@ def capture(context: Context, attempt: Attempt) -> Capture:
     # What stages declare that they make is no part of the tree that they were run on.
     outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
     return Capture.begin(folder, root, context.environ, ignored=outputs)
-
-
-def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
-    """Tell whether no stage of the attempt has to run, nor the environment to be made."""
-    if needs_making(cache.place.env_dir, cache.place.made_from):
-        return False
-    waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
-    return bool(waiting) and cache.look_ahead(waiting)
 
 
 def observer_for(context: Context, form: str) -> Observer:

@@ -6,6 +6,7 @@ import os
 
 from orchestrator.commands.context import Context
 from orchestrator.commands.running import Attempt, capture
+from orchestrator.environment import environment_folder
 from orchestrator.execution import Setting, perform
 from orchestrator.light_typing import TYPE_CHECKING
 from orchestrator.nox_host import run_session
@@ -19,22 +20,20 @@ if TYPE_CHECKING:
     from orchestrator.reuse import StageCache
 
 
-def run_here(
-    context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None, env_dir: str | None
-) -> Result:
+def run_here(context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None) -> Result:
     """Run ``attempt`` inside its nox session, in this process, and return its end.
 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
     opened, when the installed nox can't run a session in this process.
     """
-    plan = attempt.plan
+    plan, root = attempt.plan, attempt.store.workspace.root
+    env_dir = environment_folder(root, plan.session)
     results: list[Result] = []
     with running_setting(context, attempt, observer, cache) as setting:
 
         def body(session: Session) -> None:
             results.append(_perform(setting, attempt, env_dir))
 
-        root = attempt.store.workspace.root
         ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
     if ended.error is not None:
         raise ended.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from orchestrator.commands.ancestry import Ancestry, find_parent
+from orchestrator.commands.ancestry import find_parent
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import (
     Attempt,
@@ -16,24 +16,15 @@ from orchestrator.commands.running import (
     run_in_session,
 )
 from orchestrator.config.outlines import Outline
-from orchestrator.digests import sha256
 from orchestrator.errors import NoxUnavailable, UsageError
-from orchestrator.identifiers import make_run_id, name_fault
-from orchestrator.light_typing import Any, NamedTuple
-from orchestrator.manifest.shape import Manifest
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.opening import Asked, announce_to_parent, first_manifest, redactor_for
-from orchestrator.plan import Plan
+from orchestrator.identifiers import name_fault
+from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple
+from orchestrator.plan import redactor_for
 from orchestrator.plan_cache import PlanCache
-from orchestrator.redaction import Redactor
-from orchestrator.run_store.approved import noted_run
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.exposure import exposed_folders
-from orchestrator.run_store.layout import Location
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.recovery import recover_task
-from orchestrator.run_store.store import RunStore
 from orchestrator.workspace import project_folder
+
+if TYPE_CHECKING:
+    from orchestrator.run_store.open_run import OpenRun
 
 DEFAULT_PIPELINE = "diagnostics"
 
@@ -57,53 +48,6 @@ class Request(NamedTuple):
     format: str = "text"
     detach: bool = False
     no_cache: bool = False
-
-
-class _Prepared(NamedTuple):
-    store: RunStore
-    plan: Plan
-    asked: Asked
-    ancestry: Ancestry
-    redactor: Redactor
-    context: Context
-    plans: PlanCache
-
-    def open_run(self) -> OpenRun:
-        """Close what died before on this task, claim a new run, and leave word with its parent."""
-        clock = self.context.clock
-        for folder in exposed_folders(self.store.workspace):
-            self.store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
-        recover_task(self.store, self.asked.task_id, interrupted)
-        run_id = make_run_id(clock.now(), os.urandom(4))
-        token = os.urandom(32).hex()
-        manifest = first_manifest(
-            self.plan,
-            self.asked,
-            run_id,
-            self.ancestry.lineage(run_id),
-            self.store.paths(Location(self.asked.task_id, run_id)),
-            sha256(token.encode()).hexdigest(),
-            self.redactor,
-            clock,
-        )
-        run = claim(self.store, with_drift(self.store, manifest), token)
-        announce_to_parent(self.store, run)
-        self.plans.keep()
-        return run
-
-
-def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
-    """Return the record with ``plan.approved``: how its plan differs from the one that was approved last, if any."""
-    root, project = store.workspace.root, manifest.project
-    if noted_run(store, project, manifest.pipeline_id) is None:
-        return manifest
-    from orchestrator.commands.approved import drift_from_approved
-    from orchestrator.commands.surroundings import review_policy
-
-    run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
-    if run_id is None:
-        return manifest
-    return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
 
 
 def start(context: Context, **options: Any) -> Answer:
@@ -159,16 +103,19 @@ def prepare(context: Context, request: Request) -> Attempt:
     plan = plans.plan(target.project, request.pipeline, today=today)
     project_folder(workspace.root, plan.project, plan.project_path)
     ancestry.lineage("")
-    asked = Asked(
-        task_id=target.task_id,
-        actor=actor_of(context.environ, request.actor),
-        approval_policy=request.approval_policy,
-        overrides=overrides,
-        override_reason=request.override_reason,
-    )
     redactor = redactor_for(plan, context.environ)
-    prepared = _Prepared(store, plan, asked, ancestry, redactor, context, plans)
-    return Attempt(store, plan, redactor, prepared.open_run, at_once, task_id=target.task_id, fresh=request.no_cache)
+    actor = actor_of(context.environ, request.actor)
+
+    def open_run() -> OpenRun:
+        from orchestrator.commands.beginning import begin_run
+        from orchestrator.opening import Asked
+
+        asked = Asked(target.task_id, actor, request.approval_policy, overrides, request.override_reason)
+        run = begin_run(store, plan, asked, ancestry, redactor, context.clock)
+        plans.keep()
+        return run
+
+    return Attempt(store, plan, redactor, open_run, at_once, task_id=target.task_id, fresh=request.no_cache)
 
 
 def actor_of(environ: Mapping[str, str], named: str | None) -> str:

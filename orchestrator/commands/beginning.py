@@ -1,0 +1,63 @@
+"""What is written when a new run begins, and what is put in order before."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.clock import Clock
+from orchestrator.commands.ancestry import Ancestry
+from orchestrator.digests import sha256
+from orchestrator.identifiers import make_run_id
+from orchestrator.manifest.shape import Manifest
+from orchestrator.manifest.transitions import interrupted
+from orchestrator.opening import Asked, announce_to_parent, first_manifest
+from orchestrator.plan import Plan
+from orchestrator.redaction import Redactor
+from orchestrator.run_store.approved import noted_run
+from orchestrator.run_store.claim import claim
+from orchestrator.run_store.exposure import exposed_folders
+from orchestrator.run_store.layout import Location
+from orchestrator.run_store.open_run import OpenRun
+from orchestrator.run_store.recovery import recover_task
+from orchestrator.run_store.store import RunStore
+
+
+def begin_run(
+    store: RunStore, plan: Plan, asked: Asked, ancestry: Ancestry, redactor: Redactor, clock: Clock
+) -> OpenRun:
+    """Close what died before on the task, claim a new run, and leave word with its parent.
+
+    Raises Refusal; then there is no such run.
+    """
+    for folder in exposed_folders(store.workspace):
+        store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
+    recover_task(store, asked.task_id, interrupted)
+    run_id = make_run_id(clock.now(), os.urandom(4))
+    token = os.urandom(32).hex()
+    manifest = first_manifest(
+        plan,
+        asked,
+        run_id,
+        ancestry.lineage(run_id),
+        store.paths(Location(asked.task_id, run_id)),
+        sha256(token.encode()).hexdigest(),
+        redactor,
+        clock,
+    )
+    run = claim(store, with_drift(store, manifest), token)
+    announce_to_parent(store, run)
+    return run
+
+
+def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
+    """Return the record with ``plan.approved``: how its plan differs from the one that was approved last, if any."""
+    root, project = store.workspace.root, manifest.project
+    if noted_run(store, project, manifest.pipeline_id) is None:
+        return manifest
+    from orchestrator.commands.approved import drift_from_approved
+    from orchestrator.commands.surroundings import review_policy
+
+    run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
+    if run_id is None:
+        return manifest
+    return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
