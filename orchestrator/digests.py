@@ -1,4 +1,4 @@
-"""SHA-256 and BLAKE2b without OpenSSL where little is digested: ``hashlib`` takes 2.5 ms to load it.
+"""SHA-256 without OpenSSL where little is digested: ``hashlib`` takes 2.5 ms to load it.
 
 The lean modules are those that CPython's own ``random.py`` prefers for the same reason; where an interpreter
 has none, ``hashlib`` is used. OpenSSL uses the processor's instructions and is five times as fast.
@@ -9,19 +9,17 @@ from __future__ import annotations
 from orchestrator.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hashlib import _Hash, blake2b, sha256
+    from hashlib import _Hash, sha256
 else:
     try:
-        from _blake2 import blake2b
-
-        try:
-            from _sha2 import sha256
-        except ImportError:  # before Python 3.12
-            from _sha256 import sha256
+        from _sha256 import sha256
     except ImportError:
-        from hashlib import blake2b, sha256
+        try:
+            from _sha2 import sha256  # since Python 3.12
+        except ImportError:
+            from hashlib import sha256
 
-__all__ = ("blake2b", "sha256", "sha256_for")
+__all__ = ("sha256", "sha256_for")
 
 _MUCH = 1 << 18
 """Bytes; the lean module digests as many in a millisecond, OpenSSL is loaded in two."""

@@ -24,7 +24,6 @@ from orchestrator.manifest.transitions import (
 )
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
-from orchestrator.run_store.cancel_request import read_request, withdraw_request
 from orchestrator.run_store.children import settle_with_parent, with_children
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.run_store.open_run import OpenRun
@@ -195,6 +194,8 @@ class Recorder:
 
     def cancelled_by(self) -> str | None:
         """Return who asked by ``cancel`` for the end of this attempt, and why, for the record; None if nobody did."""
+        from orchestrator.run_store.cancel_request import read_request, withdraw_request
+
         request = read_request(self._run.folder, self.manifest.attempt)
         if request is None:
             return None

@@ -29,12 +29,13 @@ def cache_for(
     *,
     fresh: bool = False,
     writes: bool = True,
+    ignored: Callable[[], frozenset[str]] | None = None,
 ) -> StageCache | None:
     """Return the cache of a pipeline's stages under a task, None where none of them may be spared.
 
     ``env_dir`` is the session's environment, ``environ`` the user's. With ``fresh`` nothing is spared, but
-    kept all the same; without ``writes`` not even the folder of tools is made. git is started at once:
-    ``ignored.abandon`` ends it. Raises StorageError.
+    kept all the same; without ``writes`` not even the folder of tools is made. ``ignored`` tells what git
+    ignores at first; else git is started at once, and ``ignored.abandon`` ends it. Raises StorageError.
     """
     if all(may_reuse(plan, stage) is not None for stage in plan.stages):
         return None
@@ -54,7 +55,7 @@ def cache_for(
         env_of=lambda stage: {**session_env, **stage.env, **fixed},
         shown=_vouching(store),
         entries=Entries(workspace, (task_id, plan.project, plan.pipeline), store.seam, writes=writes),
-        ignored=Ignored(folder, environ),
+        ignored=Ignored(folder, environ, ignored),
         now_ns=lambda: int(clock.now().timestamp() * 1e9),
         fresh=fresh,
     )

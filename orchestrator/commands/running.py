@@ -45,13 +45,24 @@ class Attempt(NamedTuple):
         """Tell whether any stage says what its success rests on."""
         return any(stage.inputs for stage in self.plan.stages)
 
-    def cache(self, context: Context, env_dir: str | None) -> StageCache | None:
-        """Return what tells which stages need not run, None where each must."""
+    def cache(
+        self, context: Context, env_dir: str | None, ignored: Callable[[], frozenset[str]] | None = None
+    ) -> StageCache | None:
+        """Return what tells which stages need not run, None where each must; ``ignored`` as for ``cache_for``."""
         if not self.may_reuse():
             return None
         from orchestrator.stage_reuse import cache_for
 
-        return cache_for(self.store, self.plan, self.task_id, env_dir, context.environ, context.clock, fresh=self.fresh)
+        return cache_for(
+            self.store,
+            self.plan,
+            self.task_id,
+            env_dir,
+            context.environ,
+            context.clock,
+            fresh=self.fresh,
+            ignored=ignored,
+        )
 
 
 def jobs_at_once(jobs: int | None) -> int:
@@ -78,19 +89,19 @@ def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Re
     the installed nox can't run a session in this process.
     """
     cache = None
-    if attempt.may_reuse():
-        provenance = capture(context, attempt)
-        try:
+    provenance = capture(context, attempt)
+    try:
+        if attempt.may_reuse():
             from orchestrator.commands import sparing  # git works beside this import
 
             cache, result = sparing.spared(context, attempt, observer, provenance)
             if result is not None:
                 return result
-        finally:
-            provenance.abandon()
-    from orchestrator.commands.session import run_here
+        from orchestrator.commands.session import run_here
 
-    return run_here(context, attempt, observer, cache)
+        return run_here(context, attempt, observer, cache, provenance)
+    finally:
+        provenance.abandon()
 
 
 def capture(context: Context, attempt: Attempt) -> Capture:
@@ -99,7 +110,7 @@ def capture(context: Context, attempt: Attempt) -> Capture:
     folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
     # What stages declare that they make is no part of the tree that they were run on.
     outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
-    return Capture.begin(folder, root, context.environ, ignored=outputs)
+    return Capture.begin(folder, root, context.environ, ignored=outputs, ignored_names=attempt.may_reuse())
 
 
 def observer_for(context: Context, form: str) -> Observer:

@@ -17,10 +17,13 @@ from orchestrator.recording import Result
 if TYPE_CHECKING:
     from nox.sessions import Session
 
+    from orchestrator.provenance import Capture
     from orchestrator.reuse import StageCache
 
 
-def run_here(context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None) -> Result:
+def run_here(
+    context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None, provenance: Capture
+) -> Result:
     """Run ``attempt`` inside its nox session, in this process, and return its end.
 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
@@ -29,7 +32,7 @@ def run_here(context: Context, attempt: Attempt, observer: Observer, cache: Stag
     plan, root = attempt.plan, attempt.store.workspace.root
     env_dir = environment_folder(root, plan.session)
     results: list[Result] = []
-    with running_setting(context, attempt, observer, cache) as setting:
+    with running_setting(context, attempt, observer, cache, provenance) as setting:
 
         def body(session: Session) -> None:
             results.append(_perform(setting, attempt, env_dir))
@@ -41,7 +44,7 @@ def run_here(context: Context, attempt: Attempt, observer: Observer, cache: Stag
 
 
 class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
-    """The world of an attempt: guard and provenance start at once, beside what is imported meanwhile."""
+    """The world of an attempt: the guard starts at once, beside what is imported meanwhile."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         attempt: Attempt,
         observer: Observer,
         cache: StageCache | None,
+        provenance: Capture,
     ) -> None:
         self._host = Guard.start()
         self._setting = Setting(
@@ -57,7 +61,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             environ=context.environ,
             host=self._host,
             observer=observer,
-            provenance=capture(context, attempt),
+            provenance=provenance,
             at_once=attempt.at_once,
             cache=cache,
         )
@@ -66,7 +70,6 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         return self._setting
 
     def __exit__(self, *_: object) -> None:
-        self._setting.provenance.abandon()
         if self._setting.cache is not None:
             self._setting.cache.ignored.abandon()
         self._host.close(timeout_seconds=30.0)
@@ -76,8 +79,13 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
 def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
     """Run ``attempt`` inside a session that nox itself started, and return its end."""
     env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
-    with running_setting(context, attempt, observer, attempt.cache(context, env_dir)) as setting:
-        return _perform(setting, attempt, env_dir)
+    provenance = capture(context, attempt)
+    try:
+        cache = attempt.cache(context, env_dir, provenance.ignored_names)
+        with running_setting(context, attempt, observer, cache, provenance) as setting:
+            return _perform(setting, attempt, env_dir)
+    finally:
+        provenance.abandon()
 
 
 def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:

@@ -19,7 +19,8 @@ def spared(
 
     Raises Refusal when the run could not be opened or recorded.
     """
-    cache = attempt.cache(context, environment_folder(attempt.store.workspace.root, attempt.plan.session))
+    env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
+    cache = attempt.cache(context, env_dir, provenance.ignored_names)
     if cache is None or not _is_unchanged(attempt, cache):
         return cache, None
     try:

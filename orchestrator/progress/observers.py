@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from orchestrator.clock import Clock
 from orchestrator.light_typing import Any, Literal, Protocol, TextIO
 from orchestrator.progress.lines import LineObserver
-from orchestrator.progress.records import RecordObserver
 from orchestrator.progress.sink import Sink
 from orchestrator.terminal import wants_color
 
@@ -50,6 +49,8 @@ def make_observer(
     JSON object a line, and no output of stages: it is in their logs.
     """
     if kind == "ndjson":
+        from orchestrator.progress.records import RecordObserver
+
         return RecordObserver(Sink(stdout))
     stream = stdout if kind == "text" else stderr
     sink = Sink(stream)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.light_typing import Any, NamedTuple
 from orchestrator.provenance import git
-from orchestrator.provenance.git_process import GitProcess
+from orchestrator.provenance.git_process import GitAnswer, GitProcess
 from orchestrator.provenance.host import host, tools
 from orchestrator.provenance.scope import Scope, scope_of
 from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, walk
@@ -53,6 +53,7 @@ class Capture:
         self._timeout_seconds = timeout_seconds
         self._top: str | None = None
         self._processes: list[GitProcess] = []
+        self._status: GitAnswer | None = None
         self._note: str | None = None
 
     @classmethod
@@ -63,17 +64,19 @@ class Capture:
         environ: Mapping[str, str],
         *,
         ignored: Iterable[str] = (),
+        ignored_names: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Capture:
         """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
 
-        ``ignored``: globs of untracked files that are no part of the tree, as outputs of stages. Raises
-        nothing: what can't be told is null in the result, with a note.
+        ``ignored``: globs of untracked files that are no part of the tree, as outputs of stages.
+        ``ignored_names``: git is also asked what it ignores itself. Raises nothing: what can't be told is
+        null in the result, with a note.
         """
         capture = cls(project_folder, scope_of(project_folder, root, environ, ignored), timeout_seconds=timeout_seconds)
         capture._top = git.repository_top(project_folder)
         if capture._top is not None:
-            capture._start(environ)
+            capture._start(git.STATUS_AND_IGNORED if ignored_names else git.STATUS, environ)
         return capture
 
     def finish(self) -> dict[str, Any]:
@@ -98,9 +101,26 @@ class Capture:
             process.end()
         self._processes = []
 
-    def _start(self, environ: Mapping[str, str]) -> None:
+    def ignored_names(self) -> frozenset[str]:
+        """Return the files and folders below the project's folder that git ignores; none where it can't tell.
+
+        What lies in such a folder is not listed. Waits for git until the timeout at most.
+        """
+        if self._status is None and not self._processes:
+            return frozenset()
         try:
-            for command in (git.STATUS, git.LIST):
+            return git.ignored_below(self._top or "", self._folder, self._status_answer())
+        except TimeoutError:
+            return frozenset()
+
+    def _status_answer(self) -> GitAnswer:
+        if self._status is None:
+            self._status = self._processes[0].answer(max(0.0, self._left()))
+        return self._status
+
+    def _start(self, status: tuple[str, ...], environ: Mapping[str, str]) -> None:
+        try:
+            for command in (status, git.LIST):
                 self._processes.append(GitProcess.start(self._folder, command, environ))
         except OSError as error:
             self.abandon()
@@ -110,7 +130,8 @@ class Capture:
         if not self._processes:
             return self._walked(self._note)
         try:
-            status, listed = [process.answer(max(0.0, self._left())) for process in self._processes]
+            status = self._status_answer()
+            listed = self._processes[1].answer(max(0.0, self._left()))
         except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
         for answer in (status, listed):

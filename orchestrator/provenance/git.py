@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.light_typing import NamedTuple
+from orchestrator.provenance.git_process import GitAnswer
 from orchestrator.provenance.scope import Scope
 from orchestrator.provenance.tree import FOLDER, Entry, Hasher, digest, walk
 
-STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames", "--ignored=no")
+_STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+STATUS = (*_STATUS, "--ignored=no")
+STATUS_AND_IGNORED = (*_STATUS, "--ignored=matching")
 LIST = ("ls-files", "--stage", "--full-name", "-z")
 
 _CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
@@ -26,11 +29,15 @@ class Change(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Commit (None before the first), branch (None when detached) and changed paths from the repository's top."""
+    """Commit (None before the first), branch (None when detached) and changed paths from the repository's top.
+
+    ``ignored`` has the files and, with a ``/``, the folders that git ignores, where it was asked for them.
+    """
 
     commit: str | None
     branch: str | None
     changes: Mapping[bytes, Change]
+    ignored: tuple[bytes, ...] = ()
 
 
 def repository_top(folder: str) -> str | None:
@@ -45,9 +52,10 @@ def repository_top(folder: str) -> str | None:
 
 
 def parse_status(output: bytes) -> Status:
-    """Return what ``git status --porcelain=v2 --branch -z`` printed; ValueError when it is something else."""
+    """Return what ``STATUS`` or ``STATUS_AND_IGNORED`` printed; ValueError when it is something else."""
     headers: dict[str, str] = {}
     changes: dict[bytes, Change] = {}
+    ignored: list[bytes] = []
     records = iter(output.split(b"\0"))
     for record in records:
         kind = record[:1].decode("latin-1")
@@ -64,10 +72,14 @@ def parse_status(output: bytes) -> Status:
                 next(records, b"")
         elif kind == "?":
             changes[record[2:]] = Change(kind)
+        elif kind == "!":
+            ignored.append(record[2:])
         elif record:
             raise ValueError(f"git status said {record[:80]!r}")
     commit, branch = headers.get("branch.oid"), headers.get("branch.head")
-    return Status(None if commit == "(initial)" else commit, None if branch == "(detached)" else branch, changes)
+    return Status(
+        None if commit == "(initial)" else commit, None if branch == "(detached)" else branch, changes, tuple(ignored)
+    )
 
 
 def parse_list(output: bytes) -> dict[bytes, Entry]:
@@ -81,6 +93,36 @@ def parse_list(output: bytes) -> dict[bytes, Entry]:
     return entries
 
 
+def prefix_of(top: str, folder: str) -> bytes:
+    """Return what the paths of files below ``folder`` begin with, seen from the repository's top."""
+    prefix = os.fsencode(os.path.relpath(os.path.realpath(folder), top)) + b"/"
+    return b"" if prefix == b"./" else prefix
+
+
+def ignored_below(top: str, folder: str, status: GitAnswer) -> frozenset[str]:
+    """Return the files and folders that git ignores below ``folder``, from there; none where git could not tell.
+
+    ``status`` is the answer to ``STATUS_AND_IGNORED``. What lies in such a folder is not listed.
+    """
+    try:
+        ignored = parse_status(status.output).ignored if status.code == 0 else ()
+    except ValueError:
+        return frozenset()
+    prefix = prefix_of(top, folder)
+    names = [os.fsdecode(path.removeprefix(prefix)) for path in ignored if path.startswith(prefix)]
+    folders = frozenset(name.rstrip("/") for name in names if name.endswith("/"))
+    return frozenset(name.rstrip("/") for name in names if not _lies_in(name.rstrip("/"), folders))
+
+
+def _lies_in(name: str, folders: frozenset[str]) -> bool:
+    above = name.rpartition("/")[0]
+    while above:
+        if above in folders:
+            return True
+        above = above.rpartition("/")[0]
+    return False
+
+
 def tree_of(
     top: str, folder: str, status: Status, listed: Mapping[bytes, Entry], scope: Scope, hasher: Hasher
 ) -> tuple[str, bool]:
@@ -90,8 +132,7 @@ def tree_of(
     digest when they are committed although no file changes: a submodule's new commit, and a file that a
     filter (line endings, LFS) stores in another form. Raises TooMuch.
     """
-    prefix = os.fsencode(os.path.relpath(os.path.realpath(folder), top)) + b"/"
-    prefix = b"" if prefix == b"./" else prefix
+    prefix = prefix_of(top, folder)
     entries = {}
     for path, entry in listed.items():
         inner = path.removeprefix(prefix)

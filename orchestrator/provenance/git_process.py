@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from orchestrator.light_typing import NamedTuple
 
@@ -26,6 +28,9 @@ _REDIRECTING = frozenset(
 """Variables that point git at another repository (``git rev-parse --local-env-vars``), and change what a path is."""
 
 _CHUNK = 1 << 16
+_PIPE_BYTES = 1 << 20
+"""What Linux lets anybody ask for (``/proc/sys/fs/pipe-max-size``)."""
+
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that this interpreter ignores, and a program that it starts should not."""
 
@@ -72,10 +77,13 @@ class GitProcess:
             raise
         os.close(written_output)
         os.close(written_complaint)
+        _widen(output)
         return cls(pid, output, complaint)
 
     def answer(self, timeout_seconds: float) -> GitAnswer:
         """Return what git says, once it has ended. Raises TimeoutError when it has not in time: then it is ended."""
+        if self._output < 0:
+            raise TimeoutError("git was ended before it could answer")
         until = time.monotonic() + timeout_seconds
         said = {self._output: bytearray(), self._complaint: bytearray()}
         poll = select.poll()
@@ -115,6 +123,14 @@ class GitProcess:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         except ChildProcessError:  # someone else has waited for it
             return 0
+
+
+def _widen(pipe: int) -> None:
+    """Let git write all that it says and end, also while nobody reads; Linux can."""
+    size = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if size is not None:
+        with suppress(OSError):  # a user may have only so much of it
+            fcntl.fcntl(pipe, size, _PIPE_BYTES)
 
 
 def _spawn(argv: list[str], env: Mapping[str, str], actions: list[tuple[str | int, ...]]) -> int:

@@ -9,7 +9,6 @@ from orchestrator.light_typing import Any
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled
-from orchestrator.report.stage_words import how_it_ended
 
 ENVIRONMENT = "environment"
 """The name that a failure of the session's environment has among the failed stages, and its log."""
@@ -118,6 +117,8 @@ def _headline(ink: Ink, answer: Mapping[str, Any], record: Mapping[str, Any], wi
 
 
 def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
+    from orchestrator.report.stage_words import how_it_ended
+
     how = how_it_ended(failure)
     head = f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else "")
     shown = failure["last_lines"][-_DIGEST_LINES:]

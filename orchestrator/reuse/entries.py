@@ -17,8 +17,6 @@ from orchestrator.workspace import Workspace
 
 _VERSION = 2
 _LIMIT = 32 * 1024 * 1024
-_SALT_LIMIT = 64
-"""The longest key of blake2b, in bytes (RFC 7693)."""
 
 
 class Entry(NamedTuple):
@@ -123,8 +121,6 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         _files(document["inputs"]),
     )
     salt, shown = _text(document["salt"]), document["shown_by"]
-    if len(salt.encode()) > _SALT_LIMIT:
-        raise ValueError("the salt is longer than a key may be")
     for name, value in shown.items():
         if name != "attempt" and not (value is None and name in ("log_path", "completed_at")):
             _text(value)

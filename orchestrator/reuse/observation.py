@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.digests import blake2b
+from orchestrator.digests import sha256
 from orchestrator.light_typing import NamedTuple
 from orchestrator.plan import Plan, PlannedStage, digest_of, stage_record
 from orchestrator.reuse.files import FileState
@@ -70,10 +70,9 @@ def session_digest(plan: Plan, environment_key: str, project_folder: str) -> str
 
 def environment_digests(env: Mapping[str, str], salt: str) -> dict[str, str]:
     """Return a digest of each variable's value that says nothing of the value to who doesn't know ``salt``."""
-    key = salt.encode()
+    key = salt.encode() + b"\0"
     return {
-        name: blake2b(value.encode("utf-8", "surrogateescape"), key=key, digest_size=16).hexdigest()
-        for name, value in env.items()
+        name: sha256(key + value.encode("utf-8", "surrogateescape")).hexdigest()[:32] for name, value in env.items()
     }
 
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.identifiers import check_name, near_hint, nearest
-from orchestrator.light_typing import NamedTuple
-from orchestrator.routing.task_index import TaskIndex, read_index
+from orchestrator.light_typing import TYPE_CHECKING, NamedTuple
 from orchestrator.workspace import CONFIG_FOLDER, Workspace
+
+if TYPE_CHECKING:
+    from orchestrator.routing.task_index import TaskIndex
 
 TASK_VARIABLE = "MCP_RUNNER_TASK_ID"
 
@@ -77,6 +79,8 @@ class _Town:
 
     def index(self) -> TaskIndex:
         if self._index is None:
+            from orchestrator.routing.task_index import read_index
+
             self._index = read_index(self.root)
         return self._index
 

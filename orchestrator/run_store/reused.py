@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.errors import Refusal
-from orchestrator.flaw import Flaw
 from orchestrator.identifiers import is_run_id, name_fault
-from orchestrator.light_typing import Any
+from orchestrator.light_typing import TYPE_CHECKING, Any
 from orchestrator.manifest.shape import Manifest, Reused
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.reading import read_document
 from orchestrator.run_store.store import RunStore
+
+if TYPE_CHECKING:
+    from orchestrator.flaw import Flaw
 
 Records = dict[Location, Mapping[str, Any] | None]
 """Records that were read already; None for one that can't be."""
@@ -36,6 +38,8 @@ def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -
 
 def reuse_flaws(store: RunStore, manifest: Manifest, path: str) -> Iterator[Flaw]:
     """Yield a flaw for each stage of an ended run that cites a success which nothing shows any more."""
+    from orchestrator.flaw import Flaw
+
     records: Records = {}
     for command in manifest.commands:
         reused = command.reused
