@@ -25,6 +25,7 @@ from orchestrator.manifest.transitions import (
 from orchestrator.outcome import Ended, Outcome
 from orchestrator.plan import Plan, PlannedStage
 from orchestrator.run_store.children import settle_with_parent, with_children
+from orchestrator.run_store.claim import show
 from orchestrator.run_store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.publish import publish
@@ -243,6 +244,8 @@ class Recorder:
         self._run.heartbeat()
         try:
             self.manifest = self._run.save(self._timed(ended))
+            if not self._run.is_shown:
+                show(self._store, self._run)
             with suppress(StorageError):
                 self._announce_end()
             settle_with_parent(self._store, self.manifest)

@@ -12,6 +12,7 @@ from orchestrator.plan import Plan
 from orchestrator.provenance import Capture
 from orchestrator.recording import Recorder, Result
 from orchestrator.reuse import StageCache
+from orchestrator.run_store.claim import withdraw
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.store import RunStore
 from orchestrator.signals import SignalInbox
@@ -33,12 +34,15 @@ def record_unchanged(
     """Record an attempt whose every stage was found unchanged (``StageCache.look_ahead``), and return its end.
 
     ``done`` names the stages that succeeded in an earlier attempt, ``active_before`` is the time, in seconds,
-    of earlier attempts. It takes milliseconds, so that a stop signal waits for its end. Raises Refusal when
-    the run could not be opened, StorageError when it could not be recorded.
+    of earlier attempts. It takes milliseconds, so that a stop signal waits for its end; ``notify`` hears of a
+    run that was held back when it is published. Raises Refusal when the run could not be opened, StorageError
+    when it could not be recorded.
     """
+    held_back: list[Mapping[str, Any]] = []
     with SignalInbox():
         run = open_run()
-        recorder = Recorder(store, run, plan, clock, notify, active_before=active_before, mask=mask)
+        tell = notify if run.is_shown else held_back.append
+        recorder = Recorder(store, run, plan, clock, tell, active_before=active_before, mask=mask)
         try:
             recorder.announce()
             recorder.add_provenance(provenance.finish())
@@ -49,7 +53,12 @@ def record_unchanged(
                     recorder.stage_skipped(stage, stage.skip or "")
                 elif stage.id not in done and (reused := cache.look(stage).reused) is not None:
                     recorder.stage_reused(stage, reused)
-            return Result(recorder.close(), None)
+            manifest = recorder.close()
         except BaseException as error:
             recorder.give_up(error)
+            if not run.is_shown:
+                withdraw(store, run)
             raise
+        for event in held_back:
+            notify(event)
+    return Result(manifest, None)

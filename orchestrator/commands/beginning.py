@@ -14,7 +14,8 @@ from orchestrator.opening import Asked, announce_to_parent, first_manifest
 from orchestrator.plan import Plan
 from orchestrator.redaction import Redactor
 from orchestrator.run_store.approved import noted_run
-from orchestrator.run_store.claim import claim
+from orchestrator.run_store.children import leave_link
+from orchestrator.run_store.claim import claim, hold_back, withdraw
 from orchestrator.run_store.exposure import exposed_folders
 from orchestrator.run_store.layout import Location
 from orchestrator.run_store.open_run import OpenRun
@@ -23,11 +24,18 @@ from orchestrator.run_store.store import RunStore
 
 
 def begin_run(
-    store: RunStore, plan: Plan, asked: Asked, ancestry: Ancestry, redactor: Redactor, clock: Clock
+    store: RunStore,
+    plan: Plan,
+    asked: Asked,
+    ancestry: Ancestry,
+    redactor: Redactor,
+    clock: Clock,
+    *,
+    held_back: bool = False,
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
-    Raises Refusal; then there is no such run.
+    With ``held_back``, nobody sees the run before it ends (``hold_back``). Raises Refusal; then there is no such run.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
@@ -44,8 +52,22 @@ def begin_run(
         redactor,
         clock,
     )
-    run = claim(store, with_drift(store, manifest), token)
+    manifest = with_drift(store, manifest)
+    if held_back:
+        return begin_held_back(store, manifest, token)
+    run = claim(store, manifest, token)
     announce_to_parent(store, run)
+    return run
+
+
+def begin_held_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+    """Prepare a run that nobody sees before it ends, and leave word with its parent. Raises Refusal."""
+    run = hold_back(store, manifest, token)
+    try:
+        leave_link(store, run.manifest)
+    except BaseException:
+        withdraw(store, run)
+        raise
     return run
 
 

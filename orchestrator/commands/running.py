@@ -28,7 +28,8 @@ class Attempt(NamedTuple):
     """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
 
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
-    ``fresh`` has every stage run, whether or not something changed.
+    ``fresh`` has every stage run, whether or not something changed. ``hold_back`` opens a run that nobody sees
+    before it ends, where that may be.
     """
 
     store: RunStore
@@ -40,6 +41,7 @@ class Attempt(NamedTuple):
     done: Collection[str] = ()
     active_before: float = 0.0
     fresh: bool = False
+    hold_back: Callable[[], OpenRun] | None = None
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""

@@ -29,7 +29,7 @@ def spared(
             attempt.plan,
             cache,
             provenance,
-            attempt.open_run,
+            attempt.hold_back or attempt.open_run,
             observer.event,
             clock=context.clock,
             mask=attempt.redactor.text,

@@ -106,16 +106,25 @@ def prepare(context: Context, request: Request) -> Attempt:
     redactor = redactor_for(plan, context.environ)
     actor = actor_of(context.environ, request.actor)
 
-    def open_run() -> OpenRun:
+    def open_run(*, held_back: bool = False) -> OpenRun:
         from orchestrator.commands.beginning import begin_run
         from orchestrator.opening import Asked
 
         asked = Asked(target.task_id, actor, request.approval_policy, overrides, request.override_reason)
-        run = begin_run(store, plan, asked, ancestry, redactor, context.clock)
+        run = begin_run(store, plan, asked, ancestry, redactor, context.clock, held_back=held_back)
         plans.keep()
         return run
 
-    return Attempt(store, plan, redactor, open_run, at_once, task_id=target.task_id, fresh=request.no_cache)
+    return Attempt(
+        store,
+        plan,
+        redactor,
+        open_run,
+        at_once,
+        task_id=target.task_id,
+        fresh=request.no_cache,
+        hold_back=None if request.detach else lambda: open_run(held_back=True),
+    )
 
 
 def actor_of(environ: Mapping[str, str], named: str | None) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from orchestrator.clock import stamp
 from orchestrator.durable import Folder, Lock
 from orchestrator.errors import NotFound, Refused, StorageError
+from orchestrator.light_typing import NamedTuple
 from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.run_store.layout import (
@@ -18,6 +19,7 @@ from orchestrator.run_store.layout import (
     HEARTBEAT,
     MANIFEST,
     MCP,
+    METRICS,
     OLD_POINTERS,
     OPEN,
     RESERVE,
@@ -30,7 +32,7 @@ from orchestrator.run_store.layout import (
 from orchestrator.run_store.liveness import beyond_locks
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.owner import write_owner
-from orchestrator.run_store.publish import check_publishable, pointer_bytes
+from orchestrator.run_store.publish import check_publishable, point_older, pointer_bytes
 from orchestrator.run_store.reading import read_manifest
 from orchestrator.run_store.store import RunStore
 
@@ -48,29 +50,16 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     where = Location(manifest.task_id, manifest.run_id)
     check_publishable(store, where.task_id)
     with ExitStack() as stack:
-        runs = stack.enter_context(store.runs(create=True))
-        task = stack.enter_context(runs.sub(where.task_id, create=True, sync=False))
-        pointers = stack.enter_context(runs.sub(OLD_POINTERS, create=True, sync=False))
-        if not task.has(CLI):
-            # Whoever made these folders may have died before their names were synced. ``cli`` comes
-            # after that, so where it is, they are safe.
-            runs.sync_name()
-            runs.sync()
-        staging, opened, cli, mcp = (
-            stack.enter_context(task.sub(name, create=True, sync=False)) for name in (STAGING, OPEN, CLI, MCP)
-        )
-        task.sync()
-        folder, lock = _prepare(staging, where, manifest, token)
+        places = _open_places(stack, store, where)
+        folder, lock = _prepare(places.staging, where, manifest, token)
         try:
-            opened.create(where.run_id, b"", sync=False)
-            opened.sync()
-            staging.move_to(where.run_id, cli, where.run_id)
-            folder.path = os.path.join(cli.path, where.run_id)
-            cli.sync()
-            _point(pointers, mcp, store, manifest)
+            folder.create(MANIFEST, render(manifest.as_json()))
+            folder.sync()
+            _move(places, where, folder)
+            _point(places.pointers, places.mcp, store, manifest)
         except BaseException:
             try:
-                _withdraw(where, staging, opened, cli, (mcp, pointers))
+                _withdraw(where, places)
             finally:
                 lock.release()
                 folder.close()
@@ -78,19 +67,93 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     return OpenRun(where, folder, lock, manifest, store.clock)
 
 
-def _withdraw(where: Location, staging: Folder, opened: Folder, cli: Folder, pointers: tuple[Folder, ...]) -> None:
+def hold_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+    """Prepare a new run aside, locked and without a record; nobody sees it before ``show``, and no id may be told.
+
+    For a run that is over in milliseconds: its first record is its last but one. ``withdraw`` takes it
+    back; what a process leaves that dies is swept by the next. Raises as ``claim`` does.
+    """
+    where = Location(manifest.task_id, manifest.run_id)
+    check_publishable(store, where.task_id)
+    with ExitStack() as stack:
+        places = _open_places(stack, store, where)
+        folder, lock = _prepare(places.staging, where, manifest, token, is_brief=True)
+    return OpenRun(where, folder, lock, manifest, store.clock, is_shown=False)
+
+
+def show(store: RunStore, run: OpenRun) -> None:
+    """Put a run that was held back, and saved since, in its place; ``publish`` points to it. Raises StorageError."""
+    with ExitStack() as stack:
+        _move(_open_places(stack, store, run.where, sync=False), run.where, run.folder)
+    run.is_shown = True
+
+
+def withdraw(store: RunStore, run: OpenRun) -> None:
+    """Take back, as far as the disk allows, a run that was held back and not shown; its lock is given back."""
+    try:
+        with suppress(StorageError, FileNotFoundError), ExitStack() as stack:
+            _withdraw(run.where, _open_places(stack, store, run.where, sync=False))
+    finally:
+        run.close()
+
+
+class _Places(NamedTuple):
+    """The open folders that a new run comes to stand in."""
+
+    pointers: Folder
+    staging: Folder
+    opened: Folder
+    cli: Folder
+    mcp: Folder
+
+
+def _open_places(stack: ExitStack, store: RunStore, where: Location, *, sync: bool = True) -> _Places:
+    """Open the folders, made where they are missing; ``sync`` makes their names survive a power cut."""
+    runs = stack.enter_context(store.runs(create=True))
+    task = stack.enter_context(runs.sub(where.task_id, create=True, sync=False))
+    pointers = stack.enter_context(runs.sub(OLD_POINTERS, create=True, sync=False))
+    if sync and not task.has(CLI):
+        # Whoever made these folders may have died before their names were synced. ``cli`` comes
+        # after that, so where it is, they are safe.
+        runs.sync_name()
+        runs.sync()
+    names = (STAGING, OPEN, CLI, MCP)
+    # A run that was published synced the names of these folders before it had its line.
+    are_safe = task.has(METRICS) and all(task.has(name) for name in names)
+    places = _Places(pointers, *(stack.enter_context(task.sub(name, create=True, sync=False)) for name in names))
+    if sync and not are_safe:
+        task.sync()
+    return places
+
+
+def _move(places: _Places, where: Location, folder: Folder) -> None:
+    """Put a prepared and synced run where runs are, on the list of those that are not published."""
+    places.opened.create(where.run_id, b"", sync=False)
+    places.opened.sync()
+    places.staging.move_to(where.run_id, places.cli, where.run_id)
+    folder.path = os.path.join(places.cli.path, where.run_id)
+    places.cli.sync()
+
+
+def _withdraw(where: Location, places: _Places) -> None:
     """Take back, as far as the disk allows, a run that could not be claimed: its id was told to nobody."""
     name = where.run_id
     with suppress(StorageError, FileNotFoundError):
-        for folder in pointers:
+        for folder in (places.mcp, places.pointers):
             folder.remove_folder(name)
-        if cli.has(name):
-            cli.move_to(name, staging, name)
-        staging.remove_folder(name)
-        opened.remove(name)
+        if places.cli.has(name):
+            places.cli.move_to(name, places.staging, name)
+        places.staging.remove_folder(name)
+        places.opened.remove(name)
 
 
-def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -> tuple[Folder, Lock]:
+def _prepare(
+    staging: Folder, where: Location, manifest: Manifest, token: str, *, is_brief: bool = False
+) -> tuple[Folder, Lock]:
+    """Make the folder of a run, locked, with all but its record; its names are the caller's to sync.
+
+    One that ``is_brief`` is never resumed, and has nothing to lose on a full disk before it is over.
+    """
     folder = staging.sub(where.run_id, create=True, sync=False)
     try:
         lock = folder.lock(RUN_LOCK, blocking=False)
@@ -98,13 +161,12 @@ def _prepare(staging: Folder, where: Location, manifest: Manifest, token: str) -
             raise Refused(f"run '{where.run_id}' is being made by another process")
         try:
             write_owner(folder, lock, "run")
-            folder.reserve(RESERVE, RESERVE_BYTES)
-            folder.create(MANIFEST, render(manifest.as_json()))
-            folder.create(TOKEN, token.encode() + b"\n", mode=0o600)
+            if not is_brief:
+                folder.reserve(RESERVE, RESERVE_BYTES)
+            folder.create(TOKEN, token.encode() + b"\n", mode=0o600, sync=not is_brief)
             folder.create(HEARTBEAT, manifest.heartbeat_at.encode() + b"\n", sync=False)
             for name in (COMMANDS, ERRORS):
                 folder.sub(name, create=True, sync=False).close()
-            folder.sync()
         except BaseException:
             try:
                 with suppress(StorageError):
@@ -122,10 +184,7 @@ def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -
     where = Location(manifest.task_id, manifest.run_id)
     with mcp.sub(where.run_id, create=True, sync=False) as pointer:
         pointer.write(MANIFEST, pointer_bytes(store, manifest))
-    with pointers.sub(where.run_id, create=True, sync=False) as older:
-        older.link(MANIFEST, f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}")
-        older.sync()
-        pointers.sync()
+    point_older(pointers, where)
     mcp.sync()
 
 

@@ -15,13 +15,28 @@ from orchestrator.run_store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, M
 
 
 class OpenRun:
-    """The holder of a run's lock. ``manifest`` is what was saved last."""
+    """The holder of a run's lock. ``manifest`` is what was saved last.
 
-    def __init__(self, where: Location, folder: Folder, lock: Lock, manifest: Manifest, clock: Clock) -> None:
+    Not ``is_shown``, nobody sees the run yet, and ``manifest`` is the one that its first record will follow.
+    """
+
+    def __init__(
+        self,
+        where: Location,
+        folder: Folder,
+        lock: Lock,
+        manifest: Manifest,
+        clock: Clock,
+        *,
+        is_shown: bool = True,
+    ) -> None:
         self.where = where
         self.folder = folder
         self.lock = lock
         self.manifest = manifest
+        self.is_shown = is_shown
+        self.is_pointed = is_shown
+        """Whether the compatibility pointers to the run are there."""
         self._clock = clock
         self._sequence = 0
 

@@ -16,7 +16,19 @@ from orchestrator.manifest.document import parse
 from orchestrator.manifest.shape import Manifest, render
 from orchestrator.metrics import event_id, metrics_line
 from orchestrator.run_store.chain import add_link, evidence_of, parsed
-from orchestrator.run_store.layout import CHAIN, MANIFEST, MCP, METRICS, OPEN, RESERVE, STATE, STATE_V1, Location
+from orchestrator.run_store.layout import (
+    CHAIN,
+    CLI,
+    MANIFEST,
+    MCP,
+    METRICS,
+    OLD_POINTERS,
+    OPEN,
+    RESERVE,
+    STATE,
+    STATE_V1,
+    Location,
+)
 from orchestrator.run_store.open_run import OpenRun
 from orchestrator.run_store.reading import read_document, run_ids
 from orchestrator.run_store.store import RunStore
@@ -48,6 +60,10 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
             if not certain:
                 # A claim that died may have left the folder without its name being synced.
                 mcp.sync()
+        if not run.is_pointed:
+            with store.runs() as runs, runs.sub(OLD_POINTERS, create=True) as pointers:
+                point_older(pointers, where)
+            run.is_pointed = True
         if not run.manifest.metrics_recorded:
             run.save(run.manifest._replace(metrics_recorded=True))
         with suppress(StorageError):
@@ -78,6 +94,14 @@ def check_publishable(store: RunStore, task_id: str) -> None:
 def _check_regular(folder: Folder, name: str) -> None:
     with suppress(FileNotFoundError):
         os.close(folder.open_read(name))
+
+
+def point_older(pointers: Folder, where: Location) -> None:
+    """Make the pointer to a run that early programs follow, a link in ``.runs/local-mcp``."""
+    with pointers.sub(where.run_id, create=True, sync=False) as older:
+        older.link(MANIFEST, f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}")
+        older.sync()
+        pointers.sync()
 
 
 def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestrator.commands.beginning import begin_held_back
 from orchestrator.durable import Seam
 from orchestrator.execution import Setting, perform
 from orchestrator.guardrails import judged
@@ -35,7 +36,9 @@ from orchestrator.outcome import TERMINAL, Ended
 from orchestrator.plan import Plan
 from orchestrator.progress import make_observer
 from orchestrator.provenance import Capture
+from orchestrator.recording import Recorder
 from orchestrator.redaction import Redactor
+from orchestrator.run_store.children import with_children
 from orchestrator.run_store.claim import claim, reopen, take_over
 from orchestrator.run_store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
 from orchestrator.run_store.open_run import OpenRun
@@ -125,6 +128,43 @@ def plain_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched,
     finally:
         # What the kernel does when a process dies: descriptors are closed, locks are free.
         run.close()
+
+
+def held_back_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, verbs: Verbs = RIGHT) -> None:
+    """Lead a parent that goes on, and inside it a run that nobody sees before it ends, as one in which nothing runs."""
+    store = store_of(root, seam)
+    verbs.recover(store, TASK, verbs.close)
+    plan = make_plan()
+    parent = make_manifest(1, plan)
+    outer = verbs.claim(store, parent, "token")
+    kernel = ExitStack()
+    with kernel:
+        kernel.callback(outer.close)
+        told.claimed.append(parent.run_id)
+        watch(told)
+        lineage = Lineage(parent.run_id, parent.run_id, 1, TASK, parent.project, "build")
+        first = make_manifest(2, plan)._replace(lineage=lineage, parent_run_id=parent.run_id)
+
+        def opening() -> OpenRun:
+            run = begin_held_back(store, first, "token")
+            kernel.callback(run.close)
+            return run
+
+        recorder = Recorder(store, opening(), plan, FakeClock(), lambda event: None)
+        recorder.announce()
+        for stage in plan.stages:
+            recorder.stage_skipped(stage, "nothing changed")
+        ended = recorder.close()
+        told.claimed.append(ended.run_id)
+        told.saved.append((ended.run_id, 1, ended.status))
+        told.published.append((ended.run_id, 1, ended.status))
+        told.linked.append((parent.run_id, ended.run_id))
+        watch(told)
+        verbs.save(outer, with_children(store, outer.folder, cancelled(outer.manifest)))
+        told.saved.append((parent.run_id, 1, "cancelled"))
+        verbs.publish(store, outer, certain=True)
+        told.published.append((parent.run_id, 1, "cancelled"))
+        watch(told)
 
 
 def full_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, verbs: Verbs = RIGHT) -> None:
