@@ -67,6 +67,18 @@ else:
             namespace.update(__slots__=(), __match_args__=fields, _fields=fields, _field_defaults=defaults)
             return super().__new__(meta, name, bases, namespace)
 
+        @property
+        def __signature__(cls):
+            from inspect import Parameter, Signature
+
+            kind = Parameter.POSITIONAL_OR_KEYWORD
+            return Signature(
+                [
+                    Parameter(field, kind, default=cls._field_defaults.get(field, Parameter.empty))
+                    for field in getattr(cls, "_fields", ())
+                ]
+            )
+
     class NamedTuple(tuple, metaclass=_NamedTupleType):
         """A tuple whose fields have names; the public part of ``collections.namedtuple``'s classes."""
 

@@ -14,6 +14,9 @@ from orchestrator.redaction import MASK, looks_secret
 if TYPE_CHECKING:
     from orchestrator.redaction import Redactor
 
+_UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
+"""What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
+
 StageKind = Literal["command", "shell", "subpipeline", "skip"]
 
 
@@ -49,7 +52,7 @@ class PlannedStage(NamedTuple):
         if self.kind == "shell":
             return self.shell
         if self.kind == "command":
-            if all(word.isascii() and word.isalnum() for word in self.argv):
+            if all(word and _UNQUOTED.issuperset(word) for word in self.argv):
                 return " ".join(self.argv)
             import shlex
 

@@ -244,6 +244,7 @@ def test_the_warm_path_imports_nothing_heavy(tmp_path: Path) -> None:
     program = """
         import os, sys
         from orchestrator.environment import *
+        from orchestrator.environment.fingerprint import environment_key
         from orchestrator.plan import SessionPlan
         session = SessionPlan(name="x", backend="uv", install=("-e", "."))
         tools = tools_dir(sys.argv[1], os.environ)
