@@ -12,7 +12,7 @@ from orchestrator.provenance import git
 from orchestrator.provenance.git_process import GitAnswer, GitProcess
 from orchestrator.provenance.host import host, tools
 from orchestrator.provenance.scope import Scope, scope_of
-from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, walk
+from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, digest_of_lines, walk
 
 TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
@@ -138,9 +138,18 @@ class Capture:
             if answer.code != 0:
                 return self._walked(f"git could not read this folder: {_first_line(answer.complaint)}")
         try:
-            return self._told(git.parse_status(status.output), git.parse_list(listed.output))
+            found = git.parse_status(status.output)
+            whole = None if found.changes or self._scope.excluded else self._digest_of_index(listed.output)
+            if whole is not None:
+                return _Tree(found.commit, found.branch, False, whole)
+            return self._told(found, git.parse_list(listed.output))
         except ValueError as error:
             return self._walked(f"git's answer was not understood: {error}")
+
+    def _digest_of_index(self, listed: bytes) -> str | None:
+        """Return the tree's digest where nothing differs from HEAD and all counts; None where it takes more care."""
+        data = git.digested(listed, git.prefix_of(self._top or "", self._folder))
+        return digest_of_lines(data) if data else None
 
     def _told(self, status: git.Status, listed: Mapping[bytes, Entry]) -> _Tree:
         if not listed and not status.changes and os.path.realpath(self._folder) != self._top:

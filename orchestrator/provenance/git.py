@@ -93,6 +93,18 @@ def parse_list(output: bytes) -> dict[bytes, Entry]:
     return entries
 
 
+def digested(output: bytes, prefix: bytes) -> bytes | None:
+    """Return what ``LIST`` printed as ``tree.digest`` writes it, paths without ``prefix``; None where that takes care.
+
+    That is when an entry is unmerged, or a path looks like what stands before one. git sorts as ``digest`` does.
+    """
+    before = b" 0\t" + prefix
+    count = output.count(b"\0")
+    if output.count(before) != count or output.count(b" 0\t") != count:
+        return None
+    return output.replace(before, b"\t")
+
+
 def prefix_of(top: str, folder: str) -> bytes:
     """Return what the paths of files below ``folder`` begin with, seen from the repository's top."""
     prefix = os.fsencode(os.path.relpath(os.path.realpath(folder), top)) + b"/"

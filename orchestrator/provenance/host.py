@@ -36,7 +36,8 @@ def tools(path: Sequence[str]) -> dict[str, str | None]:
         except (OSError, ValueError):
             continue
         for name in names:
-            tool, _, rest = name.partition("-")
-            if tool in _TOOLS and rest.endswith(".dist-info"):
-                found.setdefault(tool, rest.removesuffix(".dist-info"))
+            if name.endswith(".dist-info"):
+                tool, _, rest = name.partition("-")
+                if tool in _TOOLS:
+                    found.setdefault(tool, rest.removesuffix(".dist-info"))
     return {"orchestrator": __version__, **{tool: found.get(tool) for tool in _TOOLS}}

@@ -104,7 +104,11 @@ class Hasher:
 
 def digest(entries: Mapping[bytes, Entry]) -> str:
     """Return the sha256 (hex) over the sorted paths with their modes and blob ids."""
-    data = b"".join([b"%b %b\t%b\0" % (*entries[path], path) for path in sorted(entries)])
+    return digest_of_lines(b"".join([b"%b %b\t%b\0" % (*entries[path], path) for path in sorted(entries)]))
+
+
+def digest_of_lines(data: bytes) -> str:
+    """Return the digest of entries that are sorted and written as ``digest`` writes them."""
     state = sha256_for(len(data))
     state.update(data)
     return state.hexdigest()

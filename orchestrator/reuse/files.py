@@ -132,19 +132,20 @@ class Survey:
             raise Unfit(f"'{path}' is a link to a folder; name the folder that it leads to instead")
 
     def _take(self, path: str, status: os.stat_result) -> None:
-        if path in self.found or (self._but is not None and self._but.match(path)):
+        found = self.found
+        if path in found or (self._but is not None and self._but.match(path)):
             return
-        if len(self.found) == FILES_LIMIT:
+        if len(found) == FILES_LIMIT:
             raise Unfit(f"there are more than {FILES_LIMIT} files")
         told = _told(status)
         known = self.known.get(path)
         if known is not None and known.status == told and known.settled:
-            self.found[path] = known
+            found[path] = known
             return
         state = self._read(path, status, told)
         if known is not None and known.content == state.content and state.settled:
             self.reread += 1
-        self.found[path] = state
+        found[path] = state
 
     def _read(self, path: str, status: os.stat_result, told: tuple[int, ...]) -> FileState:
         place = os.path.join(self.folder, path)

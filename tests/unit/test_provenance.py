@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.provenance.git import Change, parse_list, parse_status
+from orchestrator.provenance.git import Change, digested, parse_list, parse_status
 from orchestrator.provenance.host import host, tools
 from orchestrator.provenance.scope import Scope, scope_of
-from orchestrator.provenance.tree import Hasher, TooMuch, digest, walk
+from orchestrator.provenance.tree import Hasher, TooMuch, digest, digest_of_lines, walk
 
 PATHS = st.binary(min_size=1, max_size=12).filter(lambda path: b"\0" not in path)
 BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
@@ -72,6 +72,26 @@ def test_anything_else_is_refused_in_words(output: bytes) -> None:
             parse(output)
         except ValueError:
             continue
+
+
+INDEX = st.dictionaries(
+    st.lists(st.text("ab/ 0\t", min_size=1, max_size=3), min_size=1, max_size=3).map(lambda parts: "/".join(parts)),
+    st.sampled_from(["100644", "100755", "120000", "160000"]),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(INDEX, st.sampled_from([b"", b"in/"]), st.booleans())
+def test_the_index_is_digested_as_its_entries_are(index: dict[str, str], prefix: bytes, unmerged: bool) -> None:
+    """Where the digest is made of what git printed, it is that of the entries, one by one."""
+    records = {path.encode(): f"{mode} {BLOB} {2 if unmerged else 0}".encode() for path, mode in index.items()}
+    output = b"".join(b"%b\t%b%b\0" % (records[path], prefix, path) for path in sorted(records))
+    data = digested(output, prefix)
+    entries = {path.removeprefix(prefix): entry for path, entry in parse_list(output).items()}
+    if data is not None:
+        assert digest_of_lines(data) == digest(entries)
+    assert (data is None) == (unmerged or b" 0\t" in b"\0".join(records))
 
 
 def test_the_index_is_read() -> None:
