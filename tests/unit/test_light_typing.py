@@ -109,9 +109,7 @@ def test_a_default_before_a_field_without_one_is_refused() -> None:
     """As with typing's, the fields with defaults come last."""
     base: Any = light_typing.NamedTuple
     with pytest.raises(TypeError, match="without a default"):
-        type(light_typing.NamedTuple)(
-            "Wrong", (light_typing.NamedTuple,), {"__annotations__": {"a": 1, "b": 1}, "a": 1}
-        )
+        type(base)("Wrong", (base,), {"__annotations__": {"a": "int", "b": "int"}, "a": 1})
 
 
 def test_the_words_of_a_literal() -> None:
