@@ -10,6 +10,7 @@ from contextlib import suppress
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.running import Attempt, answer_for, run_in_session, silent_observer
 from orchestrator.errors import EXIT_DONE, Refusal, StorageError
+from orchestrator.report.ending import run_document
 from orchestrator.run_store.open_run import OpenRun
 
 
@@ -41,7 +42,7 @@ def detached(context: Context, attempt: Attempt) -> Answer:
     def open_and_tell() -> OpenRun:
         nonlocal told
         run = attempt.open_run()
-        _tell(write, {"manifest": run.manifest.as_json()})
+        _tell(write, {"document": run_document(run.manifest, exit_code=None, last_lines={})})
         told = True
         return run
 
@@ -76,12 +77,9 @@ def _as_told(error: BaseException) -> dict[str, object]:
 
 
 def _told(data: bytes) -> Answer:
-    from orchestrator.report.ending import run_document
-
     if not data:
         raise StorageError("the detached process ended before its run was on disk")
     word = json.loads(data)
-    if "manifest" not in word:
+    if "document" not in word:
         raise DetachedRefusal(word["exit_code"], word["message"], word["hint"], word["code"])
-    document = run_document(word["manifest"], exit_code=None, last_lines={})
-    return Answer(EXIT_DONE, document, f"{word['manifest']['run_id']}\n")
+    return Answer(EXIT_DONE, word["document"], f"{word['document']['run_id']}\n")

@@ -152,13 +152,13 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
     from orchestrator.report.ending import failure_digest, run_document
 
     exit_code = exit_code_of(result) if exit_code is None else exit_code
-    document = result.manifest.as_json()
+    manifest = result.manifest
     errors = error_files(store, result)
     lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
     environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
-    answer = run_document(document, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
+    answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
     color, width = _appearance(context)
-    return Answer(exit_code, answer, failure_digest(answer, document, width=width, color=color))
+    return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
 
 
 def error_files(store: RunStore, result: Result) -> dict[str, dict[str, Any]]:

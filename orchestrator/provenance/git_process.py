@@ -135,7 +135,7 @@ def _widen(pipe: int) -> None:
 
 def _spawn(argv: list[str], env: Mapping[str, str], actions: list[tuple[str | int, ...]]) -> int:
     """Start the program ``argv[0]`` that is found on the PATH of ``env``; return its process id. Raises OSError."""
-    for folder in os.get_exec_path(env):
+    for folder in env.get("PATH", os.defpath).split(os.pathsep):  # os.get_exec_path loads warnings for bytes
         program = os.path.join(folder, argv[0])
         if os.access(program, os.X_OK) and os.path.isfile(program):
             return os.posix_spawn(program, argv, env, file_actions=actions, setsigdef=_IGNORED_BY_PYTHON)

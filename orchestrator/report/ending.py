@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.light_typing import Any
-from orchestrator.report import shapes
-from orchestrator.report.fields import Fields
+from orchestrator.light_typing import TYPE_CHECKING, Any
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled
+
+if TYPE_CHECKING:
+    from orchestrator.manifest.shape import Command, GuardrailEntry, Manifest
 
 ENVIRONMENT = "environment"
 """The name that a failure of the session's environment has among the failed stages, and its log."""
@@ -17,56 +18,56 @@ _DIGEST_LINES = 10
 
 
 def run_document(
-    record: Mapping[str, Any],
+    manifest: Manifest,
     *,
     exit_code: int | None,
     last_lines: Mapping[str, Sequence[str]],
     environment_log: str | None = None,
 ) -> dict[str, Any]:
-    """Return the run document (contract, section 2, "start, resume") of a manifest (version 2).
+    """Return the run document (contract, section 2, "start, resume") of a manifest.
 
     ``exit_code`` is the process's, None when the run goes on without it; ``last_lines`` are those of each
     error file, by stage, with ``environment`` for an environment that could not be made, whose log is
-    ``environment_log`` where it is not the first one. Raises DamagedRecord.
+    ``environment_log`` where it is not the first one.
     """
-    fields = Fields(record)
-    run = fields.take({**shapes.RUN, **shapes.RUN_2})
-    root = run["artifact_root"]
+    root = manifest.artifact_root
     failed = [
-        _failed(command.take({**shapes.COMMAND, **shapes.COMMAND_2}), last_lines, run["run_id"])
-        for command in fields.each("commands")
-        if command.get("status", shapes.COMMAND["status"]) == "failed"
+        _failed(command, last_lines, manifest.run_id) for command in manifest.commands if command.status == "failed"
     ]
-    if run["outcome"] == "error" and not failed:
+    if manifest.outcome == "error" and not failed:
         if environment_log is None and ENVIRONMENT in last_lines:
             environment_log = os.path.join(root, "commands", "00-environment.log")
-        failed = [_environment(run, last_lines, environment_log)]
-    keys = ("run_id", "task_id", "project", "pipeline_id", "status", "outcome", "attempt")
+        failed = [_environment(manifest, last_lines, environment_log)]
     return {
-        **{key: run[key] for key in keys},
+        "run_id": manifest.run_id,
+        "task_id": manifest.task_id,
+        "project": manifest.project,
+        "pipeline_id": manifest.pipeline_id,
+        "status": manifest.status,
+        "outcome": manifest.outcome,
+        "attempt": manifest.attempt,
         "exit_code": exit_code,
         "artifact_root": root,
         "manifest": os.path.join(root, "manifest.json"),
-        "log_path": run["log_path"],
+        "log_path": manifest.log_path,
         "failed": failed,
     }
 
 
-def _failed(command: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]], run_id: str) -> dict[str, Any]:
-    summary = command["summary"]
+def _failed(command: Command, last_lines: Mapping[str, Sequence[str]], run_id: str) -> dict[str, Any]:
     return {
-        "stage": command["id"],
-        "outcome": command["outcome"],
-        "exit_code": command["exit_code"],
-        "signal": command["signal"],
-        "last_lines": list(last_lines.get(command["id"]) or ([summary] if summary else [])),
-        "log_path": command["log_path"],
+        "stage": command.id,
+        "outcome": command.outcome,
+        "exit_code": command.exit_code,
+        "signal": command.signal,
+        "last_lines": list(last_lines.get(command.id) or ([command.summary] if command.summary else [])),
+        "log_path": command.log_path,
         "next_command": _resume(run_id),
     }
 
 
-def _environment(run: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]], log: str | None) -> dict[str, Any]:
-    detail = run["status_detail"]
+def _environment(manifest: Manifest, last_lines: Mapping[str, Sequence[str]], log: str | None) -> dict[str, Any]:
+    detail = manifest.status_detail
     lines = last_lines.get(ENVIRONMENT) or (detail.splitlines() if detail else [])
     return {
         "stage": ENVIRONMENT,
@@ -75,7 +76,7 @@ def _environment(run: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]]
         "signal": None,
         "last_lines": list(lines),
         "log_path": log,
-        "next_command": _resume(run["run_id"]),
+        "next_command": _resume(manifest.run_id),
     }
 
 
@@ -83,32 +84,32 @@ def _resume(run_id: str) -> str:
     return f"codex-orchestrator resume {run_id}"
 
 
-def failure_digest(answer: Mapping[str, Any], record: Mapping[str, Any], *, width: int, color: bool) -> str:
-    """Return the closing lines of a run: ``answer`` is its run document, ``record`` its manifest.
+def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int, color: bool) -> str:
+    """Return the closing lines of a run: ``answer`` is its run document.
 
     Of one that did not succeed: each failed stage with its last lines and its log, then what to type
     next. Of one that succeeded: how long it took, its guardrails, and where its manifest is.
     """
     ink = Ink(color)
     width = max(width, 20)
-    lines = _headline(ink, answer, record, width)
+    lines = _headline(ink, answer, manifest, width)
     for failure in answer["failed"]:
         lines += _failure(ink, failure, width)
-    for entry in Fields(record).each("guardrails"):
-        lines += _guardrail(ink, entry.take(shapes.GUARDRAIL), width)
+    for guardrail in manifest.guardrails:
+        lines += _guardrail(ink, guardrail, width)
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     if answer["status"] in ("failed", "cancelled"):
         lines += labelled(ink, "Next", [clean(_resume(answer["run_id"]))], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _headline(ink: Ink, answer: Mapping[str, Any], record: Mapping[str, Any], width: int) -> list[str]:
-    sla = Fields(record).within("sla").take(shapes.SLA)
+def _headline(ink: Ink, answer: Mapping[str, Any], manifest: Manifest, width: int) -> list[str]:
+    sla = manifest.sla
     style = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(answer["status"], "cyan")
     outcome = f" ({answer['outcome']})" if answer["outcome"] in ("error", "timeout") else ""
-    took = f"{duration(sla['active_seconds'])} of {duration(sla['limit_seconds'])}"
-    late = ", longer than allowed" if sla["breached"] else ""
-    slowest = f"; slowest: {sla['slowest_stage']}" if sla["slowest_stage"] else ""
+    took = f"{duration(sla.active_seconds)} of {duration(sla.limit_seconds)}"
+    late = ", longer than allowed" if sla.breached else ""
+    slowest = f"; slowest: {sla.slowest_stage}" if sla.slowest_stage else ""
     status = clean(f"{answer['status'].replace('_', ' ')}{outcome} after {took}{late}{slowest}")
     return [
         *labelled(ink, "Run", [clean(answer["run_id"])], width, "bold"),
@@ -128,8 +129,8 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     return lines
 
 
-def _guardrail(ink: Ink, entry: Mapping[str, Any], width: int) -> list[str]:
-    passed = entry["outcome"] == "passed"
-    reason = f": {entry['reason']}" if entry["reason"] and not passed else ""
+def _guardrail(ink: Ink, entry: GuardrailEntry, width: int) -> list[str]:
+    passed = entry.outcome == "passed"
+    reason = f": {entry.reason}" if entry.reason and not passed else ""
     style = "green" if passed else "yellow"
-    return labelled(ink, "Guardrail", [clean(f"{entry['id']} {entry['outcome']}{reason}")], width, style)
+    return labelled(ink, "Guardrail", [clean(f"{entry.id} {entry.outcome}{reason}")], width, style)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
-from orchestrator.errors import DamagedRecord
 from orchestrator.manifest.shape import Manifest
 from orchestrator.manifest.transitions import stage_skipped
 from orchestrator.report.ending import failure_digest, run_document
@@ -22,7 +19,7 @@ def broken(detail: str = "the environment could not be made: no Python 3.99") ->
 
 def document(manifest: Manifest, **more: Any) -> dict[str, Any]:
     """Return the run document of a record."""
-    return run_document(manifest.as_json(), **{"exit_code": 3, "last_lines": {}, **more})
+    return run_document(manifest, **{"exit_code": 3, "last_lines": {}, **more})
 
 
 def test_the_run_document_has_the_contracts_keys_in_order() -> None:
@@ -70,9 +67,10 @@ def test_a_broken_environment_is_listed_as_the_stage_environment() -> None:
 
 def test_a_forgiven_failure_is_not_listed() -> None:
     """A failure that was allowed is not among the failed stages."""
-    record = failed_run().as_json()
-    record["commands"][1]["status"] = "skipped"
-    assert run_document(record, exit_code=0, last_lines={})["failed"] == []
+    manifest = failed_run()
+    built, forgiven = manifest.commands
+    manifest = manifest._replace(commands=(built, forgiven._replace(status="skipped")))
+    assert document(manifest, exit_code=0)["failed"] == []
 
 
 def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
@@ -81,15 +79,9 @@ def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
     assert (found["status"], found["outcome"], found["exit_code"], found["failed"]) == ("in_progress", None, None, [])
 
 
-def test_a_damaged_record_is_refused() -> None:
-    """A record that can't be read names its key."""
-    with pytest.raises(DamagedRecord, match="artifact_root"):
-        run_document({**failed_run().as_json(), "artifact_root": None}, exit_code=3, last_lines={})
-
-
 def digest(manifest: Manifest, lines: dict[str, list[str]], width: int = 80) -> str:
     """Return the closing lines of a record."""
-    return failure_digest(document(manifest, last_lines=lines), manifest.as_json(), width=width, color=False)
+    return failure_digest(document(manifest, last_lines=lines), manifest, width=width, color=False)
 
 
 def test_the_digest_of_a_failed_run() -> None:
