@@ -153,7 +153,7 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
 
     exit_code = exit_code_of(result) if exit_code is None else exit_code
     manifest = result.manifest
-    errors = error_files(store, result)
+    errors = {} if result.manifest.outcome == "success" else error_files(store, result)
     lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
     environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
     answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from orchestrator.clock import Clock
 from orchestrator.commands.context import Context
 from orchestrator.commands.running import Attempt
-from orchestrator.environment import environment_folder, needs_making
+from orchestrator.environment import describe, environment_folder, needs_making
+from orchestrator.light_typing import Any
+from orchestrator.manifest.shape import SessionInfo
 from orchestrator.progress import Observer
 from orchestrator.provenance import Capture
-from orchestrator.recording import Result
+from orchestrator.recording import Recorder, Result
 from orchestrator.reuse import StageCache
-from orchestrator.unchanged import record_unchanged
+from orchestrator.run_store.claim import withdraw
+from orchestrator.signals import SignalInbox
 
 
 def spared(
@@ -24,18 +30,7 @@ def spared(
     if cache is None or not _is_unchanged(attempt, cache):
         return cache, None
     try:
-        return cache, record_unchanged(
-            attempt.store,
-            attempt.plan,
-            cache,
-            provenance,
-            attempt.hold_back or attempt.open_run,
-            observer.event,
-            clock=context.clock,
-            mask=attempt.redactor.text,
-            done=attempt.done,
-            active_before=attempt.active_before,
-        )
+        return cache, _record_unchanged(attempt, cache, provenance, observer.event, context.clock)
     finally:
         cache.ignored.abandon()
         observer.close()
@@ -47,3 +42,51 @@ def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
         return False
     waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
     return bool(waiting) and cache.look_ahead(waiting)
+
+
+def _record_unchanged(
+    attempt: Attempt,
+    cache: StageCache,
+    provenance: Capture,
+    notify: Callable[[Mapping[str, Any]], None],
+    clock: Clock,
+) -> Result:
+    """Record an attempt whose every stage was found unchanged, as any other, with nothing started; return its end.
+
+    It takes milliseconds, so that a stop signal waits for its end; ``notify`` hears of a run that was held back
+    when it is published. Raises Refusal when the run could not be opened, StorageError when it could not be
+    recorded.
+    """
+    plan = attempt.plan
+    held_back: list[Mapping[str, Any]] = []
+    with SignalInbox():
+        run = (attempt.hold_back or attempt.open_run)()
+        tell = notify if run.is_shown else held_back.append
+        recorder = Recorder(
+            attempt.store,
+            run,
+            plan,
+            clock,
+            tell,
+            active_before=attempt.active_before,
+            mask=attempt.redactor.text,
+        )
+        try:
+            recorder.announce()
+            recorder.add_provenance(provenance.finish())
+            made = describe(cache.place.env_dir)
+            recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
+            for stage in plan.stages:
+                if stage.kind == "skip":
+                    recorder.stage_skipped(stage, stage.skip or "")
+                elif stage.id not in attempt.done and (reused := cache.look(stage).reused) is not None:
+                    recorder.stage_reused(stage, reused)
+            manifest = recorder.close()
+        except BaseException as error:
+            recorder.give_up(error)
+            if not run.is_shown:
+                withdraw(attempt.store, run)
+            raise
+        for event in held_back:
+            notify(event)
+    return Result(manifest, None)

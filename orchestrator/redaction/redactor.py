@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from orchestrator.light_typing import TYPE_CHECKING, Any
-from orchestrator.redaction.shapes import SHAPES
 
 if TYPE_CHECKING:
     from orchestrator.redaction.finder import Finder, FinderMaker
     from orchestrator.redaction.masking import Stream
     from orchestrator.redaction.needles import Needles
 
-_HEADS = tuple(head.decode("ascii") for shape in SHAPES for head in shape.heads)
+TOKEN_HEADS = (
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "glptt-", "AKIA", "ASIA"),
+    *("xox", "sk-", "sk_live_", "sk_test_", "rk_live_", "rk_test_", "npm_", "pypi-AgE", "AIza", "hf_", "eyJ"),
+    "-----BEGIN ",
+)
+"""What tokens of the known ``shapes`` begin with, which stand here so that those are loaded only when one is met."""
 
 
 class Redactor:
@@ -35,7 +39,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return ``text`` without secrets; lone surrogates, as in ``os.environ``, are kept."""
-        if not self._values and not any(head in text for head in _HEADS):
+        if not self._values and not any(head in text for head in TOKEN_HEADS):
             return text
         try:
             errors = "surrogateescape"
@@ -67,6 +71,7 @@ class Redactor:
     def _make_tables(self) -> tuple[Needles, Finder]:
         from orchestrator.redaction.finder import AdaptiveFinder
         from orchestrator.redaction.needles import Needles
+        from orchestrator.redaction.shapes import SHAPES
 
         needles = Needles(self._values)
         self._tables = (needles, (self._maker or AdaptiveFinder)(needles.all, SHAPES))

@@ -15,7 +15,7 @@ from orchestrator.identifiers import NAME_PATTERN, RUN_ID_PATTERN, is_run_id, ma
 from orchestrator.late_pattern import late_pattern
 from orchestrator.plan import PlannedStage
 from orchestrator.redaction.masking import Stream
-from orchestrator.redaction.redactor import Redactor
+from orchestrator.redaction.redactor import TOKEN_HEADS, Redactor
 from orchestrator.redaction.shapes import SHAPES
 
 NEAR_NAMES = st.text("ab9._-AZé \n", max_size=66)
@@ -78,6 +78,11 @@ def test_a_command_line_is_quoted_as_shlex_does(words: list[str]) -> None:
 
 
 HEADS = [head.decode() for shape in SHAPES for head in shape.heads]
+
+
+def test_the_heads_that_are_looked_for_are_those_of_all_shapes() -> None:
+    """No shape of a token is left out of the first look."""
+    assert set(TOKEN_HEADS) == set(HEADS)
 
 
 @given(st.lists(st.one_of(st.sampled_from(HEADS), st.text("aB3_-. ", max_size=40)), max_size=4).map("".join))
