@@ -112,7 +112,14 @@ def capture(context: Context, attempt: Attempt) -> Capture:
     folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
     # What stages declare that they make is no part of the tree that they were run on.
     outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
-    return Capture.begin(folder, root, context.environ, ignored=outputs, ignored_names=attempt.may_reuse())
+    return Capture.begin(
+        folder,
+        root,
+        context.environ,
+        ignored=outputs,
+        ignored_names=attempt.may_reuse(),
+        workspace=attempt.store.workspace,
+    )
 
 
 def observer_for(context: Context, form: str) -> Observer:

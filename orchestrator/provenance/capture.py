@@ -7,12 +7,16 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.light_typing import Any, NamedTuple
+from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple
 from orchestrator.provenance import git
 from orchestrator.provenance.git_process import GitAnswer, GitProcess
 from orchestrator.provenance.host import host, tools
+from orchestrator.provenance.memory import TreeMemory
 from orchestrator.provenance.scope import Scope, scope_of
 from orchestrator.provenance.tree import Entry, Hasher, TooMuch, digest, digest_of_lines, walk
+
+if TYPE_CHECKING:
+    from orchestrator.workspace import Workspace
 
 TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
@@ -54,6 +58,8 @@ class Capture:
         self._top: str | None = None
         self._processes: list[GitProcess] = []
         self._status: GitAnswer | None = None
+        self._environ: Mapping[str, str] = {}
+        self._memory: TreeMemory | None = None
         self._note: str | None = None
 
     @classmethod
@@ -65,17 +71,20 @@ class Capture:
         *,
         ignored: Iterable[str] = (),
         ignored_names: bool = False,
+        workspace: Workspace | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Capture:
         """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
 
         ``ignored``: globs of untracked files that are no part of the tree, as outputs of stages.
-        ``ignored_names``: git is also asked what it ignores itself. Raises nothing: what can't be told is
-        null in the result, with a note.
+        ``ignored_names``: git is also asked what it ignores itself. ``workspace`` may keep the digest of the last
+        commit. Raises nothing: what can't be told is null in the result, with a note.
         """
         capture = cls(project_folder, scope_of(project_folder, root, environ, ignored), timeout_seconds=timeout_seconds)
         capture._top = git.repository_top(project_folder)
         if capture._top is not None:
+            if workspace is not None and not capture._scope.excluded:
+                capture._memory = TreeMemory(workspace, capture._top, project_folder)
             capture._start(git.STATUS_AND_IGNORED if ignored_names else git.STATUS, environ)
         return capture
 
@@ -119,21 +128,34 @@ class Capture:
         return self._status
 
     def _start(self, status: tuple[str, ...], environ: Mapping[str, str]) -> None:
+        self._environ = environ
         try:
-            for command in (status, git.LIST):
-                self._processes.append(GitProcess.start(self._folder, command, environ))
+            self._processes.append(GitProcess.start(self._folder, status, environ))
+            if self._memory is None or not self._memory.is_likely:
+                self._list()
         except OSError as error:
             self.abandon()
             self._note = f"git can't be started: {error.strerror}"
+
+    def _list(self) -> GitProcess:
+        """Return the git that lists the index, started now if it was not."""
+        if len(self._processes) == 1:
+            self._processes.append(GitProcess.start(self._folder, git.LIST, self._environ))
+        return self._processes[1]
 
     def _tree(self) -> _Tree:
         if not self._processes:
             return self._walked(self._note)
         try:
             status = self._status_answer()
-            listed = self._processes[1].answer(max(0.0, self._left()))
+            remembered = self._remembered(status)
+            if remembered is not None:
+                return remembered
+            listed = self._list().answer(max(0.0, self._left()))
         except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
+        except OSError as error:
+            return self._walked(f"git can't be started: {error.strerror}")
         for answer in (status, listed):
             if answer.code != 0:
                 return self._walked(f"git could not read this folder: {_first_line(answer.complaint)}")
@@ -141,10 +163,23 @@ class Capture:
             found = git.parse_status(status.output)
             whole = None if found.changes or self._scope.excluded else self._digest_of_index(listed.output)
             if whole is not None:
+                if self._memory is not None and found.commit is not None:
+                    self._memory.keep(found.commit, whole)
                 return _Tree(found.commit, found.branch, False, whole)
             return self._told(found, git.parse_list(listed.output))
         except ValueError as error:
             return self._walked(f"git's answer was not understood: {error}")
+
+    def _remembered(self, status: GitAnswer) -> _Tree | None:
+        """Return the tree that was kept of the same commit, if nothing differs from it."""
+        if self._memory is None or status.code != 0:
+            return None
+        try:
+            found = git.parse_status(status.output)
+        except ValueError:
+            return None
+        digest = None if found.changes or found.commit is None else self._memory.digest_at(found.commit)
+        return None if digest is None else _Tree(found.commit, found.branch, False, digest)
 
     def _digest_of_index(self, listed: bytes) -> str | None:
         """Return the tree's digest where nothing differs from HEAD and all counts; None where it takes more care."""

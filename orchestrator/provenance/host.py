@@ -28,9 +28,12 @@ def tools(path: Sequence[str]) -> dict[str, str | None]:
     too, which takes 20 ms to import. None for a tool that is not installed there.
     """
     found: dict[str, str] = {}
+    library = os.path.dirname(os.__file__)
     for folder in path:
         if len(found) == len(_TOOLS):
             break
+        if folder.startswith(library) and not folder.endswith("-packages"):
+            continue  # the standard library's own modules are no distributions
         try:
             names = os.listdir(folder)
         except (OSError, ValueError):

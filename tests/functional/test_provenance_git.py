@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.provenance import Capture, tree_state
+from orchestrator.workspace import Workspace
 
 ENVIRON = {
     "PATH": os.environ["PATH"],
@@ -313,3 +315,52 @@ def test_an_abandoned_capture_leaves_nothing(repository: Path, tmp_path: Path, h
     for pid in pids.read_text().split():
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
+
+
+def remembered(root: Path, environ: Mapping[str, str] = ENVIRON) -> dict[str, Any]:
+    """Return the tree's state of the project as a run of the workspace ``root`` records it."""
+    workspace = Workspace(str(root), str(root / ".runs"), str(root / "out"))
+    os.makedirs(workspace.runs_dir, exist_ok=True)
+    return Capture.begin(str(root / "packages/a"), str(root), environ, workspace=workspace).finish_tree()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "true",
+        "echo 2 > packages/a/code.py",
+        "echo 2 > packages/a/code.py; git commit -qam two",
+        "echo 2 > packages/a/code.py; git add -A",
+        "echo 1 > packages/a/new; git add -A; git commit -qm new; git reset -q --hard HEAD~1",
+        "git checkout -q -b other; echo 3 > packages/a/code.py; git commit -qam three",
+        "git update-index --assume-unchanged packages/a/code.py; echo 4 > packages/a/code.py",
+        "git rm -q --cached packages/a/tool",
+        "git checkout -q --orphan none",
+        "echo 5 > packages/a/code.py; git commit -qam five; git replace HEAD~1 HEAD; git reset -q --hard HEAD~1",
+        "for file in .runs/.cache/*; do echo 7 > $file; done",
+        "for file in .runs/.cache/*; do sed -i 's/[0-9a-f]\\{64\\}/x/' $file; done",
+        "for file in .runs/.cache/*; do echo '{\"commit\": []}' > $file; done",
+        "touch .git/index",
+    ],
+)
+def test_what_is_kept_of_a_tree_changes_nothing(repository: Path, change: str) -> None:
+    """Whatever happens after a run kept the digest of a commit's tree, the next one tells what a fresh look tells."""
+    assert remembered(repository) == remembered(repository) == state(repository, repository / "packages/a")
+    subprocess.run(["sh", "-ec", change], cwd=repository, env=ENVIRON, check=True)
+    fresh = state(repository, repository / "packages/a")
+    assert remembered(repository) == fresh
+    assert remembered(repository) == fresh
+
+
+def test_a_kept_tree_is_not_listed_again(repository: Path, tmp_path: Path) -> None:
+    """While nothing changes, the second look asks git for its status only."""
+    script = tmp_path / "bin" / "git"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/asked\nexec {shutil.which("git")} "$@"\n')
+    script.chmod(0o755)
+    environ = {**ENVIRON, "PATH": f"{script.parent}:{ENVIRON['PATH']}"}
+    first = remembered(repository, environ)
+    assert (tmp_path / "asked").read_text().count("ls-files") == 1
+    assert remembered(repository, environ) == first
+    assert (tmp_path / "asked").read_text().count("ls-files") == 1
+    assert (tmp_path / "asked").read_text().count(" status ") == 2
