@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,12 @@ def workspace(
 
 
 def committed(folder: Path) -> Path:
-    """Put all of a folder into a new git repository with one commit, and return the folder."""
+    """Put all of a folder into a new git repository with one commit, and return the folder.
+
+    Its index is written a second after its files, as real ones are: git reads a file that was written in the
+    same second as the index again at every look (Documentation/technical/racy-git).
+    """
+    time.sleep(1.0 - time.time() % 1.0)
     for words in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "scene")):
         subprocess.run([*_GIT, *words], cwd=folder, check=True, capture_output=True)
     return folder

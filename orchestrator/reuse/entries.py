@@ -79,12 +79,12 @@ class Entries:
             "inputs": _rows(entry.observation.inputs),
             "outputs": _rows(entry.outputs),
         }
-        write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
+        write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
 
     def refuse(self, stage_id: str, reason: str) -> None:
         """Forget a stage's success, and note why there is none. Raises StorageError when an old one would stay."""
         document = {"entry": _VERSION, "not_kept": reason, "mark": os.urandom(8).hex()}
-        write_cached(self._workspace, self._name(stage_id), json.dumps(document).encode(), self._seam)
+        write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
         if isinstance(self.get(stage_id), Entry):
             remove_cached(self._workspace, self._name(stage_id), self._seam)
 
@@ -125,3 +125,7 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         if name != "attempt" and not (value is None and name in ("log_path", "completed_at")):
             _text(value)
     return Entry(salt, observation, _files(document["outputs"]), Reused(**{**shown, "attempt": int(shown["attempt"])}))
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

@@ -61,6 +61,11 @@ class OpenRun:
         return manifest
 
     def _write(self, manifest: Manifest, data: bytes) -> None:
+        if not (self.is_shown or self.folder.has(MANIFEST)):
+            # Nobody sees it, whole or not, so that its bytes and its name can share a sync.
+            self.folder.create(MANIFEST, data)
+            self.folder.sync()
+            return
         # A transition that is lost with the folder's entry leaves the one before it: still whole. The
         # end of a run is acknowledged, so its name must survive too.
         self.folder.write(MANIFEST, data, sync_folder=manifest.is_terminal)

@@ -55,15 +55,15 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
                 store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
             task.sync()
             _add_state(store, task, run.manifest, certain=is_new)
-        with task.sub(MCP, create=True) as mcp, mcp.sub(where.run_id, create=True) as pointer:
-            pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
-            if not certain:
-                # A claim that died may have left the folder without its name being synced.
-                mcp.sync()
-        if not run.is_pointed:
-            with store.runs() as runs, runs.sub(OLD_POINTERS, create=True) as pointers:
-                point_older(pointers, where)
-            run.is_pointed = True
+        with task.sub(MCP, create=True) as mcp:
+            if run.is_pointed:
+                with mcp.sub(where.run_id, create=True) as pointer:
+                    pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+                if not certain:
+                    # A claim that died may have left the folder without its name being synced.
+                    mcp.sync()
+            else:
+                _point_newly(store, mcp, run)
         if not run.manifest.metrics_recorded:
             run.save(run.manifest._replace(metrics_recorded=True))
         with suppress(StorageError):
@@ -96,10 +96,31 @@ def _check_regular(folder: Folder, name: str) -> None:
         os.close(folder.open_read(name))
 
 
+def _point_newly(store: RunStore, mcp: Folder, run: OpenRun) -> None:
+    """Make both pointers to a run that was held back."""
+    where = run.where
+    with (
+        store.runs() as runs,
+        runs.sub(OLD_POINTERS, create=True) as pointers,
+        mcp.sub(where.run_id, create=True, sync=False) as pointer,
+        pointers.sub(where.run_id, create=True, sync=False) as older,
+    ):
+        # Journals write all that was changed so far at the first sync; what is changed before it shares it.
+        older.link(MANIFEST, _older_target(where))
+        pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+        for folder in (mcp, older, pointers):
+            folder.sync()
+    run.is_pointed = True
+
+
+def _older_target(where: Location) -> str:
+    return f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}"
+
+
 def point_older(pointers: Folder, where: Location) -> None:
     """Make the pointer to a run that early programs follow, a link in ``.runs/local-mcp``."""
     with pointers.sub(where.run_id, create=True, sync=False) as older:
-        older.link(MANIFEST, f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}")
+        older.link(MANIFEST, _older_target(where))
         older.sync()
         pointers.sync()
 
