@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.manifest.shape import NOT_DIGESTED, render
-from orchestrator.metrics import event_id
-from orchestrator.run_store.chain import metrics_digest
-from orchestrator.snapshot import KEPT_RUNS
+from orchestrator.model.manifest.manifest import NOT_DIGESTED, render
+from orchestrator.store.chain import metrics_digest
+from orchestrator.store.metrics_line import event_id
+from orchestrator.store.state_file import KEPT_RUNS
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.\d{3}Z)")
 _CANONICAL: dict[str, Any] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}

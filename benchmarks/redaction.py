@@ -19,16 +19,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.attempts import Attempts, Finished, Job
-from orchestrator.clock import SystemClock
-from orchestrator.durable import Seam
-from orchestrator.processes import Guard
-from orchestrator.redaction import Redactor
-from orchestrator.redaction.finder import AdaptiveFinder, PlainFinder
-from orchestrator.redaction.masking import Stream
-from orchestrator.redaction.needles import Needles
-from orchestrator.signals import SignalInbox
-from orchestrator.stage_log import StageLog
+from orchestrator.base.clock import SystemClock
+from orchestrator.base.files import Seam
+from orchestrator.base.redaction import Redactor
+from orchestrator.base.redaction.finder import AdaptiveFinder, PlainFinder
+from orchestrator.base.redaction.masking import Stream
+from orchestrator.base.redaction.needles import Needles
+from orchestrator.process import Guard
+from orchestrator.runner.process_loop import Attempts, Finished, Job
+from orchestrator.runner.signals import SignalInbox
+from orchestrator.runner.stage_log import StageLog
 
 LOG_LIMIT = 256 * 1024 * 1024
 """The built-in ``log_limit`` of a stage."""

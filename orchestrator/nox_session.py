@@ -7,14 +7,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from orchestrator.clock import SystemClock
+from orchestrator.base.clock import SystemClock
+from orchestrator.base.errors import Refusal
+from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.commands.context import Context
-from orchestrator.commands.nox_process import deliver, delivered_request
-from orchestrator.commands.running import answer_for, observer_for
-from orchestrator.commands.session import perform_in
-from orchestrator.commands.start import Request, prepare
-from orchestrator.errors import Refusal
-from orchestrator.light_typing import TYPE_CHECKING
+from orchestrator.commands.run.launch import answer_for, observer_for
+from orchestrator.commands.run.nox_process import deliver, delivered_request
+from orchestrator.commands.run.session_run import perform_in
+from orchestrator.commands.run.start import Request, prepare
 
 if TYPE_CHECKING:
     from nox.sessions import Session
@@ -28,9 +28,9 @@ def register(root: str | None = None) -> None:
     """
     import nox
 
+    from orchestrator.base.workspace import find_workspace
     from orchestrator.config.collisions import pipeline_names, session_name
-    from orchestrator.planning import survey
-    from orchestrator.workspace import find_workspace
+    from orchestrator.config.planning import survey
 
     workspace = find_workspace(root or os.getcwd(), os.environ)
     configs, faults = survey(workspace.root, today=SystemClock().now().date())

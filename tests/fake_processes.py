@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.processes import Exited, GuardLost, Heard, Spawned, SpawnFailed, SpawnFault
+from orchestrator.process import Exited, GuardLost, Heard, Spawned, SpawnFailed, SpawnFault
 from tests.records import FakeClock
 
 

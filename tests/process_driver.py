@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.processes import Exited, Guard, GuardLost, Heard, Spawned, SpawnFailed
+from orchestrator.process import Exited, Guard, GuardLost, Heard, Spawned, SpawnFailed
 
 LINUX = sys.platform == "linux"
 ENV = {"PATH": "/usr/bin:/bin"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from orchestrator.manifest.shape import Lineage, Manifest
-from orchestrator.opening import Asked, first_manifest
-from orchestrator.plan import Plan, PlannedStage, SessionPlan
-from orchestrator.redaction import Redactor
-from orchestrator.run_store.layout import Location, RunPaths
-from orchestrator.run_store.store import RunStore
-from orchestrator.workspace import Workspace
+from orchestrator.base.redaction import Redactor
+from orchestrator.base.workspace import Workspace
+from orchestrator.model.manifest.manifest import Lineage, Manifest
+from orchestrator.model.plan import Plan, PlannedStage, SessionPlan
+from orchestrator.runner.first_record import Asked, first_manifest
+from orchestrator.store.layout import Location, RunPaths
+from orchestrator.store.store import RunStore
 
 START = datetime(2026, 11, 22, 8, 43, 5, 720_000, UTC)
 TASK = "1001-hello"

@@ -7,7 +7,7 @@ script can answer without loading Invoke.
 
 from __future__ import annotations
 
-from orchestrator.light_typing import TYPE_CHECKING
+from orchestrator.base.record import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from invoke.collection import Collection
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> object:
     if name != "namespace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from orchestrator.cli import invoke_tasks
-    from orchestrator.cli.declarations import COMMANDS
+    from orchestrator.cli.command_table import COMMANDS
 
     built = invoke_tasks.process_collection(COMMANDS)
     globals()["namespace"] = built

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.cli.declarations import COMMANDS
-from orchestrator.cli.door import PROGRAM, Door, answer, guarded
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.invocation import PROGRAM, Door, answer, guarded
 from orchestrator.cli.options import Commands
-from orchestrator.cli.words import parse
+from orchestrator.cli.parser import parse
 
 
 def run(words: Sequence[str], commands: Commands = COMMANDS, door: Door | None = None) -> int:
@@ -30,7 +30,7 @@ def _carry_out(door: Door, commands: Commands) -> int:
 
 
 def _through_invoke(door: Door, commands: Commands) -> int:
-    from orchestrator.cli.program import OrchestratorProgram
+    from orchestrator.cli.invoke_program import OrchestratorProgram
 
     try:
         OrchestratorProgram(commands, door).run([PROGRAM, *door.words])

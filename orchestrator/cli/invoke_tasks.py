@@ -12,9 +12,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from orchestrator.cli.door import Door, answer, guarded
+from orchestrator.base.record import Any
+from orchestrator.cli.invocation import Door, answer, guarded
 from orchestrator.cli.options import Command, Commands, Option
-from orchestrator.light_typing import Any
 
 
 def write_bytecode() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 
-from orchestrator.errors import UsageError
-from orchestrator.identifiers import near_hint, shown
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import TYPE_CHECKING, Any, NamedTuple
+from orchestrator.base.errors import UsageError
+from orchestrator.base.identifiers import near_hint, shown
+from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from orchestrator.commands.context import Answer
@@ -19,9 +19,9 @@ Reader = Callable[[str, str], object]
 Given = Mapping[str, object]
 """What stood on the command line, by option name: text, True for a switch, a list for what may repeat."""
 
-_WHOLE = late_pattern(r"[0-9]{1,6}")
-_SECONDS = late_pattern(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
-_SHARE = late_pattern(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?")
+_WHOLE = re.compile(r"[0-9]{1,6}")
+_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?")
 _SHORTEST_INTERVAL = 0.1
 
 

@@ -8,7 +8,7 @@ import os
 import select
 import sys
 
-from orchestrator.light_typing import TextIO
+from orchestrator.base.record import TextIO
 
 
 def open_missing() -> None:

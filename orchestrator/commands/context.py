@@ -6,11 +6,11 @@ import os
 import sys
 from collections.abc import Mapping
 
-from orchestrator.clock import Clock, SystemClock
-from orchestrator.light_typing import Any, NamedTuple, TextIO
-from orchestrator.run_store.store import RunStore
-from orchestrator.terminal import safe_text
-from orchestrator.workspace import Workspace, find_workspace
+from orchestrator.base.clock import Clock, SystemClock
+from orchestrator.base.record import Any, NamedTuple, TextIO
+from orchestrator.base.text.safe_text import safe_text
+from orchestrator.base.workspace import Workspace, find_workspace
+from orchestrator.store.store import RunStore
 
 
 class Context:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from orchestrator.light_typing import TYPE_CHECKING, Any
+from orchestrator.base.record import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.config.builtin import builtin_names, merged

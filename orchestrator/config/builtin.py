@@ -6,10 +6,10 @@ import functools
 import os
 from collections.abc import Mapping
 
+from orchestrator.base.record import Any, NamedTuple
 from orchestrator.config.values import PipelineConfig, StageConfig
-from orchestrator.light_typing import Any, NamedTuple
 
-_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pipelines")
+_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pipelines")
 _NAMES = ("diagnostics", "smoke")
 _PROJECT = "{project}"
 

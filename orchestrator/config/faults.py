@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from orchestrator.identifiers import name_fault, nearest, shown
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any, NamedTuple
+from orchestrator.base.identifiers import name_fault, nearest, shown
+from orchestrator.base.record import Any, NamedTuple
 
-_BARE = late_pattern(r"[A-Za-z0-9_.-]{1,80}")
+_BARE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 class Fault(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.light_typing import NamedTuple
+from orchestrator.base.record import NamedTuple
 
 
 class Vertex(NamedTuple):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.identifiers import name_fault, shown
+from orchestrator.base.record import TYPE_CHECKING
+from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of
 from orchestrator.config.source import Source, config_file
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
-from orchestrator.errors import ConfigError, UsageError
-from orchestrator.identifiers import name_fault, shown
-from orchestrator.light_typing import TYPE_CHECKING
-from orchestrator.metrics_policy import MetricsPolicy
-from orchestrator.plan import Waiver
-from orchestrator.review_policy import policy_of
-from orchestrator.spec_guard_policy import SpecGuardPolicy
-from orchestrator.workspace import CONFIG_FOLDER
+from orchestrator.model.metrics_policy import MetricsPolicy
+from orchestrator.model.plan import Waiver
+from orchestrator.model.review_policy import policy_of
 
 if TYPE_CHECKING:
     from orchestrator.config import shape

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.errors import UsageError
-from orchestrator.identifiers import check_name, name_fault, near_hint
-from orchestrator.light_typing import TYPE_CHECKING, NamedTuple
-from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
+from orchestrator.base.errors import UsageError
+from orchestrator.base.identifiers import check_name, name_fault, near_hint
+from orchestrator.base.record import TYPE_CHECKING, NamedTuple
+from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
 
 if TYPE_CHECKING:
     from orchestrator.config.source import Source

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.late_pattern import late_pattern
-
-_DURATION = late_pattern(
+_DURATION = re.compile(
     r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s)?(?:(\d{1,7})ms)?", re.A
 )
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 LONGEST_SECONDS = 366 * 86400.0
 """A stage or a limit of more than a year is a slip of the pen."""
 
-_SIZE = late_pattern(r"(\d{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)", re.A)
+_SIZE = re.compile(r"(\d{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)", re.A)
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SMALLEST_BYTES = 1024
 LARGEST_BYTES = 2**40

@@ -10,15 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orchestrator.base.globs import fault as glob_fault
+from orchestrator.base.globs import path_fault
+from orchestrator.base.identifiers import name_fault, shown
 from orchestrator.config.quantities import duration, size
-from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
-from orchestrator.globs import fault as glob_fault
-from orchestrator.globs import path_fault
-from orchestrator.identifiers import name_fault, shown
-from orchestrator.late_pattern import late_pattern
-from orchestrator.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
-from orchestrator.review_policy import MOST_APPROVALS
-from orchestrator.spec_guard_policy import (
+from orchestrator.config.spec_guard_policy import (
     DEFAULT_AGE_DAYS,
     DEFAULT_CODE,
     DEFAULT_EXCLUDE,
@@ -26,6 +22,9 @@ from orchestrator.spec_guard_policy import (
     DEFAULT_SPECS,
     MOST_RECORDS,
 )
+from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
+from orchestrator.model.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
+from orchestrator.model.review_policy import MOST_APPROVALS
 
 OPTIONAL_BACKENDS = ("conda", "mamba", "micromamba", "rattler", "uv")
 BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
@@ -33,9 +32,9 @@ BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
 
 MOST_RETRIES = 100
 _DAY = 86400
-_VARIABLE = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLES = late_pattern(r"[A-Za-z0-9_*]+")
-_ASSIGNMENT = late_pattern(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.S)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLES = re.compile(r"[A-Za-z0-9_*]+")
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.S)
 _OWN_PREFIX = "CODEX_ORCHESTRATOR_"
 _OWN = frozenset({"MCP_RUNNER_TASK_ID", "TRACEPARENT"})
 

@@ -6,21 +6,20 @@ import os
 import re
 import stat
 
-from orchestrator.digests import sha256
-from orchestrator.errors import ConfigError
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any, NamedTuple
-from orchestrator.workspace import CONFIG_FOLDER, refuse_broken
+from orchestrator.base.errors import ConfigError
+from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
 
 MOST_BYTES = 64 * 1024
 MOST_LINE_BYTES = 4 * 1024
 MOST_LEVELS = 64
 """Limits of a config file. Without them 256 KiB of dotted keys kept the TOML parser busy for 7 to 11 s."""
 
-_DEEP_KEY = late_pattern(
+_DEEP_KEY = re.compile(
     rf"""^[ \t]*\[{{0,2}}[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MOST_LEVELS}}}""", re.M
 )
-_PLACE = late_pattern(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class Source(NamedTuple):

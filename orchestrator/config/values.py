@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from orchestrator.light_typing import NamedTuple
-from orchestrator.metrics_policy import MetricsPolicy
-from orchestrator.plan import Waiver
-from orchestrator.review_policy import ReviewPolicy
-from orchestrator.spec_guard_policy import SpecGuardPolicy
+from orchestrator.base.record import NamedTuple
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.model.metrics_policy import MetricsPolicy
+from orchestrator.model.plan import Waiver
+from orchestrator.model.review_policy import ReviewPolicy
 
 DEFAULT_BACKEND = "uv|virtualenv"
 DEFAULT_REQUIRED = ("spec-guard",)

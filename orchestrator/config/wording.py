@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
+from orchestrator.base.record import Any
 from orchestrator.config import shape
 from orchestrator.config.faults import Fault, did_you_mean
-from orchestrator.light_typing import Any
 
 _WANTED = {
     "string_type": "text",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 
 MOST_BYTES = 1024 * 1024
 """Far above any file that people write to set up a build; more is not read."""
 
 _MOST_TEST_FILES = 50
 _TEST_FOLDERS = ("tests", "test", "testing", "src")
-_TEST_FILE = late_pattern(r"(?:test_\w*|\w*_test|conftest)\.py")
+_TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|conftest)\.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "build", "dist", "venv"})
 
 

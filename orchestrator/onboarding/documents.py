@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from orchestrator.onboarding.proposal import Proposal, Stage
-from orchestrator.onboarding.templates import filled
+from orchestrator.onboarding.template_text import filled
 
 GUARD = "spec-guard"
 REVIEW = "review"

@@ -11,25 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
+from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.checks.sla_page import PAGE
 from orchestrator.config import load_project, outline, project_names
+from orchestrator.config.planning import survey
 from orchestrator.config.source import config_file
-from orchestrator.errors import ConfigError, UsageError
-from orchestrator.late_pattern import late_pattern
-from orchestrator.onboarding import version_1
-from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text
+from orchestrator.onboarding import convert_v1 as version_1
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.config_text import config_text
-from orchestrator.onboarding.detecting import propose
+from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
 from orchestrator.onboarding.limits import with_project
 from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
-from orchestrator.planning import survey
-from orchestrator.sla_page import PAGE
-from orchestrator.workspace import CONFIG_FOLDER
 
-_REVIEWED = late_pattern(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
+_REVIEWED = re.compile(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from orchestrator.base.errors import Refusal
+from orchestrator.base.files.changes import FileChange
+from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, with_rows
 from orchestrator.config import load_project, merged, project_names
-from orchestrator.errors import Refusal
-from orchestrator.onboarding.changes import FileChange
-from orchestrator.onboarding.templates import template
-from orchestrator.planning.compiling import DEFAULT_SLA_SECONDS
-from orchestrator.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, with_rows
+from orchestrator.config.planning.compile import DEFAULT_SLA_SECONDS
+from orchestrator.onboarding.template_text import template
 
 
 def with_project(before: str | None, root: str, project: str) -> FileChange:

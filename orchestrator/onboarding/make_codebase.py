@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.late_pattern import late_pattern
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.proposal import STAGES, Proposal, Stage, diagnostics, run, skip
 
@@ -18,7 +17,7 @@ _TARGETS = {
     "lint": ("lint", "check-style", "style", "format-check", "fmt-check"),
     "test": ("test", "tests", "unittest", "check"),
 }
-_RULE = late_pattern(r"^(?![ \t#.])([^:=#\n]+?)[ \t]*::?(?!=)", re.M)
+_RULE = re.compile(r"^(?![ \t#.])([^:=#\n]+?)[ \t]*::?(?!=)", re.M)
 
 
 def is_strong(codebase: Codebase) -> bool:

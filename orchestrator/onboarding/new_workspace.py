@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from orchestrator.onboarding.changes import FileChange, UnfitFileError, current_text
-from orchestrator.onboarding.templates import template
-from orchestrator.workspace import CONFIG_FOLDER
+from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
+from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.onboarding.template_text import template
 
 _FILES = {
     f"{CONFIG_FOLDER}/README.md": "workspace/configs.md",

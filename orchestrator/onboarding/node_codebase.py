@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.late_pattern import late_pattern
 from orchestrator.onboarding.codebase import Codebase, table
 from orchestrator.onboarding.proposal import Proposal, Stage, diagnostics, run, skip
 
@@ -24,7 +23,7 @@ _LOOSE = {"npm": "npm install --no-package-lock", "pnpm": "pnpm install --no-loc
 
 _LOCAL = {"npm": "npx --no-install", "pnpm": "pnpm exec", "yarn": "yarn", "bun": "bun x --no-install"}
 _DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies")
-_NO_TESTS = late_pattern(r"echo .*no test specified", re.I)
+_NO_TESTS = re.compile(r"echo .*no test specified", re.I)
 """What ``npm init`` writes for tests that there are none of."""
 
 _ESLINT = tuple(f"eslint.config.{end}" for end in ("js", "mjs", "cjs", "ts")) + tuple(

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.onboarding.codebase import Codebase, table, texts
 
 _WANTED = ("dev", "develop", "test", "tests", "testing", "lint", "linting", "typing", "types", "mypy")
 """Names that extras and dependency groups for work on a codebase go by, the usual first."""
 
-_REQUIREMENT = late_pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TEST_FILES = (
     "requirements/tests.txt",
     "requirements/test.txt",

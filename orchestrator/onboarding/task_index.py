@@ -7,15 +7,14 @@ import os
 import re
 from collections.abc import Iterable
 
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.identifiers import check_name
+from orchestrator.base.record import Any
 from orchestrator.config import Outline, outline, project_names
-from orchestrator.errors import ConfigError, UsageError
-from orchestrator.identifiers import check_name
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any
-from orchestrator.routing.task_index import INDEX_FILE, read_index
+from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 
-_NUMBER = late_pattern(r"(\d{1,6})-")
-_DOCUMENT = late_pattern(r"(?:tasks-|prd-)?(\d{4,6}-.*)\.md")
+_NUMBER = re.compile(r"(\d{1,6})-")
+_DOCUMENT = re.compile(r"(?:tasks-|prd-)?(\d{4,6}-.*)\.md")
 
 
 def task_for(root: str, project: str, given: str | None) -> str:

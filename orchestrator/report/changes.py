@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report.layout import clean, duration
 from orchestrator.report.stage_words import STAGE_WORD, how_it_ended
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from orchestrator.clock import parse_stamp, stamp
-from orchestrator.light_typing import Any
+from orchestrator.base.clock import parse_stamp, stamp
+from orchestrator.base.record import Any
 from orchestrator.report.layout import clean, duration, plural
-from orchestrator.rolling.end import End
+from orchestrator.report.statistics.metrics_record import End
 
 WIDTH, PANEL = 860, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 34, 30

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from orchestrator.clock import parse_stamp
-from orchestrator.errors import DamagedRecord
-from orchestrator.light_typing import Any
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.record import Any
 
 _LARGEST = 10**15
 """No duration, size or count in a record is larger; what is can't be shown."""
@@ -110,7 +110,7 @@ class Fields:
 def _damaged(place: str, kind: str, value: object) -> DamagedRecord:
     found = "nothing" if value is None else type(value).__name__
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        from orchestrator.identifiers import shown
+        from orchestrator.base.identifiers import shown
 
         found = shown(str(value)) if isinstance(value, str) or abs(value) < _LARGEST else "a number out of range"
     return DamagedRecord(

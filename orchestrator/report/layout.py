@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from orchestrator.late_pattern import late_pattern
-from orchestrator.terminal import safe_text
+from orchestrator.base.text.safe_text import safe_text
 
 NARROW = 64
 """Below so many columns, a label stands above its value instead of beside it."""
 
 _LABEL = 11
 _INDENT = "  "
-_INK = late_pattern("\x1b\\[[0-9]+m")
+_INK = re.compile("\x1b\\[[0-9]+m")
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 

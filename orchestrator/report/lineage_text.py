@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.late_pattern import late_pattern
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, plural, wrap
 from orchestrator.report.run_rows import Row
 from orchestrator.report.runs_text import STYLE, word
@@ -15,7 +15,7 @@ _DEEPEST_DRAWN = 17
 """Branches are drawn so deep, which is deeper than runs may be nested; below it the level is a number."""
 
 _ID_COLUMNS = 33
-_NOT_PLAIN = late_pattern(r"[^A-Za-z0-9 ._/-]")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 ._/-]")
 _CLASSES = {
     "succeeded": "fill:#e6f4ea,stroke:#1e7e34,color:#000",
     "failed": "fill:#fdecea,stroke:#b3261e,color:#000",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, duration, labelled, plural
-from orchestrator.rolling.gate import percent
+from orchestrator.report.statistics.gate import percent
 
 _SHORTEST = 20
 _MOST_RUNS = 5

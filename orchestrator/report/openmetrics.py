@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 
 _PREFIX = "codex_orchestrator"
 Sample = tuple[Mapping[str, str], float | int | None]

@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from orchestrator.light_typing import Any
-from orchestrator.plan import Plan
+from orchestrator.base.record import Any
+from orchestrator.model.plan import Plan
 from orchestrator.report.layout import Ink, clean, duration, labelled, wrap
 
 _STEP = "  "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.approvals import reasons
-from orchestrator.light_typing import Any
-from orchestrator.manifest.document import INTERRUPTED
-from orchestrator.review_policy import ReviewPolicy
+from orchestrator.base.record import Any
+from orchestrator.model.approvals import reasons
+from orchestrator.model.manifest.document import INTERRUPTED
+from orchestrator.model.review_policy import ReviewPolicy
 
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 

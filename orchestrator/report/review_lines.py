@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.approvals import APPROVE, DECISIONS, REQUEST_CHANGES
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
+from orchestrator.model.approvals import APPROVE, DECISIONS, REQUEST_CHANGES
 
 _MOST_LISTED = 5
 _MOST_REASON = 200

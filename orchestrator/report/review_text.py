@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
 from orchestrator.report.stage_words import how_it_ended

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.clock import parse_stamp
-from orchestrator.light_typing import Any
-from orchestrator.manifest.document import INTERRUPTED
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.document import INTERRUPTED
 
 Row = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, duration, pad, plural, table, wrap
 from orchestrator.report.run_rows import DAMAGED, Row
 

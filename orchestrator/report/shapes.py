@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.light_typing import Final, get_args
-from orchestrator.outcome import Outcome, RunStatus, StageStatus
+from orchestrator.base.record import Final, get_args
+from orchestrator.model.outcome import Outcome, RunStatus, StageStatus
 from orchestrator.report.fields import COUNT, FLAG, INTEGER, MOMENT, NAMED_TEXTS, NUMBER, TEXT, TEXTS, Shape, one_of
 
 _TEXT_OR_NULL: Final = TEXT.or_null()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.light_typing import Any
+from orchestrator.base.record import Any
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields, of_run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.clock import parse_stamp
-from orchestrator.light_typing import Any
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.record import Any
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
 from orchestrator.report.review_lines import listed, review_lines, tree_line
 from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended

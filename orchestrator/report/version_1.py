@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.light_typing import Any, Final
+from orchestrator.base.record import Any, Final
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
 
@@ -100,6 +100,6 @@ def _verdict(command: dict[str, Any], required: bool) -> dict[str, Any]:
 
 
 def _reason_that_it_cannot_fail(command: str) -> str | None:
-    from orchestrator.planning.cannot_fail import shell_reason
+    from orchestrator.config.planning.cannot_fail import shell_reason
 
     return shell_reason(command)

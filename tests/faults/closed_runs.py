@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from orchestrator.manifest.document import parse
-from orchestrator.manifest.schema import load
-from orchestrator.outcome import TERMINAL
+from orchestrator.model.manifest.document import parse
+from orchestrator.model.manifest.schema import load
+from orchestrator.model.outcome import TERMINAL
 from tests.harness import WorkspaceFolder
 
 

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 
-from orchestrator.durable import Seam
+from orchestrator.base.files import Seam
 
 Hook = Callable[[int, str], None]
 

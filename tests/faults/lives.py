@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.commands.beginning import begin_held_back
-from orchestrator.durable import Seam
-from orchestrator.execution import Setting, perform
-from orchestrator.guardrails import judged
-from orchestrator.manifest.document import parse
-from orchestrator.manifest.schema import load
-from orchestrator.manifest.shape import Lineage, Manifest, manifest_digest
-from orchestrator.manifest.transitions import (
+from orchestrator.base.files import Seam
+from orchestrator.base.redaction import Redactor
+from orchestrator.commands.run.create_run import begin_held_back
+from orchestrator.git import Capture
+from orchestrator.model.guardrails import judged
+from orchestrator.model.manifest.document import parse
+from orchestrator.model.manifest.manifest import Lineage, Manifest, manifest_digest
+from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.transitions import (
     closed,
     interrupted,
     reset_for_resume,
@@ -31,20 +32,19 @@ from orchestrator.manifest.transitions import (
     stage_skipped,
     stage_started,
 )
-from orchestrator.opening import announce_to_parent
-from orchestrator.outcome import TERMINAL, Ended
-from orchestrator.plan import Plan
-from orchestrator.progress import make_observer
-from orchestrator.provenance import Capture
-from orchestrator.recording import Recorder
-from orchestrator.redaction import Redactor
-from orchestrator.run_store.children import with_children
-from orchestrator.run_store.claim import claim, reopen, take_over
-from orchestrator.run_store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.recovery import finish, recover_task
-from orchestrator.run_store.store import RunStore
+from orchestrator.model.outcome import TERMINAL, Ended
+from orchestrator.model.plan import Plan
+from orchestrator.runner.attempt import Setting, perform
+from orchestrator.runner.first_record import announce_to_parent
+from orchestrator.runner.progress import make_observer
+from orchestrator.runner.recorder import Recorder
+from orchestrator.store.child_links import with_children
+from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.recovery import finish, recover_task
+from orchestrator.store.store import RunStore
 from tests.fake_processes import FakeHost, Script
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from orchestrator.cli.console import run as call
-from orchestrator.cli.door import Door
+from orchestrator.cli.invocation import Door
 from orchestrator.commands.context import Context
 
 KINDS = ("link-to-folder", "link-to-file", "dangling-link", "fifo", "device", "socket")

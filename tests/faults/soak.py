@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.durable import Folder, Seam
+from orchestrator.base.files import Folder, Seam
 from tests.faults.soak_checks import checked_task, locks_held
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 from tests.process_driver import ZOO, marked, new_marker

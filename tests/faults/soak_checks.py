@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestrator.durable import Folder, Seam
-from orchestrator.identifiers import make_run_id
-from orchestrator.outcome import TERMINAL
+from orchestrator.base.files import Folder, Seam
+from orchestrator.base.identifiers import make_run_id
+from orchestrator.model.outcome import TERMINAL
 from tests.harness import WorkspaceFolder
 
 _STAGED_SECONDS = 75.0

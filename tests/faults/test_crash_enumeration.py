@@ -104,9 +104,9 @@ def test_a_second_start_goes_on_from_every_crash(scenes: Scenes) -> None:
 
 def full_life_after(scene: Path, told: Told) -> None:
     """Lead a second run on the same task to its end."""
-    from orchestrator.manifest.transitions import interrupted
-    from orchestrator.run_store.claim import claim
-    from orchestrator.run_store.publish import publish
+    from orchestrator.model.manifest.transitions import interrupted
+    from orchestrator.store.claim import claim
+    from orchestrator.store.publish import publish
     from tests.faults.lives import store_of
     from tests.records import make_manifest, make_plan
 

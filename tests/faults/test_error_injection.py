@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import EXIT_STORAGE, StorageError
-from orchestrator.outcome import TERMINAL
-from orchestrator.run_store.layout import CLI
+from orchestrator.base.errors import EXIT_STORAGE, StorageError
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.layout import CLI
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Hook, QuickSeam, fail_from
 from tests.faults.lives import Life, Told, check, full_life, plain_life, recover, whole_manifest

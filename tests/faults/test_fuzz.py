@@ -14,19 +14,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.base.errors import DamagedRecord, Refusal, UsageError
+from orchestrator.base.files import Folder
+from orchestrator.base.identifiers import check_name, check_run_reference, is_run_id
 from orchestrator.config import load_all
-from orchestrator.durable import Folder
-from orchestrator.errors import DamagedRecord, Refusal, UsageError
-from orchestrator.identifiers import check_name, check_run_reference, is_run_id
-from orchestrator.manifest.document import check_version, parse
-from orchestrator.manifest.schema import load
-from orchestrator.manifest.shape import render
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.layout import CHAIN, METRICS, STATE
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.store import RunStore
+from orchestrator.model.manifest.document import check_version, parse
+from orchestrator.model.manifest.manifest import render
+from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.store.claim import claim
+from orchestrator.store.layout import CHAIN, METRICS, STATE
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import QuickSeam
 from tests.faults.lives import AT, store_of

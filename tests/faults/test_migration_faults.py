@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.durable import Seam
-from orchestrator.errors import StorageError
-from orchestrator.run_store.migrating import migrate_task
-from orchestrator.run_store.migration import sessions
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Seam
+from orchestrator.store.legacy.migrating import migrate_task
+from orchestrator.store.legacy.migration import sessions
+from orchestrator.store.store import RunStore
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Crash, QuickSeam, TornSeam, crash_at, fail_from
 from tests.records import FakeClock, make_workspace

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.door import Door, guarded
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder, Seam
+from orchestrator.cli.invocation import Door, guarded
 from orchestrator.commands.context import Context
-from orchestrator.commands.start import Request, prepare
-from orchestrator.durable import Folder, Seam
-from orchestrator.errors import StorageError
+from orchestrator.commands.run.start import Request, prepare
 from tests.faults.planted import KINDS, Outside, orchestrate_here, plant
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
@@ -176,7 +176,7 @@ def test_a_bug_report_is_not_written_through_a_planted_folder(
     workspace: WorkspaceFolder, environ: dict[str, str], tmp_path: Path
 ) -> None:
     """A report goes to the temporary folder when a link stands in the place of the reports' folder."""
-    from orchestrator.cli.bugs import write_report
+    from orchestrator.cli.crash_report import write_report
 
     outside = Outside.made(tmp_path / "outside")
     before = outside.look()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.processes import Exited, GuardLost, Spawned
-from orchestrator.processes.guard.tree import GroupTree, kill_all, proc_table, ps_table
+from orchestrator.process import Exited, GuardLost, Spawned
+from orchestrator.process.guard.tree import GroupTree, kill_all, proc_table, ps_table
 from tests.harness import REPOSITORY
 from tests.process_driver import (
     EVERY_KIND,
@@ -30,7 +30,7 @@ from tests.process_driver import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.processes.guard.tree import ProcessTable
+    from orchestrator.process.guard.tree import ProcessTable
 
 needs_subreaper = pytest.mark.skipif(not LINUX, reason="orphans come back to their keeper on Linux only")
 
@@ -161,7 +161,7 @@ def test_nothing_is_left_of_processes_that_multiply() -> None:
 
 OWNER = """
 import os, sys, time
-from orchestrator.processes import Guard
+from orchestrator.process import Guard
 lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 import fcntl
 guard = Guard.start()
@@ -340,7 +340,7 @@ def test_a_signal_to_an_owners_group_spares_its_guard(name: str) -> None:
     """A terminal's Ctrl-C goes to the group while the guard has not yet left it; commands run all the same."""
     code = (
         "import os, select, signal, sys\n"
-        "from orchestrator.processes import Exited, Guard\n"
+        "from orchestrator.process import Exited, Guard\n"
         "sent = getattr(signal, sys.argv[1])\n"
         "signal.signal(sent, lambda *_: None)\n"
         "guard = Guard.start()\n"

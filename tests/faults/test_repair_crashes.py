@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.durable import Seam
-from orchestrator.guardrails import judged
-from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_started
-from orchestrator.outcome import Ended
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.doctor.repair import repair
-from orchestrator.run_store.doctor.workspace import inspect_records
-from orchestrator.run_store.layout import CLI, METRICS
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.files import Seam
+from orchestrator.model.guardrails import judged
+from orchestrator.model.manifest.transitions import closed, interrupted, stage_ended, stage_started
+from orchestrator.model.outcome import Ended
+from orchestrator.store.claim import claim
+from orchestrator.store.doctor.repair import repair
+from orchestrator.store.doctor.workspace import inspect_records
+from orchestrator.store.layout import CLI, METRICS
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
 from tests.faults.crash_seam import CountingSeam, Crash, crash_at
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_run_id, make_workspace
 

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import EXIT_STORAGE, StorageError
+from orchestrator.base.files import Seam
 from orchestrator.commands.context import Context
-from orchestrator.commands.review import review
-from orchestrator.durable import Seam
-from orchestrator.errors import EXIT_STORAGE, StorageError
-from orchestrator.manifest.transitions import closed, stage_ended, stage_started
-from orchestrator.outcome import Ended
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.store import RunStore
+from orchestrator.commands.review.review import review
+from orchestrator.model.manifest.transitions import closed, stage_ended, stage_started
+from orchestrator.model.outcome import Ended
+from orchestrator.store.claim import claim
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
 from tests.faults.crash_seam import Crash, QuickSeam, TornSeam, crash_at, fail_from
 from tests.records import PROJECT, TASK, FakeClock, make_manifest, make_store, make_workspace
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.durable import Folder
-from orchestrator.errors import StorageError
-from orchestrator.manifest.shape import Manifest, render
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.run_store.claim import claim, take_over
-from orchestrator.run_store.layout import CLI, MANIFEST, METRICS, OPEN, RESERVE, Location
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.reading import run_ids
-from orchestrator.run_store.recovery import Closer, last_sign_of_life, recover_task
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder
+from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.store.claim import claim, take_over
+from orchestrator.store.find import run_ids
+from orchestrator.store.layout import CLI, MANIFEST, METRICS, OPEN, RESERVE, Location
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.recovery import Closer, last_sign_of_life, recover_task
+from orchestrator.store.store import RunStore
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Crash, QuickSeam, ShortSeam, TornSeam, crash_at
 from tests.faults.lives import Told, Verbs, check, plain_life, recover
@@ -193,7 +193,7 @@ def save_published_first(run: OpenRun, manifest: Manifest) -> Manifest:
         with Folder.at(os.path.dirname(os.path.dirname(run.folder.path)), run.folder.seam) as task:
             import json
 
-            from orchestrator.metrics import metrics_line
+            from orchestrator.store.metrics_line import metrics_line
 
             task.append_line(METRICS, json.dumps(metrics_line(manifest, manifest.updated_at)).encode(), sync=True)
     return run.save(manifest)
@@ -312,7 +312,7 @@ def test_without_a_mistake_the_checks_pass(scenes: Scenes) -> None:
     """The same driver, with nothing wrong, finds nothing."""
     crash_everywhere(scenes)
     crash_everywhere(scenes, lambda: TornSeam(-1), torn=True)
-    assert recover_task.__module__ == "orchestrator.run_store.recovery"
+    assert recover_task.__module__ == "orchestrator.store.recovery"
 
 
 def test_the_listed_mistakes_are_enough() -> None:

@@ -13,21 +13,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from orchestrator.manifest.shape import Manifest
-from orchestrator.manifest.transitions import (
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.transitions import (
     closed,
     interrupted,
     reset_for_resume,
     stage_ended,
     stage_started,
 )
-from orchestrator.outcome import Ended
-from orchestrator.run_store.claim import claim, reopen, take_over
-from orchestrator.run_store.layout import CLI, RUN_LOCK, Location
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.reading import is_alive, read_document
-from orchestrator.run_store.recovery import finish, recover_task
+from orchestrator.model.outcome import Ended
+from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.find import is_alive, read_document
+from orchestrator.store.layout import CLI, RUN_LOCK, Location
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.recovery import finish, recover_task
 from tests.faults.crash_seam import Crash, QuickSeam
 from tests.faults.lives import AT, Told, cancelled, check, metrics, recover, store_of
 from tests.records import TASK, make_manifest, make_plan

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.durable import Folder, Seam
+from orchestrator.base.files import Folder, Seam
 from tests.harness import Done, Orchestrator, WorkspaceFolder
 from tests.process_driver import EVERY_KIND, LINUX, ZOO, marked, new_marker, parent_of, soon
 

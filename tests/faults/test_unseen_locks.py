@@ -15,23 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.clock import stamp
-from orchestrator.durable import Folder
-from orchestrator.environment.steps import PortableLocks
-from orchestrator.errors import Refused
-from orchestrator.manifest.document import HEARTBEAT_STALE_SECONDS
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.onboarding.changes import FileChange
-from orchestrator.onboarding.writing import write_files
-from orchestrator.run_store.claim import claim, take_over
-from orchestrator.run_store.layout import HEARTBEAT, OPEN, RUN_LOCK, STAGING
-from orchestrator.run_store.liveness import sign_of_life
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.owner import Owner, read_owner, started_at
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.reading import life_of, read_document
-from orchestrator.run_store.recovery import recover_task
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import Refused
+from orchestrator.base.files import Folder
+from orchestrator.base.files.changes import FileChange
+from orchestrator.base.files.writing import write_files
+from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.runner.environment.steps import PortableLocks
+from orchestrator.store.claim import claim, take_over
+from orchestrator.store.find import life_of, read_document
+from orchestrator.store.layout import HEARTBEAT, OPEN, RUN_LOCK, STAGING
+from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.owner import Owner, read_owner, started_at
+from orchestrator.store.publish import publish
+from orchestrator.store.recovery import recover_task
+from orchestrator.store.store import RunStore
 from tests.faults.crash_seam import QuickSeam
 from tests.harness import Orchestrator, WorkspaceFolder
 from tests.records import START, TASK, FakeClock, make_manifest, make_workspace, where_is

@@ -7,7 +7,7 @@ import subprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.cannot_fail import shell_reason
+from orchestrator.config.planning.cannot_fail import shell_reason
 
 simple = st.sampled_from(["guard", "guard", "true", "echo x", "exit 0", "exit 1", "X=1", "set -e", "{ ! guard; }"])
 joined = st.sampled_from([" && ", " || ", "; ", " | ", "\n"])

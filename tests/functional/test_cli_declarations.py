@@ -6,8 +6,8 @@ import inspect
 
 import pytest
 
-from orchestrator.cli.declarations import COMMANDS
-from orchestrator.commands import resume, start
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.commands.run import resume, start
 
 REQUESTS = {"start": start.Request, "resume": resume.Request}
 """Functions that take their options as the fields of a class."""

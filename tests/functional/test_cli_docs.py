@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.cli.declarations import COMMANDS
+from orchestrator.cli.command_table import COMMANDS
 from tests.harness import REPOSITORY, Orchestrator
 
 ROW = re.compile(r"\| (.+?) \| (.+) \|")

@@ -117,7 +117,7 @@ def test_status_loads_no_classes(workspace: WorkspaceFolder, orchestrate: Orches
     workspace.project("x")
     assert orchestrate("start", "--project", "x").code == 0
     loaded = imported(orchestrate, "status", "--format", "json")
-    assert not loaded & {*HEAVY, *SLOW, "orchestrator.manifest.shape", "orchestrator.plan"}
+    assert not loaded & {*HEAVY, *SLOW, "orchestrator.model.manifest.manifest", "orchestrator.model.plan"}
 
 
 def test_a_start_that_runs_nothing_loads_no_nox(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -13,25 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.clock import SystemClock
-from orchestrator.durable import Folder, Seam
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.outcome import TERMINAL
-from orchestrator.run_store.layout import RUN_LOCK, TASK_LOCK
-from orchestrator.run_store.recovery import recover_task
-from orchestrator.run_store.store import RunStore
-from orchestrator.workspace import Workspace
+from orchestrator.base.clock import SystemClock
+from orchestrator.base.files import Folder, Seam
+from orchestrator.base.workspace import Workspace
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.layout import RUN_LOCK, TASK_LOCK
+from orchestrator.store.recovery import recover_task
+from orchestrator.store.store import RunStore
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import TASK
 
 _WORKER = """
 import os, sys
 from pathlib import Path
-from orchestrator.durable import Seam
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.files import Seam
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.store.claim import claim
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
 from tests.records import FakeClock, make_manifest, make_plan, make_workspace
 
 class Quick(Seam):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.environment import (
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment import (
     bin_paths,
     describe,
     environment_folder,
@@ -21,9 +22,8 @@ from orchestrator.environment import (
     stage_environ,
     tools_dir,
 )
-from orchestrator.environment.fingerprint import environment_key
-from orchestrator.environment.steps import EnvironmentLock, prepare
-from orchestrator.plan import SessionPlan
+from orchestrator.runner.environment.fingerprint import environment_key
+from orchestrator.runner.environment.steps import EnvironmentLock, prepare
 
 SOURCES = str(Path(__file__).resolve().parents[2])
 ENVIRON = {**os.environ, "PYTHONPATH": SOURCES, "UV_PYTHON_DOWNLOADS": "never", "NOXSESSION": "other"}
@@ -169,8 +169,8 @@ def test_what_a_killed_start_left_is_replaced(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, time
-from orchestrator.environment.fingerprint import environment_key
-from orchestrator.environment.steps import EnvironmentLock
+from orchestrator.runner.environment.fingerprint import environment_key
+from orchestrator.runner.environment.steps import EnvironmentLock
 lock = EnvironmentLock(sys.argv[1])
 assert lock.try_acquire()
 print("held", flush=True)
@@ -243,9 +243,9 @@ def test_the_warm_path_imports_nothing_heavy(tmp_path: Path) -> None:
     """What every start calls needs neither nox nor pydantic, portalocker or a subprocess."""
     program = """
         import os, sys
-        from orchestrator.environment import *
-        from orchestrator.environment.fingerprint import environment_key
-        from orchestrator.plan import SessionPlan
+        from orchestrator.runner.environment import *
+        from orchestrator.runner.environment.fingerprint import environment_key
+        from orchestrator.model.plan import SessionPlan
         session = SessionPlan(name="x", backend="uv", install=("-e", "."))
         tools = tools_dir(sys.argv[1], os.environ)
         stage_environ(os.environ, session, bin_paths=("/e/bin",), tools_dir=tools)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.spec_guard.reviews import review_findings
+from orchestrator.checks.spec_guard.reviews import review_findings
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 
 NOT_COPIED = shutil.ignore_patterns("dist", "node_modules", "__pycache__", ".*_cache")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.attestation import PAYLOAD_TYPE, pre_authentication
+from orchestrator.checks.attestation import PAYLOAD_TYPE, pre_authentication
 from tests.harness import Orchestrator, WorkspaceFolder
 
 

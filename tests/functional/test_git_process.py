@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.provenance.git_process import GitProcess
+from orchestrator.git.process import GitProcess
 
 
 def fake_git(folder: Path, body: str) -> dict[str, str]:

@@ -122,8 +122,8 @@ def test_an_unknown_parent_is_refused_or_noted(workspace: WorkspaceFolder, orche
 
 def test_nesting_has_an_end(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A stage that starts its own pipeline is refused below depth 16 with exit code 5."""
-    from orchestrator.errors import Refused
-    from orchestrator.lineage import child_lineage
+    from orchestrator.base.errors import Refused
+    from orchestrator.model.lineage import child_lineage
 
     parent = {"run_id": "r", "task_id": "t", "lineage": {"rootRunId": "r", "depth": 15}}
     assert child_lineage(parent, None).depth == 16

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import DamagedRecord, NotFound
 from orchestrator.commands.context import Context
-from orchestrator.commands.lineage import lineage
-from orchestrator.errors import DamagedRecord, NotFound
+from orchestrator.commands.look.lineage import lineage
 from tests.functional.test_status import files_of
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import FakeClock, make_run_id, make_workspace

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import NotFound, StorageError, UsageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.logs import logs
-from orchestrator.errors import NotFound, StorageError, UsageError
-from orchestrator.manifest.shape import Manifest
-from orchestrator.manifest.transitions import closed, stage_ended, stage_skipped, stage_started
-from orchestrator.outcome import Ended
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.open_run import OpenRun
+from orchestrator.commands.look.logs import logs
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.transitions import closed, stage_ended, stage_skipped, stage_started
+from orchestrator.model.outcome import Ended
+from orchestrator.store.claim import claim
+from orchestrator.store.open_run import OpenRun
 from tests.harness import REPOSITORY, Orchestrator, clean_environ
 from tests.records import FakeClock, make_manifest, make_run_id, make_store, make_workspace
 

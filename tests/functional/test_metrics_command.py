@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.clock import stamp
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import UsageError
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.metrics import metrics
-from orchestrator.errors import UsageError
-from orchestrator.history.metrics_lines import OLD_LINES, recorded_since
+from orchestrator.commands.look.metrics import metrics
+from orchestrator.report.run_list.metrics_lines import OLD_LINES, recorded_since
 from tests.functional.test_status import files_of
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import START, TASK, FakeClock, make_run_id, make_store

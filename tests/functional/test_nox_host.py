@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.environment import environment_folder
-from orchestrator.errors import NoxUnavailable
-from orchestrator.nox_host import (
+from orchestrator.base.errors import NoxUnavailable
+from orchestrator.base.workspace import NOX_FOLDER
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment import environment_folder
+from orchestrator.runner.environment.nox import (
     SessionResult,
     noxfile_for,
     run_session,
     scrubbed,
     session_command,
 )
-from orchestrator.plan import SessionPlan
-from orchestrator.workspace import NOX_FOLDER
 
 if TYPE_CHECKING:
     from nox.sessions import Session
@@ -97,7 +97,7 @@ def test_a_body_may_lose_the_callers_folder(tmp_path: Path) -> None:
     result = python(
         """
         import os
-        from orchestrator.nox_host import run_session
+        from orchestrator.runner.environment.nox import run_session
         os.mkdir("gone"); os.chdir("gone")
         print(run_session("x", lambda session: os.rmdir(os.getcwd() + "/gone"), root="..").status)
         """,
@@ -110,7 +110,7 @@ def test_the_users_shell_selects_nothing(tmp_path: Path) -> None:
     """``NOX*`` and CI in the shell neither keep the session from running nor change its interpreter."""
     result = python(
         """
-        from orchestrator.nox_host import run_session
+        from orchestrator.runner.environment.nox import run_session
         print(run_session("x", lambda session: print(session.python, session.posargs), root="."))
         """,
         cwd=tmp_path,
@@ -127,7 +127,7 @@ def test_little_of_nox_is_imported_and_no_uv_is_started(tmp_path: Path) -> None:
     result = python(
         """
         import subprocess, sys
-        from orchestrator.nox_host import run_session
+        from orchestrator.runner.environment.nox import run_session
         def refuse(*args, **kwargs): raise AssertionError(args)
         subprocess.Popen.__init__ = refuse
         run_session("x", lambda session: None, root=".")
@@ -142,7 +142,7 @@ def test_nox_is_whole_for_who_asks(tmp_path: Path) -> None:
     """Inside the session all of nox is there: its decorator, its options, those of the session too."""
     result = python(
         """
-        from orchestrator.nox_host import run_session
+        from orchestrator.runner.environment.nox import run_session
         def body(session):
             import nox
             from nox import options, project
@@ -177,8 +177,8 @@ def test_a_changed_nox_is_noticed_before_the_body(tmp_path: Path, change: str) -
     """When private names have moved, the body has not run and the caller can start a nox process instead."""
     result = python(
         f"""
-        from orchestrator.nox_host import run_session
-        from orchestrator.errors import NoxUnavailable
+        from orchestrator.runner.environment.nox import run_session
+        from orchestrator.base.errors import NoxUnavailable
         {change}
         try: run_session("x", lambda session: print("ran"), root=".")
         except NoxUnavailable as error: print("unavailable:", error)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.plan import plan
-from orchestrator.errors import ConfigError, UsageError
+from orchestrator.commands.look.plan import plan
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import FakeClock
 

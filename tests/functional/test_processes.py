@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.processes import Exited, Guard, Spawned
-from orchestrator.processes.guard.tree import ReapedTree
+from orchestrator.process import Exited, Guard, Spawned
+from orchestrator.process.guard.tree import ReapedTree
 from tests.process_driver import ENV, Driver, marked, new_marker, parent_of
 
 

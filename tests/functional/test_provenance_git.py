@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.provenance import Capture, tree_state
-from orchestrator.workspace import Workspace
+from orchestrator.base.workspace import Workspace
+from orchestrator.git import Capture, tree_state
 
 ENVIRON = {
     "PATH": os.environ["PATH"],

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.manifest.shape import manifest_digest
+from orchestrator.model.manifest.manifest import manifest_digest
 from tests.harness import REPOSITORY, Done, Orchestrator, WorkspaceFolder
 
 TASK = "1-x"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import NotFound, UsageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.runs import runs
-from orchestrator.errors import NotFound, UsageError
-from orchestrator.run_store.claim import claim
+from orchestrator.commands.look.runs import runs
+from orchestrator.store.claim import claim
 from tests.functional.test_status import ended, files_of
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import TASK, FakeClock, make_manifest, make_run_id, make_store, make_workspace

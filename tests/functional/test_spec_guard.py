@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.spec_guard import Question, Report, run
-from orchestrator.spec_guard.forms import render_text
-from orchestrator.spec_guard.repository import system_git
+from orchestrator.checks.spec_guard import Question, Report, run
+from orchestrator.checks.spec_guard.forms import render_text
+from orchestrator.checks.spec_guard.repository import system_git
 from tests.harness import WorkspaceFolder, clean_environ
 
 TODAY = date(2026, 11, 22)

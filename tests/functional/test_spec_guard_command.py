@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.commands.context import Context
-from orchestrator.commands.spec_guard import spec_guard
-from orchestrator.spec_guard.rules import RULES
+from orchestrator.commands.review.spec_guard import spec_guard
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 
 TASK = "1-app"
@@ -324,10 +324,10 @@ def test_the_documented_rules_are_those_that_there_are() -> None:
     listed = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", page, re.M)
     assert listed == [(rule, *words) for rule, words in RULES.items()]
     sources = [
-        *(REPOSITORY / "orchestrator/spec_guard").glob("*.py"),
-        *(REPOSITORY / "orchestrator/checklists").glob("*.py"),
+        *(REPOSITORY / "orchestrator/checks/spec_guard").glob("*.py"),
+        *(REPOSITORY / "orchestrator/checks/checklists").glob("*.py"),
         *(
-            REPOSITORY / "orchestrator/run_store/verification" / f"{name}.py"
+            REPOSITORY / "orchestrator/store/verification" / f"{name}.py"
             for name in ("runs", "tasks", "chain_lines", "metrics_lines")
         ),
     ]

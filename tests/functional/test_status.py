@@ -19,19 +19,19 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
+from orchestrator.base.files import Seam
 from orchestrator.commands.context import Context
-from orchestrator.commands.observation import Patience, appearance, child_standing, observe
-from orchestrator.commands.status import status, watched
-from orchestrator.durable import Seam
-from orchestrator.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.manifest.document import MANIFEST_LIMIT
-from orchestrator.manifest.shape import ChildRun, Lineage, Manifest
-from orchestrator.manifest.transitions import closed, stage_skipped, stage_started
-from orchestrator.run_store import reading
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.reading import find_run
-from orchestrator.run_store.store import RunStore
+from orchestrator.commands.look.run_view import Patience, appearance, child_standing, observe
+from orchestrator.commands.look.status import status, watched
+from orchestrator.model.manifest.document import MANIFEST_LIMIT
+from orchestrator.model.manifest.manifest import ChildRun, Lineage, Manifest
+from orchestrator.model.manifest.transitions import closed, stage_skipped, stage_started
+from orchestrator.store import find as reading
+from orchestrator.store.claim import claim
+from orchestrator.store.find import find_run
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.store import RunStore
 from tests.harness import REPOSITORY, Orchestrator, clean_environ
 from tests.records import FakeClock, make_manifest, make_run_id, make_store, make_workspace, where_is
 
@@ -330,7 +330,7 @@ def test_watch_as_json_is_silent_until_the_end(tmp_path: Path) -> None:
 HOLDER = """
 import sys
 from pathlib import Path
-from orchestrator.run_store.claim import claim
+from orchestrator.store.claim import claim
 from tests.records import make_manifest, make_store
 run = claim(make_store(Path(sys.argv[1])), make_manifest(), "token")
 print("held", flush=True)
@@ -422,7 +422,7 @@ def test_waiting_notices_a_reader_that_goes(tmp_path: Path) -> None:
 LIGHT = """
 import io, sys
 from orchestrator.commands.context import Context
-from orchestrator.commands.status import status
+from orchestrator.commands.look.status import status
 status(Context(sys.argv[1], {}, io.StringIO(), io.StringIO()))
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """

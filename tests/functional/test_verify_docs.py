@@ -151,7 +151,7 @@ def failed_run(app: WorkspaceFolder) -> None:
 
 def rewrite(app: WorkspaceFolder, document: dict[str, object]) -> None:
     """Write evidence whose digest is right, and cite that digest everywhere."""
-    from orchestrator.manifest.shape import manifest_digest
+    from orchestrator.model.manifest.manifest import manifest_digest
 
     manifest = document["manifest"]
     assert isinstance(manifest, dict)
@@ -164,8 +164,8 @@ def rewrite(app: WorkspaceFolder, document: dict[str, object]) -> None:
 
 def cannot_fail(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Let the items cite a real run whose guardrail could not fail: by hand, because ``tick`` refuses it."""
-    from orchestrator.checklists.evidence import evidence_of as evidence_by
-    from orchestrator.checklists.evidence import render_evidence
+    from orchestrator.checks.checklists.evidence import evidence_of as evidence_by
+    from orchestrator.checks.checklists.evidence import render_evidence
 
     app.project("app", guard="test -e nothing || true")
     assert orchestrate("start").code == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.approvals import (
+from orchestrator.model.approvals import (
     ALONE,
     DECISIONS,
     State,
@@ -23,10 +23,10 @@ from orchestrator.approvals import (
     tree_word,
     validities,
 )
-from orchestrator.manifest.shape import Manifest, manifest_digest
+from orchestrator.model.manifest.manifest import Manifest, manifest_digest
+from orchestrator.model.review_policy import ReviewPolicy
+from orchestrator.report.status_document import status_document
 from orchestrator.report.status_text import status_text
-from orchestrator.report.view import status_document
-from orchestrator.review_policy import ReviewPolicy
 from tests.records import START, make_manifest
 
 SUBJECT = Subject(1, "d1", frozenset({"alice"}), "t1", "same")

@@ -160,7 +160,7 @@ def test_a_profile_is_made_of_medians() -> None:
 @pytest.mark.parametrize(
     ("name", "within", "expected"),
     [
-        ("orchestrator.plan", "the rest", OURS),
+        ("orchestrator.model.plan", "the rest", OURS),
         ("json", OURS, LIBRARY),
         ("nox.sessions", OURS, NOX),
         ("json", NOX, NOX),

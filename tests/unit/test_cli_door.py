@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from invoke.program import Program
 
-from orchestrator.cli.bugs import REPORTS, REPORTS_KEPT
+from orchestrator.base.errors import DamagedRecord, Refused, UsageError
 from orchestrator.cli.console import run
-from orchestrator.cli.door import Door
+from orchestrator.cli.crash_report import REPORTS, REPORTS_KEPT
+from orchestrator.cli.invocation import Door
 from orchestrator.cli.invoke_tasks import collection, process_collection
 from orchestrator.cli.options import Command, Commands, Option, count, one_of, table
 from orchestrator.commands.context import Answer, Context
-from orchestrator.errors import DamagedRecord, Refused, UsageError
 
 FORMATS = Option("format", "how", "FORMAT", default="text", read=one_of("text", "json", "ndjson"))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.cli.declarations import COMMANDS
+from orchestrator.base.errors import UsageError
+from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.options import Command, late
-from orchestrator.errors import UsageError
 
 
 def refusal(command: str, **given: object) -> UsageError:

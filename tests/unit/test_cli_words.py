@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli.declarations import COMMANDS
+from orchestrator.base.errors import UsageError
+from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.options import Command
-from orchestrator.cli.words import CORE_FLAGS, parse, wants_json
-from orchestrator.errors import UsageError
+from orchestrator.cli.parser import CORE_FLAGS, parse, wants_json
 
 
 def refusal(*words: str) -> UsageError:

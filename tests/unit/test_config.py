@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.base.errors import ConfigError, StorageError, UsageError
+from orchestrator.base.workspace import find_workspace, refuse_broken
 from orchestrator.config import load_all, load_project, outline, project_names
 from orchestrator.config.loading import parse_project
 from orchestrator.config.source import Source
-from orchestrator.errors import ConfigError, StorageError, UsageError
-from orchestrator.review_policy import ReviewPolicy, policy_of
-from orchestrator.spec_guard_policy import SpecGuardPolicy
-from orchestrator.workspace import find_workspace, refuse_broken
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.model.review_policy import ReviewPolicy, policy_of
 from tests.harness import WorkspaceFolder
 
 DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"

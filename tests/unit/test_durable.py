@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.durable import Folder, Seam
-from orchestrator.errors import StorageError
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder, Seam
 from tests.faults.crash_seam import QuickSeam
 
 

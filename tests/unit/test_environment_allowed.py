@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.environment import stage_environ
-from orchestrator.environment.allowed import ALLOWED
-from orchestrator.plan import SessionPlan
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment import stage_environ
+from orchestrator.runner.environment.allowed import ALLOWED
 
 
 def seen(

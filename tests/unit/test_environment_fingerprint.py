@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.environment.fingerprint import environment_key
-from orchestrator.plan import SessionPlan
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment.fingerprint import environment_key
 
 
 def key(project: Path, *, interpreter: str = "cpython-3.11.7", env_dir: str = "/w/.nox/x", **session: Any) -> list[str]:

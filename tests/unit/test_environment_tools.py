@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.durable import Seam
-from orchestrator.environment import tools_dir
-from orchestrator.environment.launch import module_command
-from orchestrator.errors import StorageError
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Seam
+from orchestrator.runner.environment import tools_dir
+from orchestrator.runner.environment.launch import module_command
 
 
 class ReadOnly(Seam):

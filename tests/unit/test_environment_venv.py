@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.environment import (
+from orchestrator.base.errors import StorageError
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment import (
     bin_paths,
     describe,
     environment_folder,
     mark_made,
     needs_making,
 )
-from orchestrator.environment.steps import EnvironmentLock, prepare
-from orchestrator.environment.venv import MARKER
-from orchestrator.environment_making import cause_in
-from orchestrator.errors import StorageError
-from orchestrator.plan import SessionPlan
+from orchestrator.runner.environment.steps import EnvironmentLock, prepare
+from orchestrator.runner.environment.venv import MARKER
+from orchestrator.runner.prepare_environment import cause_in
 
 KEY = "made:installed"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.failure_notes import SHOWN_COLUMNS, SHOWN_LINES, last_lines
+from orchestrator.runner.error_files import SHOWN_COLUMNS, SHOWN_LINES, last_lines
 
 
 def test_last_lines_are_plain_and_few() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.globs import Globs, fault
+from orchestrator.base.globs import Globs, fault
 from tests.harness import clean_environ
 
 PATTERNS = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.globs import Root, path_fault, paths
+from orchestrator.base.globs import Root, path_fault, paths
 
 
 @pytest.mark.parametrize(

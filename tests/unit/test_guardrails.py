@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from orchestrator.guardrails import Verdict, executed, present, verdicts
-from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.model.guardrails import Verdict, executed, present, verdicts
+from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 
 TODAY = date(2026, 11, 22)
 

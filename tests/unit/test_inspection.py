@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.durable import Seam
-from orchestrator.manifest.shape import Attempt, Command, Manifest, ResumeEvent
-from orchestrator.manifest.transitions import closed
-from orchestrator.run_store.doctor.earlier import as_of, expected_lines
-from orchestrator.run_store.doctor.filesystem import flock_fault, inspect_file_system, mount_type
-from orchestrator.run_store.doctor.metrics_file import healed, missing, read_lines
-from orchestrator.run_store.doctor.records import is_temp
-from orchestrator.run_store.doctor.tasks import read_state, state_of
+from orchestrator.base.files import Seam
+from orchestrator.model.manifest.manifest import Attempt, Command, Manifest, ResumeEvent
+from orchestrator.model.manifest.transitions import closed
+from orchestrator.store.doctor.earlier import as_of, expected_lines
+from orchestrator.store.doctor.filesystem import flock_fault, inspect_file_system, mount_type
+from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
+from orchestrator.store.doctor.records import is_temp
+from orchestrator.store.doctor.tasks import read_state, state_of
 from tests.records import TASK, make_manifest
 
 AT = "2026-11-22T08:43:09.000Z"

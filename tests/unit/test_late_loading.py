@@ -6,17 +6,15 @@ import hashlib
 import re
 import shlex
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.digests import sha256, sha256_for
-from orchestrator.identifiers import NAME_PATTERN, RUN_ID_PATTERN, is_run_id, make_run_id, name_fault
-from orchestrator.late_pattern import late_pattern
-from orchestrator.plan import PlannedStage
-from orchestrator.redaction.masking import Stream
-from orchestrator.redaction.redactor import TOKEN_HEADS, Redactor
-from orchestrator.redaction.shapes import SHAPES
+from orchestrator.base.identifiers import NAME_PATTERN, RUN_ID_PATTERN, is_run_id, make_run_id, name_fault
+from orchestrator.base.redaction.masking import Stream
+from orchestrator.base.redaction.redactor import TOKEN_HEADS, Redactor
+from orchestrator.base.redaction.shapes import SHAPES
+from orchestrator.base.sha256 import sha256, sha256_for
+from orchestrator.model.plan import PlannedStage
 
 NEAR_NAMES = st.text("ab9._-AZé \n", max_size=66)
 NEAR_RUN_IDS = st.builds(
@@ -25,22 +23,6 @@ NEAR_RUN_IDS = st.builds(
     st.integers(0, 33),
     st.sampled_from(["", "0", "g", "f", "Z", "-", "٣", "\n", "00"]),
 )
-
-
-@given(st.text("ab1-", max_size=20))
-def test_a_late_pattern_is_the_pattern(text: str) -> None:
-    """It matches, finds, replaces and splits as the compiled one does."""
-    late, known = late_pattern(r"a+(\d)?"), re.compile(r"a+(\d)?")
-    assert late.sub("x", text) == known.sub("x", text)
-    assert late.findall(text) == known.findall(text)
-    assert (late.fullmatch(text) is None) == (known.fullmatch(text) is None)
-
-
-def test_a_wrong_pattern_is_told_when_it_is_used() -> None:
-    """Compiling it raises what ``re`` raises."""
-    late = late_pattern("(")
-    with pytest.raises(re.error):
-        late.match("a")
 
 
 @given(st.binary(max_size=300), st.sampled_from([0, 1 << 17, 1 << 30]))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import light_typing
-from orchestrator.light_typing import get_args
+from orchestrator.base import record as light_typing
+from orchestrator.base.record import get_args
 
 
 class Light(light_typing.NamedTuple):

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.family import Link, Relative, Tree, family_tree
 from orchestrator.report.layout import columns
 from orchestrator.report.lineage_text import lineage_mermaid, lineage_text
 from orchestrator.report.run_rows import damaged_row
+from orchestrator.report.run_tree import Link, Relative, Tree, family_tree
 from tests.records import make_run_id
 
 

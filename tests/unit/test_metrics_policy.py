@@ -6,9 +6,9 @@ import tomllib
 
 import pytest
 
+from orchestrator.base.errors import ConfigError
 from orchestrator.config import load_project
-from orchestrator.errors import ConfigError
-from orchestrator.metrics_policy import MetricsPolicy, policy_of
+from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
 from tests.harness import WorkspaceFolder
 
 HEAD = 'schema_version = 1\n[project]\nname = "demo"\npath = "packages/demo"\ntask_id = "1-demo"\n'

@@ -13,15 +13,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.clock import stamp
-from orchestrator.metrics_policy import MetricsPolicy
+from orchestrator.base.clock import stamp
+from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.report.durations_plot import durations_svg
 from orchestrator.report.layout import columns
 from orchestrator.report.metrics_text import metrics_text
 from orchestrator.report.openmetrics import openmetrics
-from orchestrator.rolling.end import End, end_of
-from orchestrator.rolling.gate import gate_findings
-from orchestrator.rolling.summary import project_summary
+from orchestrator.report.statistics.gate import gate_findings
+from orchestrator.report.statistics.metrics_record import End, end_of
+from orchestrator.report.statistics.summary import project_summary
 from tests.records import START, TASK
 from tests.unit.test_metrics_window import line_of
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import StorageError
-from orchestrator.identifiers import is_run_id
-from orchestrator.report.view import status_document
-from orchestrator.run_store.early_records import as_version_1, index_id, is_whole, may_be_running, moment
-from orchestrator.run_store.layout import Location
-from orchestrator.run_store.migrating import Migrated, migrate_task, planned
-from orchestrator.run_store.migration import Session, sessions, survey, unplaced
-from orchestrator.run_store.reading import find_run, read_document
-from orchestrator.run_store.store import RunStore
+from orchestrator.base.errors import StorageError
+from orchestrator.base.identifiers import is_run_id
+from orchestrator.report.status_document import status_document
+from orchestrator.store.find import find_run, read_document
+from orchestrator.store.layout import Location
+from orchestrator.store.legacy.early_records import as_version_1, index_id, is_whole, may_be_running, moment
+from orchestrator.store.legacy.migrating import Migrated, migrate_task, planned
+from orchestrator.store.legacy.migration import Session, sessions, survey, unplaced
+from orchestrator.store.store import RunStore
 from tests.records import START, make_store
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "version-1" / "runs"

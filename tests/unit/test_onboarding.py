@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
-from orchestrator.onboarding.detecting import TEMPLATES, propose
+from orchestrator.onboarding.detect import TEMPLATES, propose
 from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.python_codebase import interpreter_for
 from tests.harness import REPOSITORY

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.checklists.items import items_of
+from orchestrator.base.errors import ConfigError, Refused, StorageError, UsageError
+from orchestrator.base.files import Seam
+from orchestrator.base.files.changes import FileChange, diff_text
+from orchestrator.base.files.writing import write_files
+from orchestrator.checks.checklists.items import items_of
 from orchestrator.config import load_project
-from orchestrator.durable import Seam
-from orchestrator.errors import ConfigError, Refused, StorageError, UsageError
-from orchestrator.onboarding.changes import FileChange, diff_text
 from orchestrator.onboarding.documents import checklist_paths
 from orchestrator.onboarding.files import Onboarding, Wish, onboarding
 from orchestrator.onboarding.task_index import index_text, task_for
 from orchestrator.onboarding.toml_text import comment, toml_value
-from orchestrator.onboarding.writing import write_files
 from tests.harness import WorkspaceFolder
 
 TODAY = date(2026, 11, 22)

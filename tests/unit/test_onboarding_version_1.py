@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
-from orchestrator.onboarding.detecting import propose
+from orchestrator.onboarding.convert_v1 import FILE, converted
+from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.proposal import Proposal
-from orchestrator.onboarding.version_1 import FILE, converted
 from tests.harness import REPOSITORY
 
 Convert = Callable[..., Proposal]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.opening import Asked, first_manifest
-from orchestrator.redaction import Redactor
-from orchestrator.run_store.layout import RunPaths
+from orchestrator.base.redaction import Redactor
+from orchestrator.runner.first_record import Asked, first_manifest
+from orchestrator.store.layout import RunPaths
 from tests.records import FakeClock, make_manifest, make_plan
 
 

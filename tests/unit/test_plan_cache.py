@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cache_folder import CACHE_FOLDER
-from orchestrator.errors import ConfigError
-from orchestrator.plain import plain
-from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
-from orchestrator.plan_cache import PlanCache, plan_of
-from orchestrator.planning import compile_plan
-from orchestrator.workspace import Workspace
+from orchestrator.base.errors import ConfigError
+from orchestrator.base.files.cache_dir import CACHE_FOLDER
+from orchestrator.base.json_values import plain
+from orchestrator.base.workspace import Workspace
+from orchestrator.config.plan_cache import PlanCache, plan_of
+from orchestrator.config.planning import compile_plan
+from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from tests.harness import WorkspaceFolder
 
 TODAY = date(2026, 11, 22)

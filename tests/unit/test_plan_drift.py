@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan import redacted
-from orchestrator.plan_drift import as_recorded, plan_drift, settle, unchanged
+from orchestrator.model.plan import redacted
+from orchestrator.model.plan_diff import as_recorded, plan_drift, settle, unchanged
 from tests.records import make_plan, make_stage
 
 SECRET = "hunter22-and-more"

@@ -9,11 +9,11 @@ from datetime import date
 
 import pytest
 
+from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.config import builtin_names, load_project
 from orchestrator.config.builtin import builtin
-from orchestrator.errors import ConfigError, UsageError
-from orchestrator.plan import Plan
-from orchestrator.planning import check_project_folder, compile_plan, session_names, survey
+from orchestrator.config.planning import check_project_folder, compile_plan, session_names, survey
+from orchestrator.model.plan import Plan
 from tests.harness import WorkspaceFolder
 
 TODAY = date(2026, 11, 22)
@@ -333,7 +333,7 @@ def test_the_survey_tells_all_faults_of_all_projects(workspace: WorkspaceFolder)
 def test_planning_imports_nothing_heavy() -> None:
     """Modules that cost milliseconds are not loaded before a config is read."""
     code = (
-        "import sys, orchestrator.planning, orchestrator.routing, orchestrator.guardrails;"
+        "import sys, orchestrator.config.planning, orchestrator.config.routing, orchestrator.model.guardrails;"
         "print(*{'pydantic', 'difflib', 'nox', 'subprocess'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.planning.cannot_fail import argv_reason, shell_reason
+from orchestrator.config.planning.cannot_fail import argv_reason, shell_reason
 
 HARMLESS = r"""
 true

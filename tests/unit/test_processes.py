@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.processes import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
-from orchestrator.processes.failures import sentence
-from orchestrator.processes.guard import wire
-from orchestrator.processes.guard.tree import GroupTree, parse_ps
-from orchestrator.processes.supervisor import signal_name
+from orchestrator.process import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
+from orchestrator.process.client import signal_name
+from orchestrator.process.guard import wire
+from orchestrator.process.guard.tree import GroupTree, parse_ps
+from orchestrator.process.spawn_errors import sentence
 from tests.fake_processes import FakeHost, FakeSelector, Script
 from tests.records import FakeClock
 

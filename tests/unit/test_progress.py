@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.progress import Kind, Observer, make_observer
-from orchestrator.progress.board import Row
-from orchestrator.progress.live import visible
-from orchestrator.progress.words import duration, sentence
+from orchestrator.runner.progress import Kind, Observer, make_observer
+from orchestrator.runner.progress.board import Row
+from orchestrator.runner.progress.event_text import duration, sentence
+from orchestrator.runner.progress.live import visible
 
 START: dict[str, Any] = {
     "type": "run:start",

@@ -10,9 +10,9 @@ import termios
 import threading
 from typing import Any
 
-from orchestrator.clock import SystemClock
-from orchestrator.progress.live import LiveObserver
-from orchestrator.progress.sink import Sink
+from orchestrator.base.clock import SystemClock
+from orchestrator.runner.progress.live import LiveObserver
+from orchestrator.runner.progress.stream import Sink
 
 START: dict[str, Any] = {
     "type": "run:start",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.provenance.git import Change, digested, parse_list, parse_status
-from orchestrator.provenance.host import host, tools
-from orchestrator.provenance.scope import Scope, scope_of
-from orchestrator.provenance.tree import Hasher, TooMuch, digest, digest_of_lines, walk
+from orchestrator.git.host import host, tools
+from orchestrator.git.porcelain import Change, digested, parse_list, parse_status
+from orchestrator.git.scope import Scope, scope_of
+from orchestrator.git.tree import Hasher, TooMuch, digest, digest_of_lines, walk
 
 PATHS = st.binary(min_size=1, max_size=12).filter(lambda path: b"\0" not in path)
 BLOB = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"

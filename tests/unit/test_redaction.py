@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.redaction import MASK, Redactor
-from orchestrator.redaction.encodings import encoded
-from orchestrator.redaction.finder import (
+from orchestrator.base.redaction import MASK, Redactor
+from orchestrator.base.redaction.encodings import encoded
+from orchestrator.base.redaction.finder import (
     AdaptiveFinder,
     CannotCompileError,
     CompiledFinder,
     FinderMaker,
     PlainFinder,
 )
-from orchestrator.redaction.shapes import SHAPES, Shape
+from orchestrator.base.redaction.shapes import SHAPES, Shape
 
 FINDERS: list[FinderMaker] = [PlainFinder]
 try:

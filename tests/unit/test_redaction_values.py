@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.redaction import looks_secret, secret_values, too_short
+from orchestrator.base.redaction import looks_secret, secret_values, too_short
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.manifest.shape import Manifest
-from orchestrator.manifest.transitions import stage_skipped
-from orchestrator.report.ending import failure_digest, run_document
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.transitions import stage_skipped
+from orchestrator.report.run_summary import failure_digest, run_document
 from tests.records import make_manifest, make_run_id
 from tests.unit.test_report_status import failed_run, over, succeeded
 

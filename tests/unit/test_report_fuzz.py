@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.errors import DamagedRecord
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.report.changes import changes
 from orchestrator.report.stage_logs import stage_logs
 from orchestrator.report.status_text import status_text

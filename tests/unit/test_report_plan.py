@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from orchestrator.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from orchestrator.report.plan_text import plan_document, plan_text
 from tests.records import make_plan, make_stage
 

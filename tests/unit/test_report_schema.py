@@ -10,11 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from orchestrator.base.errors import UsageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.schema import schema
-from orchestrator.errors import UsageError
-from orchestrator.manifest.document import VERSION
-from orchestrator.manifest.schema import json_schema
+from orchestrator.commands.maintain.schema import schema
+from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.schema import json_schema
 from tests.records import make_manifest
 from tests.unit.test_report_status import failed_run, succeeded
 

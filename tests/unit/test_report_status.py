@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator.clock import parse_stamp, stamp
-from orchestrator.errors import DamagedRecord
-from orchestrator.guardrails import verdicts
-from orchestrator.manifest.shape import ChildRun, GuardrailEntry, Lineage, Manifest
-from orchestrator.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
-from orchestrator.outcome import Ended, Outcome
-from orchestrator.plan import Flag, Plan
+from orchestrator.base.clock import parse_stamp, stamp
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.model.guardrails import verdicts
+from orchestrator.model.manifest.manifest import ChildRun, GuardrailEntry, Lineage, Manifest
+from orchestrator.model.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
+from orchestrator.model.outcome import Ended, Outcome
+from orchestrator.model.plan import Flag, Plan
 from orchestrator.report import readiness
+from orchestrator.report.status_document import KEYS, standing, status_document
 from orchestrator.report.status_text import status_text
-from orchestrator.report.view import KEYS, standing, status_document
 from tests.records import START, make_manifest, make_plan, make_run_id, make_stage
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "version-1" / "runs"

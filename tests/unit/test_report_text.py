@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.manifest.shape import Lineage, Mode, ResumeEvent
-from orchestrator.outcome import Ended
-from orchestrator.plan import Flag
+from orchestrator.model.manifest.manifest import Lineage, Mode, ResumeEvent
+from orchestrator.model.outcome import Ended
+from orchestrator.model.plan import Flag
 from orchestrator.report.changes import changes
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, rows_on_screen, table, wrap
 from orchestrator.report.status_text import status_text

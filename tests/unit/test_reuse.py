@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.manifest.shape import Manifest, Reused
-from orchestrator.manifest.transitions import closed, stage_ended, stage_started
-from orchestrator.outcome import Ended
-from orchestrator.plan import Plan, PlannedStage
-from orchestrator.reuse import Look, Place, StageCache, may_reuse
-from orchestrator.reuse.entries import Entries
-from orchestrator.reuse.explaining import explained
-from orchestrator.reuse.ignored import Ignored
+from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.model.manifest.transitions import closed, stage_ended, stage_started
+from orchestrator.model.outcome import Ended
+from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.stage_cache import Look, Place, StageCache, may_reuse
+from orchestrator.runner.stage_cache.entries import Entries
+from orchestrator.runner.stage_cache.explain import explained
+from orchestrator.runner.stage_cache.ignored import Ignored
 from tests.records import TASK, make_manifest, make_plan, make_workspace
 
 BUILD = PlannedStage("build", "Build", "shell", shell="make", inputs=("src/**",), outputs=("dist/*",))

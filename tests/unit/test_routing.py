@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigError, UsageError
-from orchestrator.routing import Route, route
-from orchestrator.workspace import Workspace
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.workspace import Workspace
+from orchestrator.config.routing import Route, route
 from tests.harness import WorkspaceFolder
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from orchestrator.manifest.transitions import interrupted
-from orchestrator.outcome import TERMINAL
-from orchestrator.run_store.claim import claim
-from orchestrator.run_store.layout import METRICS, STATE
-from orchestrator.run_store.open_run import OpenRun
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.recovery import recover_task
-from orchestrator.run_store.store import RunStore
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.claim import claim
+from orchestrator.store.layout import METRICS, STATE
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.recovery import recover_task
+from orchestrator.store.store import RunStore
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
 
 AT = "2026-11-22T08:43:59.000Z"

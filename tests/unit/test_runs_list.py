@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.errors import UsageError
-from orchestrator.manifest.shape import Manifest
-from orchestrator.period import since, span
+from orchestrator.base.errors import UsageError
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.report.layout import columns
 from orchestrator.report.run_rows import KEYS, Wanted, damaged_row, run_row, sorted_rows
 from orchestrator.report.runs_text import runs_text
-from orchestrator.report.view import status_document
+from orchestrator.report.status_document import status_document
+from orchestrator.report.time_window import since, span
 from tests.records import START, make_manifest, make_run_id
 
 NOW = START + timedelta(days=3)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.base.identifiers import run_moment
+from orchestrator.checks.sla_page import Row, read_page, with_rows
 from orchestrator.config.quantities import LONGEST_SECONDS, duration, written
-from orchestrator.identifiers import run_moment
-from orchestrator.rolling.end import End
-from orchestrator.rolling.measured import measured
-from orchestrator.sla_page import Row, read_page, with_rows
+from orchestrator.report.statistics.metrics_record import End
+from orchestrator.report.statistics.p90 import measured
 
 RUN = "2026-11-22T08-43-05-720Z-5087869c"
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

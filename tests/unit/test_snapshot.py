@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.manifest.transitions import closed
-from orchestrator.snapshot import KEPT_RUNS, added, entry_of, is_countable, is_readable, rebuilt
+from orchestrator.model.manifest.transitions import closed
+from orchestrator.store.state_file import KEPT_RUNS, added, entry_of, is_countable, is_readable, rebuilt
 from tests.records import PROJECT, TASK, make_manifest
 
 ENDED_AT = "2026-11-22T09:00:00.000Z"

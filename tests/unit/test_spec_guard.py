@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.spec_guard import Finding, Question, Report, run
-from orchestrator.spec_guard.forms import render_text
-from orchestrator.spec_guard.repository import GitAnswer
-from orchestrator.spec_guard.reviews import review_findings
-from orchestrator.spec_guard_policy import SpecGuardPolicy
+from orchestrator.checks.spec_guard import Finding, Question, Report, run
+from orchestrator.checks.spec_guard.forms import render_text
+from orchestrator.checks.spec_guard.repository import GitAnswer
+from orchestrator.checks.spec_guard.reviews import review_findings
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 
 TODAY = date(2026, 11, 22)
 DEFAULT = SpecGuardPolicy()

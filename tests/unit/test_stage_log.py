@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.durable import Seam
-from orchestrator.stage_log import StageLog
+from orchestrator.base.files import Seam
+from orchestrator.runner.stage_log import StageLog
 
 
 def written(folder: Path, chunks: list[bytes], limit: int) -> tuple[bytes, int]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.terminal import RESET, safe_text, wants_color
-from orchestrator.terminal_filter import TerminalFilter
+from orchestrator.base.text.safe_text import RESET, safe_text, wants_color
+from orchestrator.base.text.terminal_filter import TerminalFilter
 
 
 def shown(data: bytes, *, color: bool = True) -> bytes:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.manifest.transitions import interrupted, stage_started
-from orchestrator.run_store.chain import last_line, lines_of
-from orchestrator.run_store.claim import claim, reopen, take_over
-from orchestrator.run_store.layout import Location
-from orchestrator.run_store.publish import publish
-from orchestrator.run_store.store import RunStore
-from orchestrator.run_store.verification.recent import verify_recent
-from orchestrator.run_store.verification.tasks import verify_all, verify_run, verify_task
+from orchestrator.model.manifest.transitions import interrupted, stage_started
+from orchestrator.store.chain import last_line, lines_of
+from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.layout import Location
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
+from orchestrator.store.verification.recent import verify_recent
+from orchestrator.store.verification.tasks import verify_all, verify_run, verify_task
 from tests.records import TASK, make_manifest, make_plan, make_run_id, make_store
 
 AT = "2026-11-22T08:43:59.000Z"

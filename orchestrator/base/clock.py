@@ -1,0 +1,48 @@
+"""Time, as an argument: wall time for timestamps, monotonic time for durations."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.base.record import Protocol
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """Return the wall time in UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that never goes back."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """Return the wall time in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed point."""
+        return time.monotonic()
+
+
+def stamp(moment: datetime) -> str:
+    """Return a UTC moment as ``2026-11-22T08:43:05.720Z`` (contract, section 4)."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def parse_stamp(text: str) -> datetime:
+    """Return the moment that ``stamp`` wrote; ValueError when ``text`` is not an ISO 8601 moment in UTC."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.astimezone(UTC)
+
+
+def later(moment: datetime, seconds: float) -> datetime:
+    """Return the moment ``seconds`` after ``moment``."""
+    return moment + timedelta(seconds=seconds)

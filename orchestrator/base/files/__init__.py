@@ -1,0 +1,16 @@
+"""Crash-safe files and locks, never through a symbolic link.
+
+Every durable operation goes through one ``Seam``, so that a test can stop the world, or make it fail,
+at each of them. A ``Folder`` is an open directory: what is below it is opened by descriptor, one name
+at a time, without following links.
+
+Write recipe: temporary file in the same folder, fsync, replace, fsync of the folder. Without the first
+fsync a power cut leaves an empty file, without the second the old one.
+"""
+
+from orchestrator.base.files.folder import Folder, whole_lines
+from orchestrator.base.files.locks import Lock, take_open
+from orchestrator.base.files.refusals import MissingError, explained
+from orchestrator.base.files.seam import Seam, write_all
+
+__all__ = ["Folder", "Lock", "MissingError", "Seam", "explained", "take_open", "whole_lines", "write_all"]

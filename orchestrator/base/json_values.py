@@ -1,0 +1,24 @@
+"""Values as JSON has them: named tuples as objects, other tuples as lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.base.record import Any
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` made of dicts, lists and scalars only, however deep it is nested."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    names = getattr(kind, "_fields", None)
+    if names is not None:
+        return {name: plain(item) for name, item in zip(names, value, strict=True)}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value

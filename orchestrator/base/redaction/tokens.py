@@ -1,0 +1,83 @@
+"""Tokens of known shapes in a buffer: where they are, and what at the buffer's end could still become one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from orchestrator.base.record import NamedTuple
+from orchestrator.base.redaction.shapes import SHAPES, Shape
+
+_HEADS_BEGUN = frozenset(head[:size] for shape in SHAPES for head in shape.heads for size in range(1, len(head)))
+_LONGEST_BEGUN = max(map(len, _HEADS_BEGUN))
+_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+
+
+class Token(NamedTuple):
+    """A token from ``start`` to ``end``; ``open``: its shape, when more of it may come after ``end``.
+
+    A token that ends where it starts may become one, or not: the buffer's end came too early to tell.
+    """
+
+    start: int
+    end: int
+    open: Shape | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether more bytes are needed to tell that this is a token."""
+        return self.start == self.end
+
+
+def tokens_in(data: bytes, places: Iterable[int], at: int, before: bytes, *, final: bool) -> list[Token]:
+    """Return the tokens that begin at one of ``places`` in ``data[at:]``, in order, none inside another.
+
+    ``before``: the byte before ``data``, if any. Only the last one may be open or undecided, and only when
+    ``data`` isn't ``final``.
+    """
+    tokens: list[Token] = []
+    for place in places:
+        token = _token_at(data, place, before, final=final) if place >= at else None
+        if token is not None:
+            tokens.append(token)
+            at = token.end
+            if token.open or token.undecided:
+                break
+    return tokens
+
+
+def _token_at(data: bytes, at: int, before: bytes, *, final: bool) -> Token | None:
+    """Return the token that begins, or may begin, at ``data[at]``."""
+    for shape in SHAPES:
+        if not data.startswith(shape.heads, at) or (shape.apart and _joined(data, at, before)):
+            continue
+        begun = re.compile(shape.begin).match(data, at)
+        if begun is not None:
+            return rest_of_token(shape, data, at, begun.end())
+        if not final and re.compile(shape.unsure).fullmatch(data, at) is not None:
+            return Token(at, at)
+    return None
+
+
+def rest_of_token(shape: Shape, data: bytes, start: int, at: int) -> Token:
+    """Return the token of ``shape`` that began at ``start`` and whose beginning ended before ``data[at]``."""
+    if shape.end:
+        whole = re.compile(shape.end).match(data, at)
+        if whole is not None:
+            return Token(start, whole.end())
+    body = re.compile(shape.body).match(data, at)
+    end = at if body is None else body.end()
+    more = end == len(data) or (shape.unsure_end and re.compile(shape.unsure_end).fullmatch(data, end) is not None)
+    return Token(start, end, shape if more else None)
+
+
+def head_begun(data: bytes) -> int:
+    """Return the length of the longest end of ``data`` that begins, but isn't, a head."""
+    tail = data[-_LONGEST_BEGUN:]
+    return next((length for length in range(len(tail), 0, -1) if tail[-length:] in _HEADS_BEGUN), 0)
+
+
+def _joined(data: bytes, at: int, before: bytes) -> bool:
+    """Tell whether a letter, digit or _ stands before ``data[at]``."""
+    previous = data[at - 1 : at] if at else before
+    return bool(previous) and previous[0] in _WORD

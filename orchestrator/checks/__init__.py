@@ -1,0 +1,1 @@
+"""What documents and code claim, held against records and git."""

@@ -1,0 +1,103 @@
+"""Was the spec looked at lately? ``last_review`` in its front matter."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from orchestrator.base.build_artifacts import CACHES
+from orchestrator.base.globs import Globs
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted
+from orchestrator.config.spec_guard_policy import DEFAULT_AGE_DAYS
+
+# Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
+_ZONE_LEEWAY = timedelta(days=1)
+_FRONT_MATTER_BYTES = 64 * 1024
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.A)
+_KEY = re.compile(r"last_review\s*:")
+_SUFFIX = ".md"
+
+
+def review(question: Question) -> Report:
+    """Return what the review dates of the project's specs say; OSError when one can't be read."""
+    root, task_id = os.path.realpath(question.root), question.task_id
+    specs = sorted(_specs_of(root, task_id, Globs(question.policy.specs)))
+    if not specs and _is_listed(root, task_id):
+        message = f"task '{task_id}' is listed in {TASK_INDEX} and has no spec; write {SPEC_FOLDER}/{task_id}.md"
+        return Report((Finding("spec-missing", TASK_INDEX, 0, message),), (), None)
+    if not specs:
+        return noted(f"there is no spec {SPEC_FOLDER}/{task_id}.md: its review date was not checked")
+    findings: list[Finding] = []
+    for name in specs:
+        with open(os.path.join(root, name), "rb") as stream:
+            text = stream.read(_FRONT_MATTER_BYTES).decode("utf-8-sig", "replace")
+        findings += review_findings(name, text, question.today, question.policy.max_review_age)
+    return Report(tuple(findings), (), None)
+
+
+def _specs_of(root: str, task_id: str, globs: Globs) -> Iterator[str]:
+    """Yield the specs that must be reviewed: Markdown files that the config's patterns name.
+
+    The folder ``tasks/specs/`` is every task's: there it is ``<task>.md``, ``<task>-<topic>.md`` and
+    ``<task>.<topic>.md``.
+    """
+    starts = (f"{task_id}.", f"{task_id}-")
+    for folder in globs.starts():
+        for above, names, files in os.walk(os.path.join(root, folder)):
+            names[:] = [name for name in names if os.fsencode(name) not in CACHES]
+            here = os.path.relpath(above, root)
+            for name in files:
+                path = name if here == "." else f"{here}/{name}"
+                is_ours = not path.startswith(SPEC_FOLDER + "/") or name.startswith(starts)
+                if name.endswith(_SUFFIX) and is_ours and globs.match(path):
+                    yield path
+
+
+def _is_listed(root: str, task_id: str) -> bool:
+    import json
+
+    try:
+        with open(os.path.join(root, TASK_INDEX), encoding="utf-8") as stream:
+            items = json.load(stream)["items"]
+        return any(isinstance(item, dict) and item.get("id") == task_id for item in items)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        # Whoever needs the index says what is wrong with it; here it only adds an obligation.
+        return False
+
+
+def review_findings(path: str, text: str, today: date, days: int = DEFAULT_AGE_DAYS) -> tuple[Finding, ...]:
+    """Return what is wrong with the ``last_review`` of a spec whose first 64 KiB are ``text``; at most one.
+
+    A review may be ``days`` old on ``today`` (UTC).
+    """
+    lines = text.split("\n")
+    if lines[0].rstrip() != "---":
+        return (Finding("review-missing", path, 1, "no front matter with last_review: YYYY-MM-DD"),)
+    end = next((at for at, line in enumerate(lines[1:], 1) if line.rstrip() in {"---", "..."}), None)
+    if end is None:
+        return (Finding("review-malformed", path, 1, "the front matter has no end (a line '---')"),)
+    entries = [(at, line.partition(":")[2]) for at, line in enumerate(lines[1:end], 2) if _KEY.match(line)]
+    if not entries:
+        return (Finding("review-missing", path, 1, "the front matter has no last_review: YYYY-MM-DD"),)
+    if len(entries) > 1:
+        return (Finding("review-malformed", path, entries[1][0], "last_review stands there twice"),)
+    value = entries[0][1].partition(" #")[0].strip().strip("\"'")
+    return _date_findings(path, entries[0][0], value, today, days)
+
+
+def _date_findings(path: str, line: int, value: str, today: date, days: int) -> tuple[Finding, ...]:
+    try:
+        reviewed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
+    except ValueError:
+        reviewed = None
+    if reviewed is None:
+        return (Finding("review-malformed", path, line, f"last_review is not a date (YYYY-MM-DD): {value[:40]!r}"),)
+    if reviewed > today + _ZONE_LEEWAY:
+        return (Finding("review-in-future", path, line, f"last_review {reviewed} lies in the future"),)
+    age = (today - reviewed).days
+    if age > days:
+        message = f"last reviewed on {reviewed}, {age} days ago; {days} are allowed: read it and set today's date"
+        return (Finding("review-stale", path, line, message),)
+    return ()

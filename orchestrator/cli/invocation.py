@@ -1,0 +1,178 @@
+"""One call at the edge: a command function's answer becomes output and an exit code, and so does its refusal."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.base.errors import (
+    EXIT_BUG,
+    EXIT_DONE,
+    EXIT_SIGNAL_BASE,
+    EXIT_STORAGE,
+    Refusal,
+    StorageError,
+    UsageError,
+)
+from orchestrator.base.record import TYPE_CHECKING, NamedTuple, TextIO
+from orchestrator.cli import streams
+from orchestrator.cli.options import Command, Commands, Given
+from orchestrator.cli.parser import wants_json
+
+if TYPE_CHECKING:
+    from orchestrator.commands.context import Answer, Context
+
+PROGRAM = "codex-orchestrator"
+EXIT_INTERRUPTED = EXIT_SIGNAL_BASE + 2
+
+_STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+
+
+class Door(NamedTuple):
+    """Where a call came in: its words (without the program's name), its streams, and how its context is made."""
+
+    words: tuple[str, ...]
+    stdout: TextIO
+    stderr: TextIO
+    make_context: Callable[[], Context]
+
+    @classmethod
+    def of_process(cls, words: Sequence[str]) -> Door:
+        """Return the door of this process, with its standard streams made safe to write to."""
+        import sys
+
+        streams.open_missing()
+        return cls(tuple(words), sys.stdout, sys.stderr, _process_context)
+
+
+def answer(door: Door, commands: Commands, command: Command, given: Given, *, dry: bool = False) -> int:
+    """Call a command's function with what was given, print its answer and return the exit code.
+
+    Raises what the function raises, and UsageError for options that can't be read.
+    """
+    if dry:
+        command, given = _dry_form(commands, command, given)
+    arguments = command.arguments(given)
+    function = command.load()
+    result = function(door.make_context(), **arguments)
+    return _print(door, result, str(arguments.get("format", "text")))
+
+
+def guarded(door: Door, action: Callable[[], int]) -> int:
+    """Return the exit code of ``action``; whatever it raises is told on the door's streams, never as a traceback."""
+    try:
+        code = action()
+    except Refusal as refusal:
+        code = _tell(door, refusal)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError as error:
+        # Who closed the pipe has seen enough; a pipe of our own that broke is a bug.
+        code = EXIT_DONE if streams.reader_gone(door.stdout) else _tell_bug(door, error)
+    except OSError as error:
+        code = _tell(door, _storage_error(error)) if _is_storage_fault(error) else _tell_bug(door, error)
+    except Exception as error:  # the last place that can tell a bug from a refusal
+        code = _tell_bug(door, error)
+    streams.settle(door.stdout)
+    streams.settle(door.stderr)
+    return code
+
+
+def _dry_form(commands: Commands, command: Command, given: Given) -> tuple[Command, Given]:
+    if not command.dry_as:
+        able = ", ".join(f"'{known.name}'" for known in commands.values() if known.dry_as not in ("", known.name))
+        raise UsageError(
+            f"'{command.name}' has no dry form" + (f"; {able} has" if able else ""),
+            hint=f"leave --dry out, or see {PROGRAM} {command.name} --help",
+            code="no-dry-form",
+        )
+    other = commands[command.dry_as]
+    return other, {option.name: given[option.name] for option in other.options if option.name in given}
+
+
+def _print(door: Door, result: Answer, form: str) -> int:
+    """Print an answer. In json it is the document; what people read goes to stderr when something is wrong."""
+    failed = None
+    if form == "text" or result.document is None:
+        failed = streams.emit(door.stdout, _lines(result.text))
+    elif form == "json":
+        failed = streams.emit(door.stdout, _json(result.document, indent=2 if door.stdout.isatty() else None))
+    if form != "text" and result.document is not None and result.exit_code != EXIT_DONE:
+        streams.emit(door.stderr, _lines(result.text))
+    if failed is not None and failed.errno in _STORAGE_FAULTS:
+        _tell_people(door, StorageError(f"the answer could not be written: {failed.strerror}"))
+        return result.exit_code or EXIT_STORAGE
+    return result.exit_code
+
+
+def _json(document: Mapping[str, object], *, indent: int | None = None) -> str:
+    """Return the document escaped to ASCII: nothing in it acts on a terminal, and any encoding can carry it."""
+    import json
+
+    return json.dumps(document, indent=indent) + "\n"
+
+
+def _lines(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def _tell(door: Door, refusal: Refusal) -> int:
+    if wants_json(door.words):
+        streams.emit(door.stdout, _json(refusal.as_json()))
+    else:
+        _tell_people(door, refusal)
+    return refusal.exit_code
+
+
+def _tell_people(door: Door, refusal: Refusal) -> None:
+    from orchestrator.base.text.safe_text import safe_text
+
+    hint = f"hint: {refusal.hint}\n" if refusal.hint else ""
+    streams.emit(door.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}", lines=True))
+
+
+def _tell_bug(door: Door, error: Exception) -> int:
+    """Write the report, name it in one line on stderr, and in JSON on stdout too; return the exit code."""
+    from orchestrator.cli.crash_report import write_report
+
+    context = None
+    try:
+        context = door.make_context()
+        path = write_report(error, door.words, context)
+    except Exception:  # a report that fails must not hide what it was about
+        path = ""
+    report = f"the report is '{path}'" if path else "no report could be written"
+    bug = _Bug(f"this is a bug in {PROGRAM} ({type(error).__name__}); {report}", code="bug")
+    _tell_people(door, bug)
+    if wants_json(door.words):
+        streams.emit(door.stdout, _json(bug.as_json()))
+    return EXIT_BUG
+
+
+class _Bug(Refusal):
+    """Not a refusal, but told in the same shape."""
+
+    exit_code = EXIT_BUG
+
+
+def _is_storage_fault(error: OSError) -> bool:
+    from orchestrator.base.files import MissingError
+
+    return error.errno in _STORAGE_FAULTS or isinstance(error, MissingError)
+
+
+def _storage_error(error: OSError) -> StorageError:
+    where = f"'{os.fsdecode(error.filename)}': " if isinstance(error.filename, str | bytes) else ""
+    return StorageError(f"{where}{error.strerror or error}")
+
+
+def _process_context() -> Context:
+    from orchestrator.commands.context import Context
+
+    try:
+        return Context.of_process()
+    except FileNotFoundError:
+        raise UsageError(
+            "the current folder does not exist any more", hint="go to a folder that exists", code="no-folder"
+        ) from None

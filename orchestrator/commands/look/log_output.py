@@ -1,0 +1,103 @@
+"""Writing logs as they are: bytes to pipes and files, safe bytes to terminals, decoded events of version 1."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from io import FileIO
+
+from orchestrator.base.files import Folder
+from orchestrator.base.text.safe_text import RESET, wants_color
+from orchestrator.base.text.terminal_filter import TerminalFilter
+from orchestrator.commands.context import Context
+from orchestrator.commands.look.run_view import is_terminal
+
+_CHUNK = 1 << 18
+_LINE_LIMIT = 1 << 24
+_START_OF_ATTEMPT = b'{"type":"command:start"'
+
+
+class Output:
+    """Stdout for bytes. ``is_open`` turns False when nobody reads any more."""
+
+    def __init__(self, context: Context) -> None:
+        interactive = is_terminal(context.stdout)
+        color = wants_color(context.environ, is_tty=interactive)
+        self._stream = context.stdout
+        self._filter = TerminalFilter(color=color) if interactive else None
+        self._last = b"\n"
+        self.is_open = True
+
+    def write(self, data: bytes) -> None:
+        """Write what a stage printed."""
+        self._put(self._filter.feed(data) if self._filter is not None else data)
+
+    def line(self, text: str) -> None:
+        """Write a line of our own, on a line of its own."""
+        self.close()
+        start = "" if self._last == b"\n" else "\n"
+        self._put(f"{start}{text}\n".encode())
+
+    def close(self) -> None:
+        """Write what is held back, and switch off what colour a stage left on."""
+        if self._filter is not None:
+            self._put(self._filter.flush())
+            self._put(self._filter.reset_if_needed())
+
+    def _put(self, data: bytes) -> None:
+        if not data or not self.is_open:
+            return
+        if data != RESET:
+            self._last = data[-1:]
+        try:
+            buffer = getattr(self._stream, "buffer", None)
+            if buffer is None:
+                self._stream.write(data.decode("utf-8", "replace"))
+            else:
+                self._stream.flush()
+                buffer.write(data)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.is_open = False
+
+
+def chunks(folder: Folder, name: str, begin: int) -> Iterator[bytes]:
+    """Yield the log ``name`` from byte ``begin`` to what is its end when this is called.
+
+    Raises FileNotFoundError, or StorageError when it is no regular file.
+    """
+    with closing(FileIO(folder.open_read(name))) as file:
+        left = os.fstat(file.fileno()).st_size - begin
+        file.seek(begin)
+        while left > 0 and (data := file.read(min(_CHUNK, left))):
+            left -= len(data)
+            yield data
+
+
+def decoded_events(folder: Folder, name: str) -> Iterator[bytes]:
+    """Yield the output that a version-1 log (one JSON event a line) holds of its last attempt.
+
+    A line that is no such event is given as it is. Raises FileNotFoundError or StorageError.
+    """
+    with open(folder.open_read(name), "rb") as file:
+        begin = position = 0
+        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
+            if line.startswith(_START_OF_ATTEMPT):
+                begin = position
+            position += len(line)
+        file.seek(begin)
+        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
+            yield _printed(line)
+
+
+def _printed(line: bytes) -> bytes:
+    try:
+        event = json.loads(line)
+        kind, data = event["type"], event.get("data", "")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return line
+    if kind in ("command:stdout", "command:stderr") and isinstance(data, str):
+        return data.encode("utf-8", "replace")
+    return b""

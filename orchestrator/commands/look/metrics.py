@@ -1,0 +1,150 @@
+"""``metrics``: what each project's runs of the last days come to, and the gate over it. It writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
+from orchestrator.base.identifiers import check_name, is_run_id, near_hint
+from orchestrator.base.record import Any
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.metrics_window import by_project, ends_since
+from orchestrator.commands.look.run_view import appearance
+from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
+from orchestrator.report.metrics_text import metrics_text
+from orchestrator.report.statistics.flaky import Try, flaky_stages, tries_of
+from orchestrator.report.statistics.gate import Finding, finding, gate_findings
+from orchestrator.report.statistics.metrics_record import End
+from orchestrator.report.statistics.summary import project_summary
+from orchestrator.report.time_window import span
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import Location
+from orchestrator.store.store import RunStore
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def metrics(
+    context: Context,
+    *,
+    project: str | None = None,
+    window: str = "7d",
+    gate: bool = False,
+    min_coverage: float | None = None,
+    sla_budget: float | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Return the figures of a rolling window by project (docs/metrics.md).
+
+    With ``gate`` the exit code is 4 when the gate is not met. ``min_coverage`` and ``sla_budget`` (0 to 1)
+    take the place of what the projects' configs say. Of the metrics, and of the manifests, only what the
+    window needs is read. Raises UsageError.
+    """
+    from orchestrator.config import project_names
+
+    store = context.store()
+    root = store.workspace.root
+    now = context.clock.now()
+    start = now - timedelta(seconds=span("--window", window))
+    known = project_names(root)
+    if project is not None:
+        check_name("project", project, known)
+    found = ends_since(store, start)
+    grouped = by_project(found.ends, known, task_owner(root))
+    if project is not None and project not in grouped:
+        raise UsageError(
+            f"there is no project '{project}'",
+            hint=near_hint(project, filter(None, grouped)),
+            code="unknown-project",
+        )
+    chosen = {name: ends for name, ends in grouped.items() if project in (None, name)}
+    policy = _policies(root, frozenset(known), min_coverage, sla_budget)
+    records, tries, missing = _records(store, [end for ends in chosen.values() for end in ends])
+    findings = [
+        finding(None, "metrics-unreadable", f"the metrics of task {entry.task_id} can't be read: {entry.reason}")
+        for entry in found.unreadable_tasks
+    ]
+    if not any(chosen):
+        findings.append(finding(None, "no-project", "there is no project to judge"))
+    middle = start + (now - start) / 2
+    summaries = []
+    for name, ends in chosen.items():
+        flaky = flaky_stages(one for end in ends for one in tries.get(end.run_id, ()))
+        summary = project_summary(name, ends, flaky, middle)
+        here = policy(name, summary, ends, records)
+        summaries.append({**summary, "findings": len(here)})
+        findings += here
+    document = {
+        "since": stamp(start),
+        "until": stamp(now),
+        "window_seconds": (now - start).total_seconds(),
+        "projects": summaries,
+        "gate": {"met": not findings, "findings": findings},
+        "notes": {**found.notes(), "records_missing": missing},
+    }
+    return _answer(context, document, chosen, format, EXIT_GATE if gate and findings else EXIT_DONE)
+
+
+def _answer(
+    context: Context, document: Mapping[str, Any], ends: Mapping[str | None, Sequence[End]], form: str, code: int
+) -> Answer:
+    width, color = appearance(context)
+    if form in ("text", "json"):
+        return Answer(code, document, metrics_text(document, width=width, color=color))
+    if code != EXIT_DONE:
+        context.stderr.write(metrics_text(document, width=width, color=False))
+    if form == "openmetrics":
+        from orchestrator.report.openmetrics import openmetrics
+
+        return Answer(code, None, openmetrics(document))
+    from orchestrator.report.durations_plot import durations_svg
+
+    return Answer(code, None, durations_svg(document, ends))
+
+
+def _records(store: RunStore, ends: Sequence[End]) -> tuple[Records, dict[str, list[Try]], int]:
+    """Return what is needed of the manifests of runs, and how many of them can't be read.
+
+    Those of version 1 say neither on which tree a stage ran nor how long it might have taken.
+    """
+    records: dict[str, Mapping[str, Any]] = {}
+    tries = {}
+    wanted = [end for end in ends if end.attempt is not None]
+    for end in wanted:
+        if is_run_id(end.run_id):
+            with suppress(NotFound, DamagedRecord, StorageError):
+                record = read_document(store, Location(end.task_id, end.run_id))
+                records[end.run_id] = {key: record.get(key) for key in ("guardrails", "sla")}
+                tries[end.run_id] = list(tries_of(record))
+    return records, tries, len(wanted) - len(records)
+
+
+Judge = Callable[[str | None, Mapping[str, Any], Sequence[End], Records], list[Finding]]
+
+
+def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_budget: float | None) -> Judge:
+    """Return the gate of any project, by its config's ``[metrics]``; one that can't be read is a finding.
+
+    Runs of nobody's are no project, and not judged.
+    """
+    from orchestrator.config.outlines import source_of
+
+    given = {"min_coverage": min_coverage, "sla_budget": sla_budget}
+    asked = {key: value for key, value in given.items() if value is not None}
+
+    def judge(project: str | None, summary: Mapping[str, Any], ends: Sequence[End], records: Records) -> list[Finding]:
+        policy, faults = MetricsPolicy(), []
+        if project is None:
+            return []
+        if project in known:
+            try:
+                policy = policy_of(source_of(root, project).table)
+            except (UsageError, ValueError) as error:
+                faults = [finding(project, "config-unreadable", str(error))]
+        return [*faults, *gate_findings(project, summary, ends, records, policy._replace(**asked))]
+
+    return judge

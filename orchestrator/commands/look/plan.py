@@ -1,0 +1,106 @@
+"""``plan``: show what ``start`` would run; runs nothing and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.record import Any
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.run_view import appearance
+from orchestrator.model.plan import Plan
+
+
+def plan(
+    context: Context,
+    *,
+    project: str | None = None,
+    pipeline: str = "diagnostics",
+    task: str | None = None,
+    against: str | None = None,
+    explain: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Return the compiled plan of a pipeline, its sub-pipelines' in it, with secret values masked.
+
+    The digest is the one that the manifest of a run started now would have. ``drift`` tells how it differs
+    from the plan of the run ``against``, else from the one that was approved last. With ``explain``, each
+    stage says whether it would run now, and why. Raises UsageError and ConfigError as ``start`` would, and
+    NotFound and DamagedRecord for ``against``.
+    """
+    from orchestrator.config.planning import check_project_folder, compile_plan
+    from orchestrator.config.routing import route
+    from orchestrator.report.plan_text import plan_text
+
+    workspace = context.workspace()
+    target = route(
+        workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
+    )
+    today = context.clock.now().date()
+    compiled = compile_plan(workspace.root, target.project, pipeline, today=today)
+    check_project_folder(workspace.root, compiled)
+    document = _document(context, workspace.root, compiled, target.task_id, today)
+    document["drift"] = _drift(context, document, against)
+    if explain:
+        _explain(context, compiled, target.task_id, document)
+    width, color = appearance(context)
+    return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
+
+
+def _drift(context: Context, document: Mapping[str, Any], against: str | None) -> dict[str, Any]:
+    """Return ``approved_run`` or ``against``, the run that the plan is compared with, and ``changes``."""
+    from orchestrator.commands.review.approved_plan import drift_from_approved
+    from orchestrator.commands.review.review_context import review_policy
+
+    store = context.store()
+    plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans", "guardrails")}
+    if against is None:
+        root, project = store.workspace.root, document["project"]
+        run_id, changes = drift_from_approved(store, plan, lambda: review_policy(root, project)[0])
+        return {"approved_run": run_id, "against": run_id, "changes": list(changes)}
+    from orchestrator.model.plan_diff import plan_drift
+    from orchestrator.store.find import find_run, read_document
+
+    where = find_run(store, against)
+    record = read_document(store, where)
+    told = (record.get("project"), record["pipeline_id"])
+    if told != (document["project"], document["pipeline"]) or not isinstance(record.get("plan"), Mapping):
+        raise UsageError(
+            f"run '{where.run_id}' is of pipeline '{told[1]}' of project '{told[0]}', or of version 1",
+            hint=f"name a run of '{document['pipeline']}' of '{document['project']}'",
+            code="other-pipeline",
+        )
+    return {"approved_run": None, "against": where.run_id, "changes": list(plan_drift(record["plan"], plan))}
+
+
+def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[str, Any]) -> None:
+    """Say of each stage of the document, under ``explain``, whether it would run now, and why."""
+    from orchestrator.runner.environment import environment_folder
+    from orchestrator.runner.stage_cache.explain import explained
+    from orchestrator.runner.stage_cache.for_run import cache_for
+
+    store = context.store()
+    env_dir = environment_folder(store.workspace.root, compiled.session)
+    cache = cache_for(store, compiled, task_id, env_dir, context.environ, context.clock, writes=False)
+    told = explained(compiled, cache)
+    for stage in document["stages"]:
+        stage["explain"] = told[stage["id"]]
+
+
+def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
+    """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
+    from orchestrator.config.planning import compile_plan
+    from orchestrator.model.guardrails import foreseen
+    from orchestrator.model.plan import redacted, redactor_for
+    from orchestrator.report.plan_text import plan_document
+
+    nested = {}
+    for stage in compiled.stages:
+        if stage.pipeline is not None:
+            owner = stage.project or compiled.project
+            below = compile_plan(root, owner, stage.pipeline, today=today)
+            below_task = task_id if owner == compiled.project else below.task_id
+            nested[stage.id] = _document(context, root, below, below_task, today)
+    shown = redacted(compiled, redactor_for(compiled, context.environ).text)
+    return {**plan_document(shown, nested, task_id=task_id), "guardrails": list(foreseen(shown, today=today))}

@@ -1,0 +1,126 @@
+"""Looking at a run from outside: its record with whether it is alive, and the screen it is shown on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Any, NamedTuple, TextIO
+from orchestrator.base.text.safe_text import wants_color
+from orchestrator.commands.context import Context
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.status_document import standing
+from orchestrator.store.find import life_of, read_document
+from orchestrator.store.layout import HEARTBEAT, Location
+from orchestrator.store.liveness import Sign
+from orchestrator.store.store import RunStore
+
+DEFAULT_WIDTH = 100
+"""Columns of text that goes to a file or a pipe."""
+
+
+class Seen(NamedTuple):
+    """A run at one moment: its manifest, and what tells that it is alive, None when it is not."""
+
+    record: Mapping[str, Any]
+    alive_by: Sign | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run goes on."""
+        return self.alive_by is not None
+
+
+def observe(store: RunStore, where: Location) -> Seen:
+    """Return the run's record of now. Raises NotFound, DamagedRecord or StorageError.
+
+    A free lock beside an open record means that the run died, unless it ended, or was resumed, between
+    the two looks: so the record is read before and after the lock is probed, until it is the same.
+    """
+    record = read_document(store, where)
+    while True:
+        if record.get("status") in TERMINAL:
+            return Seen(record, None)
+        alive_by = life_of(store, where)
+        again = read_document(store, where)
+        if alive_by or again == record:
+            return Seen(again, alive_by)
+        record = again
+
+
+def heartbeat_of(store: RunStore, where: Location) -> str | None:
+    """Return what the run's heartbeat file says, or None when there is none that can be read."""
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        return folder.read(HEARTBEAT, 64).decode("ascii", "replace").strip()
+    return None
+
+
+def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | None]:
+    """Return a lookup of how a child run stands now; it answers None where that can't be told."""
+
+    def look(task_id: str, run_id: str) -> Mapping[str, Any] | None:
+        if name_fault("task", task_id) is not None or not is_run_id(run_id):
+            return None
+        with suppress(NotFound, DamagedRecord, StorageError):
+            seen = observe(store, Location(task_id, run_id))
+            return standing(seen.record, alive=seen.alive)
+        return None
+
+    return look
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether ``stream`` is shown on a terminal; a closed one is not."""
+    with suppress(ValueError, OSError, AttributeError):
+        return stream.isatty()
+    return False
+
+
+def descriptor(stream: TextIO) -> int | None:
+    """Return the descriptor below ``stream``, or None when there is none."""
+    with suppress(ValueError, OSError, AttributeError):
+        return stream.fileno()
+    return None
+
+
+def appearance(context: Context) -> tuple[int, bool]:
+    """Return the columns that text on stdout may take (``$COLUMNS``, the terminal's), and whether to colour it."""
+    environ = context.environ
+    interactive = is_terminal(context.stdout)
+    width = DEFAULT_WIDTH
+    fd = descriptor(context.stdout)
+    if interactive and fd is not None:
+        with suppress(OSError):
+            width = os.get_terminal_size(fd).columns or width
+    if environ.get("COLUMNS", "").isdecimal() and int(environ["COLUMNS"][:6]) > 0:
+        width = int(environ["COLUMNS"][:6])
+    return width, wants_color(environ, is_tty=interactive)
+
+
+class Patience:
+    """Waits between two looks, and notices when nobody reads what is written to ``stream`` any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._fd = descriptor(stream)
+
+    def __call__(self, seconds: float) -> bool:
+        """Wait; False as soon as the stream's reader is gone."""
+        import select
+        import time
+
+        found = 0
+        if self._fd is not None:
+            poll = select.poll()
+            # No event is asked for: only an error or a hang-up of the reader's end is told.
+            poll.register(self._fd, 0)
+            for _, event in poll.poll(seconds * 1000):
+                found |= event
+        if found & (select.POLLERR | select.POLLHUP):
+            return False
+        if self._fd is None or found:
+            # macOS can't poll some devices and says so at once.
+            time.sleep(seconds)
+        return True

@@ -1,0 +1,170 @@
+"""``status``: the reviewer's view of one run. It reads, and writes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.record import Any
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.run_view import (
+    Patience,
+    appearance,
+    child_standing,
+    heartbeat_of,
+    is_terminal,
+    observe,
+)
+from orchestrator.commands.review.review_context import surroundings_of
+from orchestrator.model.approvals import Surroundings
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.status_document import status_document
+from orchestrator.report.status_text import status_text
+from orchestrator.store.find import find_run
+from orchestrator.store.layout import Location
+from orchestrator.store.store import RunStore
+
+Document = Mapping[str, Any]
+
+
+def status(
+    context: Context,
+    *,
+    run: str = "latest",
+    watch: bool = False,
+    interval: float = 2.0,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Return the status document of a run (docs/status.md), exit code 0 whatever its state.
+
+    ``run`` is an id, a unique prefix or ``latest``. With ``watch``, the run is looked at every
+    ``interval`` seconds until it has ended or died, or nobody reads stdout any more; in text, what
+    changes is written to stdout meanwhile. Raises NotFound, UsageError, DamagedRecord, StorageError.
+    """
+    if not (math.isfinite(interval) and interval > 0):
+        raise UsageError(f"--interval is {interval}; it must be more than 0 seconds", code="bad-interval")
+    store = context.store()
+    where = find_run(store, run)
+
+    def look() -> Document:
+        return view(store, where, context.environ)
+
+    if not watch:
+        return _answer(context, look())
+    patience = Patience(context.stdout)
+    screen = _screen(context) if format == "text" else _Silent()
+    document = watched(look, screen.show, lambda: patience(interval))
+    if document is None:
+        return Answer(EXIT_DONE, None, "")
+    screen.leave()
+    return _answer(context, document)
+
+
+def view(
+    store: RunStore, where: Location, environ: Mapping[str, str], surroundings: Surroundings | None = None
+) -> dict[str, Any]:
+    """Return the status document of a run as it is now; ``environ`` is git's.
+
+    ``surroundings`` that are known already are not looked at again.
+    """
+    seen = observe(store, where)
+    return status_document(
+        seen.record,
+        alive=seen.alive,
+        alive_by=seen.alive_by,
+        now=store.clock.now(),
+        manifest=store.paths(where).manifest,
+        heartbeat=heartbeat_of(store, where),
+        child=child_standing(store),
+        surroundings=surroundings or surroundings_of(store, seen.record, environ),
+    )
+
+
+def watched(
+    look: Callable[[], Document], show: Callable[[Document], bool], wait: Callable[[], bool]
+) -> Document | None:
+    """Show what ``look`` returns again and again, and return the document that the run ended with.
+
+    None when ``show`` or ``wait`` say, by False, that nobody is there any more.
+    """
+    document = look()
+    while document["status"] not in TERMINAL:
+        if not show(document) or not wait():
+            return None
+        document = look()
+    return document if show(document) else None
+
+
+def _answer(context: Context, document: Document) -> Answer:
+    width, color = appearance(context)
+    return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
+
+
+class _Silent:
+    """Shows nothing: ``--format json`` prints once, at the end."""
+
+    def show(self, document: Document) -> bool:
+        return True
+
+    def leave(self) -> None:
+        """Nothing was drawn, so nothing is taken back."""
+
+
+class _Lines(_Silent):
+    """A line for each change, for pipes and files."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._before: Document | None = None
+
+    def show(self, document: Document) -> bool:
+        from orchestrator.base.clock import stamp
+        from orchestrator.report.changes import changes
+
+        before, self._before = self._before, document
+        if before is None and document["status"] in TERMINAL:
+            return True
+        at = stamp(self._context.clock.now())
+        return _write(self._context, "".join(f"{at} {line}\n" for line in changes(before, document)))
+
+
+class _Redrawn(_Silent):
+    """The whole view, drawn over the one before."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._drawn = 0
+
+    def show(self, document: Document) -> bool:
+        from orchestrator.report.layout import rows_on_screen
+
+        if document["status"] in TERMINAL:
+            return True
+        width, color = appearance(self._context)
+        text = status_text(document, width=width, color=color)
+        erase = self._erase()
+        self._drawn = rows_on_screen(text, width)
+        return _write(self._context, erase + text)
+
+    def leave(self) -> None:
+        """Take the last drawing back: the final view comes in its place."""
+        _write(self._context, self._erase())
+
+    def _erase(self) -> str:
+        return f"\x1b[{self._drawn}F\x1b[J" if self._drawn else ""
+
+
+def _screen(context: Context) -> _Silent:
+    if is_terminal(context.stdout) and context.environ.get("TERM") != "dumb":
+        return _Redrawn(context)
+    return _Lines(context)
+
+
+def _write(context: Context, text: str) -> bool:
+    with suppress(OSError, ValueError):
+        context.stdout.write(text)
+        context.stdout.flush()
+        return True
+    return False

@@ -1,0 +1,71 @@
+"""What ``doctor`` says about configurations and about the tools that they need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+from orchestrator.base.errors import NoxUnavailable, UsageError
+from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.config import ProjectConfig
+from orchestrator.config.planning import check_project_folder, survey
+from orchestrator.runner.environment.nox import run_session
+from orchestrator.store.doctor.finding import Finding
+
+_MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
+"""Backends that come as Python modules too, which nox finds without PATH (nox 2026.10.20, ``virtualenv.py``)."""
+
+_ALWAYS = frozenset({"none", "venv"})
+
+
+def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig], list[Finding]]:
+    """Return the valid configs by project, and every fault of every config of the workspace."""
+    configs, faults = survey(root, today=today)
+    findings = [Finding("config", CONFIG_FOLDER, fault, "see docs/configuration.md") for fault in faults]
+    for config in configs.values():
+        try:
+            check_project_folder(root, config)
+        except UsageError as error:
+            findings.append(Finding(error.code, config.file, error.message, error.hint))
+    return configs, findings
+
+
+def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield which tools are missing that the projects of a workspace need; ``environ`` is the user's."""
+    path = environ.get("PATH", os.defpath)
+    if shutil.which("git", path=path) is None:
+        message = "git is not there: runs don't record a commit, and spec-guard has no changes to look at"
+        yield Finding("no-git", "git", message, "install git", severity="warning")
+    cause = _nox_fault(root)
+    if cause is not None:
+        message = f"nox can't run sessions in this process, so each run takes a nox process more: {cause}"
+        yield Finding("nox-process", "nox", message, "upgrade codex-orchestrator or nox", severity="warning")
+    for config in configs.values():
+        backend = config.session.backend
+        if not any(_has_backend(name, path) for name in backend.split("|")):
+            message = f"backend '{backend}' is not there, so its environment can't be made"
+            yield Finding("no-backend", config.file, message, "install it, or name another session.backend")
+        if _needs_node(root, config) and shutil.which("node", path=path) is None:
+            message = "the project has a package.json, but node is not on PATH"
+            yield Finding("no-node", config.file, message, "install Node.js", severity="warning")
+
+
+def _nox_fault(root: str) -> str | None:
+    try:
+        run_session("doctor", lambda session: None, root=root)
+    except NoxUnavailable as error:
+        return str(error)
+    return None
+
+
+def _has_backend(name: str, path: str) -> bool:
+    if name in _ALWAYS or shutil.which(name, path=path) is not None:
+        return True
+    return name in _MODULE_OF and importlib.util.find_spec(_MODULE_OF[name]) is not None
+
+
+def _needs_node(root: str, config: ProjectConfig) -> bool:
+    return os.path.isfile(os.path.join(root, config.path, "package.json"))

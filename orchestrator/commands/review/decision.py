@@ -1,0 +1,215 @@
+"""A reviewer's decision: checked, bound to what is on record, and written into it under its lock."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageError, UsageError
+from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.record import Any
+from orchestrator.base.redaction import Redactor, secret_values
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.run_view import appearance, observe
+from orchestrator.commands.look.status import view
+from orchestrator.commands.review.review_context import surroundings_of
+from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
+from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
+from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
+from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.review_text import decided_text
+from orchestrator.store.claim import take_over
+from orchestrator.store.last_approved import ApprovedRun, note_approved
+from orchestrator.store.layout import Location
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.owner import read_owner
+from orchestrator.store.recovery import finish
+from orchestrator.store.store import RunStore
+
+MOST_CHARACTERS = 4000
+MOST_BYTES = 1024 * 1024
+"""What all reviews of a run may take, so that its record stays below what is read (``document.MANIFEST_LIMIT``)."""
+
+_PATIENCE_SECONDS = 30.0
+"""Another review holds the record for milliseconds; a run that has ended, until it is published."""
+
+Mask = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A decision as it was given. ``shown`` is the manifest digest of what the reviewer was shown, if anything."""
+
+    decision: str
+    actor: str | None
+    role: str | None
+    reason: str
+    scope: str
+    escalation: str | None
+    shown: str | None = None
+
+
+def decided(context: Context, store: RunStore, where: Location, asked: Asked) -> Answer:
+    """Record the decision, and answer with the run's status document and the new entry, ``recorded``."""
+    _check_words(asked)
+    seen = observe(store, where)
+    if seen.record["version"] == 1:
+        raise Refused(
+            f"run '{where.run_id}' was written by version 1, whose records are never changed", code="version-1"
+        )
+    if seen.record["status"] not in TERMINAL and seen.alive:
+        raise _alive(where)
+    # The validator is loaded, and git has answered, before the record is locked: others wait for the lock.
+    manifest = load(dict(seen.record), store.paths(where).manifest)
+    folder = os.path.join(store.workspace.root, str(manifest.plan["project_path"]))
+    reviewer = reviewer_of(context.environ, folder, asked.actor)
+    around = surroundings_of(store, seen.record, context.environ)
+    if around.fault is None and asked.role is not None and around.policy.roles:
+        _check_role(asked.role, around.policy.roles)
+    run = _taken(store, where)
+    try:
+        if asked.shown not in (None, manifest_digest(run.manifest.as_json())):
+            raise Refused(
+                f"run '{where.run_id}' is not what was shown any more: somebody resumed it meanwhile",
+                hint=f"codex-orchestrator review {where.run_id}",
+                code="changed-meanwhile",
+            )
+        if not run.manifest.metrics_recorded:
+            finish(store, run, interrupted)
+        before = view(store, where, context.environ, around)
+        mask = _mask(context, run.manifest)
+        names = reviewer.names | {folded(mask(reviewer.actor))}
+        own = bool(names & actors_of(run.manifest.as_json()))
+        if asked.decision == APPROVE:
+            _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
+            _check_ready(where, before)
+        entry = _entry(mask, stamp(context.clock.now()), run.manifest, asked, reviewer, own=own)
+        approvals = (*run.manifest.approvals, entry)
+        if len(render({"approvals": approvals})) > MOST_BYTES:
+            raise Refused(f"the reviews of run '{where.run_id}' fill {MOST_BYTES} bytes: no more fit", code="too-many")
+        run.save(run.manifest._replace(approvals=approvals))
+    finally:
+        run.close()
+    document = view(store, where, context.environ)
+    if asked.decision == APPROVE and document["ready"]["ready"]:
+        _note(store, where, run.manifest)
+        document = view(store, where, context.environ)
+    recorded = document["approvals"][len(run.manifest.approvals) - 1]
+    width, color = appearance(context)
+    text = decided_text(recorded, document, width=width, color=color)
+    return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
+
+
+def _check_words(asked: Asked) -> None:
+    if asked.decision not in DECISIONS:
+        raise UsageError(
+            f"--decision is '{asked.decision}'; it is one of {', '.join(DECISIONS)}",
+            hint=near_hint(asked.decision, DECISIONS),
+            code="bad-decision",
+        )
+    if asked.decision != APPROVE and not (asked.reason.strip() or asked.escalation):
+        raise UsageError(
+            f"--decision {asked.decision} needs --reason", hint="say why, for the record", code="no-reason"
+        )
+    if asked.escalation is not None and (asked.decision != COMMENT or not asked.escalation.strip()):
+        raise UsageError("--escalate says to whom and why, and goes with a comment", code="bad-escalation")
+    for flag, text in (("reason", asked.reason), ("scope", asked.scope), ("escalate", asked.escalation or "")):
+        if len(text) > MOST_CHARACTERS:
+            raise UsageError(f"--{flag} has more than {MOST_CHARACTERS} characters", code="too-long")
+    if asked.role is not None:
+        check_name("role", asked.role)
+
+
+def _check_role(role: str, roles: tuple[str, ...]) -> None:
+    if role not in roles:
+        raise UsageError(
+            f"the project asks for no role '{role}' in its reviews", hint=near_hint(role, roles), code="unknown-role"
+        )
+
+
+def _check_own(where: Location, reviewer: Reviewer, *, own: bool, alone: bool) -> None:
+    if own and not alone:
+        raise Refused(
+            f"'{reviewer.actor}' ran '{where.run_id}', and nobody approves a run of their own",
+            hint="let somebody else review it; a project of one person sets 'alone = true' under [review]",
+            code="own-run",
+        )
+
+
+def _check_ready(where: Location, document: Mapping[str, Any]) -> None:
+    """Refuse the approval of a run that something else than a review is missing from."""
+    missing = [reason["message"] for reason in document["ready"]["reasons"] if reason["code"] not in REASON_CODES]
+    if document["review"]["stale_when_tree_moves"] and document["freshness"]["tree"] != "same":
+        missing.append("the project's tree is not known to be the one that ran, and the project asks for that")
+    if missing:
+        raise GateNotMet(
+            f"run '{where.run_id}' can't be approved: {'; '.join(missing)}",
+            hint="request-changes and comment are always recorded",
+            code="review-not-ready",
+        )
+
+
+def _alive(where: Location) -> Refused:
+    return Refused(
+        f"run '{where.run_id}' is alive; it is reviewed when it has ended",
+        hint=f"codex-orchestrator status {where.run_id} --watch",
+        code="alive",
+    )
+
+
+def _taken(store: RunStore, where: Location) -> OpenRun:
+    """Take the record's lock; another review, or a run that is being published, is waited for."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return take_over(store, where)
+        except Refused as refusal:
+            if refusal.code != "alive":
+                raise
+        seen = observe(store, where)
+        with store.run_folder(where) as folder:
+            owner = read_owner(folder)
+        running = seen.record["status"] not in TERMINAL and owner is not None and owner.purpose == "run"
+        if running or time.monotonic() > until:
+            raise _alive(where)
+        time.sleep(0.01)
+
+
+def _note(store: RunStore, where: Location, manifest: Manifest) -> None:
+    """Note the run as the one whose plan was approved last; the approval stands without that."""
+    try:
+        approved = ApprovedRun(where, str(manifest.plan["digest"]))
+        note_approved(store, manifest.project, manifest.pipeline_id, approved)
+    except StorageError as error:
+        store.warn(f"the approval is recorded, but not noted for later runs: {error.message}")
+
+
+def _mask(context: Context, manifest: Manifest) -> Mask:
+    """Return what masks secrets: those of the environment, and of the variables that the run's config names."""
+    named = manifest.plan.get("session", {}).get("secret_env", ())
+    return Redactor(secret_values(context.environ, named)).text
+
+
+def _entry(mask: Mask, at: str, manifest: Manifest, asked: Asked, reviewer: Reviewer, *, own: bool) -> dict[str, Any]:
+    """Return the entry for ``approvals``, bound to what is on record; secrets in its words are masked."""
+    last = manifest.provenance[-1] if manifest.provenance else {}
+    return {
+        "actor": mask(reviewer.actor),
+        "role": asked.role,
+        "timestamp": at,
+        "decision": asked.decision,
+        "reason": mask(asked.reason.strip()),
+        "scope": mask(asked.scope.strip()) or "run",
+        "escalation": None if asked.escalation is None else mask(asked.escalation.strip()),
+        "own_run": own,
+        "recorded_by": None if reviewer.recorded_by is None else mask(reviewer.recorded_by),
+        "attempt": manifest.attempt,
+        "manifest_digest": manifest_digest(manifest.as_json()),
+        "commit": last.get("commit"),
+        "tree_digest": last.get("tree_digest"),
+    }

@@ -1,0 +1,152 @@
+"""Where the proofs of checklists come from in a workspace: evidence in git, records and chains, configs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.files.changes import UnfitFileError, current_text
+from orchestrator.base.finding import Flaw
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Any
+from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
+from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
+from orchestrator.checks.checklists.proof import Sources
+from orchestrator.commands.review.review_context import surroundings_of
+from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.model.review_policy import ReviewPolicy
+from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import CHAIN, Location
+from orchestrator.store.store import RunStore
+
+
+def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
+    """Return the sources of a workspace. Each asks only for what it is called for."""
+    root = store.workspace.root
+
+    def evidence(citation: Citation) -> Evidence | None:
+        return kept_evidence(root, citation.task_id, citation.run_id)
+
+    def record(task_id: str, run_id: str) -> Mapping[str, Any] | None:
+        return record_here(store, Location(task_id, run_id))
+
+    def link(task_id: str, run_id: str, attempt: int) -> Mapping[str, Any] | None:
+        return link_of(store, Location(task_id, run_id), attempt)
+
+    def policy(project: str) -> tuple[ReviewPolicy, str | None]:
+        around = surroundings_of(store, {"version": 2, "project": project}, environ, look=False)
+        return around.policy, around.fault
+
+    return Sources(evidence, record, link, task_owner(root), policy)
+
+
+def kept_evidence(root: str, task_id: str, run_id: str) -> Evidence | None:
+    """Return what is kept in git of a run, None where nothing is. Raises DamagedRecord."""
+    path = evidence_path(task_id, run_id)
+    try:
+        text = current_text(root, path)
+    except UnfitFileError as error:
+        raise DamagedRecord(f"'{path}': {error}") from error
+    if text is None:
+        return None
+    try:
+        return read_evidence(text, path)
+    except ValueError as error:
+        raise DamagedRecord(f"'{path}' contradicts itself: {error}") from error
+
+
+def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
+    """Return the full record of a run where it exists here, as after a fresh clone it doesn't."""
+    if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
+        return None
+    try:
+        return read_document(store, where)
+    except NotFound:
+        return None
+    except StorageError as error:
+        raise DamagedRecord(error.message) from error
+
+
+def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
+    """Return the line of the task's chain of an ended attempt, None where there is none."""
+    from orchestrator.store.metrics_line import event_id
+
+    event = event_id(where.run_id, attempt)
+    try:
+        with store.task(where.task_id) as task:
+            if not has_link(task, event):
+                return None
+            found = (parsed(line) for line in lines_of(task))
+            return next((line for line in found if line is not None and line.get("event_id") == event), None)
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        raise DamagedRecord(error.message) from error
+
+
+def docs_flaws(store: RunStore, environ: Mapping[str, str]) -> tuple[list[Flaw], dict[str, int]]:
+    """Return what does not hold in the workspace's checklists, and how much was looked at."""
+    from orchestrator.checks.checklists.documents import read_documents
+    from orchestrator.checks.checklists.items import items_of
+    from orchestrator.checks.checklists.mirrors import mirror_flaws, tasks_in
+    from orchestrator.checks.checklists.proof import item_flaws
+
+    texts, flaws = read_documents(store.workspace.root)
+    sources = sources_of(store, environ)
+    items = [item for path, text in texts.items() for item in items_of(path, text)]
+    found = [*flaws, *mirror_flaws(texts), *(flaw for item in items for flaw in item_flaws(item, sources))]
+    counted = {"files": len(texts), "checklists": len(tasks_in(texts)), "ticked": sum(item.ticked for item in items)}
+    return found, counted
+
+
+def checklist_flaws(store: RunStore, task_id: str, sources: Sources) -> list[Flaw]:
+    """Return what ``docs_flaws`` would find of one task."""
+    from orchestrator.checks.checklists.documents import read_documents
+    from orchestrator.checks.checklists.items import items_of
+    from orchestrator.checks.checklists.mirrors import mirror_flaws
+    from orchestrator.checks.checklists.proof import item_flaws
+
+    texts, unread = read_documents(store.workspace.root)
+    flaws = [flaw for flaw in unread if flaw.path in mirror_paths(task_id)]
+    flaws += mirror_flaws(texts, task_id)
+    for path, text in texts.items():
+        for item in items_of(path, text):
+            if item.task == task_id:
+                flaws += item_flaws(item, sources)
+    return flaws
+
+
+def evidence_flaws(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Flaw]:
+    """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
+    from orchestrator.checks.checklists.proof import kept_flaws
+
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(os.listdir(os.path.join(store.workspace.root, EVIDENCE_FOLDER, task_id)))
+    runs = [stem for stem, suffix in map(os.path.splitext, names) if suffix == ".json" and is_run_id(stem)]
+    cited = [Citation(task_id, run_id, evidence_path(task_id, run_id)) for run_id in runs[-last:]]
+    return [flaw for citation in cited for flaw in kept_flaws(citation, sources)]
+
+
+def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
+    """Return sources that look for a line of the chain among the ``last`` only, at a cost that has a bound."""
+
+    def link(task_id: str, run_id: str, attempt: int) -> Mapping[str, Any] | None:
+        from orchestrator.store.metrics_line import event_id
+
+        wanted = event_id(run_id, attempt)
+        try:
+            with store.task(task_id) as task:
+                _, tail = last_lines(task, CHAIN, last)
+        except FileNotFoundError:
+            return None
+        except StorageError as error:
+            raise DamagedRecord(error.message) from error
+        lines = map(parsed, tail.split(b"\n")[:-1])
+        return next((line for line in lines if line is not None and line.get("event_id") == wanted), None)
+
+    return replace(sources, link=link)

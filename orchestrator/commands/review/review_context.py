@@ -1,0 +1,90 @@
+"""What a run is judged by and is not in its record: its project's review policy, and the tree of now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from orchestrator.base.errors import Refusal
+from orchestrator.base.identifiers import name_fault
+from orchestrator.base.record import TYPE_CHECKING, Any
+from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.commands.review.approved_plan import drift_from_approved
+from orchestrator.model.approvals import Surroundings
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.model.review_policy import ReviewPolicy, policy_of
+from orchestrator.store.store import RunStore
+
+if TYPE_CHECKING:
+    from orchestrator.git import Capture
+
+GIT_PATIENCE_SECONDS = 5.0
+"""A look at a run waits no longer for git; a run itself waits 30 s."""
+
+_LIMIT = 64 * 1024
+"""No config is larger (``config.source``)."""
+
+
+def surroundings_of(
+    store: RunStore, record: Mapping[str, Any], environ: Mapping[str, str], *, look: bool = True
+) -> Surroundings:
+    """Return the surroundings of a run, by its manifest ``record``; ``look`` at the project's tree, which starts git.
+
+    The tree of a run that goes on, or that never came to record its own, is not looked at. Raises nothing.
+    """
+    project = record.get("project")
+    if record.get("version") != 2 or name_fault("project", project) is not None:
+        return Surroundings()
+    capture = _begin(store.workspace.root, record, environ) if look else None
+    policy, fault = review_policy(store.workspace.root, str(project))
+    plan = record.get("plan")
+    approved, drift = drift_from_approved(store, plan, lambda: policy) if isinstance(plan, Mapping) else (None, ())
+    tree = capture.finish_tree() if capture is not None else None
+    return Surroundings(policy, fault, tree, approved, drift)
+
+
+def _begin(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> Capture | None:
+    plan, provenance = record.get("plan"), record.get("provenance")
+    if not isinstance(plan, Mapping) or not isinstance(provenance, list) or record.get("status") not in TERMINAL:
+        return None
+    path = plan.get("project_path")
+    last = provenance[-1] if provenance else None
+    if not isinstance(path, str) or not isinstance(last, Mapping) or not last.get("tree_digest"):
+        return None
+    folder = os.path.normpath(os.path.join(root, path))
+    if not os.path.isdir(folder):
+        return None
+    from orchestrator.git import Capture
+
+    outputs = _outputs(plan.get("stages"))
+    return Capture.begin(folder, root, environ, ignored=outputs, timeout_seconds=GIT_PATIENCE_SECONDS)
+
+
+def _outputs(stages: object) -> Sequence[str]:
+    """Return the globs that were no part of the tree when the run recorded it."""
+    found = [stage.get("outputs") for stage in stages if isinstance(stage, Mapping)] if isinstance(stages, list) else []
+    return [glob for globs in found if isinstance(globs, list) for glob in globs if isinstance(glob, str)]
+
+
+def review_policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
+    """Return the project's policy, and why it can't be told; one that can't be told must not count as none."""
+    file = f"{CONFIG_FOLDER}/{project}.toml"
+    try:
+        with open(os.path.join(root, file), "rb", opener=_unblocked) as stream:
+            raw = stream.read(_LIMIT + 1)
+        # Most configs have no such table: then nothing is parsed. A key may be written with escapes.
+        if b"review" not in raw and b"\\" not in raw and len(raw) <= _LIMIT:
+            return ReviewPolicy(), None
+        from orchestrator.config.source import read_source
+
+        return policy_of(read_source(root, project).table), None
+    except Refusal as refusal:
+        return ReviewPolicy(), " ".join(refusal.message.split())
+    except ValueError as error:
+        return ReviewPolicy(), f"{file}: {error}"
+    except OSError as error:
+        return ReviewPolicy(), f"{file}: {error.strerror or error}"
+
+
+def _unblocked(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,0 +1,89 @@
+"""What a reviewer must see of a run before deciding: its status document, and what is beside the record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import Refusal, StorageError
+from orchestrator.base.record import Any
+from orchestrator.commands.context import Context
+from orchestrator.commands.look.status import view
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import ERRORS, Location
+from orchestrator.store.store import RunStore
+
+_ERROR_LIMIT = 1 << 20
+
+
+def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
+    """Return the packet (docs/review.md) of a run, whatever its state. Raises what ``status`` raises."""
+    document = view(store, where, context.environ)
+    changes, note = _plan_changes(context, store, where)
+    return {
+        **document,
+        "failures": list(_failures(store, where, document)),
+        "tree_changes": _tree_changes(context, store, where, document),
+        "plan_changes": changes,
+        "plan_note": note,
+    }
+
+
+def _failures(store: RunStore, where: Location, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the stages that failed, allowed to or not, with the last lines that they printed."""
+    lines = _last_lines(store, where)
+    for command in document["commands"]:
+        if command["outcome"] in (None, "success", "skip"):
+            continue
+        said = lines.get(command["id"]) or ([command["summary"]] if command["summary"] else [])
+        keys = ("outcome", "exit_code", "signal", "log_path")
+        yield {"stage": command["id"], **{key: command[key] for key in keys}, "last_lines": said}
+
+
+def _last_lines(store: RunStore, where: Location) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
+        for name in sorted(errors.names()):
+            with suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError, AttributeError):
+                error = json.loads(errors.read(name, _ERROR_LIMIT))
+                found[str(error["command_id"])] = [str(line) for line in error.get("last_lines", ())]
+    return found
+
+
+def _tree_changes(context: Context, store: RunStore, where: Location, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the files that differ from the commit that the last attempt ran on: none while the tree is the same."""
+    fresh = document["freshness"]
+    then = fresh["then"]
+    if fresh["now"] is None or fresh["tree"] == "same":
+        return {"files": [], "note": None}
+    if then["commit"] is None:
+        return {"files": [], "note": "the run's commit is not known, so that no files can be named"}
+    from orchestrator.git.changes_since import changed_since
+    from orchestrator.git.scope import scope_of
+
+    root = store.workspace.root
+    folder = os.path.normpath(os.path.join(root, read_document(store, where)["plan"]["project_path"]))
+    files = changed_since(folder, then["commit"], scope_of(folder, root, context.environ), context.environ)
+    if files is None:
+        return {"files": [], "note": f"git knows nothing of commit {then['commit'][:12]} here"}
+    dirty = "the run had changes that were not committed: they are listed too" if then["dirty"] else None
+    return {"files": files, "note": dirty}
+
+
+def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[list[str], str | None]:
+    """Return how today's plan differs from the recorded one, and why that can't be told."""
+    record = read_document(store, where)
+    if record["version"] != 2:
+        return [], None
+    from orchestrator.config.plan_cache import PlanCache
+    from orchestrator.model.plan import redactor_for
+    from orchestrator.runner.first_record import drift
+
+    try:
+        today = context.clock.now().date()
+        plan = PlanCache(store.workspace).plan(record["project"], record["pipeline_id"], today=today)
+    except Refusal as refusal:
+        return [], " ".join(refusal.message.split())
+    return list(drift(record["plan"], plan, redactor_for(plan, context.environ))), None

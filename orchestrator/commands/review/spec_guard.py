@@ -1,0 +1,129 @@
+"""``spec-guard``: code changes with its spec, specs are looked at, and what the task's documents claim is proved."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.finding import Flaw
+from orchestrator.base.record import Any
+from orchestrator.base.workspace import Workspace
+from orchestrator.checks.spec_guard.rules import RULES
+from orchestrator.checks.spec_guard.values import Finding, Question, Report
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.launch import check_format
+from orchestrator.config import ProjectConfig
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.store.store import RunStore
+
+FORMATS = ("text", "json", "sarif", "github")
+_KEPT_EVIDENCE = 50
+"""So many of a task's newest evidence files are checked; those that a checklist cites are checked besides."""
+
+
+def spec_guard(
+    context: Context,
+    *,
+    project: str | None = None,
+    task: str | None = None,
+    base: str | None = None,
+    sarif: str | None = None,
+    dry_run: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Check a project and its task; exit code 4 when there are findings (docs/spec-guard.md).
+
+    ``base`` is the commit to compare with, before ``$BASE_SHA``, the config's and the merge base. ``sarif`` names
+    a file to write the findings to besides, as SARIF. ``dry_run`` reports all the same and always answers 0, as
+    the early version did. Raises UsageError, ConfigError and StorageError.
+    """
+    from orchestrator import __version__
+    from orchestrator.checks.spec_guard import forms, run
+    from orchestrator.checks.spec_guard.repository import system_git
+    from orchestrator.config import load_project
+    from orchestrator.config.routing import route
+
+    check_format(format, FORMATS)
+    if base is not None and not base.strip():
+        raise UsageError("--base is empty", hint="name a commit, or leave the option out", code="bad-base")
+    store = context.store()
+    workspace = store.workspace
+    target = route(
+        workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
+    )
+    config = load_project(workspace.root, target.project)
+    git_in = system_git(context.environ)
+    named = base or context.environ.get("BASE_SHA", "")
+    question = _question(workspace, config, target.task_id, named, context)
+    report = run(question, git_in)
+    proved = (_finding(flaw) for flaw in _flaws(store, config.spec_guard, target.task_id, context.environ))
+    report = Report((*report.findings, *proved), report.notes, report.base)
+    exit_code = EXIT_DONE if report.passed or dry_run else EXIT_GATE
+    prefix = _prefix(workspace.root)
+
+    def as_sarif() -> str:
+        log = forms.sarif(report, version=__version__, prefix=prefix, exit_code=exit_code, dry_run=dry_run)
+        return json.dumps(log, indent=2) + "\n"
+
+    if sarif is not None:
+        _write(os.path.join(context.cwd, sarif), as_sarif())
+    if format == "sarif":
+        return Answer(exit_code, None, as_sarif())
+    if format == "github":
+        return Answer(exit_code, None, forms.render_github(report, prefix=prefix, dry_run=dry_run))
+    document: dict[str, Any] = forms.document(report, project=target.project, task_id=target.task_id, dry_run=dry_run)
+    return Answer(exit_code, document, forms.render_text(report))
+
+
+def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: str, context: Context) -> Question:
+    stages = [stage for pipeline in config.pipelines.values() for stage in pipeline.stages]
+    return Question(
+        root=workspace.root,
+        project_path=config.path,
+        task_id=task_id,
+        today=context.clock.now().date(),
+        named_base=named,
+        policy=config.spec_guard,
+        records=(workspace.runs_dir, workspace.out_dir),
+        outputs=tuple(pattern for stage in stages for pattern in stage.outputs or ()),
+    )
+
+
+def _flaws(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Flaw]:
+    """Yield what ``verify`` and ``verify --docs`` would find of the task, each once."""
+    from orchestrator.commands.review.evidence_sources import bounded, checklist_flaws, evidence_flaws, sources_of
+
+    found: list[Flaw] = []
+    sources = bounded(store, sources_of(store, environ), max(policy.records, 1))
+    if policy.checklists:
+        found += checklist_flaws(store, task_id, sources)
+    if policy.evidence:
+        found += evidence_flaws(store, task_id, sources, _KEPT_EVIDENCE)
+    if policy.records:
+        from orchestrator.store.verification.recent import verify_recent
+
+        found += verify_recent(store, task_id, policy.records).flaws
+    yield from sorted(dict.fromkeys(found), key=lambda flaw: (flaw.path, flaw.line or 0, flaw.code))
+
+
+def _finding(flaw: Flaw) -> Finding:
+    # What the disk says has many codes; rules are a closed list.
+    rule = flaw.code if flaw.code in RULES else "storage"
+    return Finding(rule, flaw.path, flaw.line or 0, flaw.message, flaw.hint)
+
+
+def _prefix(root: str) -> str:
+    """Return how the workspace is reached from the top of its git repository: SARIF and GitHub begin there."""
+    from orchestrator.git.porcelain import repository_top
+
+    top = repository_top(root)
+    relative = "." if top is None else os.path.relpath(os.path.realpath(root), top)
+    return "" if relative == "." else relative
+
+
+def _write(path: str, text: str) -> None:
+    from orchestrator.commands.review.export import write_file
+
+    write_file(path, text.encode(), "--sarif")

@@ -1,0 +1,104 @@
+"""``verify``: whether records still say what was recorded, and documents what the records prove."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.finding import Flaw
+from orchestrator.base.record import Any
+from orchestrator.base.text.safe_text import safe_text
+from orchestrator.commands.context import Answer, Context
+from orchestrator.store.store import RunStore
+
+
+def verify(
+    context: Context,
+    *,
+    run: str | None = None,
+    all: bool = False,  # noqa: A002 -- the option's name
+    state: bool = False,
+    docs: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Verify one run, or ``all``; whether what follows from the records agrees (``state``); documents (``docs``).
+
+    Nothing asked for is ``all``. Exit code 4 when something does not hold. Reads only, and asks nobody.
+    Raises UsageError, NotFound.
+    """
+    from orchestrator.commands.run.launch import check_format
+    from orchestrator.store.find import find_run
+    from orchestrator.store.verification.tasks import flaws_by_place, verify_all, verify_run
+
+    check_format(format, ("text", "json"))
+    if run is not None and all:
+        raise UsageError("--all is every run; a run was named too", hint="give one of them", code="run-and-all")
+    store = context.store()
+    document: dict[str, Any] = {"workspace": store.workspace.root}
+    flaws: list[Flaw] = []
+    if run is not None or all or not (state or docs):
+        seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
+        document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links}
+        flaws += seen.flaws
+    if state:
+        found, document["state"] = _aligned(store)
+        flaws += found
+    if docs:
+        from orchestrator.commands.review.evidence_sources import docs_flaws
+        from orchestrator.commands.review.sla_check import page_flaws
+
+        found, counted = docs_flaws(store, context.environ)
+        stale, rows = page_flaws(store, context.environ, context.clock.now())
+        document["docs"] = {**counted, "limits": rows}
+        flaws += [*found, *stale]
+    ordered = list(dict.fromkeys(flaws_by_place(flaws)))
+    document["ok"] = not ordered
+    document["findings"] = [flaw._asdict() for flaw in ordered]
+    return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
+
+
+def _aligned(store: RunStore) -> tuple[list[Flaw], list[dict[str, Any]]]:
+    """Return all differences, and for each project what was compared."""
+    from orchestrator.config import project_names
+    from orchestrator.store.find import task_ids
+    from orchestrator.store.verification.alignment import align_task
+
+    tasks = [align_task(store, task_id) for task_id in task_ids(store)]
+    runs: dict[str, list[tuple[str, bool]]] = {name: [] for name in project_names(store.workspace.root)}
+    for task in tasks:
+        for run_id, project in task.projects.items():
+            runs.setdefault(project, []).append((run_id, run_id not in task.differing and "" not in task.differing))
+    rows = [_row(project, sorted(compared)) for project, compared in sorted(runs.items())]
+    return [flaw for task in tasks for flaw in task.flaws], rows
+
+
+def _row(project: str, compared: list[tuple[str, bool]]) -> dict[str, Any]:
+    return {
+        "project": project,
+        "runs": len(compared),
+        "agree": all(agrees for _, agrees in compared),
+        "last": [{"run_id": run_id, "agrees": agrees} for run_id, agrees in compared[-3:]],
+    }
+
+
+def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
+    lines = []
+    for flaw in flaws:
+        lines.append(f"{flaw.place}: {flaw.message} ({flaw.code})")
+        if flaw.hint:
+            lines.append(f"  hint: {flaw.hint}")
+    for row in document.get("state", ()):
+        what = f"manifests, metrics, state and pointers of {row['runs']} runs {'agree' if row['agree'] else 'DIFFER'}"
+        last = ", ".join(entry["run_id"] for entry in reversed(row["last"])) or "no ended run yet"
+        lines.append(f"State      {row['project']}: {what}")
+        lines.append(f"           last: {last}")
+    records = document.get("records")
+    if records is not None:
+        counted = f"{records['tasks']} tasks, {records['runs']} runs, {records['chain_lines']} ended attempts"
+        lines.append(f"Records    {counted}")
+    claims = document.get("docs")
+    if claims is not None:
+        counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"
+        lines.append(f"Documents  {counted}")
+    lines.append(f"Findings   {len(flaws) or 'none'}")
+    return safe_text("\n".join(lines) + "\n", lines=True)

@@ -1,0 +1,70 @@
+"""Whose child a new run is: the flag first, else the run that the environment names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
+from orchestrator.base.identifiers import is_run_id, shown
+from orchestrator.base.record import Any, NamedTuple
+from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
+from orchestrator.model.manifest.manifest import Lineage
+from orchestrator.store.find import find_run, read_document
+from orchestrator.store.store import RunStore
+
+
+class Parent(NamedTuple):
+    """The run that a new one is started below: its manifest, and the stage that started it when known."""
+
+    document: Mapping[str, Any]
+    stage_id: str | None
+
+    @property
+    def project(self) -> str | None:
+        """The parent's project; None for a run of version 1."""
+        project = self.document.get("project")
+        return project if isinstance(project, str) else None
+
+    @property
+    def task_id(self) -> str:
+        """The parent's task."""
+        return str(self.document["task_id"])
+
+
+class Ancestry(NamedTuple):
+    """A parent, or none and a note that says why an inherited one was not taken."""
+
+    parent: Parent | None
+    note: str | None = None
+
+    def lineage(self, run_id: str) -> Lineage:
+        """Return the lineage of the new run ``run_id``. Raises Refused when it is nested too deep."""
+        if self.parent is None:
+            return root_lineage(run_id, self.note)
+        return child_lineage(self.parent.document, self.parent.stage_id)
+
+
+def find_parent(store: RunStore, environ: Mapping[str, str], parent_run: str | None) -> Ancestry:
+    """Return whose child a run started now is.
+
+    ``parent_run`` (an id, a unique prefix or ``latest``) wins over the environment. Raises NotFound when
+    it names no run. An inherited id that this workspace doesn't know starts a new root, with a note.
+    """
+    inherited = environ.get(RUN_VARIABLE) or None
+    stage = environ.get(STAGE_VARIABLE) or None
+    if parent_run is not None:
+        if not parent_run:
+            raise UsageError("--parent-run is empty", hint="give a run id", code="bad-run-id")
+        where = find_run(store, parent_run)
+        return Ancestry(Parent(read_document(store, where), stage if where.run_id == inherited else None))
+    if inherited is None:
+        return Ancestry(None)
+    if not is_run_id(inherited):
+        return Ancestry(None, f"${RUN_VARIABLE} is {shown(inherited)}, which is no run id")
+    try:
+        where = find_run(store, inherited)
+        return Ancestry(Parent(read_document(store, where), stage))
+    except NotFound:
+        return Ancestry(None, f"the inherited parent {inherited} is not known in this workspace")
+    except DamagedRecord as error:
+        return Ancestry(None, f"the inherited parent {inherited} can't be read: {error.message}")

@@ -1,0 +1,92 @@
+"""An attempt in which no stage has to run is recorded without a session: there is nothing to isolate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.record import Any
+from orchestrator.commands.context import Context
+from orchestrator.commands.run.launch import Attempt
+from orchestrator.git import Capture
+from orchestrator.model.manifest.manifest import SessionInfo
+from orchestrator.runner.environment import describe, environment_folder, needs_making
+from orchestrator.runner.progress import Observer
+from orchestrator.runner.recorder import Recorder, Result
+from orchestrator.runner.signals import SignalInbox
+from orchestrator.runner.stage_cache import StageCache
+from orchestrator.store.claim import withdraw
+
+
+def spared(
+    context: Context, attempt: Attempt, observer: Observer, provenance: Capture
+) -> tuple[StageCache | None, Result | None]:
+    """Return what tells which stages need not run (None: each must), and the attempt's end if none has to.
+
+    Raises Refusal when the run could not be opened or recorded.
+    """
+    env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
+    cache = attempt.cache(context, env_dir, provenance.ignored_names)
+    if cache is None or not _is_unchanged(attempt, cache):
+        return cache, None
+    try:
+        return cache, _record_unchanged(attempt, cache, provenance, observer.event, context.clock)
+    finally:
+        cache.ignored.abandon()
+        observer.close()
+
+
+def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
+    """Tell whether no stage of the attempt has to run, nor the environment to be made."""
+    if needs_making(cache.place.env_dir, cache.place.made_from):
+        return False
+    waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
+    return bool(waiting) and cache.look_ahead(waiting)
+
+
+def _record_unchanged(
+    attempt: Attempt,
+    cache: StageCache,
+    provenance: Capture,
+    notify: Callable[[Mapping[str, Any]], None],
+    clock: Clock,
+) -> Result:
+    """Record an attempt whose every stage was found unchanged, as any other, with nothing started; return its end.
+
+    It takes milliseconds, so that a stop signal waits for its end; ``notify`` hears of a run that was held back
+    when it is published. Raises Refusal when the run could not be opened, StorageError when it could not be
+    recorded.
+    """
+    plan = attempt.plan
+    held_back: list[Mapping[str, Any]] = []
+    with SignalInbox():
+        run = (attempt.hold_back or attempt.open_run)()
+        tell = notify if run.is_shown else held_back.append
+        recorder = Recorder(
+            attempt.store,
+            run,
+            plan,
+            clock,
+            tell,
+            active_before=attempt.active_before,
+            mask=attempt.redactor.text,
+        )
+        try:
+            recorder.announce()
+            recorder.add_provenance(provenance.finish())
+            made = describe(cache.place.env_dir)
+            recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
+            for stage in plan.stages:
+                if stage.kind == "skip":
+                    recorder.stage_skipped(stage, stage.skip or "")
+                elif stage.id not in attempt.done and (reused := cache.look(stage).reused) is not None:
+                    recorder.stage_reused(stage, reused)
+            manifest = recorder.close()
+        except BaseException as error:
+            recorder.give_up(error)
+            if not run.is_shown:
+                withdraw(attempt.store, run)
+            raise
+        for event in held_back:
+            notify(event)
+    return Result(manifest, None)

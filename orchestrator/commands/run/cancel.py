@@ -1,0 +1,188 @@
+"""``cancel``: stop a live run from another terminal, with who and why in its record."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import EXIT_DONE, Refused
+from orchestrator.base.record import NoReturn
+from orchestrator.base.redaction import Redactor, secret_values
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.run_view import observe
+from orchestrator.commands.run.launch import answer_for, check_format
+from orchestrator.commands.run.start import actor_of
+from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.runner.recorder import Result
+from orchestrator.store.cancel_request import CancelRequest, leave_request, withdraw_request
+from orchestrator.store.find import find_run, is_alive, read_document
+from orchestrator.store.layout import Location
+from orchestrator.store.owner import Owner, holds, is_here, read_owner
+from orchestrator.store.recovery import recover_run, recover_task
+from orchestrator.store.store import RunStore
+
+_HOLDER_PATIENCE_SECONDS = 5.0
+"""A guard that outlives its run's process ends the tree without a grace period, a recovery takes milliseconds."""
+
+_LOOK_SECONDS = 0.02
+_TELL_AFTER_SECONDS = 3.0
+_TELL_EVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A live run's process; ``handle`` is its pidfd where the system has such, else None."""
+
+    owner: Owner
+    handle: int | None
+
+    def send(self, number: int) -> None:
+        """Send a signal; ProcessLookupError when the process has ended. Number 0 only asks for permission."""
+        if self.handle is not None:
+            signal.pidfd_send_signal(self.handle, number)
+        else:
+            os.kill(self.owner.pid, number)
+
+    def close(self) -> None:
+        """Forget the process."""
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def cancel(
+    context: Context,
+    *,
+    run: str,
+    reason: str | None = None,
+    actor: str | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Stop a live run, wait until nothing of it is left running, and return its document; exit code 0.
+
+    Raises NotFound; Refused when the run has ended already, died (its record is then closed), is of
+    version 1, runs on another machine or belongs to somebody whose processes this user may not stop.
+    """
+    check_format(format, ("text", "json"))
+    store = context.store()
+    where = find_run(store, run)
+    redactor = Redactor(tuple(dict.fromkeys(secret_values(context.environ, ()))))
+    who, why = redactor.text(actor_of(context.environ, actor)), redactor.text((reason or "").strip())
+    target = _find_target(store, where)
+    try:
+        _ask(store, where, target, who, why, stamp(context.clock.now()))
+    finally:
+        target.close()
+    _wait_for_end(context, store, where)
+    manifest = load(read_document(store, where), store.paths(where).manifest)
+    if not manifest.is_terminal:
+        _close_died(store, where)
+    if manifest.status != "cancelled":
+        raise _ended(where, manifest.status, "before it could be stopped")
+    return answer_for(context, store, Result(manifest, None), exit_code=EXIT_DONE)
+
+
+def _find_target(store: RunStore, where: Location) -> _Target:
+    """Return the process that runs a live run, once it is certain that it is that process."""
+    until = time.monotonic() + _HOLDER_PATIENCE_SECONDS
+    while True:
+        seen = observe(store, where)
+        if seen.record["version"] == 1:
+            raise Refused(
+                f"run '{where.run_id}' was written by version 1, whose runs can't be stopped from here",
+                code="version-1",
+            )
+        if seen.record["status"] in TERMINAL:
+            raise _ended(where, str(seen.record["status"]), "already")
+        if not seen.alive:
+            _close_died(store, where)
+        target = _holder(store, where)
+        if target is not None:
+            return target
+        if time.monotonic() > until:
+            raise Refused(
+                f"run '{where.run_id}' is held by a process that can't be made out, so nothing was signalled",
+                hint="codex-orchestrator doctor",
+                code="holder-unknown",
+            )
+        time.sleep(_LOOK_SECONDS)
+
+
+def _holder(store: RunStore, where: Location) -> _Target | None:
+    with store.run_folder(where) as folder:
+        owner = read_owner(folder)
+        if owner is None or owner.purpose != "run":
+            return None
+        if not is_here(owner):
+            raise Refused(
+                f"run '{where.run_id}' runs on the host '{owner.host}', or on this one before its last start",
+                hint=f"call cancel on '{owner.host}'",
+                code="other-host",
+            )
+        # The handle is taken first: what is verified then is the process that the handle stands for.
+        target = _Target(owner, _pidfd(owner.pid))
+        if holds(owner, folder):
+            return target
+    target.close()
+    return None
+
+
+def _pidfd(pid: int) -> int | None:
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _ask(store: RunStore, where: Location, target: _Target, who: str, why: str, at: str) -> None:
+    """Leave word of who stops the run, then stop it. Nothing is written when this user may not."""
+    try:
+        target.send(0)
+        with store.run_folder(where) as folder:
+            attempt = int(read_document(store, where)["attempt"])
+            leave_request(folder, CancelRequest(who, why, at, attempt))
+            target.send(signal.SIGTERM)
+        # A process that was stopped (SIGSTOP, Ctrl-Z) could not act on it.
+        target.send(signal.SIGCONT)
+    except PermissionError:
+        raise Refused(
+            f"run '{where.run_id}' belongs to another user (process {target.owner.pid}), who alone may stop it",
+            hint="ask its owner, or call cancel as that user",
+            code="not-permitted",
+        ) from None
+    except ProcessLookupError:
+        return
+
+
+def _wait_for_end(context: Context, store: RunStore, where: Location) -> None:
+    began = time.monotonic()
+    tell_at = began + _TELL_AFTER_SECONDS
+    while is_alive(store, where):
+        if time.monotonic() >= tell_at:
+            tell_at += _TELL_EVERY_SECONDS
+            waited = time.monotonic() - began
+            context.stderr.write(f"codex-orchestrator: waiting for run '{where.run_id}' to end ({waited:.0f} s)\n")
+            context.stderr.flush()
+        time.sleep(_LOOK_SECONDS)
+    with store.run_folder(where) as folder:
+        withdraw_request(folder)
+
+
+def _close_died(store: RunStore, where: Location) -> NoReturn:
+    recover_task(store, where.task_id, interrupted)
+    recover_run(store, where, interrupted)
+    raise Refused(
+        f"run '{where.run_id}' has no process any more: it died, and its record is now closed as interrupted",
+        hint=f"codex-orchestrator resume {where.run_id}",
+        code="died",
+    )
+
+
+def _ended(where: Location, status: str, when: str) -> Refused:
+    return Refused(f"run '{where.run_id}' has ended {when}: it is {status}", code="ended")

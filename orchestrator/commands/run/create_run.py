@@ -1,0 +1,85 @@
+"""What is written when a new run begins, and what is put in order before."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.identifiers import make_run_id
+from orchestrator.base.redaction import Redactor
+from orchestrator.base.sha256 import sha256
+from orchestrator.commands.run.ancestry import Ancestry
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.transitions import interrupted
+from orchestrator.model.plan import Plan
+from orchestrator.runner.first_record import Asked, announce_to_parent, first_manifest
+from orchestrator.store.child_links import leave_link
+from orchestrator.store.claim import claim, hold_back, withdraw
+from orchestrator.store.last_approved import noted_run
+from orchestrator.store.layout import Location
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.permissions import exposed_folders
+from orchestrator.store.recovery import recover_task
+from orchestrator.store.store import RunStore
+
+
+def begin_run(
+    store: RunStore,
+    plan: Plan,
+    asked: Asked,
+    ancestry: Ancestry,
+    redactor: Redactor,
+    clock: Clock,
+    *,
+    held_back: bool = False,
+) -> OpenRun:
+    """Close what died before on the task, claim a new run, and leave word with its parent.
+
+    With ``held_back``, nobody sees the run before it ends (``hold_back``). Raises Refusal; then there is no such run.
+    """
+    for folder in exposed_folders(store.workspace):
+        store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
+    recover_task(store, asked.task_id, interrupted)
+    run_id = make_run_id(clock.now(), os.urandom(4))
+    token = os.urandom(32).hex()
+    manifest = first_manifest(
+        plan,
+        asked,
+        run_id,
+        ancestry.lineage(run_id),
+        store.paths(Location(asked.task_id, run_id)),
+        sha256(token.encode()).hexdigest(),
+        redactor,
+        clock,
+    )
+    manifest = with_drift(store, manifest)
+    if held_back:
+        return begin_held_back(store, manifest, token)
+    run = claim(store, manifest, token)
+    announce_to_parent(store, run)
+    return run
+
+
+def begin_held_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+    """Prepare a run that nobody sees before it ends, and leave word with its parent. Raises Refusal."""
+    run = hold_back(store, manifest, token)
+    try:
+        leave_link(store, run.manifest)
+    except BaseException:
+        withdraw(store, run)
+        raise
+    return run
+
+
+def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
+    """Return the record with ``plan.approved``: how its plan differs from the one that was approved last, if any."""
+    root, project = store.workspace.root, manifest.project
+    if noted_run(store, project, manifest.pipeline_id) is None:
+        return manifest
+    from orchestrator.commands.review.approved_plan import drift_from_approved
+    from orchestrator.commands.review.review_context import review_policy
+
+    run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
+    if run_id is None:
+        return manifest
+    return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})

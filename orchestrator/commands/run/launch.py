@@ -1,0 +1,198 @@
+"""Running a prepared attempt in the nox session of its pipeline, and answering with its record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
+from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple, cast
+from orchestrator.commands.context import Answer, Context
+from orchestrator.git import Capture
+from orchestrator.model.plan import Plan
+from orchestrator.runner.progress import Kind, Observer, make_observer
+from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
+
+if TYPE_CHECKING:
+    from orchestrator.base.redaction import Redactor
+    from orchestrator.runner.recorder import Result
+    from orchestrator.runner.stage_cache import StageCache
+    from orchestrator.store.open_run import OpenRun
+    from orchestrator.store.store import RunStore
+
+FORMATS = ("text", "json", "ndjson")
+
+
+class Attempt(NamedTuple):
+    """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
+
+    ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
+    ``fresh`` has every stage run, whether or not something changed. ``hold_back`` opens a run that nobody sees
+    before it ends, where that may be.
+    """
+
+    store: RunStore
+    plan: Plan
+    redactor: Redactor
+    open_run: Callable[[], OpenRun]
+    at_once: int
+    task_id: str
+    done: Collection[str] = ()
+    active_before: float = 0.0
+    fresh: bool = False
+    hold_back: Callable[[], OpenRun] | None = None
+
+    def may_reuse(self) -> bool:
+        """Tell whether any stage says what its success rests on."""
+        return any(stage.inputs for stage in self.plan.stages)
+
+    def cache(
+        self, context: Context, env_dir: str | None, ignored: Callable[[], frozenset[str]] | None = None
+    ) -> StageCache | None:
+        """Return what tells which stages need not run, None where each must; ``ignored`` as for ``cache_for``."""
+        if not self.may_reuse():
+            return None
+        from orchestrator.runner.stage_cache.for_run import cache_for
+
+        return cache_for(
+            self.store,
+            self.plan,
+            self.task_id,
+            env_dir,
+            context.environ,
+            context.clock,
+            fresh=self.fresh,
+            ignored=ignored,
+        )
+
+
+def jobs_at_once(jobs: int | None) -> int:
+    """Return how many stages may run at the same time: what was asked for, else the number of usable cores."""
+    if jobs is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    if jobs < 1:
+        raise UsageError(f"--jobs is {jobs}; it must be at least 1", code="bad-jobs")
+    return jobs
+
+
+def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
+    """Raise UsageError when ``name`` is not an output format."""
+    if name not in allowed:
+        raise UsageError(f"--format is '{name}'; it is one of {', '.join(allowed)}", code="bad-format")
+
+
+def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Result:
+    """Run ``attempt`` inside its nox session, in this process, and return its end.
+
+    Where no stage has to run there is nothing to isolate: then neither nox nor a guard is loaded or started.
+    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
+    the installed nox can't run a session in this process.
+    """
+    cache = None
+    provenance = capture(context, attempt)
+    try:
+        if attempt.may_reuse():
+            from orchestrator.commands.run import cached_run as sparing
+
+            cache, result = sparing.spared(context, attempt, observer, provenance)
+            if result is not None:
+                return result
+        from orchestrator.commands.run.session_run import run_here
+
+        return run_here(context, attempt, observer, cache, provenance)
+    finally:
+        provenance.abandon()
+
+
+def capture(context: Context, attempt: Attempt) -> Capture:
+    """Begin to capture the provenance of an attempt."""
+    root = attempt.store.workspace.root
+    folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
+    # What stages declare that they make is no part of the tree that they were run on.
+    outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
+    return Capture.begin(
+        folder,
+        root,
+        context.environ,
+        ignored=outputs,
+        ignored_names=attempt.may_reuse(),
+        workspace=attempt.store.workspace,
+    )
+
+
+def observer_for(context: Context, form: str) -> Observer:
+    """Return what shows a run that goes on, in the asked format."""
+    interactive = False
+    with suppress(ValueError, OSError):
+        interactive = context.stdout.isatty()
+    return make_observer(
+        cast("Kind", form),
+        stdout=context.stdout,
+        stderr=context.stderr,
+        environ=context.environ,
+        clock=context.clock,
+        interactive=interactive,
+    )
+
+
+def silent_observer(context: Context) -> Observer:
+    """Return an observer that shows nothing."""
+    return make_observer(
+        "ndjson", stdout=None, stderr=None, environ=context.environ, clock=context.clock, interactive=False
+    )
+
+
+def exit_code_of(result: Result) -> int:
+    """Return the exit code of a run's end (contract, section 2)."""
+    if result.stopped_by is not None:
+        return EXIT_SIGNAL_BASE + result.stopped_by
+    return EXIT_DONE if result.manifest.status == "succeeded" else EXIT_RUN_FAILED
+
+
+def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: int | None = None) -> Answer:
+    """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people.
+
+    ``exit_code`` is told by a command whose own success is not the run's.
+    """
+    from orchestrator.report.run_summary import failure_digest, run_document
+
+    exit_code = exit_code_of(result) if exit_code is None else exit_code
+    manifest = result.manifest
+    errors = {} if result.manifest.outcome == "success" else error_files(store, result)
+    lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
+    environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
+    answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
+    color, width = _appearance(context)
+    return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
+
+
+def error_files(store: RunStore, result: Result) -> dict[str, dict[str, Any]]:
+    """Return what the error files of a run say, by stage."""
+    import json
+
+    found: dict[str, dict[str, Any]] = {}
+    where = Location(result.manifest.task_id, result.manifest.run_id)
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
+        for name in errors.names():
+            with suppress(FileNotFoundError, StorageError, ValueError):
+                error = json.loads(errors.read(name, 1 << 20))
+                found[str(error["command_id"])] = error
+    return found
+
+
+def _appearance(context: Context) -> tuple[bool, int]:
+    from orchestrator.base.text.safe_text import wants_color
+
+    is_tty = False
+    with suppress(ValueError, OSError):
+        is_tty = context.stdout.isatty()
+    return wants_color(context.environ, is_tty=is_tty), terminal_width(context)
+
+
+def terminal_width(context: Context) -> int:
+    """Return the columns that text for people may take: the terminal's, else 100."""
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(context.stdout.fileno()).columns or 100
+    return 100

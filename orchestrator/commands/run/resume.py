@@ -1,0 +1,205 @@
+"""``resume``: run what has not succeeded, as a new attempt of the same run."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from orchestrator.base.clock import later, parse_stamp, stamp
+from orchestrator.base.errors import NoxUnavailable, Refused
+from orchestrator.base.record import Any
+from orchestrator.base.redaction import Redactor
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import project_folder
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.launch import (
+    Attempt,
+    answer_for,
+    check_format,
+    jobs_at_once,
+    observer_for,
+    run_in_session,
+)
+from orchestrator.commands.run.start import actor_of
+from orchestrator.config.plan_cache import PlanCache
+from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
+from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
+from orchestrator.model.plan import Plan, redactor_for
+from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
+from orchestrator.store.claim import reopen, take_over
+from orchestrator.store.find import find_run
+from orchestrator.store.layout import TOKEN
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.recovery import finish, recover_task
+from orchestrator.store.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of ``resume``."""
+
+    run: str = "latest"
+    token: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    accept_drift: bool = False
+    jobs: int | None = None
+    no_cache: bool = False
+    format: str = "text"
+
+
+def resume(context: Context, **options: Any) -> Answer:
+    """Run what has not succeeded of a run and return its record. Options are the fields of ``Request``.
+
+    Raises NotFound, DamagedRecord, and Refused when the run is alive, has succeeded, is of version 1,
+    when the token is wrong or the plan has drifted; then its record is as it was, but that a run whose
+    process died is closed.
+    """
+    request = Request(**options)
+    check_format(request.format)
+    at_once = jobs_at_once(request.jobs)
+    actor = actor_of(context.environ, request.actor)
+    store = context.store()
+    where = find_run(store, request.run)
+    run = take_over(store, where)
+    try:
+        if not run.manifest.metrics_recorded:
+            finish(store, run, interrupted)
+        plan, redactor = _checked(context, store, run, request)
+        kept = _kept(run.manifest, plan, redactor)
+        done = frozenset(kept)
+        active = run.manifest.sla.active_seconds
+    except BaseException:
+        run.close()
+        raise
+
+    def open_run() -> OpenRun:
+        recover_task(store, where.task_id, interrupted)
+        _continue(store, run, plan, redactor, kept, request, actor, context)
+        return run
+
+    attempt = Attempt(
+        store,
+        plan,
+        redactor,
+        open_run,
+        at_once,
+        done=done,
+        active_before=active,
+        task_id=where.task_id,
+        fresh=request.no_cache,
+    )
+    try:
+        result = run_in_session(context, attempt, observer_for(context, request.format))
+    except NoxUnavailable as error:
+        run.close()
+        raise Refused(
+            f"the installed nox can't run a session in this process: {error}", hint="start a new run"
+        ) from error
+    except BaseException:
+        run.close()
+        raise
+    return answer_for(context, store, result)
+
+
+def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) -> tuple[Plan, Redactor]:
+    """Return today's plan when the run may go on with it."""
+    manifest = run.manifest
+    if manifest.status == "succeeded":
+        raise Refused(
+            f"run '{manifest.run_id}' has succeeded", hint="start a new run instead of resuming it", code="succeeded"
+        )
+    _check_token(run, request.token)
+    root = store.workspace.root
+    today = context.clock.now().date()
+    plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today)
+    project_folder(root, plan.project, plan.project_path)
+    redactor = redactor_for(plan, context.environ)
+    found = drift(manifest.plan, plan, redactor)
+    if found and not request.accept_drift:
+        raise Refused(
+            f"the plan of run '{manifest.run_id}' has drifted: {'; '.join(found)}",
+            hint="start a new run, or resume with --accept-drift, which is recorded",
+            code="drifted",
+        )
+    return plan, redactor
+
+
+def _check_token(run: OpenRun, token: str | None) -> None:
+    if token is None:
+        try:
+            token = run.folder.read(TOKEN, 4096).decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            raise Refused(
+                f"run '{run.where.run_id}' has no token file any more", hint="give --token", code="wrong-token"
+            ) from None
+    digest = sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+    if not hmac.compare_digest(digest, run.manifest.resume_token):
+        raise Refused(
+            f"the token is not that of run '{run.where.run_id}'",
+            hint="leave --token out to read the run's own token file",
+            code="wrong-token",
+        )
+
+
+def _kept(manifest: Manifest, plan: Plan, redactor: Redactor) -> Mapping[str, Command]:
+    """Return the stages that succeeded and are still the same work; a stage that needs a redone one is redone."""
+    same = unchanged_stages(manifest.plan, plan, redactor)
+    before = {command.id: command for command in manifest.commands}
+    kept: dict[str, Command] = {}
+    for stage in plan.stages:
+        command = before.get(stage.id)
+        needs_hold = all(need in kept or plan.stage(need).kind == "skip" for need in stage.needs)
+        passed = command is not None and (command.status == "succeeded" or command.reused is not None)
+        if command is not None and passed and stage.id in same and needs_hold:
+            kept[stage.id] = command
+    return kept
+
+
+def _continue(
+    store: RunStore,
+    run: OpenRun,
+    plan: Plan,
+    redactor: Redactor,
+    kept: Mapping[str, Command],
+    request: Request,
+    actor: str,
+    context: Context,
+) -> None:
+    """Write the first record of the new attempt: the run is in progress again."""
+    manifest = run.manifest
+    now = context.clock.now()
+    idle = max(0.0, (now - parse_stamp(manifest.completed_at or manifest.updated_at)).total_seconds())
+    found = drift(manifest.plan, plan, redactor)
+    event = ResumeEvent(
+        actor=redactor.text(actor),
+        reason=redactor.text(request.reason or ""),
+        outcome="accepted",
+        timestamp=stamp(now),
+        attempt=manifest.attempt + 1,
+        previous_status=manifest.status,
+        accepted_drift=bool(found),
+        drift=found,
+        idle_seconds=round(idle, 3),
+    )
+    shown = shown_plan(manifest.plan, plan, redactor)
+    deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
+    reopen(store, run)
+    run.save(
+        manifest._replace(
+            attempt=manifest.attempt + 1,
+            status="in_progress",
+            status_detail=None,
+            completed_at=None,
+            outcome=None,
+            summary=None,
+            metrics_recorded=False,
+            resume_events=(*manifest.resume_events, event),
+            commands=reset_for_resume(manifest, shown, kept),
+            plan=shown.record() if found else manifest.plan,
+            pipeline_title=shown.title,
+            sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
+        )
+    )
+    run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found)})

@@ -1,0 +1,100 @@
+"""A nox session around an attempt: in this process, or the one that a bare nox started."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.base.record import TYPE_CHECKING
+from orchestrator.commands.context import Context
+from orchestrator.commands.run.launch import Attempt, capture
+from orchestrator.process import Guard
+from orchestrator.runner.attempt import Setting, perform
+from orchestrator.runner.environment import environment_folder
+from orchestrator.runner.environment.nox import run_session
+from orchestrator.runner.progress import Observer
+from orchestrator.runner.recorder import Result
+
+if TYPE_CHECKING:
+    from nox.sessions import Session
+
+    from orchestrator.git import Capture
+    from orchestrator.runner.stage_cache import StageCache
+
+
+def run_here(
+    context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None, provenance: Capture
+) -> Result:
+    """Run ``attempt`` inside its nox session, in this process, and return its end.
+
+    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
+    opened, when the installed nox can't run a session in this process.
+    """
+    plan, root = attempt.plan, attempt.store.workspace.root
+    env_dir = environment_folder(root, plan.session)
+    results: list[Result] = []
+    with running_setting(context, attempt, observer, cache, provenance) as setting:
+
+        def body(session: Session) -> None:
+            results.append(_perform(setting, attempt, env_dir))
+
+        ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
+    if ended.error is not None:
+        raise ended.error
+    return results[0]
+
+
+class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
+    """The world of an attempt: the guard starts at once, beside what is imported meanwhile."""
+
+    def __init__(
+        self,
+        context: Context,
+        attempt: Attempt,
+        observer: Observer,
+        cache: StageCache | None,
+        provenance: Capture,
+    ) -> None:
+        self._host = Guard.start()
+        self._setting = Setting(
+            store=attempt.store,
+            clock=context.clock,
+            environ=context.environ,
+            host=self._host,
+            observer=observer,
+            provenance=provenance,
+            at_once=attempt.at_once,
+            cache=cache,
+        )
+
+    def __enter__(self) -> Setting:
+        return self._setting
+
+    def __exit__(self, *_: object) -> None:
+        if self._setting.cache is not None:
+            self._setting.cache.ignored.abandon()
+        self._host.close(timeout_seconds=30.0)
+        self._setting.observer.close()
+
+
+def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
+    """Run ``attempt`` inside a session that nox itself started, and return its end."""
+    env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+    provenance = capture(context, attempt)
+    try:
+        cache = attempt.cache(context, env_dir, provenance.ignored_names)
+        with running_setting(context, attempt, observer, cache, provenance) as setting:
+            return _perform(setting, attempt, env_dir)
+    finally:
+        provenance.abandon()
+
+
+def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:
+    return perform(
+        setting,
+        attempt.plan,
+        env_dir,
+        attempt.redactor,
+        attempt.open_run,
+        done=attempt.done,
+        active_before=attempt.active_before,
+    )

@@ -1,0 +1,1 @@
+"""Commands that bring codebases and older records in."""

@@ -1,0 +1,59 @@
+"""``init``: make a folder a workspace."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from orchestrator.base.errors import UsageError
+from orchestrator.commands.context import Answer, Context
+
+
+def init(
+    context: Context,
+    *,
+    path: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Write the files that a workspace at ``path`` (left out: here) lacks; those that are there stay as they are.
+
+    Exit code 2 when there is nobody to ask and no ``yes``, or when it was declined. Raises UsageError when
+    ``path`` is no folder, Refused and StorageError as ``write_files`` does.
+    """
+    from orchestrator.base.files.changes import diff_text
+    from orchestrator.commands.review import consent
+    from orchestrator.commands.run.launch import check_format
+    from orchestrator.onboarding.new_workspace import new_workspace
+
+    check_format(format, ("text", "json"))
+    root = os.path.realpath(os.path.join(context.cwd, path or "."))
+    if path == "" or (os.path.lexists(root) and not os.path.isdir(root)):
+        raise UsageError(f"--path '{path}' is no folder", hint="name the folder of the workspace", code="no-folder")
+    made = new_workspace(root)
+    became = consent.settle(context, root, made.changes, yes=yes, dry_run=dry_run)
+    document = {
+        "workspace": root,
+        "result": became,
+        "files": consent.listed(made.changes),
+        "notes": list(made.notes),
+        "diff": diff_text(made.changes),
+        **consent.error_of(became),
+    }
+    lines = [f"note: {note}" for note in made.notes]
+    if became in (consent.SHOWN, consent.UNASKED):
+        lines = [diff_text(made.changes), *lines]
+    if became == consent.WRITTEN:
+        lines = [*(f"wrote {change.path}" for change in made.changes), *lines]
+    lines += [consent.verdict(became)] if consent.verdict(became) else []
+    if became in (consent.WRITTEN, consent.NOTHING):
+        lines += _next_steps(context, root)
+    return Answer(consent.exit_code(became), document, "\n".join(lines))
+
+
+def _next_steps(context: Context, root: str) -> list[str]:
+    steps = [f"Workspace  {root}"]
+    go = "" if os.path.realpath(context.cwd) == root else f"cd {shlex.quote(root)} && "
+    steps.append(f"Next       {go}codex-orchestrator onboard NAME --path FOLDER-OF-THE-CODEBASE")
+    return steps

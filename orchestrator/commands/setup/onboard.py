@@ -1,0 +1,131 @@
+"""``onboard``: a codebase becomes a project."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.base.errors import Refused, UsageError
+from orchestrator.base.record import TYPE_CHECKING, Any
+from orchestrator.commands.context import Answer, Context
+
+if TYPE_CHECKING:
+    from orchestrator.base.workspace import Workspace
+    from orchestrator.onboarding.files import Onboarding
+
+
+_MOST_TRIES = 20
+"""So many onboardings at once may get in each other's way before one gives up."""
+
+
+def onboard(
+    context: Context,
+    *,
+    project: str,
+    path: str | None = None,
+    task: str | None = None,
+    template: str | None = None,
+    owners: tuple[str, ...] = (),
+    keep: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Look at a codebase, propose its config and its task's files, and write them once somebody agreed.
+
+    ``path`` is from the current folder, or else from the workspace's. Exit code 2 when there is nobody to
+    ask and no ``yes``, or when it was declined. Raises UsageError and ConfigError for what is wrong or in
+    the way, Refused and StorageError as ``write_files`` does; then nothing was written.
+    """
+    from orchestrator.base.files.writing import CHANGED
+    from orchestrator.base.identifiers import check_name
+    from orchestrator.commands.review import consent
+    from orchestrator.commands.run.launch import check_format
+    from orchestrator.onboarding.files import Wish, onboarding
+
+    check_format(format, ("text", "json"))
+    check_name("project", project)
+    workspace = _workspace(context)
+    wish = Wish(project, _folder(context, workspace, path), task, template, _checked(owners), keep)
+    for tries in range(_MOST_TRIES):
+        found = onboarding(workspace.root, wish, context.clock.now().date())
+        try:
+            became = consent.settle(context, workspace.root, found.changes, yes=yes, dry_run=dry_run)
+            break
+        except Refused as refusal:
+            # Another onboarding wrote the index meanwhile. Who was asked about one difference is not given another.
+            if not yes or refusal.code != CHANGED or tries == _MOST_TRIES - 1:
+                raise
+    document = {**_document(workspace, found, became), **consent.error_of(became)}
+    return Answer(consent.exit_code(became), document, _text(document, found, became))
+
+
+def _workspace(context: Context) -> Workspace:
+    try:
+        return context.workspace()
+    except UsageError as error:
+        hint = "make one with: codex-orchestrator init" if error.code == "no-workspace" else error.hint
+        raise UsageError(error.message, hint=hint, code=error.code) from None
+
+
+def _folder(context: Context, workspace: Workspace, path: str | None) -> str | None:
+    if path is None:
+        return None
+    if not path:
+        raise UsageError("--path is empty", hint="name the codebase's folder", code="missing-project-folder")
+    here = os.path.join(context.cwd, path)
+    return here if os.path.isdir(here) else os.path.join(workspace.root, path)
+
+
+def _checked(owners: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not owner.strip() for owner in owners):
+        raise UsageError("--owner is empty", hint="name a person or a team", code="bad-owner")
+    return owners
+
+
+def _document(workspace: Workspace, found: Onboarding, became: str) -> dict[str, Any]:
+    from orchestrator.base.files.changes import diff_text
+    from orchestrator.commands.review import consent
+
+    runs = workspace.shown(workspace.runs_dir)
+    return {
+        "project": found.project,
+        "task_id": found.task,
+        "path": found.path,
+        "template": found.proposal.template,
+        "result": became,
+        "install": list(found.proposal.install),
+        "pipelines": {
+            pipeline.id: [
+                {"id": stage.id, "does": stage.does, "skip": stage.skipped, "why": stage.why or None}
+                for stage in pipeline.stages
+            ]
+            for pipeline in found.proposal.pipelines
+        },
+        "notes": list(found.proposal.notes),
+        "files": consent.listed(found.changes),
+        "kept": list(found.kept),
+        "diff": diff_text(found.changes),
+        "next": f"codex-orchestrator start --project {found.project}",
+        "manifest": f"{runs}/{found.task}/cli/<run>/manifest.json",
+    }
+
+
+def _text(document: dict[str, Any], found: Onboarding, became: str) -> str:
+    from orchestrator.base.files.changes import diff_text
+    from orchestrator.base.text.safe_text import safe_text
+    from orchestrator.commands.review import consent
+
+    lines = []
+    if became in (consent.SHOWN, consent.UNASKED):
+        lines.append(diff_text(found.changes))
+    lines.append(f"Project    {found.project}: {found.path}, taken as {found.proposal.template}")
+    lines.append(f"Task       {found.task}")
+    lines += [f"{stage.id:<10} {stage.does}" for stage in found.proposal.diagnostics.stages]
+    lines += [f"note: {note}" for note in found.proposal.notes]
+    lines += [f"kept {path}" for path in found.kept]
+    if became == consent.WRITTEN:
+        lines += [f"wrote {change.path}" for change in found.changes if change.action != "unchanged"]
+    lines += [consent.verdict(became)] if consent.verdict(became) else []
+    if became in (consent.WRITTEN, consent.NOTHING):
+        lines += [f"Next       {document['next']}", f"Reviewers  {document['manifest']}"]
+    return safe_text("\n".join(lines), lines=True)

@@ -1,0 +1,140 @@
+"""A compiled and validated plan, kept beside the digests of what it was compiled from.
+
+Compiling costs about 100 ms, most of it for importing the validator; a kept plan is read in less than
+one. An entry holds the sha256 of every config that was read, the names of all configs, the day (waivers
+end), and what stands for this program's version; when any of them differs, the plan is compiled anew. A
+plan with a secret in its environment is not kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import date
+
+from orchestrator import __version__
+from orchestrator.base.files import Seam
+from orchestrator.base.files.cache_dir import read_cached, write_cached
+from orchestrator.base.json_values import plain
+from orchestrator.base.record import Any, TypeVar
+from orchestrator.base.redaction import looks_secret
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
+from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+
+_LIMIT = 4 * 1024 * 1024
+# Everything that decides what a plan says, and everything that this imports.
+_SOURCES = ("base", "base/text", "config", "config/pipelines", "config/planning", "config/routing", "model")
+_Value = TypeVar("_Value")
+
+
+class PlanCache:
+    """Compiles plans of a workspace, or finds them kept. ``keep`` writes what was compiled."""
+
+    def __init__(self, workspace: Workspace, seam: Seam | None = None) -> None:
+        self._workspace = workspace
+        self._seam = seam or Seam()
+        self._fresh: tuple[str, bytes] | None = None
+        self._found: dict[tuple[str, str], Plan | None] = {}
+
+    def plan(self, project: str, pipeline: str, *, today: date) -> Plan:
+        """Return the plan, as ``planning.compile_plan`` does, which also says what is raised."""
+        kept = self.kept(project, pipeline, today=today)
+        if kept is not None:
+            return kept
+        from orchestrator.config.planning import compile_with_sources
+
+        name, conditions = _entry_name(project, pipeline), self._conditions(today)
+
+        plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
+        if read is not None and not _holds_secrets(plan):
+            entry = {"conditions": conditions, "read": read, "plan": plain(plan)}
+            self._fresh = (name, json.dumps(entry).encode("utf-8", "backslashreplace"))
+        return plan
+
+    def keep(self) -> None:
+        """Write the plan that was compiled, if one was; a disk that refuses only costs the next start time."""
+        if self._fresh is None:
+            return
+        write_cached(self._workspace, *self._fresh, self._seam)
+
+    def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
+        """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
+        if (project, pipeline) not in self._found:
+            self._found[project, pipeline] = self._read(_entry_name(project, pipeline), today)
+        return self._found[project, pipeline]
+
+    def _conditions(self, today: date) -> dict[str, Any]:
+        return {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
+
+    def _read(self, name: str, today: date) -> Plan | None:
+        data = read_cached(self._workspace, name, _LIMIT, self._seam)
+        if data is None:
+            return None
+        try:
+            entry = json.loads(data)
+            if entry["conditions"] != self._conditions(today):
+                return None
+            for project, digest in entry["read"].items():
+                if _digest(self._workspace.root, project) != digest:
+                    return None
+            return plan_of(entry["plan"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def plan_of(document: Mapping[str, Any]) -> Plan:
+    """Return the plan that ``plain`` made ``document`` of, also after a round through JSON."""
+    return _made(
+        Plan,
+        Plan._fields,
+        {
+            **document,
+            "stages": [_made(PlannedStage, PlannedStage._fields, stage) for stage in document["stages"]],
+            "session": _made(SessionPlan, SessionPlan._fields, document["session"]),
+            "waivers": [_made(Waiver, Waiver._fields, waiver) for waiver in document["waivers"]],
+            "flags": [_made(Flag, Flag._fields, flag) for flag in document["flags"]],
+        },
+    )
+
+
+def _made(kind: Callable[..., _Value], names: Iterable[str], document: Mapping[str, Any]) -> _Value:
+    if set(names) != set(document):
+        raise ValueError("the entry has other fields than the plan")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()})
+
+
+def _entry_name(project: str, pipeline: str) -> str:
+    return f"plan-{sha256(f'{pipeline}/{project}'.encode('utf-8', 'replace')).hexdigest()[:24]}.json"
+
+
+def _holds_secrets(plan: Plan) -> bool:
+    environments = [plan.session.set_env, *(stage.env for stage in plan.stages)]
+    return any(looks_secret(name) for environment in environments for name in environment)
+
+
+def _config_names(root: str) -> list[str]:
+    with suppress(OSError):
+        return sorted(os.listdir(os.path.join(root, CONFIG_FOLDER)))
+    return []
+
+
+def _digest(root: str, project: str) -> str:
+    fd = os.open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        return sha256(file.read(_LIMIT)).hexdigest()
+
+
+def _program() -> list[Any]:
+    """Return what changes when this program does: its version and Python's, and when its sources were written."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    written = 0
+    for name in _SOURCES:
+        path = os.path.join(package, name)
+        written = max(written, os.stat(path).st_mtime_ns)
+        if os.path.isdir(path):
+            written = max(written, *(entry.stat().st_mtime_ns for entry in os.scandir(path)))
+    return [__version__, sys.version, written]

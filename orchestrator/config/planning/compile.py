@@ -1,0 +1,198 @@
+"""Config → plan: the pipeline that was asked for, every default filled in, its stages in order."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from orchestrator.base.errors import ConfigError, Refusal, UsageError
+from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.workspace import project_folder
+from orchestrator.config import (
+    PipelineConfig,
+    ProjectConfig,
+    StageConfig,
+    builtin_names,
+    load_all,
+    load_project,
+    merged,
+    project_names,
+)
+from orchestrator.config.collisions import (
+    collision_fault,
+    environment_folder,
+    pipeline_names,
+    rivals,
+    session_name,
+)
+from orchestrator.config.graph import in_order, vertices
+from orchestrator.config.planning.flags import flags_of
+from orchestrator.config.planning.policy import policy_faults
+from orchestrator.config.planning.subpipelines import Reach
+from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
+
+DEFAULT_SLA_SECONDS = 30 * 60.0
+"""The limit of a pipeline that names none (contract, section 3)."""
+
+DEFAULT_LOG_LIMIT = 256 * 1024 * 1024
+
+
+def compile_plan(root: str, project: str, pipeline: str, *, today: date) -> Plan:
+    """Return the plan of ``pipeline`` for ``project`` of the workspace at ``root``.
+
+    Reads that project's config and those that its sub-pipelines reach, no other; ``today`` (UTC) decides
+    which waivers stand. Raises UsageError for an unknown project or pipeline, and ConfigError with
+    every fault of the configs read.
+    """
+    return compile_with_sources(root, project, pipeline, today=today)[0]
+
+
+def compile_with_sources(root: str, project: str, pipeline: str, *, today: date) -> tuple[Plan, dict[str, str] | None]:
+    """Return the plan as ``compile_plan`` does, and the sha256 of each config that it rests on, by project.
+
+    None stands for the digests where other configs were looked into, for a collision of their sessions.
+    """
+    config = load_project(root, project)
+    chosen = _chosen(config, pipeline)
+    reach = Reach(root, {project: config})
+    faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline)]
+    if faults:
+        raise ConfigError(faults)
+    digests = {name: reached.digest for name, reached in reach.configs.items()}
+    alone = not rivals(pipeline, config.name, project_names(root))
+    return _plan(config, chosen, reach), digests if alone else None
+
+
+def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
+    """Return every valid config of the workspace, and all faults that any start of any pipeline would meet.
+
+    For ``nox --list`` and ``doctor``. A built-in pipeline that a project says nothing about is not
+    asked to be complete, unless the project could run nothing at all.
+    """
+    configs, faults = load_all(root)
+    for config in configs.values():
+        asked = dict.fromkeys([*pipeline_names(config), *config.pipelines]) or {"diagnostics": None}
+        for pipeline in asked:
+            faults += _faults(Reach(root, dict(configs)), config, pipeline, today)
+    return configs, list(dict.fromkeys(faults))
+
+
+def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
+    """Return the absolute folder of a project; raises UsageError when there is none."""
+    if isinstance(project, Plan):
+        return project_folder(root, project.project, project.project_path)
+    return project_folder(root, project.name, project.path)
+
+
+def _chosen(config: ProjectConfig, pipeline: str) -> PipelineConfig:
+    known = [*builtin_names(), *config.pipelines]
+    check_name("pipeline", pipeline, known)
+    chosen = merged(pipeline, config.pipelines, config.name)
+    if chosen is None:
+        raise UsageError(
+            f"project '{config.name}' has no pipeline '{pipeline}'",
+            hint=near_hint(pipeline, known),
+            code="unknown-pipeline",
+        )
+    return chosen
+
+
+def _faults(reach: Reach, config: ProjectConfig, pipeline: str, today: date) -> list[str]:
+    reach.follow((config.name, pipeline))
+    faults = [
+        fault
+        for (project, _), reached in reach.pipelines.items()
+        for fault in policy_faults(reach.configs[project], reached, today)
+    ]
+    # A loop in another pipeline of the same file is a fault of the file too.
+    for other in config.pipelines:
+        reach.follow((config.name, other), at_home=True)
+    return list(dict.fromkeys([*reach.faults, *faults]))
+
+
+def _collisions(root: str, config: ProjectConfig, pipeline: str) -> list[str]:
+    own = session_name(pipeline, config.name)
+    faults = []
+    for folder, rival in rivals(pipeline, config.name, project_names(root)):
+        try:
+            others = pipeline_names(load_project(root, rival))
+        except Refusal:
+            continue  # it has no session before it is mended
+        faults += [
+            collision_fault((pipeline, config.name), (other, rival))
+            for other in others
+            if environment_folder(other) == folder
+        ]
+    faults += [
+        collision_fault((pipeline, config.name), (other, config.name))
+        for other in pipeline_names(config)
+        if other != pipeline and environment_folder(session_name(other, config.name)) == environment_folder(own)
+    ]
+    return faults
+
+
+def _plan(config: ProjectConfig, pipeline: PipelineConfig, reach: Reach) -> Plan:
+    session = config.session
+    bound = config.guardrails.binds(pipeline.id)
+    return Plan(
+        project=config.name,
+        project_path=config.path,
+        task_id=config.task_id,
+        pipeline=pipeline.id,
+        title=pipeline.title or pipeline.id,
+        stages=_stages(config.name, pipeline),
+        session=SessionPlan(
+            name=session_name(pipeline.id, config.name),
+            backend=session.backend,
+            python=session.python,
+            install=session.install,
+            pass_env=session.pass_env,
+            set_env=session.set_env,
+            secret_env=session.secret_env,
+        ),
+        sla_seconds=pipeline.sla or DEFAULT_SLA_SECONDS,
+        required_guardrails=config.guardrails.required if bound else (),
+        waivers=config.waivers if bound else (),
+        flags=flags_of(config, pipeline, lambda project, name: reach.pipelines.get((project, name))),
+        owners=config.owners,
+        builtin_version=pipeline.version,
+        config_digest=config.digest,
+        reuse_guardrails=config.guardrails.reuse,
+    )
+
+
+def _stages(project: str, pipeline: PipelineConfig) -> tuple[PlannedStage, ...]:
+    graph = vertices((stage.id, stage.needs) for stage in pipeline.stages)
+    needs = {vertex.id: vertex.needs for vertex in graph}
+    stages = {stage.id: stage for stage in pipeline.stages}
+    return tuple(_stage(project, stages[stage_id], needs[stage_id]) for stage_id in in_order(graph))
+
+
+def _stage(project: str, stage: StageConfig, needs: tuple[str, ...]) -> PlannedStage:
+    return PlannedStage(
+        id=stage.id,
+        title=stage.title or stage.id,
+        kind=_kind(stage),
+        argv=stage.run or (),
+        shell=stage.shell,
+        pipeline=stage.pipeline,
+        project=(stage.project or project) if stage.pipeline else None,
+        skip=stage.skip,
+        cwd=stage.cwd or ".",
+        env=dict(stage.env or {}),
+        timeout_seconds=stage.timeout,
+        needs=needs,
+        inputs=stage.inputs or (),
+        outputs=stage.outputs or (),
+        retries=stage.retries or 0,
+        allow_failure=bool(stage.allow_failure),
+        guardrail=bool(stage.guardrail),
+        log_limit_bytes=stage.log_limit or DEFAULT_LOG_LIMIT,
+    )
+
+
+def _kind(stage: StageConfig) -> StageKind:
+    if stage.skip is not None:
+        return "skip"
+    if stage.pipeline is not None:
+        return "subpipeline"
+    return "shell" if stage.shell is not None else "command"

@@ -1,0 +1,91 @@
+"""``tasks/index.json``: the workspace's list of tasks, and the project of each."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+
+from orchestrator.base.errors import UsageError
+from orchestrator.base.identifiers import name_fault
+from orchestrator.base.record import Any, NamedTuple
+
+INDEX_FILE = "tasks/index.json"
+MOST_BYTES = 4 * 1024 * 1024
+"""Far above any list of tasks that people keep; more is not read."""
+
+
+class TaskIndex(NamedTuple):
+    """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it."""
+
+    projects: Mapping[str, str | None]
+
+    def owner(self, task: str) -> str | None:
+        """Return the project that the index names for ``task``, or None."""
+        return self.projects.get(task)
+
+    def ids(self) -> tuple[str, ...]:
+        """Return all task ids, in the index's order."""
+        return tuple(self.projects)
+
+
+def read_index(root: str) -> TaskIndex:
+    """Return the index of the workspace at ``root``, empty when it has none; UsageError when it can't be read."""
+    path = os.path.join(root, INDEX_FILE)
+    try:
+        raw = _bytes_of(path)
+    except FileNotFoundError:
+        return TaskIndex({})
+    except OSError as error:
+        raise _broken(f"cannot be read: {error.strerror or error}") from error
+    import json
+
+    try:
+        document = json.loads(raw)
+    except RecursionError:
+        raise _broken("nests too deep") from None
+    except ValueError as error:  # broken JSON, broken UTF-8, a huge number
+        raise _broken(f"is not JSON: {error}") from None
+    items = document.get("items") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise _broken("must be an object with a list 'items'")
+    return TaskIndex(_projects(items))
+
+
+def _projects(items: list[Any]) -> dict[str, str | None]:
+    projects: dict[str, str | None] = {}
+    for place, item in enumerate(items):
+        where = f"items[{place}]"
+        if not isinstance(item, dict):
+            raise _broken(f"{where} must be an object")
+        task, project = item.get("id"), item.get("project")
+        fault = name_fault("task", task)
+        if fault is None and project is not None:
+            fault = name_fault("project", project)
+        if fault is not None:
+            raise _broken(f"{where}: {fault}")
+        task = str(task)
+        if project is not None and projects.get(task) not in (None, project):
+            raise _broken(f"{where}: task '{task}' is listed already, for project '{projects[task]}'")
+        projects[task] = project or projects.get(task)
+    return projects
+
+
+def _bytes_of(path: str) -> bytes:
+    # O_NONBLOCK: opening a FIFO without a writer would otherwise wait for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _broken("is not a regular file")
+        raw = b""
+        while chunk := os.read(descriptor, min(1 << 20, MOST_BYTES + 1 - len(raw))):
+            raw += chunk
+    finally:
+        os.close(descriptor)
+    if len(raw) > MOST_BYTES:
+        raise _broken(f"is larger than {MOST_BYTES // 1024 // 1024} MiB")
+    return raw
+
+
+def _broken(reason: str) -> UsageError:
+    return UsageError(f"{INDEX_FILE}: {reason}", hint="mend the file", code="broken-task-index")

@@ -1,0 +1,62 @@
+"""The digest of a commit's tree, kept so that git need not list the index again while nothing differs from it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from orchestrator.base.files.cache_dir import read_cached, write_cached
+from orchestrator.base.record import Any
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import Workspace
+
+_LIMIT = 4096
+_DIGEST_LENGTH = 64
+
+
+class TreeMemory:
+    """What is kept for one folder: a commit, the digest of its tree, and the status of the index that was listed.
+
+    The digest of a tree in which nothing differs from a commit follows from that commit; the index's status
+    stands for what could make it another tree of the same name (git-replace(1)).
+    """
+
+    def __init__(self, workspace: Workspace, top: str, folder: str) -> None:
+        self._workspace = workspace
+        self._name = f"tree-{sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:24]}.json"
+        self._index = _status_of(os.path.join(top, ".git", "index"))
+        self._kept = self._read()
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether the index is the one that was listed, so that it probably need not be listed again."""
+        return self._index is not None and self._kept.get("index") == self._index
+
+    def digest_at(self, commit: str) -> str | None:
+        """Return the digest (sha256, hex) of the tree of ``commit``, or None where it is not kept."""
+        digest = self._kept.get("digest")
+        known = self.is_likely and self._kept.get("commit") == commit
+        return digest if known and isinstance(digest, str) and len(digest) == _DIGEST_LENGTH else None
+
+    def keep(self, commit: str, digest: str) -> None:
+        """Keep the digest of the tree of ``commit`` in the place of the one before."""
+        if self._index is not None:
+            entry = {"commit": commit, "digest": digest, "index": self._index}
+            write_cached(self._workspace, self._name, json.dumps(entry).encode())
+
+    def _read(self) -> dict[str, Any]:
+        data = read_cached(self._workspace, self._name, _LIMIT)
+        try:
+            kept = json.loads(data) if data is not None else {}
+        except (ValueError, RecursionError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
+
+
+def _status_of(index: str) -> list[int] | None:
+    """Return what changes when git writes its index, None where a repository has it elsewhere."""
+    try:
+        status = os.stat(index)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

@@ -1,0 +1,178 @@
+"""Whether a review still counts: an approval is bound to the attempt, the record and the tree that were approved."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from orchestrator.base.record import Any, Literal, NamedTuple
+from orchestrator.model.review_policy import ReviewPolicy
+
+APPROVE, REQUEST_CHANGES, COMMENT = "approve", "request-changes", "comment"
+DECISIONS = (APPROVE, REQUEST_CHANGES, COMMENT)
+
+State = Literal["valid", "superseded", "unbound", "stale-attempt", "stale-record", "stale-tree", "own-run"]
+TreeWord = Literal["same", "moved", "unknown"]
+
+ALONE = "approved by the run's own actor (the project's config allows it)"
+REASON_CODES = frozenset(
+    ("approval-missing", "approval-role-missing", "approval-stale", "approval-own-run", "changes-requested")
+)
+"""The codes of ``ready.reasons`` that only reviews can bring or take away."""
+
+
+class Subject(NamedTuple):
+    """What is reviewed: a run's attempt, its manifest digest, who ran it (folded), and its tree then and now.
+
+    ``tree`` is None where no digest was recorded; ``moved`` tells how the tree of now compares with it.
+    """
+
+    attempt: int
+    digest: str
+    actors: frozenset[str]
+    tree: str | None
+    moved: TreeWord = "unknown"
+
+
+class Validity(NamedTuple):
+    """Whether one review counts, and why, or why not; a request for changes that is valid stands."""
+
+    state: State
+    reason: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return the document of it."""
+        return {"state": self.state, "reason": self.reason}
+
+
+class Surroundings(NamedTuple):
+    """What a run is judged by and is not in its record.
+
+    ``fault`` says why the project's policy can't be told (then ``policy`` is the default one); ``tree`` is the
+    project's tree as it is now (``provenance.tree_state``), None when nobody looked; ``approved_run`` is
+    the run whose plan was approved last for this pipeline, ``drift`` how this run's plan differs from it.
+    """
+
+    policy: ReviewPolicy = ReviewPolicy()
+    fault: str | None = None
+    tree: Mapping[str, Any] | None = None
+    approved_run: str | None = None
+    drift: tuple[str, ...] = ()
+
+
+def folded(name: str) -> str:
+    """Return the form in which names of people are compared: without case, outer space and forms of letters."""
+    return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def actors_of(record: Mapping[str, Any]) -> frozenset[str]:
+    """Return, folded, who started and who resumed the run of a manifest (or of its status document)."""
+    resumed = [event.get("actor") for event in record.get("resume_events") or ()]
+    started = (record.get("mode") or {}).get("actor")
+    return frozenset(folded(name) for name in (started, *resumed) if isinstance(name, str) and name.strip())
+
+
+def subject_of(record: Mapping[str, Any], moved: TreeWord = "unknown") -> Subject:
+    """Return the subject of reviews of a run, by its manifest (version 2)."""
+    from orchestrator.model.manifest.manifest import manifest_digest
+
+    last = record["provenance"][-1] if record["provenance"] else {}
+    return Subject(record["attempt"], manifest_digest(record), actors_of(record), last.get("tree_digest"), moved)
+
+
+def tree_word(then: str | None, now: str | None) -> TreeWord:
+    """Tell how two digests of a tree compare; one that is not known says nothing."""
+    if then is None or now is None:
+        return "unknown"
+    return "same" if then == now else "moved"
+
+
+def freshness(record: Mapping[str, Any], now: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return whether the project's tree still equals what the last attempt ran on, with both (docs/status.md)."""
+    then = record["provenance"][-1] if record["provenance"] else {}
+    keys = ("commit", "branch", "dirty", "tree_digest")
+    word = tree_word(then.get("tree_digest"), (now or {}).get("tree_digest"))
+    return {
+        "tree": word,
+        "then": {key: then.get(key) for key in keys},
+        "now": None if now is None else {key: now.get(key) for key in keys},
+        "note": None if now is None else now.get("note"),
+    }
+
+
+def validities(
+    entries: Sequence[Mapping[str, Any]], subject: Subject | None, policy: ReviewPolicy
+) -> tuple[Validity, ...]:
+    """Return the validity of each of a run's reviews, in their order; no ``subject``: a record of version 1.
+
+    A later decision of the same person supersedes an earlier one, except that approvals in different
+    roles stand beside each other. Comments decide nothing. A request for changes stands, whatever the
+    run does, until who made it decides otherwise.
+    """
+    return tuple(_validity(entry, entries[index + 1 :], subject, policy) for index, entry in enumerate(entries))
+
+
+def _validity(
+    entry: Mapping[str, Any], later: Iterable[Mapping[str, Any]], subject: Subject | None, policy: ReviewPolicy
+) -> Validity:
+    decision = entry.get("decision")
+    if subject is None or decision not in DECISIONS or not isinstance(entry.get("actor"), str):
+        return Validity("unbound", "it does not say which attempt and which record it is about")
+    if decision == COMMENT:
+        return Validity("valid", "")
+    after = next((item for item in later if _supersedes(item, entry)), None)
+    if after is not None:
+        return Validity("superseded", f"{entry['actor']} decided otherwise later: {after['decision']}")
+    if decision == REQUEST_CHANGES:
+        return Validity("valid", "")
+    return _approval(entry, subject, policy)
+
+
+def _supersedes(later: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    if later.get("decision") not in (APPROVE, REQUEST_CHANGES) or not isinstance(later.get("actor"), str):
+        return False
+    if folded(later["actor"]) != folded(entry["actor"]):
+        return False
+    both = later["decision"] == entry["decision"] == APPROVE
+    return not both or later.get("role") == entry.get("role")
+
+
+def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy) -> Validity:
+    if entry.get("attempt") != subject.attempt:
+        said = f"it is of attempt {entry.get('attempt')}; the run is at attempt {subject.attempt}"
+        return Validity("stale-attempt", said)
+    if entry.get("manifest_digest") != subject.digest:
+        return Validity("stale-record", "the record is not the one that was approved")
+    own = entry.get("own_run") is True or folded(entry["actor"]) in subject.actors
+    if own and not policy.alone:
+        return Validity("own-run", f"{entry['actor']} ran it, and the project's config has no 'review.alone'")
+    if policy.stale_when_tree_moves and subject.moved != "same":
+        said = "has moved on" if subject.moved == "moved" else "can't be compared with the one that was approved"
+        return Validity("stale-tree", f"the project's tree {said}")
+    return Validity("valid", ALONE if own else _entered_by(entry, subject))
+
+
+def _entered_by(entry: Mapping[str, Any], subject: Subject) -> str:
+    by = entry.get("recorded_by")
+    return f"entered by {by}, who ran it" if isinstance(by, str) and folded(by) in subject.actors else ""
+
+
+def reasons(entries: Sequence[Mapping[str, Any]], policy: ReviewPolicy) -> Iterator[tuple[str, str]]:
+    """Yield the code and message of what reviews leave open; each entry has its ``validity`` as a document."""
+    good = [entry for entry in entries if entry.get("decision") == APPROVE and entry["validity"]["state"] == "valid"]
+    people = {folded(entry["actor"]) for entry in good}
+    lacking = len(people) < policy.approvals
+    if lacking:
+        yield "approval-missing", f"{len(people)} of {policy.approvals} approvals"
+    for role in policy.roles:
+        if all(entry.get("role") != role for entry in good):
+            lacking = True
+            yield "approval-role-missing", f"nobody approved in the role '{role}'"
+    for entry in entries:
+        state, why = entry["validity"]["state"], entry["validity"]["reason"]
+        if entry.get("decision") == REQUEST_CHANGES and state == "valid":
+            told = f": {entry['reason']}" if entry.get("reason") else ""
+            yield "changes-requested", f"{entry['actor']} asks for changes{told}"
+        elif entry.get("decision") == APPROVE and (lacking or not good) and state not in ("valid", "superseded"):
+            code = "approval-own-run" if state == "own-run" else "approval-stale"
+            yield code, f"the approval by {entry.get('actor')} does not count: {why}"

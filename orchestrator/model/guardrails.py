@@ -1,0 +1,136 @@
+"""The verdicts of a run's guardrails: what each came to, and whether that is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.record import Literal, NamedTuple
+from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
+from orchestrator.model.plan import Plan, PlannedStage, Waiver
+
+GuardrailOutcome = Literal["passed", "failed", "missing", "skipped", "advisory", "waived"]
+"""``missing``: no verdict was reached; ``advisory``: it succeeded, but could not have failed."""
+
+
+class Verdict(NamedTuple):
+    """What one guardrail came to, and why; ``required`` says that policy asks for it."""
+
+    id: str
+    required: bool
+    outcome: GuardrailOutcome
+    reason: str
+
+
+def verdicts(
+    plan: Plan, commands: Mapping[str, str | None], *, today: date, reused: Mapping[str, str] | None = None
+) -> tuple[Verdict, ...]:
+    """Return a verdict for each required guardrail of ``plan``, in policy's order, then for every other one.
+
+    ``commands`` maps stage ids to outcome words, or to None for a stage that has not finished; ``today``
+    (UTC) decides whether a waiver stands. ``reused`` maps stages that were not run because nothing changed to
+    the run whose verdict stands for theirs.
+    """
+    reused = reused or {}
+    found = {**commands, **dict.fromkeys(reused, "success")}
+    required = [_required(plan, guardrail, found, today) for guardrail in plan.required_guardrails]
+    others = [
+        Verdict(stage.id, False, *_reached(plan, stage, found))
+        for stage in plan.stages
+        if stage.guardrail and stage.id not in plan.required_guardrails
+    ]
+    return tuple(_cited(verdict, reused.get(verdict.id)) for verdict in (*required, *others))
+
+
+def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
+    if run_id is None or verdict.outcome != "passed":
+        return verdict
+    return verdict._replace(reason=f"nothing changed since run {run_id}, where the stage succeeded")
+
+
+def foreseen(plan: Plan, *, today: date) -> tuple[dict[str, object], ...]:
+    """Return of each guardrail, as ``verdicts`` lists them, what can be told before a run: all keys of a verdict.
+
+    ``outcome`` is None where the run decides; else no run on ``today`` (UTC) could bring another one.
+    """
+    best = {stage.id: "skip" if stage.kind == "skip" else "success" for stage in plan.stages}
+    found = []
+    for verdict in verdicts(plan, best, today=today):
+        outcome, reason = (
+            (verdict.outcome, verdict.reason) if verdict.outcome != "passed" else (None, "the run decides")
+        )
+        standing = [waiver for waiver in plan.waivers if waiver.guardrail == verdict.id and waiver.stands(today)]
+        if outcome is None and verdict.required and standing:
+            reason = f"waived until {standing[0].until}, should it not pass: {standing[0].reason}"
+        found.append({"id": verdict.id, "required": verdict.required, "outcome": outcome, "reason": reason})
+    return tuple(found)
+
+
+def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
+    """Return the manifest with the verdicts of its guardrails as of now."""
+    outcomes = {command.id: command.outcome for command in manifest.commands}
+    reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
+    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
+    entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
+    return manifest._replace(guardrails=entries)
+
+
+def present(found: Iterable[Verdict]) -> bool:
+    """Tell whether every required guardrail passed (``guardrails_present``, as version 1 meant it)."""
+    return all(verdict.outcome == "passed" for verdict in found if verdict.required)
+
+
+def executed(found: Iterable[Verdict]) -> bool:
+    """Tell whether every required guardrail reached a verdict, good or bad (``guardrails_executed``)."""
+    return all(verdict.outcome in ("passed", "failed") for verdict in found if verdict.required)
+
+
+def _required(plan: Plan, guardrail: str, commands: Mapping[str, str | None], today: date) -> Verdict:
+    stage = next((stage for stage in plan.stages if stage.id == guardrail), None)
+    if stage is None:
+        outcome, reason = _missing("the plan has no such stage")
+    else:
+        outcome, reason = _reached(plan, stage, commands)
+    if outcome == "passed":
+        return Verdict(guardrail, True, outcome, reason)
+    waivers = [waiver for waiver in plan.waivers if waiver.guardrail == guardrail]
+    standing = next((waiver for waiver in waivers if waiver.stands(today)), None)
+    if standing is not None:
+        return Verdict(guardrail, True, "waived", _waived(standing, outcome))
+    if waivers:
+        last = max(waiver.until for waiver in waivers)
+        reason = f"{reason}; its waiver ended on {last}"
+        outcome = "missing" if outcome == "skipped" else outcome
+    return Verdict(guardrail, True, outcome, reason)
+
+
+def _reached(plan: Plan, stage: PlannedStage, commands: Mapping[str, str | None]) -> tuple[GuardrailOutcome, str]:
+    outcome = commands.get(stage.id)
+    if outcome == "success":
+        return _success(plan, stage)
+    if outcome in ("failure", "timeout"):
+        return "failed", "the stage failed" if outcome == "failure" else "the stage took too long"
+    if outcome == "skip":
+        return (
+            "skipped",
+            f"skipped: {stage.skip}" if stage.skip else "it did not run, since a stage that it needs did not succeed",
+        )
+    if outcome == "error":
+        return _missing("the environment or the runner broke before it could judge")
+    return _missing("the stage was stopped" if outcome == "cancellation" else "the stage has not finished")
+
+
+def _success(plan: Plan, stage: PlannedStage) -> tuple[GuardrailOutcome, str]:
+    for flag in plan.flags:
+        if flag.stage == stage.id and flag.code == "guardrail-cannot-fail":
+            return "advisory", flag.message
+    return "passed", "the stage succeeded"
+
+
+def _missing(reason: str) -> tuple[GuardrailOutcome, str]:
+    return "missing", reason
+
+
+def _waived(waiver: Waiver, outcome: str) -> str:
+    return f"{waiver.reason} (waived by {waiver.approved_by} until {waiver.until}; without the waiver: {outcome})"

@@ -1,0 +1,69 @@
+"""Lineage: which run started which, derived from the parent's record and the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from orchestrator.base.errors import Refused
+from orchestrator.base.record import Any
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
+from orchestrator.model.manifest.manifest import Lineage
+
+RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
+STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
+DEEPEST = 16
+"""Runs may be nested this deep below their root (contract, exit code 5)."""
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def root_lineage(run_id: str, note: str | None = None) -> Lineage:
+    """Return the lineage of a run that nothing started."""
+    return Lineage(parentRunId=None, rootRunId=run_id, depth=0, note=note)
+
+
+def child_lineage(parent: Mapping[str, Any], stage_id: str | None) -> Lineage:
+    """Return the lineage of a run started below ``parent`` (its manifest, version 1 or 2).
+
+    Raises Refused when it would be nested deeper than 16.
+    """
+    above = parent.get("lineage") or {}
+    depth = int(above.get("depth", 0)) + 1
+    if depth > DEEPEST:
+        raise Refused(
+            f"runs are nested {depth} deep; {DEEPEST} is the most",
+            hint="a stage that starts the pipeline it belongs to never ends; look at the stages above this one",
+            code="nested-too-deep",
+        )
+    return Lineage(
+        parentRunId=str(parent["run_id"]),
+        rootRunId=str(above.get("rootRunId") or parent["run_id"]),
+        depth=depth,
+        parent_task_id=str(parent["task_id"]),
+        parent_project=parent.get("project"),
+        parent_stage_id=stage_id,
+    )
+
+
+def traceparent(environ: Mapping[str, str], root_run_id: str, run_id: str, stage_id: str, attempt: int) -> str:
+    """Return the W3C trace context of a stage: the trace that goes on, else one derived from the root run.
+
+    Source: W3C Trace Context, level 1, section 3.2.
+    """
+    inherited = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", ""))
+    trace = inherited[1] if inherited else sha256(root_run_id.encode()).hexdigest()[:32]
+    span = sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
+    return f"00-{trace}-{span}-01"
+
+
+def fixed_variables(workspace: Workspace, task_id: str, project: str) -> dict[str, str]:
+    """Return those of the orchestrator's variables that are the same in every run of a task (contract, section 6)."""
+    return {
+        ROOT_VARIABLE: workspace.root,
+        RUNS_VARIABLE: workspace.runs_dir,
+        OUT_VARIABLE: workspace.out_dir,
+        "CODEX_ORCHESTRATOR_TASK_ID": task_id,
+        "CODEX_ORCHESTRATOR_PROJECT": project,
+    }

@@ -1,0 +1,77 @@
+"""The record as a document: read, and its version told, without the classes of its shape."""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.record import Any, Final
+from orchestrator.model.outcome import TERMINAL
+
+VERSION: Final = 2
+MANIFEST_LIMIT = 4 * 1024 * 1024
+"""No manifest is larger (bytes); what is, is not read."""
+
+HEARTBEAT_SECONDS = 5
+HEARTBEAT_STALE_SECONDS = 30
+"""Seconds. A heartbeat's age counts only where the lock can't tell whether a run is alive (``run_store.liveness``)."""
+
+RUN_STATUSES = TERMINAL | {"queued", "in_progress"}
+
+INTERRUPTED = "interrupted"
+"""The detail of a run whose process died."""
+
+
+DAMAGED_HINT = (
+    "'codex-orchestrator doctor --repair' sets it aside; what its stages printed is beside it, below commands/"
+)
+
+
+def parse(data: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON object in ``data``; DamagedRecord names ``where`` when there is none."""
+    try:
+        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedRecord(
+            f"'{where}' is not valid JSON: {error or 'nested too deep'}",
+            hint=DAMAGED_HINT,
+        ) from error
+    if not isinstance(document, dict):
+        raise DamagedRecord(f"'{where}' holds no JSON object", hint=DAMAGED_HINT)
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def check_version(document: dict[str, Any], where: str) -> int:
+    """Return the record's version, 1 or 2; DamagedRecord for any other."""
+    version = document.get("version")
+    if version not in (1, VERSION) or isinstance(version, bool):
+        known = "no version" if version is None else f"version {version!r}"
+        raise DamagedRecord(
+            f"'{where}' has {known}; this program knows 1 and {VERSION}", hint="a newer codex-orchestrator may read it"
+        )
+    return int(version)
+
+
+def check_outline(document: dict[str, Any], where: str) -> None:
+    """Raise DamagedRecord unless status and pipeline can be read, which commands look at before any other field."""
+    fits = {
+        "status": isinstance(document.get("status"), str) and document["status"] in RUN_STATUSES,
+        "pipeline_id": isinstance(document.get("pipeline_id"), str),
+    }
+    for key, good in fits.items():
+        if not good:
+            raise DamagedRecord(
+                f"'{where}' has no '{key}' that can be read",
+                hint=DAMAGED_HINT,
+            )

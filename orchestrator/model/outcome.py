@@ -1,0 +1,50 @@
+"""What happened, as values: outcomes of stages and runs in OpenTelemetry's CI/CD words.
+
+Source of the words: OpenTelemetry semantic conventions, ``cicd.pipeline.result``.
+"""
+
+from __future__ import annotations
+
+from orchestrator.base.record import Final, Literal, NamedTuple
+
+Outcome = Literal["success", "failure", "timeout", "cancellation", "error", "skip"]
+RunStatus = Literal["queued", "in_progress", "succeeded", "failed", "cancelled"]
+StageStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
+
+TERMINAL: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
+
+RUN_STATUS_OF: Final[dict[str, RunStatus]] = {
+    "success": "succeeded",
+    "failure": "failed",
+    "timeout": "failed",
+    "error": "failed",
+    "cancellation": "cancelled",
+}
+STAGE_STATUS_OF: Final[dict[str, StageStatus]] = {
+    "success": "succeeded",
+    "failure": "failed",
+    "timeout": "failed",
+    "error": "failed",
+    "cancellation": "failed",
+    "skip": "skipped",
+}
+
+
+class Ended(NamedTuple):
+    """How one attempt of a stage ended.
+
+    ``exit_code`` is None when a signal ended it (then ``signal`` is its name, as ``SIGKILL``) or when
+    nothing was started. Times are in seconds, ``max_rss_bytes`` is the largest process's peak.
+    ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
+    a process outside the tree's reach kept the output open until it was cut.
+    """
+
+    outcome: Outcome
+    exit_code: int | None = None
+    signal: str | None = None
+    detail: str | None = None
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    max_rss_bytes: int = 0
+    swept: int = 0
+    pipe_held: bool = False

@@ -1,0 +1,215 @@
+"""What will run: the compiled plan of one pipeline for one project, its record form and its digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date
+from types import MappingProxyType
+
+from orchestrator.base.record import TYPE_CHECKING, Any, Literal, NamedTuple
+from orchestrator.base.redaction import MASK, looks_secret
+from orchestrator.base.sha256 import sha256
+
+if TYPE_CHECKING:
+    from orchestrator.base.redaction import Redactor
+
+_UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
+"""What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
+
+StageKind = Literal["command", "shell", "subpipeline", "skip"]
+
+
+class PlannedStage(NamedTuple):
+    """One stage: a command (``argv`` or a ``shell`` line), a sub-pipeline, or a reason to skip it.
+
+    Paths are relative to the project's folder; times are in seconds, sizes in bytes. ``needs`` names
+    stages of the same plan that come before this one.
+    """
+
+    id: str
+    title: str
+    kind: StageKind
+    argv: tuple[str, ...] = ()
+    shell: str | None = None
+    pipeline: str | None = None
+    project: str | None = None
+    skip: str | None = None
+    cwd: str = "."
+    env: Mapping[str, str] = MappingProxyType({})
+    timeout_seconds: float | None = None
+    needs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    retries: int = 0
+    allow_failure: bool = False
+    guardrail: bool = False
+    log_limit_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def command(self) -> str | None:
+        """The command as one line for people, or None when nothing is started."""
+        if self.kind == "shell":
+            return self.shell
+        if self.kind == "command":
+            if all(word and _UNQUOTED.issuperset(word) for word in self.argv):
+                return " ".join(self.argv)
+            import shlex
+
+            return shlex.join(self.argv)
+        return None
+
+
+class SessionPlan(NamedTuple):
+    """The nox session that the stages run in. ``backend`` may name alternatives, as ``uv|virtualenv``."""
+
+    name: str
+    backend: str
+    python: str | None = None
+    install: tuple[str, ...] = ()
+    pass_env: tuple[str, ...] = ()
+    set_env: Mapping[str, str] = MappingProxyType({})
+    secret_env: tuple[str, ...] = ()
+
+
+class Waiver(NamedTuple):
+    """A required guardrail that need not hold before ``until`` (a date, inclusive, UTC)."""
+
+    guardrail: str
+    reason: str
+    approved_by: str
+    until: str
+
+    def stands(self, today: date) -> bool:
+        """Tell whether it still holds on ``today`` (UTC); its last day counts."""
+        return today.isoformat() <= self.until
+
+
+class Flag(NamedTuple):
+    """Something in a plan that a reviewer must see; ``code`` is the word for machines.
+
+    Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
+    out); ``guardrail-softened`` (``[spec_guard]`` asks less than the default); ``secret-too-short``;
+    ``no-shell`` (an operator of the shell in a ``run``, which starts none).
+    """
+
+    stage: str | None
+    code: str
+    message: str
+
+
+class Plan(NamedTuple):
+    """A pipeline compiled for a project. ``stages`` stand in an order in which every need comes first.
+
+    ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
+    project's default task, ``config_digest`` the sha256 of the config file that was read;
+    ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change.
+    """
+
+    project: str
+    project_path: str
+    task_id: str
+    pipeline: str
+    title: str
+    stages: tuple[PlannedStage, ...]
+    session: SessionPlan
+    sla_seconds: float
+    required_guardrails: tuple[str, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    owners: tuple[str, ...] = ()
+    builtin_version: int | None = None
+    config_digest: str = ""
+    reuse_guardrails: bool = False
+
+    def stage(self, stage_id: str) -> PlannedStage:
+        """Return the stage with that id; KeyError when there is none."""
+        for stage in self.stages:
+            if stage.id == stage_id:
+                return stage
+        raise KeyError(stage_id)
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as the manifest keeps it, with its digest; values of secret names are masked."""
+        body = _body(self)
+        return {"digest": digest_of(body), **body, "config_digest": self.config_digest}
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the record form: equal for equal plans, whatever the order of keys in the config."""
+        return digest_of(_body(self))
+
+
+def redacted(plan: Plan, mask: Callable[[str], str]) -> Plan:
+    """Return the plan with its free text masked: titles, command lines, environment values and reasons.
+
+    Ids and paths stay as they are, so that what is recorded can be found again.
+    """
+
+    def stage(old: PlannedStage) -> PlannedStage:
+        return old._replace(
+            title=mask(old.title),
+            argv=tuple(mask(word) for word in old.argv),
+            shell=None if old.shell is None else mask(old.shell),
+            skip=None if old.skip is None else mask(old.skip),
+            env={name: mask(value) for name, value in old.env.items()},
+        )
+
+    return plan._replace(
+        title=mask(plan.title),
+        stages=tuple(stage(old) for old in plan.stages),
+        session=plan.session._replace(
+            install=tuple(mask(word) for word in plan.session.install),
+            set_env={name: mask(value) for name, value in plan.session.set_env.items()},
+        ),
+        waivers=tuple(waiver._replace(reason=mask(waiver.reason)) for waiver in plan.waivers),
+        flags=tuple(flag._replace(message=mask(flag.message)) for flag in plan.flags),
+    )
+
+
+def stage_record(stage: PlannedStage) -> dict[str, Any]:
+    """Return a stage as the manifest keeps it; two stages are the same work when these are equal."""
+    record = stage._asdict()
+    record["env"] = _masked(stage.env)
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def digest_of(value: object) -> str:
+    """Return the sha256 (hex) of the canonical JSON of ``value``: sorted keys, no spaces, UTF-8."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _body(plan: Plan) -> dict[str, Any]:
+    session = plan.session._asdict()
+    session["set_env"] = _masked(plan.session.set_env)
+    return {
+        "project": plan.project,
+        "project_path": plan.project_path,
+        "pipeline": plan.pipeline,
+        "title": plan.title,
+        "builtin_version": plan.builtin_version,
+        "sla_seconds": plan.sla_seconds,
+        "required_guardrails": list(plan.required_guardrails),
+        "reuse_guardrails": plan.reuse_guardrails,
+        "waivers": [waiver._asdict() for waiver in plan.waivers],
+        "flags": [flag._asdict() for flag in plan.flags],
+        "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
+        "stages": [stage_record(stage) for stage in plan.stages],
+    }
+
+
+def _masked(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: MASK if looks_secret(name) else env[name] for name in sorted(env)}
+
+
+def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
+    """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
+    from orchestrator.base.redaction import Redactor, secret_values
+
+    named = plan.session.secret_env
+    values = dict.fromkeys(secret_values(environ, named))
+    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
+    for stage in plan.stages:
+        values.update(dict.fromkeys(secret_values(stage.env, named)))
+    return Redactor(tuple(values))

@@ -1,0 +1,259 @@
+"""The early version's ``codex.orchestrator.json`` as pipelines of ours, with a note for what has no counterpart.
+
+Its shape: ``defaultPipeline`` and ``pipelines[]`` with ``id, title, stages[]``; a stage is of the kind ``command``
+(``command, cwd, env, allowFailure``) or ``subpipeline`` (``pipeline, optional``). Commands ran in a shell, one after
+the other, from the repository's root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from orchestrator.base.identifiers import name_fault, shown
+from orchestrator.base.record import Any
+from orchestrator.config import builtin_names
+from orchestrator.config.builtin import builtin
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value, skip
+
+FILE = "codex.orchestrator.json"
+GUARD = "spec-guard"
+
+_GUARD_SCRIPT = "spec-guard.sh"
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+_SHELL_CHARACTERS = re.compile(r"[|&;<>()$`\\*?\[\]#~!{}\n]|^\w+=")
+_ABSENT = "the early version's pipeline had no such stage"
+_KNOWN_OF_FILE = frozenset({"defaultPipeline", "pipelines"})
+_KNOWN_OF_PIPELINE = frozenset({"id", "title", "stages"})
+_KNOWN_OF_STAGE = {
+    "command": frozenset({"kind", "id", "title", "command", "cwd", "env", "allowFailure"}),
+    "subpipeline": frozenset({"kind", "id", "title", "pipeline", "optional"}),
+}
+
+
+@dataclass(slots=True)
+class _Conversion:
+    """One file's conversion. ``up`` leads from the project's folder to where its commands ran."""
+
+    project: str
+    up: str
+    notes: list[str] = field(default_factory=list)
+    pipelines: dict[str, str] = field(default_factory=dict)
+    guarded: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(f"{FILE}: {text}")
+
+    def unknown(self, where: str, table: dict[str, Any], known: Iterable[str]) -> None:
+        for key in sorted(table.keys() - set(known)):
+            self.note(f"{where}: {shown(key)} has no counterpart and was left out")
+
+
+def converted(codebase: Codebase, root: str, project: str, proposal: Proposal) -> Proposal:
+    """Return ``proposal`` with the pipelines of the early version's config, of the codebase or else of the workspace.
+
+    Without such a file, or with one that can't be read, the proposal stays as it is, but for a note.
+    """
+    folder = next((place for place in (codebase.path, root) if os.path.lexists(os.path.join(place, FILE))), None)
+    if folder is None:
+        return proposal
+    source = codebase if folder == codebase.path else Codebase(folder)
+    document = source.json(FILE)
+    listed = document.get("pipelines")
+    if not isinstance(listed, list):
+        reason = next((fault for fault in source.faults if fault.startswith(FILE)), f"{FILE} has no list 'pipelines'")
+        return proposal.noted(f"{reason}; nothing of it was converted")
+    up = os.path.relpath(os.path.realpath(folder), os.path.realpath(codebase.path))
+    conversion = _Conversion(project, up)
+    pipelines = _pipelines(conversion, [item for item in listed if isinstance(item, dict)])
+    if len(listed) != sum(isinstance(item, dict) for item in listed):
+        conversion.note("entries of 'pipelines' that are no objects were left out")
+    _file_notes(conversion, document, folder == codebase.path)
+    if all(pipeline.id != "diagnostics" for pipeline in pipelines):
+        pipelines = [*proposal.pipelines, *pipelines]
+    return replace(proposal, pipelines=tuple(pipelines), guarded=tuple(conversion.guarded)).noted(*conversion.notes)
+
+
+def _file_notes(conversion: _Conversion, document: dict[str, Any], own: bool) -> None:
+    default = document.get("defaultPipeline")
+    if isinstance(default, str) and default != "diagnostics":
+        name = conversion.pipelines.get(default, default)
+        conversion.note(f"'defaultPipeline' has no counterpart: start it with --pipeline {name}")
+    conversion.unknown("the file", document, _KNOWN_OF_FILE)
+    if not own:
+        conversion.note(
+            "it is the workspace's, so that other projects get the same pipelines; take out what is not theirs"
+        )
+
+
+def _pipelines(conversion: _Conversion, listed: list[dict[str, Any]]) -> list[Pipeline]:
+    for place, item in enumerate(listed):
+        said = str(item.get("id", f"pipeline-{place + 1}"))
+        if said in conversion.pipelines:
+            conversion.note(f"the pipeline {shown(said)} is listed twice; the second was left out")
+            continue
+        conversion.pipelines[said] = _name(conversion, "pipeline", said, conversion.pipelines.values())
+    found, seen = [], set()
+    for place, item in enumerate(listed):
+        said = str(item.get("id", f"pipeline-{place + 1}"))
+        if said not in seen:
+            seen.add(said)
+            found.append(_pipeline(conversion, conversion.pipelines[said], item))
+    return [pipeline for pipeline in found if pipeline is not None]
+
+
+def _pipeline(conversion: _Conversion, name: str, item: dict[str, Any]) -> Pipeline | None:
+    where = f"pipeline '{name}'"
+    conversion.unknown(where, item, _KNOWN_OF_PIPELINE)
+    entries = item.get("stages")
+    stages: list[Stage] = []
+    for place, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict):
+            conversion.note(f"{where}: the stage at place {place + 1} is no object and was left out")
+            continue
+        stage = _stage(conversion, where, name, place, entry, [stage.id for stage in stages])
+        if stage is not None:
+            stages.append(stage)
+    if name not in builtin_names() and not stages:
+        conversion.note(f"{where} has no stages and was left out")
+        return None
+    title = item.get("title")
+    return Pipeline(name, tuple(_as_built_in(conversion, name, stages)), title if isinstance(title, str) else "")
+
+
+def _stage(
+    conversion: _Conversion, where: str, pipeline: str, place: int, entry: dict[str, Any], taken: list[str]
+) -> Stage | None:
+    said = str(entry.get("id", f"stage-{place + 1}"))
+    kind = entry.get("kind", "command")
+    words = _words(entry.get("command")) if kind == "command" else []
+    if _is_guard(words):
+        return _guard_stage(conversion, where, pipeline, said, entry, words, taken)
+    name = _name(conversion, "stage", said, taken)
+    keys: dict[str, Value] = {}
+    title = entry.get("title")
+    if isinstance(title, str) and title.strip():
+        keys["title"] = title
+    at = f"{where}, stage '{name}'"
+    conversion.unknown(at, entry, _KNOWN_OF_STAGE.get(str(kind), entry.keys()))
+    if kind == "command" and isinstance(entry.get("command"), str) and entry["command"].strip():
+        keys |= _command_keys(conversion, at, entry, words)
+    elif kind == "subpipeline":
+        keys |= _subpipeline_keys(conversion, at, entry)
+    else:
+        conversion.note(f"{at} is of the kind {shown(str(kind))} and was left out")
+        return None
+    return Stage(name, keys)
+
+
+def _command_keys(conversion: _Conversion, at: str, entry: dict[str, Any], words: list[str]) -> dict[str, Value]:
+    line = entry["command"].strip()
+    keys: dict[str, Value] = {"shell" if not words or _SHELL_CHARACTERS.search(line) else "run": line}
+    if _GUARD_SCRIPT in line:
+        conversion.note(
+            f"{at} calls {_GUARD_SCRIPT} among other things: it is no guardrail; split the line to make it one"
+        )
+    said = entry.get("cwd")
+    cwd = os.path.normpath(os.path.join(conversion.up, said if isinstance(said, str) else "."))
+    if cwd != ".":
+        keys["cwd"] = cwd
+    env = entry.get("env")
+    if isinstance(env, dict) and env:
+        kept = {name: str(text) for name, text in env.items() if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)}
+        own = [name for name in kept if name.startswith("CODEX_ORCHESTRATOR_") or name == "MCP_RUNNER_TASK_ID"]
+        for name in [*own, *(env.keys() - kept.keys())]:
+            kept.pop(name, None)
+            conversion.note(f"{at}: the variable {shown(name)} can't be set here and was left out")
+        keys |= {"env": kept} if kept else {}
+    if entry.get("allowFailure") is True:
+        keys["allow_failure"] = True
+    return keys
+
+
+def _subpipeline_keys(conversion: _Conversion, at: str, entry: dict[str, Any]) -> dict[str, Value]:
+    said = str(entry.get("pipeline", ""))
+    name = conversion.pipelines.get(said, said if said in builtin_names() else None)
+    if name is None:
+        conversion.note(f"{at} names the pipeline {shown(said)}, which is not in the file: it is skipped")
+        return {"skip": f"the early version's config had no pipeline {shown(said)}"}
+    keys: dict[str, Value] = {"pipeline": name}
+    if entry.get("optional") is True:
+        keys["allow_failure"] = True
+    return keys
+
+
+def _guard_stage(
+    conversion: _Conversion,
+    where: str,
+    pipeline: str,
+    said: str,
+    entry: dict[str, Any],
+    words: list[str],
+    taken: list[str],
+) -> Stage | None:
+    """Return the guardrail as the built-in command; its script took no arguments but ``--dry-run``."""
+    if GUARD in taken:
+        conversion.note(f"{where}, stage {shown(said)} runs the spec guard a second time and was left out")
+        return None
+    conversion.note(f"{where}, stage {shown(said)}: '{' '.join(words)}' became the built-in guardrail '{GUARD}'")
+    if "--dry-run" in words:
+        conversion.note(f"{where}, stage {shown(said)} ran with --dry-run, a guardrail that can't fail; now it can")
+    if entry.get("allowFailure") is True:
+        conversion.note(f"{where}, stage {shown(said)}: 'allowFailure' was left out, a required guardrail has to hold")
+    conversion.unknown(f"{where}, stage {shown(said)}", entry, _KNOWN_OF_STAGE["command"])
+    if pipeline == "diagnostics":
+        return Stage(GUARD, {})
+    conversion.guarded.append(pipeline)
+    return Stage(GUARD, {"run": f"codex-orchestrator spec-guard --project {conversion.project}", "guardrail": True})
+
+
+def _as_built_in(conversion: _Conversion, pipeline: str, stages: list[Stage]) -> list[Stage]:
+    """Return the stages with what a built-in pipeline of that name asks for besides.
+
+    The early version ran one stage after the other. Where all stages are built in their own order stands
+    (lint, test and spec-guard need only build); where others are among them, each needs the one before.
+    """
+    base = builtin(pipeline)
+    if base is None:
+        return stages
+    known = [stage.id for stage in base.pipeline.stages]
+    if any(stage.id not in known for stage in stages):
+        before: list[str] = []
+        for place, stage in enumerate(stages):
+            stages[place] = Stage(stage.id, {**stage.keys, "needs": before}, stage.why)
+            before = [stage.id]
+    elif len(stages) > 2:
+        conversion.note(f"pipeline '{pipeline}': what needs only the build may now run side by side")
+    absent = [skip(name, _ABSENT) for name in known if name != GUARD and name not in {stage.id for stage in stages}]
+    return [stage for stage in stages if stage.keys or stage.id != GUARD] + absent
+
+
+def _is_guard(words: list[str]) -> bool:
+    """Tell whether a command is the spec guard's script: by its exact command word, never by a part of the text."""
+    rest = words[1:] if words and os.path.basename(words[0]) in _SHELLS else words
+    return bool(rest) and os.path.basename(rest[0]) == _GUARD_SCRIPT and set(rest[1:]) <= {"--dry-run"}
+
+
+def _words(command: object) -> list[str]:
+    try:
+        return shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        return []
+
+
+def _name(conversion: _Conversion, kind: str, said: str, taken: Iterable[str]) -> str:
+    """Return an id that we allow for one that the early version allowed, and once only."""
+    name = said
+    if name_fault(kind, name) is not None:
+        name = re.sub(r"[^a-z0-9._-]+|\.{2,}", "-", said.lower())[:60].strip("._-") or kind
+    used, count, base = set(taken), 1, name
+    while name in used:
+        count += 1
+        name = f"{base}-{count}"
+    if name != said:
+        conversion.note(f"the {kind} {shown(said)} is called '{name}' now")
+    return name

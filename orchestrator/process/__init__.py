@@ -1,0 +1,20 @@
+"""One stage's process tree: started, watched, ended, and gone when the stage is.
+
+A run has one guard, a small process of its own; for each stage the guard forks a keeper, which starts the
+command and collects its orphans (a child subreaper on Linux). Whatever ends first, the owner, the guard or
+the command, the rest of the tree is killed; the run's lock stays held by guard and keepers until then.
+"""
+
+from orchestrator.process.client import Guard
+from orchestrator.process.messages import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
+
+__all__ = [
+    "Exited",
+    "Guard",
+    "GuardLost",
+    "Heard",
+    "ProcessHost",
+    "SpawnFailed",
+    "SpawnFault",
+    "Spawned",
+]

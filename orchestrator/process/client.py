@@ -1,0 +1,226 @@
+"""The owner's side of the guard: orders out, messages in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from orchestrator.process.guard import wire
+from orchestrator.process.messages import Exited, GuardLost, Heard, Spawned, SpawnFailed
+from orchestrator.process.spawn_errors import sentence
+
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from guard.main import main; main()"
+_INTERPRETER = ("-I", "-S")  # no user's variables, no site-packages: half of an interpreter's start
+_LAST_RESORT_SECONDS = 1.0
+
+
+class Guard:
+    """A run's guard process. It outlives its owner by the milliseconds that it takes to kill what runs.
+
+    Not safe for threads. A process that this one forks without executing another program must call
+    nothing here, and keeps the guard alive for as long as it lives.
+    """
+
+    def __init__(self, sock: socket.socket, life: int, pid: int) -> None:
+        self._sock = sock
+        self._life = life
+        self._pid = pid
+        self._inbox = wire.Inbox()
+        self._lost = False
+        self._asked: dict[int, tuple[str, str]] = {}
+
+    @classmethod
+    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True) -> Guard:
+        """Start a guard and return without waiting for it.
+
+        ``keep_fds`` (a locked file's, say) stay open until every process of the run is gone. With
+        ``subreaper`` False, trees are found as on systems without one. Raises OSError when the
+        process cannot be made.
+        """
+        ours, theirs = socket.socketpair()
+        if theirs.fileno() < 3:  # stdin was closed: keep clear of the descriptors that the guard's are put on
+            theirs = socket.socket(fileno=_above_standard(theirs.detach()))
+        try:
+            pid = _start(theirs.fileno(), "subreaper" if subreaper else "ps")
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        # Guard and keepers hold the other end, and no command does: when it closes, all of them have ended.
+        life, held = os.pipe()
+        guard = cls(ours, life, pid)
+        for fd in (*keep_fds, held):
+            guard.adopt_keep_fd(fd)
+        os.close(held)
+        return guard
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``messages`` has something, and after GuardLost."""
+        return self._sock.fileno()
+
+    def spawn(self, key: int, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], output_fd: int) -> None:
+        """Start a command; see ``ProcessHost.spawn``."""
+        self._asked[key] = (argv[0] if argv else "", cwd)
+        try:
+            words = [os.fsencode(word) for word in argv]
+            variables = {os.fsencode(name): os.fsencode(value) for name, value in env.items()}
+            message: wire.Message = ("spawn", key, words, os.fsencode(cwd), variables)
+        except UnicodeEncodeError as error:
+            self._send(("echo", ("failed", key, "failed", 0, str(error))))
+            return
+        self._send(message, output_fd)
+
+    def terminate(self, key: int, *, grace_seconds: float) -> None:
+        """End one stage's tree; see ``ProcessHost.terminate``."""
+        self._send(("terminate", key, float(grace_seconds)))
+
+    def terminate_all(self, *, grace_seconds: float) -> None:
+        """End every stage's tree; see ``ProcessHost.terminate``."""
+        self._send(("terminate", None, float(grace_seconds)))
+
+    def adopt_keep_fd(self, fd: int) -> None:
+        """Hold a descriptor open until every process of the run is gone; the caller may close its copy."""
+        self._send(("keep",), fd)
+
+    def messages(self) -> list[Heard]:
+        """Return what has been heard since the last call, without waiting."""
+        if self._lost:
+            return []
+        connected = True
+        try:
+            while connected:
+                connected = self._inbox.receive(self._sock, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        heard = [found for message in self._inbox.messages() if (found := self._understood(message)) is not None]
+        if not connected and not self._lost:
+            heard.append(self._loss(_ending(self._reap(time.monotonic() + _LAST_RESORT_SECONDS))))
+        return heard
+
+    def close(self, *, timeout_seconds: float) -> int:
+        """Kill what is left and wait until it and the guard are gone; return the number of processes killed.
+
+        What has been heard and not read is dropped. After the timeout the guard itself is killed, and its
+        keepers kill what they can. A second call does nothing and returns 0.
+        """
+        if self._life < 0:
+            return 0
+        until = time.monotonic() + timeout_seconds
+        killed = self._say_goodbye(until)
+        _readable(self._life, until)
+        if self._pid and self._reap(until) is None:
+            os.kill(self._pid, signal.SIGKILL)
+            self._reap(time.monotonic() + _LAST_RESORT_SECONDS)
+            _readable(self._life, time.monotonic() + _LAST_RESORT_SECONDS)
+        self._sock.close()
+        os.close(self._life)
+        self._life = -1
+        self._lost = True
+        return killed
+
+    def _say_goodbye(self, until: float) -> int:
+        if self._lost:
+            return 0
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        while _readable(self._sock.fileno(), until) and self._inbox.receive(self._sock):
+            for message in self._inbox.messages():
+                if message[0] == "closed":
+                    return int(message[1])
+        return 0
+
+    def _send(self, message: wire.Message, fd: int | None = None) -> None:
+        if not self._lost:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended: ``messages`` tells
+                wire.send(self._sock, message, fd)
+
+    def _understood(self, message: wire.Message) -> Heard | None:
+        kind, rest = message[0], message[1:]
+        if kind == "spawned":
+            return Spawned(*rest)
+        if kind == "failed":
+            key, reason, number, more = rest
+            return SpawnFailed(key, reason, sentence(*self._asked.pop(key, ("", "")), reason, number, more))
+        if kind == "exited":
+            key, status, cpu, rss, swept, survivors, _ = rest
+            self._asked.pop(key, None)
+            return Exited(key, *_split(status), cpu, rss, swept, survivors)
+        if kind == "lost":
+            return self._loss(f"the guard process broke: {rest[0]}")
+        return None
+
+    def _loss(self, detail: str) -> GuardLost:
+        self._lost = True
+        return GuardLost(detail)
+
+    def _reap(self, until: float) -> int | None:
+        """Return the guard's wait status once it has ended, or None when it has not in time."""
+        while True:
+            try:
+                pid, status = os.waitpid(self._pid, os.WNOHANG)
+            except ChildProcessError:  # someone else has waited for it
+                pid, status = self._pid, 0
+            if pid:
+                self._pid = 0
+                return status
+            if time.monotonic() >= until:
+                return None
+            time.sleep(0.0005)
+
+
+def _start(sock: int, trees: str) -> int:
+    folder = os.path.dirname(os.path.abspath(__file__))
+    argv = [sys.executable, *_INTERPRETER, "-c", _BOOT, folder, trees]
+    return os.posix_spawn(
+        sys.executable,
+        argv,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, sock, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            # A broken guard is heard of over the socket; the user's terminal or pipe is not its to hold.
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
+        ],
+        setsigmask=signal.valid_signals(),  # until it has left the terminal's session, a Ctrl-C would hit it
+    )
+
+
+def _above_standard(fd: int) -> int:
+    import fcntl
+
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(fd)
+    return moved
+
+
+def _readable(fd: int, until: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(until - time.monotonic(), 0.0) * 1000))
+
+
+def _split(status: int) -> tuple[int | None, str | None]:
+    code = os.waitstatus_to_exitcode(status)
+    return (code, None) if code >= 0 else (None, signal_name(-code))
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, as ``SIGKILL``; a real-time signal without a name is ``SIG`` and its number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "the guard process no longer answers"
+    code, name = _split(status)
+    return f"the guard process was ended by {name}" if name else f"the guard process ended with exit code {code}"

@@ -1,5 +1,0 @@
-"""Which commit, tree, host and tools an attempt of a run stands on."""
-
-from orchestrator.provenance.capture import Capture, tree_state
-
-__all__ = ["Capture", "tree_state"]

@@ -1,0 +1,136 @@
+"""What a run ends with: the document that ``start`` and ``resume`` print, and its closing lines for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from orchestrator.base.record import TYPE_CHECKING, Any
+from orchestrator.report.layout import Ink, clean, clip, duration, labelled
+
+if TYPE_CHECKING:
+    from orchestrator.model.manifest.manifest import Command, GuardrailEntry, Manifest
+
+ENVIRONMENT = "environment"
+"""The name that a failure of the session's environment has among the failed stages, and its log."""
+
+_DIGEST_LINES = 10
+
+
+def run_document(
+    manifest: Manifest,
+    *,
+    exit_code: int | None,
+    last_lines: Mapping[str, Sequence[str]],
+    environment_log: str | None = None,
+) -> dict[str, Any]:
+    """Return the run document (contract, section 2, "start, resume") of a manifest.
+
+    ``exit_code`` is the process's, None when the run goes on without it; ``last_lines`` are those of each
+    error file, by stage, with ``environment`` for an environment that could not be made, whose log is
+    ``environment_log`` where it is not the first one.
+    """
+    root = manifest.artifact_root
+    failed = [
+        _failed(command, last_lines, manifest.run_id) for command in manifest.commands if command.status == "failed"
+    ]
+    if manifest.outcome == "error" and not failed:
+        if environment_log is None and ENVIRONMENT in last_lines:
+            environment_log = os.path.join(root, "commands", "00-environment.log")
+        failed = [_environment(manifest, last_lines, environment_log)]
+    return {
+        "run_id": manifest.run_id,
+        "task_id": manifest.task_id,
+        "project": manifest.project,
+        "pipeline_id": manifest.pipeline_id,
+        "status": manifest.status,
+        "outcome": manifest.outcome,
+        "attempt": manifest.attempt,
+        "exit_code": exit_code,
+        "artifact_root": root,
+        "manifest": os.path.join(root, "manifest.json"),
+        "log_path": manifest.log_path,
+        "failed": failed,
+    }
+
+
+def _failed(command: Command, last_lines: Mapping[str, Sequence[str]], run_id: str) -> dict[str, Any]:
+    return {
+        "stage": command.id,
+        "outcome": command.outcome,
+        "exit_code": command.exit_code,
+        "signal": command.signal,
+        "last_lines": list(last_lines.get(command.id) or ([command.summary] if command.summary else [])),
+        "log_path": command.log_path,
+        "next_command": _resume(run_id),
+    }
+
+
+def _environment(manifest: Manifest, last_lines: Mapping[str, Sequence[str]], log: str | None) -> dict[str, Any]:
+    detail = manifest.status_detail
+    lines = last_lines.get(ENVIRONMENT) or (detail.splitlines() if detail else [])
+    return {
+        "stage": ENVIRONMENT,
+        "outcome": "error",
+        "exit_code": None,
+        "signal": None,
+        "last_lines": list(lines),
+        "log_path": log,
+        "next_command": _resume(manifest.run_id),
+    }
+
+
+def _resume(run_id: str) -> str:
+    return f"codex-orchestrator resume {run_id}"
+
+
+def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int, color: bool) -> str:
+    """Return the closing lines of a run: ``answer`` is its run document.
+
+    Of one that did not succeed: each failed stage with its last lines and its log, then what to type
+    next. Of one that succeeded: how long it took, its guardrails, and where its manifest is.
+    """
+    ink = Ink(color)
+    width = max(width, 20)
+    lines = _headline(ink, answer, manifest, width)
+    for failure in answer["failed"]:
+        lines += _failure(ink, failure, width)
+    for guardrail in manifest.guardrails:
+        lines += _guardrail(ink, guardrail, width)
+    lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
+    if answer["status"] in ("failed", "cancelled"):
+        lines += labelled(ink, "Next", [clean(_resume(answer["run_id"]))], width, "bold", whole=True)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _headline(ink: Ink, answer: Mapping[str, Any], manifest: Manifest, width: int) -> list[str]:
+    sla = manifest.sla
+    style = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(answer["status"], "cyan")
+    outcome = f" ({answer['outcome']})" if answer["outcome"] in ("error", "timeout") else ""
+    took = f"{duration(sla.active_seconds)} of {duration(sla.limit_seconds)}"
+    late = ", longer than allowed" if sla.breached else ""
+    slowest = f"; slowest: {sla.slowest_stage}" if sla.slowest_stage else ""
+    status = clean(f"{answer['status'].replace('_', ' ')}{outcome} after {took}{late}{slowest}")
+    return [
+        *labelled(ink, "Run", [clean(answer["run_id"])], width, "bold"),
+        *labelled(ink, "Status", [status], width, style),
+    ]
+
+
+def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
+    from orchestrator.report.stage_words import how_it_ended
+
+    how = how_it_ended(failure)
+    head = f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else "")
+    shown = failure["last_lines"][-_DIGEST_LINES:]
+    lines = [ink("red", head), *(clip(f"  | {clean(line)}", width) for line in shown)]
+    if failure["log_path"]:
+        lines += labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True)
+    return lines
+
+
+def _guardrail(ink: Ink, entry: GuardrailEntry, width: int) -> list[str]:
+    passed = entry.outcome == "passed"
+    reason = f": {entry.reason}" if entry.reason and not passed else ""
+    style = "green" if passed else "yellow"
+    return labelled(ink, "Guardrail", [clean(f"{entry.id} {entry.outcome}{reason}")], width, style)

@@ -1,0 +1,190 @@
+"""The status document: what ``status --format json`` prints, key by key described in docs/status.md.
+
+Source of the keys and their order: contract, section 2, "Commands"; of what a run whose process died
+looks like: section 5, promise 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.record import Any
+from orchestrator.model.approvals import Surroundings, freshness, subject_of, validities
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report import shapes, version_1
+from orchestrator.report.fields import MOMENT, Fields, of_run
+from orchestrator.report.interrupted import as_died, later_of
+from orchestrator.report.readiness import readiness
+
+ChildLookup = Callable[[str, str], Mapping[str, Any] | None]
+"""From a child's task and run id to its ``standing`` of now, or None when its record can't be read."""
+
+KEYS = (
+    *("run_id", "status", "status_detail", "started_at", "completed_at", "manifest", "artifact_root", "log_path"),
+    *("heartbeat_at", "commands", "child_runs"),
+    *("task_id", "project", "pipeline_id", "outcome", "attempt", "alive", "lineage", "guardrails", "approvals"),
+    *("sla", "provenance", "session", "mode", "ready"),
+    *("freshness", "review", "drift"),
+    *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
+    *("next_command", "alive_by"),
+)
+"""The keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
+
+
+def status_document(
+    record: Mapping[str, Any],
+    *,
+    alive: bool,
+    alive_by: str | None = None,
+    now: datetime,
+    manifest: str,
+    heartbeat: str | None = None,
+    child: ChildLookup = lambda task_id, run_id: None,
+    surroundings: Surroundings | None = None,
+) -> dict[str, Any]:
+    """Return what is known of a run, from its manifest ``record`` (version 1 or 2).
+
+    Without ``surroundings``, reviews are judged by the default policy, and the tree of now is not known.
+
+    ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
+    where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
+    computed up to ``now`` (UTC). Raises DamagedRecord, naming the key, when a field can't be read.
+    """
+    of_version_1 = record.get("version") == 1
+    fields = Fields(record, lenient=of_version_1)
+    with of_run(record):
+        body = version_1.body(fields) if of_version_1 else _body(fields)
+    if heartbeat is not None and MOMENT.accepts(heartbeat):
+        body["heartbeat_at"] = later_of(body["heartbeat_at"], heartbeat)
+    body["alive"] = alive and body["status"] not in TERMINAL
+    body["alive_by"] = (alive_by or "lock") if body["alive"] else None
+    if body["status"] not in TERMINAL:
+        body = _live(body, now) if alive else as_died(body)
+    body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
+    body["manifest"] = manifest
+    body.update(_reviewed(record, body, surroundings or Surroundings()))
+    body["ready"] = readiness(body)
+    body["next_command"] = _next_command(body)
+    del body["plan_stages"]
+    return {key: body[key] for key in KEYS}
+
+
+def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
+    """Return the parts of the document that say how the run stands with its reviewers, and with the world of now."""
+    fresh = freshness(body, around.tree)
+    subject = subject_of(record, fresh["tree"]) if body["approvals"] and body["version"] == 2 else None
+    judged = validities(body["approvals"], subject, around.policy)
+    return {
+        "approvals": [
+            {**entry, "validity": validity.as_json()} for entry, validity in zip(body["approvals"], judged, strict=True)
+        ],
+        "freshness": fresh,
+        "review": {**around.policy.as_json(), "fault": around.fault},
+        "drift": {"approved_run": around.approved_run, "changes": list(around.drift)},
+    }
+
+
+def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
+    """Return ``status``, ``outcome`` and ``alive`` of a run of now. Raises DamagedRecord."""
+    fields = Fields(record)
+    status = fields.get("status", shapes.RUN["status"])
+    if status not in TERMINAL and not alive:
+        return {"status": "failed", "outcome": "error", "alive": False}
+    if record.get("version") == 1:
+        outcome = version_1.RUN_OUTCOME.get(status)
+    else:
+        outcome = fields.get("outcome", shapes.RUN_2["outcome"])
+    return {"status": status, "outcome": outcome, "alive": alive and status not in TERMINAL}
+
+
+def _body(fields: Fields) -> dict[str, Any]:
+    plan = fields.within("plan")
+    return {
+        **fields.take(shapes.RUN),
+        **fields.take(shapes.RUN_2),
+        "version": 2,
+        "commands": [_command(entry) for entry in fields.each("commands")],
+        "child_runs": [entry.take({**shapes.CHILD, **shapes.CHILD_2}) for entry in fields.each("child_runs")],
+        "lineage": fields.within("lineage").take(shapes.LINEAGE),
+        "guardrails": [entry.take(shapes.GUARDRAIL) for entry in fields.each("guardrails")],
+        "approvals": [dict(entry.value) for entry in fields.each("approvals")],
+        "sla": fields.within("sla").take(shapes.SLA),
+        "provenance": [{**entry.value, **entry.take(shapes.PROVENANCE)} for entry in fields.each("provenance")],
+        "session": fields.within("session").take(shapes.SESSION),
+        "mode": fields.within("mode").take(shapes.MODE),
+        "resume_events": [{**entry.value, **entry.take(shapes.RESUME_EVENT)} for entry in fields.each("resume_events")],
+        "plan": {
+            **plan.take({"digest": shapes.RUN["run_id"]}),
+            "flags": [entry.take(shapes.FLAG_OF_PLAN) for entry in plan.each("flags")],
+            "waivers": [entry.take(shapes.WAIVER) for entry in plan.each("waivers")],
+        },
+        "plan_stages": {
+            stage.get("id", shapes.COMMAND["id"]): stage.get("allow_failure", shapes.COMMAND_2["guardrail"])
+            for stage in plan.each("stages")
+        },
+    }
+
+
+def _command(entry: Fields) -> dict[str, Any]:
+    attempts = [attempt.take(shapes.ATTEMPT) for attempt in entry.each("attempts")]
+    reused = entry.within("reused").take(shapes.REUSED) if entry.value.get("reused") is not None else None
+    return {**entry.take(shapes.COMMAND), **entry.take(shapes.COMMAND_2), "attempts": attempts, "reused": reused}
+
+
+def _live(body: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return the document of a run that goes on, its times computed up to ``now``."""
+    body["commands"] = [_running(command, now) for command in body["commands"]]
+    body["guardrails"] = [_undecided(entry, body["commands"]) for entry in body["guardrails"]]
+    sla = body["sla"]
+    if sla is not None:
+        since = max(0.0, (now - parse_stamp(body["updated_at"])).total_seconds())
+        active = round(sla["active_seconds"] + since, 3)
+        over = active > sla["limit_seconds"]
+        body["sla"] = {
+            **sla,
+            "active_seconds": active,
+            "breached": sla["breached"] or over,
+            "breached_at": sla["breached_at"] or (sla["deadline_at"] if over else None),
+            "slowest_stage": slowest_stage(body["commands"]),
+            "remaining_seconds": round(sla["limit_seconds"] - active, 3),
+        }
+    return body
+
+
+def slowest_stage(commands: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the id of the stage that took, or has taken so far, longest; None when none ran."""
+    ran = [command for command in commands if command["duration_seconds"] is not None]
+    return max(ran, key=lambda command: command["duration_seconds"])["id"] if ran else None
+
+
+def _running(command: dict[str, Any], now: datetime) -> dict[str, Any]:
+    if command["status"] != "running" or command["started_at"] is None:
+        return command
+    elapsed = (now - parse_stamp(command["started_at"])).total_seconds()
+    return {**command, "duration_seconds": round(max(0.0, elapsed), 3)}
+
+
+def _undecided(entry: dict[str, Any], commands: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A guardrail whose stage has not ended is not missing: it has no verdict yet."""
+    status = next((command["status"] for command in commands if command["id"] == entry["id"]), None)
+    if entry["outcome"] == "waived" or status not in ("pending", "running"):
+        return entry
+    return {**entry, "outcome": None, "reason": "is running" if status == "running" else "has not run yet"}
+
+
+def _child(entry: dict[str, Any], lookup: ChildLookup) -> dict[str, Any]:
+    found = lookup(entry["task_id"], entry["run_id"])
+    if found is None:
+        return {**entry, "outcome": None, "alive": None}
+    return {**entry, **found}
+
+
+def _next_command(body: Mapping[str, Any]) -> str | None:
+    """Return what to type next: watch a live run, resume one that did not succeed, else nothing."""
+    if body["alive"]:
+        return f"codex-orchestrator status {body['run_id']} --watch"
+    if body["status"] == "succeeded" or body["version"] == 1:
+        return None
+    return f"codex-orchestrator resume {body['run_id']}"

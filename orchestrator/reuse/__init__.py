@@ -1,9 +1,0 @@
-"""Reuse: a stage whose declared inputs, command, environment and tools are as they were when it last succeeded.
-
-``StageCache.look`` says whether a stage would only do again what a run that succeeded shows, and if not,
-why. A success is kept when the run has ended with success, and what it rests on did not change meanwhile.
-"""
-
-from orchestrator.reuse.cache import Look, Place, StageCache, may_reuse
-
-__all__ = ["Look", "Place", "StageCache", "may_reuse"]

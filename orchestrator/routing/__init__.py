@@ -1,7 +1,0 @@
-"""Which project and which task a command means."""
-
-from __future__ import annotations
-
-from orchestrator.routing.deciding import TASK_VARIABLE, Route, route
-
-__all__ = ["TASK_VARIABLE", "Route", "route"]

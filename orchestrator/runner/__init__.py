@@ -1,0 +1,1 @@
+"""One attempt of a run, from its first record to its last."""

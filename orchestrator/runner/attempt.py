@@ -1,0 +1,210 @@
+"""One attempt of a run, from its claim to its close, inside the nox session of its pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.record import TYPE_CHECKING, NamedTuple
+from orchestrator.base.redaction import Redactor
+from orchestrator.git import Capture
+from orchestrator.model.manifest.manifest import SessionInfo
+from orchestrator.model.outcome import Outcome
+from orchestrator.model.plan import Plan
+from orchestrator.process import ProcessHost
+from orchestrator.runner.environment import bin_paths, describe, stage_environ, tools_dir
+from orchestrator.runner.prepare_environment import EnvironmentMaker
+from orchestrator.runner.process_loop import Attempts
+from orchestrator.runner.progress import Observer
+from orchestrator.runner.recorder import Recorder, Result
+from orchestrator.runner.scheduler import run_stages
+from orchestrator.runner.signals import SignalInbox
+from orchestrator.runner.stage_command import StageJobs
+from orchestrator.runner.stage_log import StageLog
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.store import RunStore
+
+if TYPE_CHECKING:
+    from orchestrator.runner.stage_cache import StageCache
+
+HEARTBEAT_SECONDS = 5.0
+"""How often ``.heartbeat`` is touched (contract, section 4)."""
+
+_GUARD_PATIENCE_SECONDS = 30.0
+
+
+class Setting(NamedTuple):
+    """What an attempt runs with: the world as arguments. ``cache`` is None where no stage declares inputs."""
+
+    store: RunStore
+    clock: Clock
+    environ: Mapping[str, str]
+    host: ProcessHost
+    observer: Observer
+    provenance: Capture
+    at_once: int
+    cache: StageCache | None = None
+
+
+def perform(
+    setting: Setting,
+    plan: Plan,
+    env_dir: str | None,
+    redactor: Redactor,
+    open_run: Callable[[], OpenRun],
+    *,
+    done: Collection[str] = (),
+    active_before: float = 0.0,
+) -> Result:
+    """Run one attempt and record it: ``open_run`` claims the run, or takes it over for a resume.
+
+    ``done`` names the stages that succeeded earlier; ``active_before`` is the time, in seconds, of
+    earlier attempts. Returns when nothing of the run is left running and its record is published.
+    Raises Refusal when the run could not be opened, StorageError when it could not be recorded; its
+    record is then closed as far as the disk allows.
+    """
+    with SignalInbox() as inbox:
+        try:
+            run = open_run()
+            setting.host.adopt_keep_fd(run.lock.kept_fd)
+        except BaseException:
+            setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+            raise
+        recorder = Recorder(
+            setting.store,
+            run,
+            plan,
+            setting.clock,
+            setting.observer.event,
+            active_before=active_before,
+            mask=redactor.text,
+        )
+        attempt = _RunAttempt(setting, plan, env_dir, redactor, recorder, inbox)
+        try:
+            return attempt.carry_out(run, done)
+        except BaseException as error:
+            attempt.give_up(error)
+            raise
+
+
+class _RunAttempt:
+    """The state of one attempt while it runs."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        plan: Plan,
+        env_dir: str | None,
+        redactor: Redactor,
+        recorder: Recorder,
+        inbox: SignalInbox,
+    ) -> None:
+        self._setting = setting
+        self._plan = plan
+        self._env_dir = env_dir
+        self._redactor = redactor
+        self._recorder = recorder
+        self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
+        self._attempts = Attempts(setting.host, inbox, setting.clock, redactor, self._wake)
+
+    def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
+        plan, recorder = self._plan, self._recorder
+        recorder.announce()
+        env_dir = self._env_dir
+        workspace = self._setting.store.workspace
+        project_folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
+        stage_env = stage_environ(
+            self._setting.environ,
+            plan.session,
+            bin_paths=bin_paths(env_dir),
+            tools_dir=tools_dir(workspace.runs_dir, self._setting.environ),
+        )
+        broken = None
+        if env_dir is not None:
+            maker = EnvironmentMaker(
+                recorder, self._attempts, self._setting.clock, self._log, self._setting.observer.output
+            )
+            broken = maker.make(plan.session, env_dir, project_folder, self._setting.environ, stage_env)
+        recorder.add_provenance(self._setting.provenance.finish())
+        made = describe(env_dir)
+        recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
+        if broken is None and self._attempts.cancelled_by is None:
+            jobs = StageJobs(
+                workspace=workspace,
+                project_folder=project_folder,
+                manifest=recorder.manifest,
+                run_folder=self._setting.store.paths(run.where).absolute_folder,
+                stage_env=stage_env,
+                own_environ=self._setting.environ,
+                open_log=recorder.open_log,
+                make_log=self._log,
+                show=self._setting.observer.output,
+            )
+            run_stages(
+                plan,
+                done,
+                self._attempts,
+                recorder,
+                lambda stage, log: jobs.job(plan, stage, log),
+                at_once=self._setting.at_once,
+                cache=self._setting.cache,
+            )
+        return self._close(broken)
+
+    def give_up(self, error: BaseException) -> None:
+        """End what runs and close the record as an error, as far as the disk allows."""
+        self._attempts.close()
+        self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+        self._recorder.give_up(error)
+
+    def _wake(self, now: float) -> float | None:
+        """Do what is due and return the seconds until the next thing is."""
+        recorder = self._recorder
+        if now >= self._beat_at:
+            recorder.heartbeat()
+            self._beat_at = now + HEARTBEAT_SECONDS
+        waits = [self._beat_at - now]
+        sla = recorder.manifest.sla
+        if not sla.breached:
+            left = sla.limit_seconds - recorder.active_seconds()
+            if left <= 0:
+                recorder.sla_breached()
+            else:
+                waits.append(left)
+        recorder.flush()
+        if self._setting.observer.refresh_seconds is not None:
+            self._setting.observer.tick()
+            waits.append(self._setting.observer.refresh_seconds)
+        return min(waits)
+
+    def _log(self, fd: int, limit: int) -> StageLog:
+        return StageLog(fd, limit, self._setting.store.seam)
+
+    def _close(self, broken: str | None) -> Result:
+        self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
+        stopped_by = self._attempts.cancelled_by
+        lost = self._attempts.lost
+        self._attempts.close()
+        outcome: Outcome | None = None
+        detail = None
+        affected = any(
+            command.outcome == "cancellation" or command.status == "pending"
+            for command in self._recorder.manifest.commands
+        )
+        if stopped_by is not None and (affected or self._recorder.has_abandoned):
+            import signal
+
+            asked_by = self._recorder.cancelled_by()
+            outcome, detail = "cancellation", asked_by or f"stopped by {signal.Signals(stopped_by).name}"
+            if asked_by is not None:
+                # Who stopped it by `cancel` sent no signal that a shell would tell of (contract, section 2, code 3).
+                stopped_by = None
+        elif broken is not None:
+            outcome, detail = "error", broken
+        elif lost is not None:
+            outcome, detail = "error", lost
+        manifest = self._recorder.close(outcome=outcome, detail=detail)
+        if self._setting.cache is not None:
+            self._setting.cache.keep(manifest)
+        return Result(manifest, stopped_by if manifest.status == "cancelled" else None)

@@ -1,0 +1,84 @@
+"""The folder on a stage's PATH with ``codex-orchestrator``, ``nox`` and ``invoke``, and nothing else of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder, Seam
+from orchestrator.base.sha256 import sha256
+from orchestrator.runner.environment.launch import module_command
+
+TOOLS = {"codex-orchestrator": "orchestrator", "nox": "nox", "invoke": "invoke"}
+"""Each script's name and the module that it runs (contract, section 6)."""
+
+TOOLS_FOLDER = ".tools"
+"""Below the runs folder; no task can have that name, since names don't begin with a dot."""
+
+_LIMIT = 16 * 1024
+
+
+def tools_dir(
+    runs_dir: str,
+    environ: Mapping[str, str],
+    *,
+    executable: str = sys.executable,
+    seam: Seam | None = None,
+    make: bool = True,
+) -> str:
+    """Return the folder of the three scripts below ``runs_dir``, made first when it is missing or damaged.
+
+    Without ``make`` it is only named.
+
+    Its name is a digest of the scripts, so that installations beside each other don't disturb each
+    other. Any number of processes may make it at once. ``environ`` is the user's (see ``module_command``).
+
+    Raises StorageError when it can't be written, or when a link stands in its place.
+    """
+    scripts = {name: _script(module_command(module, environ, executable=executable)) for name, module in TOOLS.items()}
+    name = sha256(b"".join(scripts.values())).hexdigest()[:16]
+    if make:
+        with Folder.at(runs_dir, seam or Seam(), create=True) as runs, runs.sub(TOOLS_FOLDER, create=True) as tools:
+            if not _is_whole(tools, name, scripts):
+                _put(tools, name, scripts)
+    return os.path.join(runs_dir, TOOLS_FOLDER, name)
+
+
+def _script(command: Sequence[str]) -> bytes:
+    return os.fsencode(f'#!/bin/sh\nexec {" ".join(map(_quoted, command))} "$@"\n')
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def _is_whole(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> bool:
+    try:
+        with tools.sub(name) as folder:
+            return all(folder.read(script, _LIMIT) == content for script, content in scripts.items())
+    except (FileNotFoundError, StorageError) as error:
+        if isinstance(error, StorageError) and error.code == "planted-link":
+            raise
+        return False
+
+
+def _put(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> None:
+    mark = f"{os.getpid()}-{os.urandom(4).hex()}"
+    fresh, damaged = f".new-{mark}", f".old-{mark}"
+    try:
+        with tools.sub(fresh, create=True, sync=False) as folder:
+            for script, content in scripts.items():
+                folder.create(script, content, mode=0o755, sync=False)
+        with contextlib.suppress(FileExistsError, StorageError):
+            tools.move_to(fresh, tools, name)
+        if not _is_whole(tools, name, scripts):
+            # What stands there lost its bytes in a power cut, since nothing here waits for the disk.
+            with contextlib.suppress(FileNotFoundError):
+                tools.move_to(name, tools, damaged)
+            tools.move_to(fresh, tools, name)
+    finally:
+        tools.remove_folder(fresh)
+        tools.remove_folder(damaged)

@@ -1,0 +1,63 @@
+"""What is noted of a failure: the last lines of its output, its error file, the run's summary."""
+
+from __future__ import annotations
+
+from orchestrator.base.record import Any
+from orchestrator.base.text.safe_text import safe_text
+from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.outcome import Ended
+
+SHOWN_LINES = 20
+SHOWN_COLUMNS = 500
+ENVIRONMENT_STAGE = "environment"
+"""Stands in a note where a stage's id does when the session's environment could not be made."""
+
+UNSUCCESSFUL = frozenset({"failure", "timeout", "error", "cancellation"})
+_REASONS = {"failure": "command-failed"}
+
+
+def error_note(
+    manifest: Manifest, command: Command | None, ended: Ended, lines: list[str], log_path: str | None, at: str
+) -> dict[str, Any]:
+    """Return the content of an error file: version 1's keys, and what ended it (contract, section 4).
+
+    ``command`` is None for an environment that could not be made; ``lines`` are the last of the output.
+    """
+    return {
+        "run_id": manifest.run_id,
+        "task_id": manifest.task_id,
+        "command_index": command.index if command else 0,
+        "command_id": command.id if command else ENVIRONMENT_STAGE,
+        "command": command.command if command else None,
+        "reason": _REASONS.get(ended.outcome, ended.outcome) if command else "environment-failed",
+        "outcome": ended.outcome if command else "error",
+        "exit_code": ended.exit_code,
+        "signal": ended.signal,
+        "last_lines": lines,
+        "details": {"exit_code": ended.exit_code, "detail": ended.detail},
+        "log_path": log_path,
+        "next_command": f"codex-orchestrator resume {manifest.run_id}",
+        "created_at": at,
+    }
+
+
+def last_lines(tail: str) -> list[str]:
+    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters."""
+    from orchestrator.base.text.terminal_filter import TerminalFilter
+
+    plain = TerminalFilter(color=False)
+    text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
+    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in text.rstrip().splitlines()]
+    return lines[-SHOWN_LINES:]
+
+
+def summary_of(manifest: Manifest, detail: str | None) -> str:
+    """Return the record's summary: what failed, then the guardrails, in one line each."""
+    lines = [detail] if detail else []
+    for command in manifest.commands:
+        if command.outcome in UNSUCCESSFUL and command.status == "failed":
+            how = command.signal or (f"exit code {command.exit_code}" if command.exit_code is not None else "")
+            lines.append(f"Stage '{command.id}': {command.outcome}{f' ({how})' if how else ''}.")
+    guardrails = ", ".join(f"{entry.id} {entry.outcome}" for entry in manifest.guardrails)
+    lines.append(f"Guardrails: {guardrails or 'none required'}.")
+    return "\n".join(lines)

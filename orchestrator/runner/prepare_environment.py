@@ -1,0 +1,125 @@
+"""Making the session's environment in a run: below its guard, into its logs, at most one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.base.clock import Clock
+from orchestrator.model.plan import SessionPlan
+from orchestrator.runner.environment import mark_made, needs_making
+from orchestrator.runner.environment.fingerprint import environment_key
+from orchestrator.runner.environment.steps import EnvironmentLock, Step, prepare
+from orchestrator.runner.error_files import last_lines
+from orchestrator.runner.process_loop import Attempts, Job
+from orchestrator.runner.recorder import Recorder
+from orchestrator.runner.stage_log import StageLog
+from orchestrator.store.layout import ENVIRONMENT
+
+_LOG_LIMIT = 64 * 1024 * 1024
+_STEP_SECONDS = 3600.0
+"""A package index that never answers must not hold a run for ever."""
+
+_LOCK_POLL_SECONDS = 0.05
+
+
+class EnvironmentMaker:
+    """Makes, or installs into, a session's environment, and records how that went.
+
+    ``make_log`` wraps an open descriptor and a limit in bytes; ``show`` takes masked output under the
+    name ``environment``.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        attempts: Attempts,
+        clock: Clock,
+        make_log: Callable[[int, int], StageLog],
+        show: Callable[[str, bytes], None],
+    ) -> None:
+        self._recorder = recorder
+        self._attempts = attempts
+        self._clock = clock
+        self._make_log = make_log
+        self._show = show
+
+    def make(
+        self,
+        session: SessionPlan,
+        env_dir: str,
+        project_folder: str,
+        environ: Mapping[str, str],
+        stage_env: Mapping[str, str],
+    ) -> str | None:
+        """Make the environment in ``env_dir`` where it is missing or stale; return why that failed, or None.
+
+        ``environ`` is the user's, ``stage_env`` what stages get. Raises StorageError.
+        """
+        key = environment_key(session, env_dir=env_dir, project_folder=project_folder)
+        if not needs_making(env_dir, key):
+            return None
+        began = self._clock.monotonic()
+        self._recorder.event("environment:start", folder=env_dir)
+        lock = EnvironmentLock(env_dir)
+        try:
+            if not self._locked(lock):
+                return "cancelled while waiting for the environment"
+            cause = None
+            if needs_making(env_dir, key):
+                steps = prepare(
+                    session,
+                    env_dir=env_dir,
+                    project_folder=project_folder,
+                    key=key,
+                    environ=environ,
+                    stage_environ=stage_env,
+                )
+                cause = self._run(steps)
+                if cause is None:
+                    mark_made(env_dir, key)
+        finally:
+            lock.release()
+        took = round(self._clock.monotonic() - began, 3)
+        outcome = "success" if cause is None else "error"
+        self._recorder.event("environment:end", outcome=outcome, detail=cause, duration_seconds=took)
+        return None if cause is None else f"the environment could not be made: {cause}"
+
+    def _locked(self, lock: EnvironmentLock) -> bool:
+        """Wait for the lock with the loop turning; False when the run is stopped meanwhile."""
+        while not lock.try_acquire():
+            self._attempts.turn(_LOCK_POLL_SECONDS)
+            if self._attempts.cancelled_by is not None:
+                return False
+        return True
+
+    def _run(self, steps: Sequence[Step]) -> str | None:
+        """Run the steps one after the other, each with a log of its own; return why one failed."""
+        for number, step in enumerate(steps, start=1):
+            name = self._recorder.environment_log_name(number)
+            self._attempts.start(
+                Job(
+                    argv=step.argv,
+                    cwd=step.cwd,
+                    env=step.env,
+                    timeout_seconds=_STEP_SECONDS,
+                    log=self._make_log(self._recorder.open_log(name), _LOG_LIMIT),
+                    show=lambda data: self._show(ENVIRONMENT, data),
+                )
+            )
+            finished = None
+            while finished is None:
+                finished = next(iter(self._attempts.turn()), None)
+            ended = finished.ended
+            if ended.outcome != "success":
+                lines = last_lines(finished.tail)
+                cause = ended.detail or cause_in(lines) or f"exit code {ended.exit_code}"
+                text = f"{step.title}: {cause}"
+                self._recorder.environment_failed(text, ended, lines, name)
+                return text
+        return None
+
+
+def cause_in(lines: Sequence[str]) -> str | None:
+    """Return the last of a tool's lines that says what went wrong: uv's last is general advice."""
+    said = (line for line in reversed(lines) if line.strip() and not line.lstrip().lower().startswith("hint:"))
+    return next(said, lines[-1] if lines else None)

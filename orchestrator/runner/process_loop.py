@@ -1,0 +1,266 @@
+"""Attempts: processes under a host, their output pumped and masked, their time limited, in one loop.
+
+One thread and one selector serve every process of a run, so that nothing here needs a lock. Memory
+does not grow with output: a chunk is read, masked, written and shown before the next is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import selectors
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.files import explained
+from orchestrator.base.record import NamedTuple
+from orchestrator.base.redaction import Redactor
+from orchestrator.base.redaction.masking import Stream
+from orchestrator.model.outcome import Ended
+from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
+from orchestrator.runner.signals import SignalInbox
+from orchestrator.runner.stage_log import StageLog
+
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
+
+HELD_PIPE_SECONDS = 5.0
+"""A process out of the tree's reach may hold a stage's output no longer than this (contract, section 5, promise 7)."""
+
+CHUNK = 1 << 19
+"""Bytes that are read, masked and written at once. Twice as many are no faster, and are what our memory grows by."""
+
+TAIL_BYTES = 16 * 1024
+
+_EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "failed": None}
+"""Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
+
+
+class Job(NamedTuple):
+    """A process to run: paths absolute, ``timeout_seconds`` None for no limit."""
+
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    timeout_seconds: float | None
+    log: StageLog
+    show: Callable[[bytes], None]
+
+
+class Finished(NamedTuple):
+    """How a job ended, the last of its masked output, and how much its log left out."""
+
+    key: int
+    ended: Ended
+    tail: str
+    log_bytes_left_out: int
+
+
+class _Running:
+    """A job that runs, or whose output is still open."""
+
+    def __init__(self, job: Job, fd: int, started: float, stream: Stream) -> None:
+        self.job = job
+        self.fd = fd
+        self.started = started
+        self.feed = stream.feed
+        self.flush = stream.flush
+        self.kill_at = None if job.timeout_seconds is None else started + job.timeout_seconds
+        self.tail = b""
+        self.over: Ended | None = None
+        self.cut_at: float | None = None
+        self.timed_out = False
+        self.is_open = True
+
+
+class Attempts:
+    """Runs jobs under ``host`` until each has ended.
+
+    ``wake`` is called once a turn with the monotonic time, and returns when it wants to be called
+    next (seconds from now) or None; timers of the run hang on it.
+    """
+
+    def __init__(
+        self,
+        host: ProcessHost,
+        inbox: SignalInbox,
+        clock: Clock,
+        redactor: Redactor,
+        wake: Callable[[float], float | None],
+        selector: selectors.BaseSelector | None = None,
+    ) -> None:
+        self._host = host
+        self._inbox = inbox
+        self._clock = clock
+        self._redactor = redactor
+        self._wake = wake
+        self._selector = selector or selectors.DefaultSelector()
+        self._selector.register(host.fileno(), selectors.EVENT_READ)
+        self._selector.register(inbox.fileno(), selectors.EVENT_READ)
+        self._running: dict[int, _Running] = {}
+        self._keys = 0
+        self.cancelled_by: int | None = None
+        """The first stop signal that came, or None."""
+        self._lost: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, job: Job) -> int:
+        """Start a job and return its key; a command that can't be started ends as any other."""
+        self._keys += 1
+        with explained("a pipe for a stage's output"):
+            read, write = os.pipe()
+        os.set_blocking(read, False)
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # A user who has many large pipes already is refused; the usual size serves too.
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
+        now = self._clock.monotonic()
+        running = _Running(job, read, now, self._redactor.stream())
+        self._running[self._keys] = running
+        self._selector.register(read, selectors.EVENT_READ, self._keys)
+        try:
+            self._host.spawn(self._keys, job.argv, cwd=job.cwd, env=job.env, output_fd=write)
+        except OSError as error:
+            self._lose(f"the process guard is gone: {error}")
+        finally:
+            os.close(write)
+        return self._keys
+
+    def cancel(self, signal_number: int) -> None:
+        """Stop everything that runs: with a grace the first time, at once the second."""
+        grace = GRACE_SECONDS if self.cancelled_by is None else 0.0
+        if self.cancelled_by is None:
+            self.cancelled_by = signal_number
+        self._host.terminate_all(grace_seconds=grace)
+
+    def stop(self) -> None:
+        """Stop everything that runs, with a grace, without the run counting as cancelled."""
+        self._host.terminate_all(grace_seconds=GRACE_SECONDS)
+
+    def turn(self, longest: float | None = None) -> list[Finished]:
+        """Wait for something to happen, at most ``longest`` seconds, handle it, and return what finished.
+
+        Raises StorageError when output can't be written.
+        """
+        for ready, _ in self._selector.select(self._patience(longest)):
+            if ready.data is not None:
+                self._pump(ready.data)
+        for number in self._inbox.take():
+            self.cancel(number)
+        self._hear()
+        self._limit(self._clock.monotonic())
+        return [self._finish(key) for key, running in list(self._running.items()) if self._is_over(running)]
+
+    def close(self) -> None:
+        """Forget what runs and close its descriptors; the host's tree is the host's to end."""
+        for running in self._running.values():
+            self._close_pipe(running)
+            os.close(running.job.log.fd)
+        self._running.clear()
+        self._selector.close()
+
+    def _patience(self, longest: float | None) -> float | None:
+        now = self._clock.monotonic()
+        waits = [longest, self._wake(now)]
+        for running in self._running.values():
+            waits += [at - now for at in (running.kill_at, running.cut_at) if at is not None]
+        known = [max(0.0, wait) for wait in waits if wait is not None]
+        return min(known) if known else None
+
+    def _pump(self, key: int) -> None:
+        running = self._running[key]
+        try:
+            data = os.read(running.fd, CHUNK)
+        except BlockingIOError:
+            return
+        if data:
+            self._emit(running, running.feed(data))
+        else:
+            self._close_pipe(running)
+
+    def _emit(self, running: _Running, masked: bytes) -> None:
+        if masked:
+            running.job.log.write(masked)
+            running.job.show(masked)
+            keep = masked[-TAIL_BYTES:]
+            running.tail = keep if len(keep) == TAIL_BYTES else (running.tail + keep)[-TAIL_BYTES:]
+
+    def _hear(self) -> None:
+        for message in self._host.messages():
+            if isinstance(message, GuardLost):
+                self._lose(message.detail)
+            elif not isinstance(message, Spawned) and message.key in self._running:
+                running = self._running[message.key]
+                running.over = self._judged(running, message)
+                running.kill_at = None
+                running.cut_at = self._clock.monotonic() + HELD_PIPE_SECONDS
+
+    def _judged(self, running: _Running, message: Exited | SpawnFailed) -> Ended:
+        wall = self._clock.monotonic() - running.started
+        if isinstance(message, SpawnFailed):
+            detail = self._redactor.text(message.detail)
+            return Ended("failure", exit_code=_EXIT_OF_REASON[message.reason], detail=detail, wall_seconds=wall)
+        ended = Ended(
+            "success" if message.exit_code == 0 else "failure",
+            message.exit_code,
+            message.signal,
+            wall_seconds=wall,
+            cpu_seconds=message.cpu_seconds,
+            max_rss_bytes=message.max_rss_bytes,
+            swept=message.swept,
+            detail=f"{message.survivors} processes could not be killed" if message.survivors else None,
+        )
+        if running.timed_out:
+            return ended._replace(outcome="timeout", detail=f"stopped after {running.job.timeout_seconds:g} s")
+        if self.cancelled_by is not None:
+            return ended._replace(outcome="cancellation")
+        return ended
+
+    def _lose(self, detail: str) -> None:
+        if self._lost is not None:
+            return
+        self._lost = detail
+        for running in self._running.values():
+            if running.over is None:
+                wall = self._clock.monotonic() - running.started
+                running.over = Ended("error", detail=detail, wall_seconds=wall)
+                running.cut_at = self._clock.monotonic()
+        self._selector.unregister(self._host.fileno())
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing can be started any more, or None."""
+        return self._lost
+
+    def _limit(self, now: float) -> None:
+        for key, running in self._running.items():
+            if running.kill_at is not None and now >= running.kill_at:
+                running.timed_out = True
+                running.kill_at = None
+                self._host.terminate(key, grace_seconds=GRACE_SECONDS)
+            if running.cut_at is not None and now >= running.cut_at and running.is_open:
+                held = running.over is not None and self._lost is None
+                self._close_pipe(running)
+                if running.over is not None:
+                    running.over = running.over._replace(pipe_held=held)
+
+    def _close_pipe(self, running: _Running) -> None:
+        if running.is_open:
+            running.is_open = False
+            self._selector.unregister(running.fd)
+            os.close(running.fd)
+
+    @staticmethod
+    def _is_over(running: _Running) -> bool:
+        return running.over is not None and not running.is_open
+
+    def _finish(self, key: int) -> Finished:
+        running = self._running[key]
+        assert running.over is not None  # noqa: S101 -- told by _is_over
+        self._emit(running, running.flush())
+        left_out = running.job.log.finish()
+        del self._running[key]
+        return Finished(key, running.over, running.tail.decode("utf-8", "replace"), left_out)

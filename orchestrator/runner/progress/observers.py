@@ -1,0 +1,61 @@
+"""The observer's shape, and the choice of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.base.clock import Clock
+from orchestrator.base.record import Any, Literal, Protocol, TextIO
+from orchestrator.base.text.safe_text import wants_color
+from orchestrator.runner.progress.lines import LineObserver
+from orchestrator.runner.progress.stream import Sink
+
+Kind = Literal["text", "json", "ndjson"]
+
+
+class Observer(Protocol):
+    """Something that is told of a run, from one thread."""
+
+    @property
+    def refresh_seconds(self) -> float | None:
+        """How often, in seconds, ``tick`` is to be called while the run goes on; None: not at all."""
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Take one event of the run, as it goes into ``runner.ndjson``; unknown types are passed over."""
+
+    def output(self, stage_id: str, data: bytes) -> None:
+        """Take the next bytes of a stage's output, masked."""
+
+    def tick(self) -> None:
+        """Take note that time has passed."""
+
+    def close(self) -> None:
+        """Write what is left; nothing comes after it."""
+
+
+def make_observer(
+    kind: Kind,
+    *,
+    stdout: TextIO | None,
+    stderr: TextIO | None,
+    environ: Mapping[str, str],
+    clock: Clock,
+    interactive: bool,
+) -> Observer:
+    """Return the observer for ``--format kind``; a stream is None where the process was started without it.
+
+    ``text``: a live table when ``interactive`` (stdout is a terminal, and not a dumb one), else lines, on
+    stdout. ``json``: lines on stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one
+    JSON object a line, and no output of stages: it is in their logs.
+    """
+    if kind == "ndjson":
+        from orchestrator.runner.progress.ndjson import RecordObserver
+
+        return RecordObserver(Sink(stdout))
+    stream = stdout if kind == "text" else stderr
+    sink = Sink(stream)
+    if kind == "text" and interactive and environ.get("TERM") != "dumb":
+        from orchestrator.runner.progress.live import LiveObserver
+
+        return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)
+    return LineObserver(sink, color=wants_color(environ, is_tty=sink.is_tty))

@@ -1,0 +1,316 @@
+"""Recording: every transition of a run, from its claim to its close, in one place.
+
+The recorder holds the manifest of now. Transitions that happen in the same turn of the loop share one
+write (``flush``); what is read on disk is never older than the last turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from orchestrator.base.clock import Clock, stamp
+from orchestrator.base.errors import Refusal, StorageError
+from orchestrator.base.record import Any, NamedTuple
+from orchestrator.model.guardrails import judged
+from orchestrator.model.manifest.manifest import Manifest, Reused, SessionInfo
+from orchestrator.model.manifest.transitions import (
+    closed,
+    run_outcome,
+    stage_ended,
+    stage_skipped,
+    stage_started,
+)
+from orchestrator.model.outcome import Ended, Outcome
+from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
+from orchestrator.store.child_links import settle_with_parent, with_children
+from orchestrator.store.claim import show
+from orchestrator.store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
+
+
+class Result(NamedTuple):
+    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
+
+    manifest: Manifest
+    stopped_by: int | None
+
+
+class Recorder:
+    """Writes one attempt of a run.
+
+    ``notify`` gets each event as it is written; ``mask`` hides secrets in words that come from outside.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        run: OpenRun,
+        plan: Plan,
+        clock: Clock,
+        notify: Callable[[Mapping[str, Any]], None],
+        *,
+        active_before: float = 0.0,
+        mask: Callable[[str], str] = str,
+    ) -> None:
+        self.manifest: Manifest = run.manifest
+        self._mask = mask
+        self.plan = plan
+        self._store = store
+        self._run = run
+        self._clock = clock
+        self._notify = notify
+        self._active_before = active_before
+        self._began = clock.monotonic()
+        self._changed = False
+        self.has_abandoned = False
+        """Whether a stage was not started because the run was stopped."""
+        self.is_closed = False
+        """Whether the lock is given back; what is not published then is recovery's."""
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that is recorded."""
+        return self.manifest.run_id
+
+    def active_seconds(self) -> float:
+        """Return the time that the run has been active, over all its attempts."""
+        return self._active_before + self._clock.monotonic() - self._began
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append an event and pass it on."""
+        self._notify(self._run.event(kind, fields))
+
+    def announce(self) -> None:
+        """Say that an attempt of the run begins, and what its stages are."""
+        manifest = self.manifest
+        self.event(
+            "run:start",
+            project=manifest.project,
+            task_id=manifest.task_id,
+            pipeline_id=manifest.pipeline_id,
+            parent_run_id=manifest.parent_run_id,
+            manifest=f"{manifest.artifact_root}/manifest.json",
+            stages=[
+                {"id": item.id, "title": item.title, "needs": list(item.needs), "guardrail": item.guardrail}
+                for item in manifest.commands
+            ],
+            sla_seconds=manifest.sla.limit_seconds,
+            deadline_at=manifest.sla.deadline_at,
+        )
+
+    def set_session(self, session: SessionInfo) -> None:
+        """Record what the session's environment turned out to be."""
+        self._change(self.manifest._replace(session=session))
+
+    def add_provenance(self, captured: Mapping[str, Any]) -> None:
+        """Record which commit, tree, host, tools and config this attempt runs on."""
+        entry = {"attempt": self.manifest.attempt, **captured, "config_digest": self.plan.config_digest}
+        self._change(self.manifest._replace(provenance=(*self.manifest.provenance, entry)))
+
+    def log_name(self, stage: PlannedStage) -> str:
+        """Return the name of the log of the stage's next attempt."""
+        command = self.manifest.command(stage.id)
+        return self._run.free_log_name(command.index, stage.id, len(command.attempts) + 1)
+
+    def environment_log_name(self, step: int) -> str:
+        """Return the name of the log of a step, the first or second, of making the environment."""
+        return self._run.free_log_name(0, ENVIRONMENT, (self.manifest.attempt - 1) * 2 + step)
+
+    def open_log(self, name: str) -> int:
+        """Create a log below ``commands/`` and return its descriptor."""
+        return self._run.open_log(name)
+
+    def stage_started(self, stage: PlannedStage, log: str, cache_key: str | None = None) -> None:
+        """Record that an attempt of a stage begins, with the name of its log and what stands for its inputs."""
+        path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
+        self._change(stage_started(self.manifest, stage.id, self._now(), path, cache_key))
+        attempts = len(self.manifest.command(stage.id).attempts)
+        self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
+
+    def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, left_out: int, *, will_retry: bool) -> None:
+        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
+        lines = last_lines(tail)
+        forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
+        summary = ended.detail or (lines[-1] if lines else None)
+        self._change(
+            stage_ended(
+                self.manifest, stage.id, self._now(), ended, summary=summary, left_out=left_out, forgiven=forgiven
+            )
+        )
+        if ended.outcome in UNSUCCESSFUL:
+            self._write_error(stage.id, ended, lines)
+        self.adopt_children()
+        self.event(
+            "stage:end",
+            stage=stage.id,
+            outcome=ended.outcome,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            duration_seconds=round(ended.wall_seconds, 3),
+            detail=ended.detail,
+            will_retry=will_retry,
+        )
+
+    def stage_skipped(self, stage: PlannedStage, reason: str) -> None:
+        """Record that a stage is not started, and why."""
+        self._change(stage_skipped(self.manifest, stage.id, reason))
+        self.event("stage:skip", stage=stage.id, reason=reason)
+
+    def stage_reused(self, stage: PlannedStage, reused: Reused) -> None:
+        """Record that a stage is not started because nothing that it rests on changed since it succeeded."""
+        reason = f"unchanged since run {reused.run_id}"
+        self._change(stage_skipped(self.manifest, stage.id, reason, reused))
+        self.event("stage:skip", stage=stage.id, reason=reason, reused_from=reused.run_id)
+
+    def stage_abandoned(self, stage: PlannedStage, reason: str) -> None:
+        """Record that a stage is not started because the run stops, and why."""
+        self.has_abandoned = True
+        self.stage_skipped(stage, reason)
+
+    def stage_broken(self, stage_id: str, detail: str) -> None:
+        """Record that a running stage was ended because the run itself broke; writes nothing yet."""
+        ended = Ended("error", detail=detail)
+        self._change(
+            stage_ended(self.manifest, stage_id, self._now(), ended, summary=detail, left_out=0, forgiven=False)
+        )
+
+    def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
+        """Write the error file of an environment that could not be made."""
+        path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
+        note = error_note(self.manifest, None, ended, lines, path, self._now())
+        self._run.write_error(
+            error_name(0, ENVIRONMENT), {**note, "details": {"exit_code": ended.exit_code, "detail": cause}}
+        )
+
+    def sla_breached(self) -> None:
+        """Record, once, that the run takes longer than it may."""
+        sla = self.manifest.sla
+        if not sla.breached:
+            self._change(self.manifest._replace(sla=sla._replace(breached=True, breached_at=self._now())))
+            self.event("sla:breach", limit_seconds=sla.limit_seconds)
+
+    def cancelled_by(self) -> str | None:
+        """Return who asked by ``cancel`` for the end of this attempt, and why, for the record; None if nobody did."""
+        from orchestrator.store.cancel_request import read_request, withdraw_request
+
+        request = read_request(self._run.folder, self.manifest.attempt)
+        if request is None:
+            return None
+        masked = request._replace(actor=self._mask(request.actor), reason=self._mask(request.reason))
+        self.event("run:cancel", actor=masked.actor, reason=masked.reason, requested_at=masked.at)
+        withdraw_request(self._run.folder)
+        return masked.detail
+
+    def heartbeat(self) -> None:
+        """Say that the run is alive, and take in children that were started meanwhile."""
+        self._run.heartbeat()
+        with suppress(StorageError):
+            self.adopt_children()
+
+    def adopt_children(self) -> None:
+        """Take the links that child runs left into the record."""
+        before = {child.run_id for child in self.manifest.child_runs}
+        linked = with_children(self._store, self._run.folder, self.manifest)
+        if linked is not self.manifest:
+            self._change(linked)
+            for child in linked.child_runs:
+                if child.run_id not in before:
+                    self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
+
+    def flush(self) -> None:
+        """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
+        if self._changed:
+            self.manifest = self._run.save(self._timed(self._judged(self.manifest)))
+            self._changed = False
+
+    def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
+        """End the run: write its terminal record, publish it and give the lock back.
+
+        ``outcome`` is told when the run itself was stopped or broke; else it follows from the stages.
+        Raises StorageError when the record, or what follows from it, could not be written.
+        """
+        with suppress(StorageError):
+            self.adopt_children()
+        for command in self.manifest.commands:
+            if command.status == "pending":
+                self.manifest = stage_skipped(self.manifest, command.id, "the run ended before this stage")
+        verdict = outcome or run_outcome(self.manifest, self.plan)
+        self.manifest = self._judged(self.manifest)
+        ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))
+        self._run.heartbeat()
+        try:
+            self.manifest = self._run.save(self._timed(ended))
+            if not self._run.is_shown:
+                show(self._store, self._run)
+            with suppress(StorageError):
+                self._announce_end()
+            settle_with_parent(self._store, self.manifest)
+            self._publish()
+            self.manifest = self._run.manifest
+        finally:
+            self.is_closed = True
+            self._run.close()
+        return self.manifest
+
+    def give_up(self, error: BaseException) -> None:
+        """Close the record as an error, as far as the disk allows; harmless when it is closed."""
+        if self.is_closed:
+            return
+        if isinstance(error, Refusal):
+            detail = error.message.splitlines()[0]
+        else:
+            detail = f"internal error: {type(error).__name__}: {error}"
+        for command in self.manifest.commands:
+            if command.status == "running":
+                self.stage_broken(command.id, detail)
+        with suppress(StorageError):
+            self.close(outcome="error", detail=self._mask(detail))
+
+    def _publish(self) -> None:
+        """Publish the end; a disk that is full gets the reserved space back and is tried once more."""
+        try:
+            publish(self._store, self._run, certain=True)
+        except StorageError:
+            self._run.folder.remove(RESERVE)
+            publish(self._store, self._run, certain=False)
+
+    def _announce_end(self) -> None:
+        self.event(
+            "run:end",
+            status=self.manifest.status,
+            outcome=self.manifest.outcome,
+            status_detail=self.manifest.status_detail,
+            duration_seconds=self.manifest.sla.active_seconds,
+        )
+
+    def _judged(self, manifest: Manifest) -> Manifest:
+        return judged(manifest, self.plan, self._clock)
+
+    def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
+        command = self.manifest.command(stage_id)
+        name = error_name(command.index, stage_id)
+        document = error_note(self.manifest, command, ended, lines, command.log_path, self._now())
+        self._run.write_error(name, document)
+        path = f"{self.manifest.artifact_root}/{ERRORS}/{name}"
+        commands = tuple(
+            item._replace(error_file=path) if item.id == stage_id else item for item in self.manifest.commands
+        )
+        self._change(self.manifest._replace(commands=commands))
+
+    def _timed(self, manifest: Manifest) -> Manifest:
+        active = round(self.active_seconds(), 3)
+        return manifest._replace(sla=manifest.sla._replace(active_seconds=active))
+
+    def _command_of(self, stage_id: str) -> str | None:
+        return self.manifest.command(stage_id).command
+
+    def _change(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self._changed = True
+
+    def _now(self) -> str:
+        return stamp(self._clock.now())

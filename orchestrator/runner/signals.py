@@ -1,0 +1,61 @@
+"""Signals as bytes in a pipe: what SIGINT, SIGTERM and SIGHUP do to a run is decided in its loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from types import FrameType, TracebackType
+
+from orchestrator.base.record import Any
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SignalInbox:
+    """Collects stop signals while it is open. Use it in a ``with`` statement, in the main thread.
+
+    A signal that was ignored at the start stays ignored: ``nohup`` and background jobs rely on it.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
+        self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
+
+    def __enter__(self) -> SignalInbox:
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, _noted)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._read)
+        os.close(self._write)
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a signal came."""
+        return self._read
+
+    def take(self) -> list[int]:
+        """Return the numbers of the stop signals that came since the last call."""
+        with contextlib.suppress(BlockingIOError):
+            return [number for number in os.read(self._read, 512) if number in self._before]
+        return []
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the wake-up descriptor has the number already."""
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    for fd in (read, write):
+        os.set_blocking(fd, False)
+    return read, write

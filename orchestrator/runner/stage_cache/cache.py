@@ -1,0 +1,267 @@
+"""Whether a stage may be spared, and what is kept of one that ran."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+
+from orchestrator.base.globs import paths
+from orchestrator.base.record import NamedTuple
+from orchestrator.base.workspace import NOX_FOLDER, Workspace
+from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.stage_cache.entries import Entries, Entry, NotKept
+from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit
+from orchestrator.runner.stage_cache.ignored import Ignored
+from orchestrator.runner.stage_cache.inputs import (
+    Observation,
+    changed_names,
+    contents,
+    differences,
+    environment_digests,
+    session_digest,
+    stage_digest,
+)
+from orchestrator.runner.stage_cache.tools import tools_of, words_of
+
+_OURSELVES = "codex-orchestrator"
+
+
+class Look(NamedTuple):
+    """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run."""
+
+    reused: Reused | None
+    reasons: tuple[str, ...] = ()
+    observation: Observation | None = None
+
+    @property
+    def key(self) -> str | None:
+        """The key of what was observed, None for a stage that always runs."""
+        return None if self.observation is None else self.observation.key
+
+
+class Place(NamedTuple):
+    """Where a pipeline runs: ``env_dir`` is the session's environment, ``made_from`` its key."""
+
+    workspace: Workspace
+    task_id: str
+    project_folder: str
+    env_dir: str | None
+    made_from: str
+
+
+def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
+    """Return why a stage always runs whatever its inputs are, or None when it may be spared."""
+    if stage.kind not in ("command", "shell"):
+        return "it starts other runs" if stage.kind == "subpipeline" else "it is skipped by the config"
+    if not stage.inputs:
+        return "it declares no inputs"
+    if _OURSELVES in words_of(stage):
+        return f"it calls {_OURSELVES}, which judges by more than files: by records, git's history and the day"
+    if (stage.guardrail or stage.id in plan.required_guardrails) and not plan.reuse_guardrails:
+        return "it is a guardrail, and the config's guardrails.reuse is not true"
+    return None
+
+
+class _Seen(NamedTuple):
+    salt: str
+    observation: Observation
+    found: Entry | NotKept | None
+    """What was kept of the stage then: if something else is now, another run has had the last word."""
+
+
+class _Success(NamedTuple):
+    seen: _Seen
+    after: Observation
+    outputs: Mapping[str, FileState]
+
+
+class StageCache:
+    """The kept successes of one pipeline, as one attempt of a run sees them.
+
+    ``env_of`` gives a stage's whole environment, ``shown`` tells whether a run still shows the success that
+    is cited, ``now_ns`` is the wall clock in nanoseconds. With ``fresh`` every stage runs, and is kept all
+    the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        place: Place,
+        env_of: Callable[[PlannedStage], Mapping[str, str]],
+        shown: Callable[[str, Reused], bool],
+        entries: Entries,
+        ignored: Ignored,
+        now_ns: Callable[[], int],
+        fresh: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.place = place
+        self.env_of = env_of
+        self.shown = shown
+        self.entries = entries
+        self.ignored = ignored
+        self.now_ns = now_ns
+        self.fresh = fresh
+        self._seen: dict[str, _Seen] = {}
+        self._succeeded: dict[str, _Success] = {}
+        self._looks: dict[str, Look] = {}
+
+    def look(self, stage: PlannedStage) -> Look:
+        """Return whether a success may stand for ``stage`` as things are now. Reads files, writes at most the cache.
+
+        What was seen before any stage ran is not looked at again.
+        """
+        if stage.id in self._looks:
+            return self._looks.pop(stage.id)
+        reason = may_reuse(self.plan, stage)
+        if reason is not None:
+            return Look(None, (reason,))
+        found = self.entries.get(stage.id)
+        kept = found if isinstance(found, Entry) else None
+        salt = kept.salt if kept is not None else os.urandom(16).hex()
+        survey = self._survey(stage, {} if kept is None else kept.observation.inputs)
+        try:
+            observation = self._observe(stage, salt, survey)
+        except Unfit as unfit:
+            return Look(None, (f"its inputs can't be told: {unfit}",))
+        self._seen[stage.id] = _Seen(salt, observation, found)
+        if kept is None:
+            why = f": {found.reason}" if isinstance(found, NotKept) else ""
+            return Look(None, (f"no success of it in a run that succeeded is kept{why}",), observation)
+        reasons = self._against(stage, kept, observation)
+        if reasons:
+            return Look(None, reasons, observation)
+        if survey.reread and self.entries.get(stage.id) == found:
+            self.entries.put(stage.id, Entry(salt, observation, kept.outputs, kept.shown_by))
+        return Look(kept.shown_by, (), observation)
+
+    def look_ahead(self, stages: Iterable[PlannedStage]) -> bool:
+        """Tell whether a success may stand for each of ``stages`` as things are, if nothing runs before it."""
+        for stage in stages:
+            look = self.look(stage)
+            if look.reused is None:
+                self._looks.clear()
+                return False
+            self._looks[stage.id] = look
+        return True
+
+    def started(self) -> None:
+        """Say that a stage runs: from now on files may change."""
+        self._looks.clear()
+
+    def ended(self, stage: PlannedStage, *, succeeded: bool) -> None:
+        """Say how a stage ended that ran. What it rested on must still be as it was, or nothing is kept of it.
+
+        A success that is kept of the same work does not outlive a failure. Raises StorageError.
+        """
+        self.ignored.ask()
+        seen = self._seen.pop(stage.id, None)
+        if not succeeded:
+            if may_reuse(self.plan, stage) is None:
+                self.entries.refuse(stage.id, "it has failed since, or has not succeeded at the first try")
+            return
+        if seen is None:
+            return
+        try:
+            after = self._observe(stage, seen.salt, self._survey(stage, seen.observation.inputs))
+            changed = [*differences(seen.observation, after), *_written(seen.observation.inputs, after.inputs)]
+            if changed:
+                raise Unfit(f"while it ran, {'; '.join(changed)}")
+            self._succeeded[stage.id] = _Success(seen, after, self._outputs(stage, {}))
+        except Unfit as unfit:
+            self.entries.refuse(stage.id, str(unfit))
+
+    def keep(self, manifest: Manifest) -> None:
+        """Keep the successes of a run that has ended, if it has succeeded itself."""
+        if manifest.status != "succeeded":
+            return
+        for stage_id, success in self._succeeded.items():
+            if self.entries.get(stage_id) != success.seen.found:
+                continue  # another run has kept a success meanwhile, or has seen the same work fail
+            command = manifest.command(stage_id)
+            shown_by = Reused(
+                run_id=manifest.run_id,
+                task_id=manifest.task_id,
+                attempt=manifest.attempt,
+                cache_key=success.after.key,
+                manifest=f"{manifest.artifact_root}/manifest.json",
+                log_path=command.log_path,
+                completed_at=command.completed_at,
+            )
+            self.entries.put(stage_id, Entry(success.seen.salt, success.after, success.outputs, shown_by))
+
+    def _against(self, stage: PlannedStage, kept: Entry, now: Observation) -> tuple[str, ...]:
+        reasons = [*differences(kept.observation, now)]
+        if not reasons and stage.outputs:
+            try:
+                found = self._outputs(stage, kept.outputs)
+                changed = changed_names(contents(kept.outputs), contents(found))
+                reasons += [f"outputs changed: {changed}"] if changed else []
+            except Unfit as unfit:
+                reasons.append(f"its outputs can't be told: {unfit}")
+        if not reasons and not self.shown(stage.id, kept.shown_by):
+            reasons.append(f"run {kept.shown_by.run_id}, which showed it, is gone or is another record now")
+        if not reasons and self.fresh:
+            reasons.append("--no-cache was given")
+        return tuple(reasons)
+
+    def _observe(self, stage: PlannedStage, salt: str, survey: Survey) -> Observation:
+        survey.add(paths(stage.inputs), self.ignored.names())
+        if not survey.found:
+            raise Unfit("they match no file")
+        for need in _all_needs(self.plan, stage):
+            survey.add(paths(need.outputs))
+        for word in words_of(stage):
+            survey.add_file(os.path.normpath(os.path.join(stage.cwd, word)))
+        env = self.env_of(stage)
+        place = self.place
+        return Observation(
+            stage_digest(stage),
+            session_digest(self.plan, place.made_from, place.project_folder),
+            environment_digests(env, salt),
+            tools_of(stage, env, project_folder=place.project_folder, env_dir=place.env_dir),
+            survey.found,
+        )
+
+    def _survey(self, stage: PlannedStage, known: Mapping[str, FileState]) -> Survey:
+        outputs = paths(stage.outputs) if stage.outputs else None
+        return Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), outputs)
+
+    def _outputs(self, stage: PlannedStage, known: Mapping[str, FileState]) -> dict[str, FileState]:
+        if not stage.outputs:
+            return {}
+        survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place))
+        survey.add(paths(stage.outputs))
+        if not survey.found:
+            raise Unfit("no declared output is there")
+        return survey.found
+
+
+def _ours(place: Place) -> frozenset[str]:
+    """Return what lies in the project's folder and belongs to this program, from there."""
+    workspace = place.workspace
+    places = (workspace.runs_dir, workspace.out_dir, os.path.join(workspace.root, NOX_FOLDER))
+    return frozenset(os.path.relpath(folder, place.project_folder) for folder in places)
+
+
+def _all_needs(plan: Plan, stage: PlannedStage) -> list[PlannedStage]:
+    """Return the stages that ``stage`` needs, directly or not."""
+    found: dict[str, PlannedStage] = {}
+    waiting = list(stage.needs)
+    while waiting:
+        need = plan.stage(waiting.pop())
+        if need.id not in found:
+            found[need.id] = need
+            waiting += need.needs
+    return list(found.values())
+
+
+def _written(before: Mapping[str, FileState], after: Mapping[str, FileState]) -> list[str]:
+    """Say of each file that it was written while the stage ran, though it holds the same again."""
+    return [
+        f"'{path}' was written"
+        for path, state in before.items()
+        if path in after and after[path].status != state.status
+    ]

@@ -1,0 +1,131 @@
+"""A kept success of a stage: what it rested on, what it made, and the run that shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+
+from orchestrator.base.files import Seam
+from orchestrator.base.files.cache_dir import read_cached, remove_cached, write_cached
+from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import Workspace
+from orchestrator.model.manifest.manifest import Reused
+from orchestrator.runner.stage_cache.fingerprints import FileState
+from orchestrator.runner.stage_cache.inputs import Observation
+
+_VERSION = 2
+_LIMIT = 32 * 1024 * 1024
+
+
+class Entry(NamedTuple):
+    """One kept success. ``salt`` is that of the observation's digests of variables."""
+
+    salt: str
+    observation: Observation
+    outputs: Mapping[str, FileState]
+    shown_by: Reused
+
+
+class NotKept(NamedTuple):
+    """Why a stage's last success is not kept; ``mark`` tells two such notes apart."""
+
+    reason: str
+    mark: str
+
+
+class Entries:
+    """The kept successes of a pipeline's stages under one task: one for each stage, its last.
+
+    ``scope`` is task, project and pipeline. Without ``writes`` nothing is changed by looking.
+    """
+
+    def __init__(
+        self, workspace: Workspace, scope: tuple[str, str, str], seam: Seam | None = None, *, writes: bool = True
+    ) -> None:
+        self._workspace = workspace
+        self._scope = scope
+        self._seam = seam
+        self._writes = writes
+
+    def get(self, stage_id: str) -> Entry | NotKept | None:
+        """Return what is kept of a stage; a damaged entry counts as none."""
+        data = read_cached(self._workspace, self._name(stage_id), _LIMIT, self._seam)
+        if data is None:
+            return None
+        try:
+            document = json.loads(data)
+            if document["entry"] != _VERSION:
+                return None
+            if "not_kept" in document:
+                return NotKept(_text(document["not_kept"]), _text(document["mark"]))
+            return _entry(document)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+            return None
+
+    def put(self, stage_id: str, entry: Entry) -> None:
+        """Keep a success; one that was kept before is forgotten."""
+        if not self._writes:
+            return
+        document = {
+            "entry": _VERSION,
+            "salt": entry.salt,
+            "shown_by": entry.shown_by._asdict(),
+            "stage": entry.observation.stage,
+            "session": entry.observation.session,
+            "environment": dict(entry.observation.environment),
+            "tools": dict(entry.observation.tools),
+            "inputs": _rows(entry.observation.inputs),
+            "outputs": _rows(entry.outputs),
+        }
+        write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
+
+    def refuse(self, stage_id: str, reason: str) -> None:
+        """Forget a stage's success, and note why there is none. Raises StorageError when an old one would stay."""
+        document = {"entry": _VERSION, "not_kept": reason, "mark": os.urandom(8).hex()}
+        write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
+        if isinstance(self.get(stage_id), Entry):
+            remove_cached(self._workspace, self._name(stage_id), self._seam)
+
+    def _name(self, stage_id: str) -> str:
+        scope = "/".join((*self._scope, stage_id))
+        return f"stage-{sha256(scope.encode()).hexdigest()[:24]}.json"
+
+
+def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
+    return {path: [state.content, state.settled, state.status] for path, state in files.items()}
+
+
+def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
+    files = {
+        path: FileState(content, settled is True, tuple(status)) for path, (content, settled, status) in rows.items()
+    }
+    _text("".join([state.content for state in files.values()]))
+    return files
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # a lone surrogate is none either
+    return value
+
+
+def _entry(document: Mapping[str, Any]) -> Entry:
+    observation = Observation(
+        _text(document["stage"]),
+        _text(document["session"]),
+        {name: _text(value) for name, value in document["environment"].items()},
+        {name: _text(value) for name, value in document["tools"].items()},
+        _files(document["inputs"]),
+    )
+    salt, shown = _text(document["salt"]), document["shown_by"]
+    for name, value in shown.items():
+        if name != "attempt" and not (value is None and name in ("log_path", "completed_at")):
+            _text(value)
+    return Entry(salt, observation, _files(document["outputs"]), Reused(**{**shown, "attempt": int(shown["attempt"])}))
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

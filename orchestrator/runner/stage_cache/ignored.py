@@ -1,0 +1,56 @@
+"""Which files of a project git ignores: a wildcard does not mean them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from orchestrator.git.porcelain import STATUS_AND_IGNORED, ignored_below, repository_top
+from orchestrator.git.process import GitProcess
+
+_TIMEOUT_SECONDS = 30.0
+
+
+class Ignored:
+    """What git ignores below a folder. git is started at once and read when the answer is needed.
+
+    ``told`` may give the first answer in its place. Where there is no repository, or git can't tell, nothing is
+    ignored: then files count that need not, which costs a run of a stage and never spares a wrong one.
+    """
+
+    def __init__(
+        self, folder: str, environ: Mapping[str, str], told: Callable[[], frozenset[str]] | None = None
+    ) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._told = told
+        self._top = repository_top(folder)
+        self._process: GitProcess | None = None
+        self._names: frozenset[str] = frozenset()
+        if told is None:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask git anew: something may have been written since."""
+        self.abandon()
+        if self._top is not None:
+            with suppress(OSError):
+                self._process = GitProcess.start(self._folder, STATUS_AND_IGNORED, self._environ)
+
+    def names(self) -> frozenset[str]:
+        """Return the files and folders that git ignores; what lies in such a folder is not listed."""
+        told, self._told = self._told, None
+        if told is not None:
+            self._names = told()
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(TimeoutError):
+                self._names = ignored_below(self._top or "", self._folder, process.answer(_TIMEOUT_SECONDS))
+        return self._names
+
+    def abandon(self) -> None:
+        """End git and forget it; harmless when repeated."""
+        self._told = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()

@@ -1,0 +1,111 @@
+"""Links from a parent run to the runs that were started inside it.
+
+A live parent's manifest is its own process's to write, so a child leaves a small file in the parent's
+folder and the holder of the parent's lock takes it into ``child_runs``. Where the parent has ended, the
+child takes its lock for that moment itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+
+from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.model.manifest.manifest import ChildRun, Manifest
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.claim import take_over
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import CHILDREN, Location
+from orchestrator.store.store import RunStore
+
+_LINK_LIMIT = 16 * 1024
+
+
+def leave_link(store: RunStore, child: Manifest) -> None:
+    """Leave word of ``child`` in its parent's folder, and write it into a parent that has ended.
+
+    A parent of version 1 is never written to; one that is gone leaves only the child's end of the link.
+    """
+    parent = parent_location(child)
+    if parent is None:
+        return
+    link = {"run_id": child.run_id, "task_id": child.task_id, "stage_id": child.lineage.parent_stage_id}
+    with suppress(NotFound, FileNotFoundError):
+        if read_document(store, parent)["version"] == 1:
+            return
+        with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
+            children.write(f"{child.run_id}.json", json.dumps(link).encode() + b"\n")
+            folder.sync()
+
+
+def settle_with_parent(store: RunStore, child: Manifest) -> None:
+    """Take the links left with the parent of ``child`` into its manifest, if the parent has ended."""
+    parent = parent_location(child)
+    if parent is None:
+        return
+    with suppress(NotFound, Refused, DamagedRecord):
+        document = read_document(store, parent)
+        if document["version"] == 1 or document["status"] not in TERMINAL:
+            return
+        run = take_over(store, parent)
+        try:
+            linked = with_children(store, run.folder, run.manifest)
+            if linked != run.manifest:
+                run.save(linked)
+        finally:
+            run.close()
+
+
+def parent_location(child: Manifest) -> Location | None:
+    """Return where the parent of a run is, or None when it has none."""
+    lineage = child.lineage
+    if lineage.parentRunId is None or lineage.parent_task_id is None:
+        return None
+    return Location(lineage.parent_task_id, lineage.parentRunId)
+
+
+def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manifest:
+    """Return the manifest with every child that left a link in ``folder``, in its state of now."""
+    known = {child.run_id: child for child in manifest.child_runs}
+    for child_id, task_id, stage_id in links_left(folder):
+        where = Location(task_id, child_id)
+        with suppress(NotFound, DamagedRecord, StorageError):
+            document = read_document(store, where)
+            known[child_id] = ChildRun(
+                run_id=child_id,
+                pipeline_id=document["pipeline_id"],
+                status=document["status"],
+                manifest=store.paths(where).manifest,
+                task_id=task_id,
+                project=str(document.get("project") or ""),
+                stage_id=stage_id,
+            )
+    children = tuple(known[run_id] for run_id in sorted(known))
+    if children == manifest.child_runs:
+        return manifest
+    by_stage = {child.stage_id: child.run_id for child in children}
+    commands = tuple(
+        command._replace(sub_run_id=by_stage[command.id])
+        if command.kind == "subpipeline" and command.id in by_stage
+        else command
+        for command in manifest.commands
+    )
+    return manifest._replace(child_runs=children, commands=commands)
+
+
+def links_left(folder: Folder) -> Iterable[tuple[str, str, str | None]]:
+    """Yield run, task and stage of each child that left word in a run's ``folder``; what can't be read is no word."""
+    try:
+        children = folder.sub(CHILDREN)
+    except FileNotFoundError:
+        return
+    with children:
+        for name in sorted(children.names()):
+            with suppress(ValueError, StorageError, FileNotFoundError, KeyError, TypeError):
+                link = json.loads(children.read(name, _LINK_LIMIT))
+                run_id, task_id, stage_id = link["run_id"], link["task_id"], link["stage_id"]
+                if name == f"{run_id}.json" and is_run_id(run_id) and name_fault("task", task_id) is None:
+                    yield run_id, task_id, stage_id

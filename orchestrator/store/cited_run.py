@@ -1,0 +1,60 @@
+"""Whether a run shows the success that a stage cites, which was not run because nothing had changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import Refusal
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import TYPE_CHECKING, Any
+from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import Location
+from orchestrator.store.store import RunStore
+
+if TYPE_CHECKING:
+    from orchestrator.base.finding import Flaw
+
+Records = dict[Location, Mapping[str, Any] | None]
+"""Records that were read already; None for one that can't be."""
+
+
+def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -> bool:
+    """Tell whether the cited run is there, succeeded, and shows the stage's success on what ``reused`` says.
+
+    ``records`` keeps what was read, so that a run that several stages cite is read once.
+    """
+    record = _record(store, records, reused)
+    if record is None or record["version"] != 2 or record["status"] != "succeeded":
+        return False
+    commands = record.get("commands")
+    for command in commands if isinstance(commands, list) else ():
+        if isinstance(command, dict) and command.get("id") == stage_id:
+            told = (record.get("attempt"), command.get("outcome"), command.get("cache_key"))
+            return told == (reused.attempt, "success", reused.cache_key)
+    return False
+
+
+def reuse_flaws(store: RunStore, manifest: Manifest, path: str) -> Iterator[Flaw]:
+    """Yield a flaw for each stage of an ended run that cites a success which nothing shows any more."""
+    from orchestrator.base.finding import Flaw
+
+    records: Records = {}
+    for command in manifest.commands:
+        reused = command.reused
+        if reused is not None and not is_shown(store, records, command.id, reused):
+            cause = "is gone" if _record(store, records, reused) is None else "does not show that"
+            message = f"stage '{command.id}' was not run, citing run {reused.run_id}, which {cause}"
+            yield Flaw("reuse-unproven", path, message)
+
+
+def _record(store: RunStore, records: Records, reused: Reused) -> Mapping[str, Any] | None:
+    where = Location(reused.task_id, reused.run_id)
+    if where not in records:
+        records[where] = None
+        # What stands in a record or a cache is no path until it has the form of an id.
+        if name_fault("task", where.task_id) is None and is_run_id(where.run_id):
+            with suppress(Refusal):
+                records[where] = read_document(store, where)
+    return records[where]

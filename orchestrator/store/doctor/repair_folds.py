@@ -1,0 +1,113 @@
+"""Writing a task's metrics and state anew from its manifests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.manifest import render
+from orchestrator.store.doctor.finding import Mended
+from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
+from orchestrator.store.doctor.records import RunSeen, inspect_run, is_temp
+from orchestrator.store.doctor.tasks import (
+    METRICS_LIMIT,
+    STATE_LIMIT,
+    expected_of,
+    is_of_version_1,
+    read_state,
+    state_of,
+)
+from orchestrator.store.doctor.workspace import full_check
+from orchestrator.store.find import read_document, run_ids
+from orchestrator.store.layout import METRICS, STATE, STATE_V1, Location
+from orchestrator.store.store import RunStore
+
+
+def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Mended]:
+    """Write metrics and state anew where they don't say what the manifests of now say, under the task's lock.
+
+    The full look at every run comes before the lock, so that runs which end meanwhile don't wait for it.
+    """
+    looked = (
+        inspect_run(store, Location(task_id, run_id), full_check, lambda run_id: False)
+        for run_id in run_ids(store, task_id)
+    )
+    settled = [run for run in looked if run is not None and not run.is_busy]
+    with store.lock_task(task):
+        for name in filter(is_temp, task.names()):
+            task.remove(name)
+            yield Mended("leftover-temp", store.workspace.shown(os.path.join(task.path, name)), "removed")
+        yield from _fold_metrics(store, task, settled)
+        yield from _fold_state(store, task_id)
+
+
+def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
+    for run_id in run_ids(store, task_id):
+        with suppress(DamagedRecord, NotFound, StorageError):
+            yield read_document(store, Location(task_id, run_id))
+
+
+def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iterator[Mended]:
+    try:
+        data = task.read(METRICS, METRICS_LIMIT)
+    except FileNotFoundError:
+        data = b""
+    except StorageError:
+        return
+    file = read_lines(data)
+    absent = missing(file, (line for run in settled for line in expected_of(store, run)))
+    wanted = healed(file, absent)
+    if wanted == data:
+        return
+    place = store.workspace.shown(os.path.join(task.path, METRICS))
+    words = [f"{len(absent)} lines added"] if absent else []
+    if file.aside:
+        name = f"metrics.damaged-{stamp(store.clock.now()).replace(':', '-')}.jsonl"
+        task.write(name, b"".join(line + b"\n" for line in file.aside))
+        words.append(f"{len(file.aside)} unreadable ones set aside as '{name}'")
+    if file.repeated:
+        words.append(f"{len(file.repeated)} repeated ones left out")
+    task.write(METRICS, wanted)
+    yield Mended("metrics", place, "; ".join(words) or "its last line is whole")
+
+
+def _fold_state(store: RunStore, task_id: str) -> Iterator[Mended]:
+    expected = state_of(task_id, _documents(store, task_id))
+    with store.out(task_id) as out:
+        place = store.workspace.shown(os.path.join(out.path, STATE))
+        for name in filter(is_temp, out.names()):
+            out.remove(name)
+            yield Mended("leftover-temp", store.workspace.shown(os.path.join(out.path, name)), "removed")
+        try:
+            data = out.read(STATE, STATE_LIMIT)
+        except FileNotFoundError:
+            data = b""
+        except StorageError as error:
+            if error.code != "too-large":
+                return
+            data = b"?"
+        found = read_state(data, task_id) if data else None
+        if found is not None and all(found[key] == expected[key] for key in ("lastRunAt", "totals", "runs")):
+            return
+        if not expected["runs"] and found is None:
+            return
+        done = "written anew from the manifests"
+        if data and found is None:
+            done += f"; the old one is kept as '{_keep(store, out, data)}'"
+        if found is not None:
+            project = expected["project"] or found["project"]
+            expected = {**expected, "project": project, "revision": found["revision"] + 1}
+        out.write(STATE, render(expected))
+        yield Mended("state", place, done)
+
+
+def _keep(store: RunStore, out: Folder, data: bytes) -> str:
+    is_early = is_of_version_1(data) and not out.has(STATE_V1)
+    name = STATE_V1 if is_early else f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}"
+    out.move_to(STATE, out, name)
+    return name

@@ -1,0 +1,126 @@
+"""Looking at all that runs left behind in a workspace. Reads only."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestrator.base.errors import DamagedRecord, StorageError
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.schema import json_schema, load
+from orchestrator.store.doctor.filesystem import inspect_file_system
+from orchestrator.store.doctor.finding import Finding, healable
+from orchestrator.store.doctor.planted import planted
+from orchestrator.store.doctor.records import redirect_of
+from orchestrator.store.doctor.tasks import TaskSeen, inspect_task
+from orchestrator.store.find import task_ids
+from orchestrator.store.layout import OLD_POINTERS, Location
+from orchestrator.store.permissions import exposed_folders
+from orchestrator.store.store import RunStore
+
+_TARGET = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSeen:
+    """The tasks of a workspace, and everything that is wrong with its records."""
+
+    tasks: tuple[TaskSeen, ...]
+    findings: tuple[Finding, ...]
+
+
+def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda task: None) -> RecordsSeen:
+    """Return what is wrong with the records of a workspace; ``progress`` is told each task before it is read."""
+    findings = [*_folders(store), *planted(store)]
+    tasks = []
+    try:
+        names = task_ids(store)
+    except StorageError as error:
+        return RecordsSeen((), (*findings, _unreadable(store.workspace.shown(store.workspace.runs_dir), error)))
+    for task_id in names:
+        progress(task_id)
+        try:
+            tasks.append(inspect_task(store, task_id, full_check))
+        except FileNotFoundError:
+            continue
+        except StorageError as error:
+            place = store.workspace.shown(os.path.join(store.workspace.runs_dir, task_id))
+            findings.append(_unreadable(place, error))
+    for task in tasks:
+        findings += task.all_findings()
+    known = {run.where.run_id for task in tasks for run in task.runs}
+    for run_id in older_orphans(store, known):
+        place = store.workspace.shown(os.path.join(store.workspace.runs_dir, OLD_POINTERS, run_id))
+        findings.append(healable("older-pointer-dangling", place, "it leads to a run that is not there"))
+    return RecordsSeen(tuple(tasks), tuple(findings))
+
+
+def _unreadable(place: str, error: StorageError) -> Finding:
+    return Finding(error.code, place, error.message, error.hint)
+
+
+def full_check(document: dict[str, Any], where: str) -> Manifest:
+    """Return the manifest of a record of version 2 that passes the model, its own rules and the JSON Schema.
+
+    Raises DamagedRecord.
+    """
+    manifest = load(document, where)
+    try:
+        manifest.check()
+    except ValueError as error:
+        raise DamagedRecord(f"'{where}' contradicts itself: {error}") from error
+    fault = next(_validator().iter_errors(document), None)
+    if fault is not None:
+        key = ".".join(str(part) for part in fault.absolute_path)
+        raise DamagedRecord(f"'{where}' does not fit the schema: {key}: {fault.message[:200]}")
+    return manifest
+
+
+@functools.cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json_schema())
+
+
+def _folders(store: RunStore) -> Iterator[Finding]:
+    """Yield what is wrong with the workspace's own folders: who may write there, and on what they are."""
+    workspace = store.workspace
+    for path in exposed_folders(workspace):
+        message = "everybody may write there: records can be taken away, and links planted"
+        yield Finding("world-writable", workspace.shown(path), message, f"chmod o-w '{path}'", "warning")
+    seen = set()
+    for path in (workspace.runs_dir, workspace.out_dir):
+        while not os.path.isdir(path):
+            path = os.path.dirname(path)
+        with suppress(OSError):
+            device = os.stat(path).st_dev
+            if device not in seen:
+                seen.add(device)
+                yield from inspect_file_system(path, workspace.shown(path), store.seam)
+
+
+def older_orphans(store: RunStore, known: set[str]) -> list[str]:
+    """Return the ids of older pointers, but those of ``known`` runs, that lead to runs that aren't there."""
+    found = []
+    with suppress(FileNotFoundError, StorageError), store.runs() as runs, runs.sub(OLD_POINTERS) as pointers:
+        for run_id in sorted(set(pointers.names()) - known):
+            with suppress(FileNotFoundError, StorageError), pointers.sub(run_id) as folder:
+                target = _TARGET.fullmatch(redirect_of(folder) or "")
+                if is_run_id(run_id) and target is not None and not _is_there(store, target[1], target[2]):
+                    found.append(run_id)
+    return found
+
+
+def _is_there(store: RunStore, task_id: str, run_id: str) -> bool:
+    if name_fault("task", task_id) is not None or not is_run_id(run_id):
+        return True
+    with suppress(FileNotFoundError), store.run_folder(Location(task_id, run_id)):
+        return True
+    return False

@@ -1,0 +1,219 @@
+"""Finding and reading runs, without writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError, UsageError
+from orchestrator.base.files import Folder
+from orchestrator.base.identifiers import (
+    check_run_reference,
+    is_run_id,
+    migrated_run_id,
+    name_fault,
+    near_hint,
+    nearest,
+)
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
+from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, Location
+from orchestrator.store.liveness import Sign, sign_of_life
+from orchestrator.store.store import RunStore
+
+_MOST_CHILDREN = 256
+"""So many records are read for ``latest``, at 0.1 ms each."""
+
+_DEEPEST = 16
+"""Deeper nesting is refused at the start (contract, section 2, exit code 5), so that no record leads in a circle."""
+
+_POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+
+
+def task_ids(store: RunStore) -> list[str]:
+    """Return the ids of the tasks that have runs, sorted; a file or a link beside them is none."""
+    try:
+        with store.runs() as runs:
+            return sorted(name for name in runs.names() if name_fault("task", name) is None and runs.has_folder(name))
+    except FileNotFoundError:
+        return []
+
+
+def run_ids(store: RunStore, task_id: str) -> list[str]:
+    """Return the ids of a task's runs, oldest first."""
+    try:
+        with store.task(task_id) as task, task.sub(CLI) as cli:
+            return sorted(name for name in cli.names() if is_run_id(name))
+    except FileNotFoundError:
+        return []
+
+
+def iterate_runs(store: RunStore) -> Iterator[Location]:
+    """Yield every run of the workspace, task by task, oldest first."""
+    for task_id in task_ids(store):
+        for run_id in run_ids(store, task_id):
+            yield Location(task_id, run_id)
+
+
+def find_run(store: RunStore, reference: str = "latest") -> Location:
+    """Return the run that an id, a unique prefix or ``latest`` names: the newest one that no other run started.
+
+    A whole id costs no listing of runs. Raises NotFound, or UsageError for an ambiguous prefix or a
+    reference that is no run id at all.
+    """
+    _check_reference(store, reference)
+    if is_run_id(reference):
+        found = _by_pointer(store, reference) or _by_scan(store, reference)
+        if found is not None:
+            return found
+    every = [(run_id, task_id) for task_id in task_ids(store) for run_id in run_ids(store, task_id)]
+    if reference == "latest":
+        if not every:
+            raise NotFound(
+                "there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>"
+            )
+        return _latest(store, every)
+    matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
+    matches = matches or _migrated(every, reference)
+    if not matches:
+        ids = [run_id for run_id, _ in every[-1000:]]
+        raise NotFound(
+            f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else ""
+        )
+    if len(matches) > 1:
+        shown = ", ".join(run_id for run_id, _ in matches[:5])
+        raise UsageError(
+            f"'{reference}' names {len(matches)} runs: {shown}{', …' if len(matches) > 5 else ''}",
+            hint="give more of the id",
+            code="ambiguous-run",
+        )
+    return Location(matches[0][1], matches[0][0])
+
+
+def _latest(store: RunStore, every: list[tuple[str, str]]) -> Location:
+    """Return the newest run that was not started inside another one of this workspace.
+
+    A record that can't be read counts as such, so that it is named. Of a run with very many children, the
+    newest one's root is taken without looking at the rest.
+    """
+    newest = max(every)
+    where = Location(newest[1], newest[0])
+    above = _parent(store, where)
+    if above is None:
+        return where
+    for run_id, task_id in sorted(every, reverse=True)[1:_MOST_CHILDREN]:
+        found = Location(task_id, run_id)
+        if _parent(store, found) is None:
+            return found
+    for _ in range(_DEEPEST):
+        if above is None:
+            break
+        where, above = above, _parent(store, above)
+    return where
+
+
+def _parent(store: RunStore, where: Location) -> Location | None:
+    """Return where the parent of a run is; None when it has none in this workspace, or can't be read."""
+    try:
+        record = read_document(store, where)
+    except (NotFound, DamagedRecord, StorageError):
+        return None
+    parent, lineage = record.get("parent_run_id"), record.get("lineage")
+    if not isinstance(parent, str) or not is_run_id(parent):
+        return None
+    task_id = lineage.get("parent_task_id") if isinstance(lineage, dict) else None
+    if isinstance(task_id, str) and name_fault("task", task_id) is None:
+        found = Location(task_id, parent)
+        return found if _exists(store, found) else None
+    return _by_pointer(store, parent) or _by_scan(store, parent)
+
+
+def _migrated(every: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
+    """Return the runs that ``migrate`` took in from a folder ``name``, which was no run id."""
+    digits = migrated_run_id(name, datetime.min)[-8:]
+    return sorted((run_id, task_id) for run_id, task_id in every if run_id.endswith(f"-{digits}"))
+
+
+def _check_reference(store: RunStore, reference: str) -> None:
+    try:
+        check_run_reference(reference)
+    except UsageError as error:
+        match = nearest(reference, (run_id for task_id in task_ids(store) for run_id in run_ids(store, task_id)))
+        if match is None:
+            raise
+        raise UsageError(error.message, hint=f"did you mean '{match}'?", code=error.code) from None
+
+
+def _by_pointer(store: RunStore, run_id: str) -> Location | None:
+    """Read the older pointer, a link that names the task; trusted only when the run is there."""
+    try:
+        with store.runs() as runs, runs.sub(OLD_POINTERS) as pointers, pointers.sub(run_id) as folder:
+            found = _POINTER.fullmatch(os.readlink(MANIFEST, dir_fd=folder.fd))
+    except OSError:
+        return None
+    if found is None or found[2] != run_id or name_fault("task", found[1]) is not None:
+        return None
+    where = Location(found[1], run_id)
+    return where if _exists(store, where) else None
+
+
+def _by_scan(store: RunStore, run_id: str) -> Location | None:
+    for task_id in task_ids(store):
+        where = Location(task_id, run_id)
+        if _exists(store, where):
+            return where
+    return None
+
+
+def _exists(store: RunStore, where: Location) -> bool:
+    try:
+        with store.run_folder(where):
+            return True
+    except FileNotFoundError:
+        return False
+
+
+def read_document(store: RunStore, where: Location) -> dict[str, Any]:
+    """Return the manifest of a run as JSON, version 1 or 2, in its outer shape checked.
+
+    Raises NotFound, DamagedRecord (not JSON, no object, unknown version, another run's) or StorageError.
+    """
+    try:
+        with store.run_folder(where) as folder:
+            return read_manifest(folder, where)
+    except FileNotFoundError:
+        raise NotFound(f"there is no run '{where.run_id}' under task '{where.task_id}'") from None
+
+
+def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
+    """Return the manifest in an open run folder; see ``read_document``."""
+    path = os.path.join(folder.path, MANIFEST)
+    try:
+        data = folder.read(MANIFEST, MANIFEST_LIMIT)
+    except FileNotFoundError:
+        data = b""
+    except StorageError as error:
+        if error.code != "too-large":
+            raise
+        raise DamagedRecord(error.message, hint=DAMAGED_HINT) from error
+    document = parse(data, path)
+    check_version(document, path)
+    if document.get("run_id") != where.run_id:
+        raise DamagedRecord(f"'{path}' is the record of another run: its run_id is {document.get('run_id')!r}")
+    check_outline(document, path)
+    return document
+
+
+def life_of(store: RunStore, where: Location) -> Sign | None:
+    """Return what tells that a run is alive, or None: on this machine, from the claim to the end of its whole tree."""
+    with contextlib.suppress(FileNotFoundError), store.run_folder(where) as folder:
+        return sign_of_life(folder, store.clock.now())
+    return None
+
+
+def is_alive(store: RunStore, where: Location) -> bool:
+    """Tell whether a run is alive; see ``life_of``."""
+    return life_of(store, where) is not None

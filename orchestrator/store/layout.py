@@ -1,0 +1,78 @@
+"""Names of the files of a run (contract, section 4)."""
+
+from __future__ import annotations
+
+import os
+
+from orchestrator.base.record import NamedTuple
+from orchestrator.base.workspace import Workspace
+
+MANIFEST = "manifest.json"
+EVENTS = "runner.ndjson"
+HEARTBEAT = ".heartbeat"
+TOKEN = ".resume-token"  # noqa: S105 -- a file's name
+RUN_LOCK = ".lock"
+RESERVE = ".reserve"
+COMMANDS = "commands"
+ERRORS = "errors"
+CHILDREN = "children"
+ENVIRONMENT = "environment"
+"""Stands where a stage's id does in the logs and errors of making the session's environment (index 0)."""
+
+CLI = "cli"
+MCP = "mcp"
+OLD_POINTERS = "local-mcp"
+STAGING = ".staging"
+OPEN = ".open"
+"""Holds an empty file for each run whose end is not fully published: what recovery looks at."""
+
+TASK_LOCK = ".lock"
+METRICS = "metrics.json"
+CHAIN = "chain.jsonl"
+STATE = "state.json"
+STATE_V1 = "state.v1.json"
+
+RESERVE_BYTES = 128 * 1024
+"""Set aside at the start, so that a full disk leaves room for the terminal record."""
+
+
+class Location(NamedTuple):
+    """Which run, and of which task."""
+
+    task_id: str
+    run_id: str
+
+
+class RunPaths(NamedTuple):
+    """The paths of a run as the record shows them: relative to the workspace where they lie below it."""
+
+    folder: str
+    manifest: str
+    events: str
+    pointer_folder: str
+    absolute_folder: str
+
+    @classmethod
+    def of(cls, workspace: Workspace, where: Location) -> RunPaths:
+        """Return the paths of the run ``where`` in ``workspace``."""
+        task = os.path.join(workspace.runs_dir, where.task_id)
+        folder = os.path.join(task, CLI, where.run_id)
+        shown = workspace.shown(folder)
+        return cls(
+            folder=shown,
+            manifest=os.path.join(shown, MANIFEST),
+            events=os.path.join(shown, EVENTS),
+            pointer_folder=workspace.shown(os.path.join(task, MCP, where.run_id)),
+            absolute_folder=folder,
+        )
+
+
+def log_name(index: int, stage_id: str, attempt: int) -> str:
+    """Return the name of a stage's log below ``commands/``: ``01-build.log``, then ``01-build.2.log``."""
+    middle = "" if attempt == 1 else f".{attempt}"
+    return f"{index:02d}-{stage_id}{middle}.log"
+
+
+def error_name(index: int, stage_id: str) -> str:
+    """Return the name of a stage's error file below ``errors/``."""
+    return f"{index:02d}-{stage_id}.json"

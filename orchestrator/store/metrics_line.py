@@ -1,0 +1,48 @@
+"""The metrics line: what one terminal transition of a run adds to ``.runs/<task>/metrics.json``."""
+
+from __future__ import annotations
+
+from orchestrator.base.record import Any
+from orchestrator.base.sha256 import sha256
+from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
+
+_VERDICTS = frozenset({"passed", "failed"})
+
+
+def event_id(run_id: str, attempt: int) -> str:
+    """Return the id of the line of one attempt's end: the same however often it is computed."""
+    return sha256(f"{run_id}#{attempt}".encode()).hexdigest()[:32]
+
+
+def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
+    """Return the line for a run that has ended (contract, section 4); ``duration_seconds`` is active time."""
+    required = [entry for entry in manifest.guardrails if entry.required and entry.outcome != "waived"]
+    return {
+        "run_id": manifest.run_id,
+        "task_id": manifest.task_id,
+        "project": manifest.project,
+        "pipeline_id": manifest.pipeline_id,
+        "status": manifest.status,
+        "outcome": manifest.outcome,
+        "attempt": manifest.attempt,
+        "started_at": manifest.started_at,
+        "completed_at": manifest.completed_at,
+        "duration_seconds": manifest.sla.active_seconds,
+        "commands_passed": sum(command.status == "succeeded" for command in manifest.commands),
+        "commands_failed": sum(command.status == "failed" for command in manifest.commands),
+        "guardrails_present": _all_in(required, frozenset({"passed"})),
+        "guardrails_required": bool(required),
+        "guardrails_executed": _all_in(required, _VERDICTS),
+        "sla_seconds": manifest.sla.limit_seconds,
+        "sla_breached": manifest.sla.breached,
+        "child_runs": len(manifest.child_runs),
+        "parent_run_id": manifest.parent_run_id,
+        "recorded_at": recorded_at,
+        "artifact_path": manifest.artifact_root,
+        "event_id": event_id(manifest.run_id, manifest.attempt),
+    }
+
+
+def _all_in(entries: list[GuardrailEntry], wanted: frozenset[str]) -> bool:
+    """Version 1 said False where there is no guardrail; so does this."""
+    return bool(entries) and all(entry.outcome in wanted for entry in entries)

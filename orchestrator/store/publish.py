@@ -1,0 +1,247 @@
+"""Publishing a run's end: metrics line, state entry, pointer. All are folds of the manifest, so it can be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.files import Folder, explained
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.document import parse
+from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.store.chain import add_link, evidence_of, parsed
+from orchestrator.store.find import read_document, run_ids
+from orchestrator.store.layout import (
+    CHAIN,
+    CLI,
+    MANIFEST,
+    MCP,
+    METRICS,
+    OLD_POINTERS,
+    OPEN,
+    RESERVE,
+    STATE,
+    STATE_V1,
+    Location,
+)
+from orchestrator.store.metrics_line import event_id, metrics_line
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
+from orchestrator.store.store import RunStore
+
+_STATE_LIMIT = 4 * 1024 * 1024
+_LINE_LIMIT = 256 * 1024
+_EVENT = re.compile(rb'"event_id": "([0-9a-f]{32})"')
+
+
+def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
+    """Write what follows from a terminal manifest, then take the run off the list of open ones.
+
+    ``certain`` says that this transition was never published; otherwise what is there already is
+    looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
+    """
+    where = run.where
+    evidence = evidence_of(run.folder, run.manifest)
+    with store.task(where.task_id) as task:
+        with store.lock_task(task):
+            # The line comes first: where it was missing, the link and the entry are missing too.
+            is_new, line = _add_metrics(store, task, run.manifest, certain=certain)
+            if add_link(task, run.manifest, evidence, line, certain=certain):
+                store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
+            task.sync()
+            _add_state(store, task, run.manifest, certain=is_new)
+        with task.sub(MCP, create=True) as mcp:
+            if run.is_pointed:
+                with mcp.sub(where.run_id, create=True) as pointer:
+                    pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+                if not certain:
+                    # A claim that died may have left the folder without its name being synced.
+                    mcp.sync()
+            else:
+                _point_newly(store, mcp, run)
+        if not run.manifest.metrics_recorded:
+            run.save(run.manifest._replace(metrics_recorded=True))
+        with suppress(StorageError):
+            run.folder.remove(RESERVE)
+        with task.sub(OPEN, create=True, sync=False) as opened:
+            opened.remove(where.run_id)
+
+
+def check_publishable(store: RunStore, task_id: str) -> None:
+    """Raise StorageError when it can be seen before a run that its end could not be published.
+
+    That is: a link or another thing in the place of the snapshots' folder, the state or the metrics, or a
+    folder that can't be written to. Writes nothing.
+    """
+    out_dir = store.workspace.out_dir
+    with suppress(FileNotFoundError), store.task(task_id) as task:
+        _check_regular(task, METRICS)
+        _check_regular(task, CHAIN)
+    with suppress(FileNotFoundError), Folder.at(out_dir, store.seam) as out, out.sub(task_id) as snapshots:
+        _check_regular(snapshots, STATE)
+    nearest = os.path.join(out_dir, task_id)
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StorageError(f"'{nearest}' can't be written to", hint="make it writable, or move the snapshots' folder")
+
+
+def _check_regular(folder: Folder, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.close(folder.open_read(name))
+
+
+def _point_newly(store: RunStore, mcp: Folder, run: OpenRun) -> None:
+    """Make both pointers to a run that was held back."""
+    where = run.where
+    with (
+        store.runs() as runs,
+        runs.sub(OLD_POINTERS, create=True) as pointers,
+        mcp.sub(where.run_id, create=True, sync=False) as pointer,
+        pointers.sub(where.run_id, create=True, sync=False) as older,
+    ):
+        # Journals write all that was changed so far at the first sync; what is changed before it shares it.
+        older.link(MANIFEST, _older_target(where))
+        pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
+        for folder in (mcp, older, pointers):
+            folder.sync()
+    run.is_pointed = True
+
+
+def _older_target(where: Location) -> str:
+    return f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}"
+
+
+def point_older(pointers: Folder, where: Location) -> None:
+    """Make the pointer to a run that early programs follow, a link in ``.runs/local-mcp``."""
+    with pointers.sub(where.run_id, create=True, sync=False) as older:
+        older.link(MANIFEST, _older_target(where))
+        older.sync()
+        pointers.sync()
+
+
+def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
+    """Return the compatibility pointer of a run (contract, section 4)."""
+    paths = store.paths(Location(manifest.task_id, manifest.run_id))
+    document = {
+        "redirect_to": paths.folder,
+        "manifest": paths.manifest,
+        "status": manifest.status,
+        "completed_at": manifest.completed_at,
+        "updated_at": manifest.updated_at,
+    }
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> tuple[bool, dict[str, Any]]:
+    """Add the line of this end; return whether it was missing, and the line. The caller syncs its file's name."""
+    event = event_id(manifest.run_id, manifest.attempt)
+    found = None if certain else next((line for known, line in _metrics_lines(task) if known == event), None)
+    if found is not None:
+        task.sync_file(METRICS)
+        return False, parsed(found) or {}
+    document = metrics_line(manifest, stamp(store.clock.now()))
+    line = json.dumps(document, ensure_ascii=False)
+    cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
+    if cut:
+        store.warn(f"'{task.path}/{METRICS}' ended in a torn line of {cut} bytes, which was cut off")
+    return True, document
+
+
+def _events(task: Folder) -> frozenset[str]:
+    """Return the ids of the metrics lines."""
+    return frozenset(event for event, _ in _metrics_lines(task))
+
+
+def _metrics_lines(task: Folder) -> Iterator[tuple[str, bytes]]:
+    """Yield the id and the bytes of each metrics line. A torn last line has no newline: it is no line."""
+    try:
+        fd = task.open_read(METRICS)
+    except FileNotFoundError:
+        return
+    with explained(f"{task.path}/{METRICS}"), open(fd, "rb") as file:
+        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
+            if (found := _EVENT.search(line)) and line.endswith(b"\n"):
+                yield found[1].decode(), line
+
+
+def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:
+    with store.out(manifest.task_id) as out:
+        state = _read_state(store, out, manifest.task_id)
+        entry = entry_of(manifest.as_json())
+        after = added(state, entry, certain=certain) if state is not None else None
+        if after is None:
+            revision = state["revision"] if state is not None else 0
+            counted = _counted(store, task, manifest.run_id)
+            after = rebuilt(manifest.task_id, manifest.project, revision, counted)
+        elif not after.get("project"):
+            # A migration began the state, and no config named the task's project then.
+            after = {**after, "project": manifest.project}
+        if after is state:
+            out.sync()
+        else:
+            out.write(STATE, render(after))
+
+
+def folded_state(store: RunStore, task: Folder, project: str | None) -> State:
+    """Return the state of a task as its ended runs of version 2 give it; the task's lock must be held."""
+    return {**rebuilt(os.path.basename(task.path), "", 0, _counted(store, task, "")), "project": project}
+
+
+def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
+    """Return the readable state, or None; one that can't be read is set aside, never lost."""
+    path = f"{out.path}/{STATE}"
+    try:
+        state = parse(out.read(STATE, _STATE_LIMIT), path)
+    except FileNotFoundError:
+        return None
+    except (DamagedRecord, StorageError) as error:
+        if isinstance(error, StorageError) and error.code != "too-large":
+            raise
+        _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")
+        return None
+    if is_readable(state, task_id):
+        return state
+    if isinstance(state.get("runs"), list) and "schema_version" not in state and not out.has(STATE_V1):
+        _set_aside(store, out, STATE_V1)
+    else:
+        _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")
+    return None
+
+
+def _set_aside(store: RunStore, out: Folder, name: str) -> None:
+    out.move_to(STATE, out, name)
+    store.warn(f"'{out.path}/{STATE}' was not readable as version 2; it is kept as '{name}' and rebuilt")
+
+
+def _counted(store: RunStore, task: Folder, run_id: str) -> Iterator[dict[str, Any]]:
+    """Yield the manifests of the ended runs that a state made now must hold.
+
+    Runs that have ended but are not published yet, ``run_id`` apart, add themselves later. The task's
+    lock is held, so none of them gets its line meanwhile.
+    """
+    events = _events(task)
+    with task.sub(OPEN, create=True, sync=False) as opened:
+        for document in _documents(store, os.path.basename(task.path)):
+            found = str(document["run_id"])
+            if found == run_id or not opened.has(found) or event_id(found, document["attempt"]) in events:
+                yield document
+
+
+def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
+    for run_id in run_ids(store, task_id):
+        try:
+            document = read_document(store, Location(task_id, run_id))
+        except (DamagedRecord, NotFound):
+            continue
+        except StorageError as error:
+            if error.code != "planted-link":
+                raise
+            continue
+        if document["version"] == 2 and is_countable(document):
+            yield document

@@ -1,0 +1,154 @@
+"""Recovery: what a process left undone when it died is finished by the next writing command on the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.identifiers import is_run_id, make_run_id
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.store.child_links import settle_with_parent, with_children
+from orchestrator.store.claim import take_over
+from orchestrator.store.layout import CLI, HEARTBEAT, OPEN, STAGING, Location
+from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.owner import read_owner
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
+
+Closer = Callable[[Manifest, str], Manifest]
+"""Closes the manifest of a run that died at the given moment."""
+
+_OTHERS_TROUBLE = frozenset({"planted-link", "too-large"})
+"""What stands in an old run's place is no reason that a new one can't run."""
+
+_STAGED_SECONDS = 60.0
+"""A claim locks its staged folder within microseconds; one that is unlocked after this long was left behind."""
+
+
+def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
+    """Close and publish every run of a task whose process died; returns their ids.
+
+    Looks only at runs that are not fully published, never at the task's history. Doing it again, or by
+    two processes at once, changes nothing. A record that is damaged stays as it is and is warned of.
+    """
+    recovered = []
+    try:
+        task = store.task(task_id)
+    except FileNotFoundError:
+        return []
+    with task:
+        for run_id in _run_names(task, OPEN):
+            try:
+                if _is_unborn(task, run_id, store.clock.now()):
+                    _forget(task, run_id)
+                elif recover_run(store, Location(task_id, run_id), close):
+                    recovered.append(run_id)
+            except (DamagedRecord, NotFound) as error:
+                store.warn(f"run '{run_id}' could not be recovered: {error.message}")
+            except StorageError as error:
+                if error.code not in _OTHERS_TROUBLE:
+                    raise
+                store.warn(f"run '{run_id}' could not be recovered: {error.message}")
+        _sweep_staging(store, task)
+    return recovered
+
+
+def _run_names(task: Folder, name: str) -> list[str]:
+    try:
+        with task.sub(name) as folder:
+            return sorted(entry for entry in folder.names() if is_run_id(entry))
+    except FileNotFoundError:
+        return []
+
+
+def _sweep_staging(store: RunStore, task: Folder) -> None:
+    """Remove what claims left that died before they said what they were about to do."""
+    limit = make_run_id(store.clock.now() - timedelta(seconds=_STAGED_SECONDS), bytes(4))
+    for run_id in _run_names(task, STAGING):
+        with suppress(FileNotFoundError), task.sub(STAGING) as staging:
+            with staging.sub(run_id) as staged:
+                left = run_id < limit and sign_of_life(staged, store.clock.now()) is None
+            if left:
+                staging.remove_folder(run_id)
+
+
+def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
+    """Close and publish one run if its process died; False when it is alive."""
+    try:
+        with store.run_folder(where) as folder:
+            sign = sign_of_life(folder, store.clock.now())
+            if sign is not None:
+                if sign != "lock":
+                    _warn_unlocked(store, where, folder)
+                return False
+        run = take_over(store, where)
+    except FileNotFoundError:
+        return False
+    except Refused:
+        return False
+    try:
+        finish(store, run, close)
+    finally:
+        run.close()
+    return True
+
+
+def _warn_unlocked(store: RunStore, where: Location, folder: Folder) -> None:
+    owner = read_owner(folder)
+    host = "another machine" if owner is None else f"'{owner.host}'"
+    store.warn(
+        f"run '{where.run_id}' seems to be alive on {host}, whose locks can't be seen from here: it is left alone; "
+        f"let one machine at a time work on task '{where.task_id}'"
+    )
+
+
+def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
+    """Close the record of a run whose lock was free, if it is still open, and publish its end.
+
+    Its children are taken in, and its parent is told, before the run leaves the list of open ones.
+    """
+    # Who died may not have come to sync the names that all that follows rests on.
+    run.folder.sync_name()
+    if run.manifest.is_terminal:
+        run.folder.sync()
+    else:
+        ended_at = last_sign_of_life(run)
+        run.save(with_children(store, run.folder, close(run.manifest, ended_at)))
+        with suppress(StorageError):
+            run.event("run:interrupted", {"status": "failed", "outcome": "error", "completed_at": ended_at})
+    settle_with_parent(store, run.manifest)
+    publish(store, run, certain=False)
+
+
+def last_sign_of_life(run: OpenRun) -> str:
+    """Return the later of the last write and the last heartbeat: the run lived at least until then."""
+    written = run.manifest.updated_at
+    try:
+        beat = run.folder.read(HEARTBEAT, 64).decode("ascii", "replace").strip()
+        parse_stamp(beat)
+    except (FileNotFoundError, ValueError):
+        return written
+    return max(written, beat)
+
+
+def _is_unborn(task: Folder, run_id: str, now: datetime) -> bool:
+    """Tell whether a claim died before its run could be seen. A claim that goes on holds its staged lock."""
+    for _ in range(2):
+        with suppress(FileNotFoundError), task.sub(CLI) as cli, cli.sub(run_id):
+            return False
+        with suppress(FileNotFoundError), task.sub(STAGING) as staging, staging.sub(run_id) as staged:
+            if sign_of_life(staged, now) is not None:
+                return False
+    return True
+
+
+def _forget(task: Folder, run_id: str) -> None:
+    with suppress(FileNotFoundError), task.sub(STAGING) as staging:
+        staging.remove_folder(run_id)
+    with task.sub(OPEN) as opened:
+        opened.remove(run_id)

@@ -1,0 +1,160 @@
+"""One run against the lines of its attempts: its record, its events, its logs and error files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.finding import Flaw
+from orchestrator.base.record import Any
+from orchestrator.model.manifest.manifest import Manifest, manifest_digest
+from orchestrator.store.chain import file_digest, whole_lines_digest
+from orchestrator.store.cited_run import reuse_flaws
+from orchestrator.store.find import read_manifest
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
+from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.store import RunStore
+from orchestrator.store.verification.chain_lines import Link
+
+Check = Callable[[dict[str, Any], str], Manifest]
+"""The full check of a record of version 2; raises DamagedRecord."""
+
+
+def run_flaws(
+    store: RunStore, where: Location, links: Sequence[Link], chain_path: str, check: Check, *, is_moving: bool
+) -> Iterator[Flaw]:
+    """Yield what differs between a run and the ``links`` of its attempts, oldest first.
+
+    ``is_moving``: its end is not fully published, so that the last link may be missing. A run whose lock
+    is held is judged by its earlier attempts only.
+    """
+    paths = store.paths(where)
+    try:
+        with store.run_folder(where) as folder:
+            busy = sign_of_life(folder, store.clock.now()) is not None
+            settled = not busy and not is_moving
+            yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
+    except (FileNotFoundError, NotFound):
+        for link in links[-1:]:
+            yield Flaw("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
+    except StorageError as error:
+        yield Flaw(error.code, paths.folder, error.message, hint=error.hint)
+
+
+def _look(
+    store: RunStore, folder: Folder, where: Location, links: Sequence[Link], place: str, check: Check, *, settled: bool
+) -> Iterator[Flaw]:
+    path = os.path.join(place, "manifest.json")
+    try:
+        document = read_manifest(folder, where)
+        if document["version"] == 1:
+            return
+        manifest = check(document, path)
+    except DamagedRecord as error:
+        yield Flaw("manifest-damaged", path, error.message)
+        return
+    if manifest.task_id != where.task_id:
+        yield Flaw("manifest-misplaced", path, f"it is of task '{manifest.task_id}', not '{where.task_id}'")
+    last = links[-1] if links else None
+    is_last = last is not None and last.attempt == manifest.attempt
+    if settled:
+        yield from _record_flaws(document, manifest, last, path)
+        yield from reuse_flaws(store, manifest, path)
+    if last is not None:
+        is_still = settled and is_last
+        yield from _events_flaws(folder, links, place, is_still=is_still)
+        yield from _file_flaws(folder, links, place, is_still=is_still)
+
+
+def _record_flaws(document: dict[str, Any], manifest: Manifest, last: Link | None, path: str) -> Iterator[Flaw]:
+    if last is not None and manifest.attempt < last.attempt:
+        yield Flaw("manifest-edited", path, f"it is of attempt {manifest.attempt}; the chain knows {last.attempt}")
+    elif last is not None and manifest.attempt == last.attempt:
+        if manifest_digest(document) != last.content.get("manifest_digest"):
+            message = f"it is not what attempt {last.attempt} left (line {last.number} of the task's chain)"
+            yield Flaw("manifest-edited", path, message)
+    elif manifest.is_terminal:
+        yield Flaw("not-in-chain", path, f"attempt {manifest.attempt} ended, and the task's chain has no line of it")
+
+
+def _events_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Flaw]:
+    path = os.path.join(place, EVENTS)
+    for link in links:
+        said = link.content.get("events")
+        size, digest = (said.get("bytes"), said.get("sha256")) if isinstance(said, dict) else (None, None)
+        if not isinstance(size, int):
+            continue
+        try:
+            found = file_digest(folder, EVENTS, size)
+        except (FileNotFoundError, StorageError):
+            yield Flaw("events-missing", path, "there are no events of the run")
+            return
+        if found[0] < size:
+            yield Flaw("events-cut", path, f"attempt {link.attempt} left {size} bytes; {found[0]} are there")
+            return
+        if found[1] != digest:
+            message = f"the events of attempt {link.attempt} are not as they were"
+            yield Flaw("events-edited", path, message, _first_bad(folder, size))
+            return
+        if is_still and link is links[-1] and whole_lines_digest(folder, EVENTS)[0] > size:
+            yield Flaw("events-added", path, f"there are events after the end of attempt {link.attempt}")
+
+
+def _first_bad(folder: Folder, size: int) -> int | None:
+    """Return the number of the first line that shows by itself that it was changed; None when none does."""
+    fd = folder.open_read(EVENTS)
+    with open(fd, "rb") as file:
+        expected: int | None = None
+        for number, line in enumerate(file.read(size).split(b"\n")[:-1], start=1):
+            try:
+                event = json.loads(line)
+                sequence = event["seq"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                return number
+            if expected is not None and sequence not in (expected, 1):
+                return number
+            expected = sequence + 1
+    return None
+
+
+def _file_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Flaw]:
+    """Compare files with the last word on them; error files may be new where a later attempt goes on."""
+    last_word: dict[str, dict[str, Any]] = {}
+    for link in links:
+        files = link.content.get("files")
+        for entry in files if isinstance(files, list) else ():
+            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+                last_word[entry["path"]] = entry
+    for relative, entry in sorted(last_word.items()):
+        if relative.startswith(f"{COMMANDS}/") or is_still:
+            yield from _one_file(folder, relative, entry, place)
+    if is_still:
+        for name in (COMMANDS, ERRORS):
+            with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
+                for entry_name in sorted(inner.names()):
+                    if f"{name}/{entry_name}" not in last_word and not entry_name.startswith("."):
+                        message = "it was not there when the run ended"
+                        yield Flaw("file-added", os.path.join(place, name, entry_name), message)
+
+
+def _one_file(folder: Folder, relative: str, entry: dict[str, Any], place: str) -> Iterator[Flaw]:
+    path = os.path.join(place, relative)
+    kind = "log" if relative.startswith(f"{COMMANDS}/") else "error-file"
+    if entry.get("sha256") is None:
+        yield Flaw("undigested", path, "it could not be read when the run ended, so nothing proves it")
+        return
+    above, name = os.path.split(relative)
+    try:
+        with folder.sub(above) as inner:
+            size, digest = file_digest(inner, name)
+    except (FileNotFoundError, StorageError):
+        yield Flaw(f"{kind}-missing", path, "it is gone, or can't be read")
+        return
+    if size < entry["bytes"]:
+        yield Flaw(f"{kind}-cut", path, f"it had {entry['bytes']} bytes when the run ended, and has {size}")
+    elif digest != entry["sha256"]:
+        yield Flaw(f"{kind}-edited", path, "it is not what the run left")

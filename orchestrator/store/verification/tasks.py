@@ -1,0 +1,110 @@
+"""One task: its chain, and everything that the chain speaks of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.finding import Flaw
+from orchestrator.base.identifiers import is_run_id
+from orchestrator.store.doctor.tasks import METRICS_LIMIT, shared_lock
+from orchestrator.store.doctor.workspace import full_check
+from orchestrator.store.find import run_ids, task_ids
+from orchestrator.store.layout import CHAIN, METRICS, OPEN, Location
+from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.store import RunStore
+from orchestrator.store.verification.chain_lines import read_chain
+from orchestrator.store.verification.metrics_lines import metrics_flaws
+from orchestrator.store.verification.runs import run_flaws
+
+CHAIN_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at: tasks, runs, lines of chains; and what does not hold."""
+
+    tasks: int
+    runs: int
+    links: int
+    flaws: tuple[Flaw, ...]
+
+
+def verify_all(store: RunStore) -> Verified:
+    """Verify every run of every task."""
+    seen = [verify_task(store, task_id) for task_id in task_ids(store)]
+    flaws = tuple(flaw for task in seen for flaw in task.flaws)
+    return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), flaws)
+
+
+def verify_run(store: RunStore, where: Location) -> Verified:
+    """Verify one run, its metrics lines, and the chain of its task."""
+    return verify_task(store, where.task_id, only=where.run_id)
+
+
+def verify_task(store: RunStore, task_id: str, only: str | None = None) -> Verified:
+    """Verify a task's chain, metrics and runs, or of these ``only`` one run. What was found is looked at twice.
+
+    Runs may end, and be published, between two looks: what is a flaw then is none at the next.
+    """
+    seen = _look(store, task_id, only)
+    if not seen.flaws:
+        return seen
+    again = _look(store, task_id, only)
+    return Verified(again.tasks, again.runs, again.links, tuple(flaw for flaw in again.flaws if flaw in seen.flaws))
+
+
+def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
+    with store.task(task_id) as task:
+        moving = marked_runs(task)
+        with shared_lock(task):
+            chain_data, chain_flaws = _read(store, task, CHAIN, CHAIN_LIMIT)
+            metrics_data, other_flaws = _read(store, task, METRICS, METRICS_LIMIT)
+        ids = set(run_ids(store, task_id))
+        moving |= marked_runs(task)
+        shown = store.workspace.shown(task.path)
+    chain_path = os.path.join(shown, CHAIN)
+    chain = read_chain(chain_data, chain_path)
+    flaws = [*chain_flaws, *chain.flaws, *other_flaws]
+    wanted = sorted(ids | {link.run_id for link in chain.links if is_run_id(link.run_id)})
+    moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
+    told = metrics_flaws(metrics_data, os.path.join(shown, METRICS), chain, moving)
+    flaws += told
+    looked = [run_id for run_id in wanted if only in (None, run_id)]
+    for run_id in looked:
+        links = chain.of_run(run_id)
+        where = Location(task_id, run_id)
+        flaws += run_flaws(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+    return Verified(1, len(looked), len(chain.links), tuple(flaws))
+
+
+def marked_runs(task: Folder) -> set[str]:
+    """Return the runs whose end is not fully published."""
+    with suppress(FileNotFoundError, StorageError), task.sub(OPEN) as opened:
+        return set(opened.names())
+    return set()
+
+
+def holds_lock(store: RunStore, where: Location) -> bool:
+    """Tell whether a run's process holds its lock; a folder that can't be read is nobody's."""
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        return sign_of_life(folder, store.clock.now()) is not None
+    return False
+
+
+def _read(store: RunStore, task: Folder, name: str, limit: int) -> tuple[bytes, list[Flaw]]:
+    try:
+        return task.read(name, limit), []
+    except FileNotFoundError:
+        return b"", []
+    except StorageError as error:
+        return b"", [Flaw(error.code, store.workspace.shown(os.path.join(task.path, name)), error.message)]
+
+
+def flaws_by_place(flaws: Collection[Flaw]) -> Iterator[Flaw]:
+    """Yield flaws in the order of files and lines."""
+    yield from sorted(flaws, key=lambda flaw: (flaw.path, flaw.line or 0, flaw.code))
