@@ -1,7 +1,7 @@
 """Histories: many ended runs on disk in a second, cloned as text from one real run with ids and times changed.
 
 What is written is what the program would have written: digests, chain and totals are right, so that ``verify``
-passes a whole history (``tests/unit/test_benchmark_history.py``).
+passes a whole history (``tests/functional/test_benchmark_history.py``).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from orchestrator.report.run_list.metrics_lines import OLD_LINES, recorded_since
 from tests.functional.test_status import files_of
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 from tests.records import START, TASK, FakeClock, make_run_id, make_store
-from tests.unit.test_metrics_window import line_of
+from tests.unit.report.test_statistics import line_of
 
 SAMPLES = REPOSITORY / "tests" / "samples" / "version-1" / "runs"
 NOW = START + timedelta(days=30)

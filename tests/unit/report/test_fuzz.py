@@ -14,7 +14,7 @@ from orchestrator.report.changes import changes
 from orchestrator.report.stage_logs import stage_logs
 from orchestrator.report.status_text import status_text
 from tests.records import make_manifest
-from tests.unit.test_report_status import begun, child, failed_run, resumed, shown, version_1
+from tests.unit.report.test_status_text import begun, child, failed_run, resumed, shown, version_1
 
 RECORDS = [
     json.dumps(record)

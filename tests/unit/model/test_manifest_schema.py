@@ -16,9 +16,9 @@ from orchestrator.commands.maintain.schema import schema
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.schema import json_schema
 from tests.records import make_manifest
-from tests.unit.test_report_status import failed_run, succeeded
+from tests.unit.report.test_status_text import failed_run, succeeded
 
-PUBLISHED = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
+PUBLISHED = Path(__file__).parents[3] / "docs" / "manifest.schema.json"
 
 SHAPES = {2: "f49965884a2db5d2f5671376c532da83a9f247873216b3df7d21fe03779260c7"}
 """The sha256 of the manifest's shape, by version. One that was released never changes: raise ``VERSION`` instead."""

@@ -110,7 +110,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
 
 def test_pythonpath_is_kept_out_of_stages() -> None:
     """A package that is found by PYTHONPATH only is named in the command itself."""
-    sources = str(Path(__file__).resolve().parents[2])
+    sources = str(Path(__file__).resolve().parents[3])
     installed = module_command("nox", {"PYTHONPATH": "/other"}, executable="py")
     assert installed == ["py", "-P", "-m", "nox"]
     command = module_command("nox", {"PYTHONPATH": f"/other:{sources}"}, executable="py")

@@ -24,7 +24,7 @@ from orchestrator.store.legacy.migration import Session, sessions, survey, unpla
 from orchestrator.store.store import RunStore
 from tests.records import START, make_store
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "version-1" / "runs"
+SAMPLES = Path(__file__).parents[2] / "samples" / "version-1" / "runs"
 TASK = "0101-billing"
 RUN = "2026-11-22T10-05-47-594Z-513d1ee0"
 EARLY_NAME = "2025-10-18T18-26-01-631Z-39463"

@@ -23,7 +23,7 @@ from orchestrator.report.status_document import KEYS, standing, status_document
 from orchestrator.report.status_text import status_text
 from tests.records import START, make_manifest, make_plan, make_run_id, make_stage
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "version-1" / "runs"
+SAMPLES = Path(__file__).parents[2] / "samples" / "version-1" / "runs"
 VERSION_1_KEYS = (
     *("run_id", "status", "status_detail", "started_at", "completed_at", "manifest", "artifact_root", "log_path"),
     *("heartbeat_at", "commands", "child_runs"),
@@ -115,7 +115,7 @@ def test_keys_are_version_1s_first_then_the_contracts() -> None:
 
 def test_every_key_and_code_is_described() -> None:
     """docs/status.md describes each key of the document, of its stages and of its SLA, and each reason's code."""
-    text = (Path(__file__).parents[2] / "docs" / "status.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "status.md").read_text(encoding="utf-8")
     live = shown(make_manifest()._replace(child_runs=(child(2, "failed"),)), alive=True)
     described = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[,\s]+", span)}
     nested = {key for part in ("sla", "lineage", "ready", "session", "mode", "plan") for key in live[part]}

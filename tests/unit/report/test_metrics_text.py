@@ -23,7 +23,7 @@ from orchestrator.report.statistics.gate import gate_findings
 from orchestrator.report.statistics.metrics_record import End, end_of
 from orchestrator.report.statistics.summary import project_summary
 from tests.records import START, TASK
-from tests.unit.test_metrics_window import line_of
+from tests.unit.report.test_statistics import line_of
 
 SINCE, UNTIL = START, START + timedelta(days=7)
 _SVG = "{http://www.w3.org/2000/svg}"

@@ -8,7 +8,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import stage_skipped
 from orchestrator.report.run_summary import failure_digest, run_document
 from tests.records import make_manifest, make_run_id
-from tests.unit.test_report_status import failed_run, over, succeeded
+from tests.unit.report.test_status_text import failed_run, over, succeeded
 
 
 def broken(detail: str = "the environment could not be made: no Python 3.99") -> Manifest:

@@ -14,7 +14,7 @@ from orchestrator.report.changes import changes
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, rows_on_screen, table, wrap
 from orchestrator.report.status_text import status_text
 from tests.records import make_manifest, make_plan, make_run_id, make_stage
-from tests.unit.test_report_status import begun, child, over, ran, resumed, shown, succeeded, version_1
+from tests.unit.report.test_status_text import begun, child, over, ran, resumed, shown, succeeded, version_1
 
 
 def text_of(document: dict[str, Any], width: int = 100, *, color: bool = False) -> str:

@@ -23,7 +23,7 @@ from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
 from tests.harness import WorkspaceFolder
 
-DOCUMENTATION = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+DOCUMENTATION = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
 HEAD = """
 schema_version = 1
 [project]

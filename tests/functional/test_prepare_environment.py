@@ -196,7 +196,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
 COLD_START = """
 import sys, time
 from pathlib import Path
-from tests.functional.test_environment_make import making, needs_making, EnvironmentLock
+from tests.functional.test_prepare_environment import making, needs_making, EnvironmentLock
 made = making(Path(sys.argv[1]), backend="uv")
 lock = EnvironmentLock(made.env_dir)
 while not lock.try_acquire():

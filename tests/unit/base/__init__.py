@@ -1,0 +1,1 @@
+"""The package ``orchestrator.base``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.checks``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.config``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.git``, without processes and network."""

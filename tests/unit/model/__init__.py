@@ -1,0 +1,1 @@
+"""The package ``orchestrator.model``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.onboarding``, without processes and network."""

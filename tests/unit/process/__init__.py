@@ -1,0 +1,1 @@
+"""The package ``orchestrator.process``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.report``, without processes and network."""

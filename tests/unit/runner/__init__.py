@@ -1,0 +1,1 @@
+"""The package ``orchestrator.runner``, without processes and network."""

@@ -1,0 +1,1 @@
+"""The package ``orchestrator.store``, without processes and network."""
