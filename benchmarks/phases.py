@@ -26,7 +26,7 @@ PHASES = {
         "orchestrator.git.capture:Capture.begin",
         "orchestrator.git.capture:Capture.finish",
         "orchestrator.git.capture:Capture.finish_tree",
-        "orchestrator.commands.review.review_context:surroundings_of",
+        "orchestrator.commands.review.review_context:review_context_of",
     ],
     "records": [
         "orchestrator.store.recovery:recover_task",

@@ -24,7 +24,7 @@ REASON_CODES = frozenset(
 class Subject(NamedTuple):
     """What is reviewed: a run's attempt, its manifest digest, who ran it (folded), and its tree then and now.
 
-    ``tree`` is None where no digest was recorded; ``moved`` tells how the tree of now compares with it.
+    ``tree`` is None where no digest was recorded; ``moved`` says how the current tree compares with it.
     """
 
     attempt: int
@@ -45,11 +45,11 @@ class Validity(NamedTuple):
         return {"state": self.state, "reason": self.reason}
 
 
-class Surroundings(NamedTuple):
+class ReviewContext(NamedTuple):
     """What a run is judged by and is not in its record.
 
-    ``fault`` says why the project's policy can't be told (then ``policy`` is the default one); ``tree`` is the
-    project's tree as it is now (``provenance.tree_state``), None when nobody looked; ``approved_run`` is
+    ``fault`` says why the project's policy is not known (then ``policy`` is the default one); ``tree`` is the
+    project's current tree (``provenance.tree_state``), None when nobody looked; ``approved_run`` is
     the run whose plan was approved last for this pipeline, ``drift`` how this run's plan differs from it.
     """
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.record import Any
-from orchestrator.model.approvals import Surroundings, freshness, subject_of, validities
+from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
 from orchestrator.report.fields import MOMENT, Fields, of_run
@@ -42,11 +42,11 @@ def status_document(
     manifest: str,
     heartbeat: str | None = None,
     child: ChildLookup = lambda task_id, run_id: None,
-    surroundings: Surroundings | None = None,
+    review_context: ReviewContext | None = None,
 ) -> dict[str, Any]:
     """Return what is known of a run, from its manifest ``record`` (version 1 or 2).
 
-    Without ``surroundings``, reviews are judged by the default policy, and the tree of now is not known.
+    Without ``review_context``, reviews are judged by the default policy, and the current tree is not known.
 
     ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
@@ -64,14 +64,14 @@ def status_document(
         body = _live(body, now) if alive else as_died(body)
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["manifest"] = manifest
-    body.update(_reviewed(record, body, surroundings or Surroundings()))
+    body.update(_reviewed(record, body, review_context or ReviewContext()))
     body["ready"] = readiness(body)
     body["next_command"] = _next_command(body)
     del body["plan_stages"]
     return {key: body[key] for key in KEYS}
 
 
-def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
+def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: ReviewContext) -> dict[str, Any]:
     """Return the parts of the document that say how the run stands with its reviewers, and with the world of now."""
     fresh = freshness(body, around.tree)
     subject = subject_of(record, fresh["tree"]) if body["approvals"] and body["version"] == 2 else None

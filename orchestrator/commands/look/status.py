@@ -17,8 +17,8 @@ from orchestrator.commands.look.run_view import (
     is_terminal,
     observe,
 )
-from orchestrator.commands.review.review_context import surroundings_of
-from orchestrator.model.approvals import Surroundings
+from orchestrator.commands.review.review_context import review_context_of
+from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import status_document
 from orchestrator.report.status_text import status_text
@@ -63,11 +63,11 @@ def status(
 
 
 def view(
-    store: RunStore, where: Location, environ: Mapping[str, str], surroundings: Surroundings | None = None
+    store: RunStore, where: Location, environ: Mapping[str, str], review_context: ReviewContext | None = None
 ) -> dict[str, Any]:
     """Return the status document of a run as it is now; ``environ`` is git's.
 
-    ``surroundings`` that are known already are not looked at again.
+    A ``review_context`` that is known already is not collected again.
     """
     seen = observe(store, where)
     return status_document(
@@ -78,7 +78,7 @@ def view(
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),
         child=child_standing(store),
-        surroundings=surroundings or surroundings_of(store, seen.record, environ),
+        review_context=review_context or review_context_of(store, seen.record, environ),
     )
 
 

@@ -15,7 +15,7 @@ from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import appearance, observe
 from orchestrator.commands.look.status import view
-from orchestrator.commands.review.review_context import surroundings_of
+from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
@@ -42,7 +42,7 @@ Mask = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DecisionRequest:
     """A decision as it was given. ``shown`` is the manifest digest of what the reviewer was shown, if anything."""
 
     decision: str
@@ -54,7 +54,7 @@ class Asked:
     shown: str | None = None
 
 
-def decided(context: Context, store: RunStore, where: Location, asked: Asked) -> Answer:
+def decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
     """Record the decision, and answer with the run's status document and the new entry, ``recorded``."""
     _check_words(asked)
     seen = observe(store, where)
@@ -68,7 +68,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: Asked) ->
     manifest = load(dict(seen.record), store.paths(where).manifest)
     folder = os.path.join(store.workspace.root, str(manifest.plan["project_path"]))
     reviewer = reviewer_of(context.environ, folder, asked.actor)
-    around = surroundings_of(store, seen.record, context.environ)
+    around = review_context_of(store, seen.record, context.environ)
     if around.fault is None and asked.role is not None and around.policy.roles:
         _check_role(asked.role, around.policy.roles)
     run = _taken(store, where)
@@ -105,7 +105,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: Asked) ->
     return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
 
 
-def _check_words(asked: Asked) -> None:
+def _check_words(asked: DecisionRequest) -> None:
     if asked.decision not in DECISIONS:
         raise UsageError(
             f"--decision is '{asked.decision}'; it is one of {', '.join(DECISIONS)}",
@@ -195,7 +195,9 @@ def _mask(context: Context, manifest: Manifest) -> Mask:
     return Redactor(secret_values(context.environ, named)).text
 
 
-def _entry(mask: Mask, at: str, manifest: Manifest, asked: Asked, reviewer: Reviewer, *, own: bool) -> dict[str, Any]:
+def _entry(
+    mask: Mask, at: str, manifest: Manifest, asked: DecisionRequest, reviewer: Reviewer, *, own: bool
+) -> dict[str, Any]:
     """Return the entry for ``approvals``, bound to what is on record; secrets in its words are masked."""
     last = manifest.provenance[-1] if manifest.provenance else {}
     return {

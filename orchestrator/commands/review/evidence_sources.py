@@ -15,7 +15,7 @@ from orchestrator.base.record import Any
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
-from orchestrator.commands.review.review_context import surroundings_of
+from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.task_owner import task_owner
 from orchestrator.model.review_policy import ReviewPolicy
 from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
@@ -38,7 +38,7 @@ def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
         return link_of(store, Location(task_id, run_id), attempt)
 
     def policy(project: str) -> tuple[ReviewPolicy, str | None]:
-        around = surroundings_of(store, {"version": 2, "project": project}, environ, look=False)
+        around = review_context_of(store, {"version": 2, "project": project}, environ, look=False)
         return around.policy, around.fault
 
     return Sources(evidence, record, link, task_owner(root), policy)

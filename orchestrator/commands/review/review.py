@@ -8,7 +8,7 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.record import TextIO
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import appearance, is_terminal
-from orchestrator.commands.review.decision import Asked, decided
+from orchestrator.commands.review.decision import DecisionRequest, decided
 from orchestrator.commands.review.review_packet import packet_of
 from orchestrator.commands.run.launch import check_format
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS
@@ -44,7 +44,7 @@ def review(
     if decision is None and escalate is not None:
         decision = COMMENT
     if decision is not None:
-        asked = Asked(decision, actor, role, reason or "", scope or "run", escalate)
+        asked = DecisionRequest(decision, actor, role, reason or "", scope or "run", escalate)
         return decided(context, store, where, asked)
     keyboard = sys.stdin
     asking = format == "text" and is_terminal(context.stdout) and keyboard is not None and is_terminal(keyboard)
@@ -67,7 +67,9 @@ def review(
     if answered is None:
         return Answer(code, packet, "")
     chosen, why = answered
-    return decided(context, store, where, Asked(chosen, actor, role, reason or why, scope or "run", None, shown))
+    return decided(
+        context, store, where, DecisionRequest(chosen, actor, role, reason or why, scope or "run", None, shown)
+    )
 
 
 def ask(context: Context, keyboard: TextIO) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.review.approved_plan import drift_from_approved
-from orchestrator.model.approvals import Surroundings
+from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
 from orchestrator.store.store import RunStore
@@ -25,22 +25,22 @@ _LIMIT = 64 * 1024
 """No config is larger (``config.source``)."""
 
 
-def surroundings_of(
+def review_context_of(
     store: RunStore, record: Mapping[str, Any], environ: Mapping[str, str], *, look: bool = True
-) -> Surroundings:
-    """Return the surroundings of a run, by its manifest ``record``; ``look`` at the project's tree, which starts git.
+) -> ReviewContext:
+    """Return the review context of a run, by its manifest ``record``; ``look`` at the project's tree, which starts git.
 
     The tree of a run that goes on, or that never came to record its own, is not looked at. Raises nothing.
     """
     project = record.get("project")
     if record.get("version") != 2 or name_fault("project", project) is not None:
-        return Surroundings()
+        return ReviewContext()
     capture = _begin(store.workspace.root, record, environ) if look else None
     policy, fault = review_policy(store.workspace.root, str(project))
     plan = record.get("plan")
     approved, drift = drift_from_approved(store, plan, lambda: policy) if isinstance(plan, Mapping) else (None, ())
     tree = capture.finish_tree() if capture is not None else None
-    return Surroundings(policy, fault, tree, approved, drift)
+    return ReviewContext(policy, fault, tree, approved, drift)
 
 
 def _begin(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> Capture | None:
