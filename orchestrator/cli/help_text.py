@@ -1,4 +1,4 @@
-"""Help, from the declarations. Plain text of at most 100 columns, the same in every terminal."""
+"""Help, from the declarations: plain text of at most 100 columns, of fewer where the screen has fewer."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from orchestrator.base.errors import (
     UsageError,
 )
 from orchestrator.base.record import TYPE_CHECKING, NamedTuple, TextIO
+from orchestrator.base.text.appearance import is_terminal
 from orchestrator.cli import streams
 from orchestrator.cli.options import Command, Commands, Given
 from orchestrator.cli.parser import wants_json
@@ -97,7 +98,7 @@ def _print(door: Door, result: Answer, form: str) -> int:
     if form == "text" or result.document is None:
         failed = streams.emit(door.stdout, _lines(result.text))
     elif form == "json":
-        failed = streams.emit(door.stdout, _json(result.document, indent=2 if door.stdout.isatty() else None))
+        failed = streams.emit(door.stdout, _json(result.document, indent=2 if is_terminal(door.stdout) else None))
     if form != "text" and result.document is not None and result.exit_code != EXIT_DONE:
         streams.emit(door.stderr, _lines(result.text))
     if failed is not None and failed.errno in _STORAGE_FAULTS:

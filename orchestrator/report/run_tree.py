@@ -35,7 +35,7 @@ class Relative:
     damage: str | None = None
 
 
-Kind = Literal["member", "missing", "foreign"]
+Membership = Literal["member", "missing", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Member:
     above: str | None
     level: int
     last: bool
-    kind: Kind
+    kind: Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class _Search:
                     self.tree.fault("not-listed", here.run_id, f"it does not list {link.run_id}, whose parent it is")
         return [links[run_id] for run_id in sorted(links)]
 
-    def _kind(self, here: Relative, link: Link) -> Kind | None:
+    def _kind(self, here: Relative, link: Link) -> Membership | None:
         """Tell what a child is to this run, or None when it is in the tree already."""
         child = self.look(link)
         if child is None:

@@ -276,7 +276,7 @@ def _attempt(
         kernel.callback(run.close)
         return run
 
-    observer = make_observer("ndjson", stdout=None, stderr=None, environ={}, clock=clock, interactive=False)
+    observer = make_observer("ndjson", stdout=None, stderr=None, environ={}, clock=clock)
     setting = Setting(store, clock, {}, host, observer, _NoProvenance(), at_once=1)
     with kernel:
         for fd in host._pipe:

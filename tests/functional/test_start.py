@@ -455,3 +455,17 @@ def test_provenance_of_each_attempt_names_the_config_that_it_ran_with(
     entries = run_of(done, workspace)["provenance"]
     assert [entry["attempt"] for entry in entries] == [1, 2]
     assert [entry["config_digest"] for entry in entries] == digests
+
+
+def test_columns_are_heeded_everywhere(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """$COLUMNS narrows what start, status, plan and runs print: below 64 columns labels stand on their own lines."""
+    workspace.project("x")
+    narrow = {"COLUMNS": "40"}
+    started = orchestrate("start", "--project", "x", env=narrow)
+    assert started.code == 0
+    for done in (started, orchestrate("status", env=narrow)):
+        assert "\nManifest\n  .runs/" in done.stdout
+    assert "\nManifest   .runs/" in orchestrate("status").stdout
+    for words in (("plan", "--project", "x"), ("runs",), ("--help",)):
+        wide, told = (orchestrate(*words, env={"COLUMNS": columns}).stdout for columns in ("100", "40"))
+        assert len(told.splitlines()) > len(wide.splitlines())

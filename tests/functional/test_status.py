@@ -22,7 +22,7 @@ import pytest
 from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.base.files import Seam
 from orchestrator.commands.context import Context
-from orchestrator.commands.look.run_view import Patience, appearance, child_standing, observe
+from orchestrator.commands.look.run_view import Patience, child_standing, observe
 from orchestrator.commands.look.status import status, watched
 from orchestrator.model.manifest.document import MANIFEST_LIMIT
 from orchestrator.model.manifest.manifest import ChildRun, Lineage, Manifest
@@ -390,12 +390,6 @@ def test_a_child_of_a_bad_name_is_not_looked_for(tmp_path: Path) -> None:
     """A record can't send a look out of the runs folder by the ids of its children."""
     assert child_standing(make_store(tmp_path))("../..", make_run_id(1)) is None
     assert child_standing(make_store(tmp_path))("1001-hello", "../x") is None
-
-
-def test_the_width_is_that_of_the_variable(tmp_path: Path) -> None:
-    """$COLUMNS says how wide text may be; nonsense in it is not heeded."""
-    assert appearance(context_in(tmp_path, COLUMNS="40")) == (40, False)
-    assert appearance(context_in(tmp_path, COLUMNS="x", FORCE_COLOR="1")) == (100, True)
 
 
 def test_a_run_without_a_heartbeat_file_is_shown(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Text that may reach a terminal, and whether colour is wanted there; stages' output is for ``terminal_filter``.
+"""Text that may reach a terminal; stages' output is for ``terminal_filter``.
 
 The controls for bidirectional text are those of Unicode's Annex 9 (the "Trojan Source" characters).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
 
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The controls of Unicode's Annex 9, as the inside of a range of a regular expression."""
@@ -39,17 +38,3 @@ def _visible(match: re.Match[str]) -> str:
     char = match[0]
     code = ord(char)
     return _SHORT.get(char) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
-
-
-def wants_color(environ: Mapping[str, str], *, is_tty: bool) -> bool:
-    """Tell whether colour is wanted, from the environment and from where the output goes.
-
-    ``NO_COLOR`` (no-color.org) wins over ``FORCE_COLOR`` (force-color.org), that over ``TERM=dumb``; all of
-    them count only when they are not empty, and ``FORCE_COLOR=0`` means no.
-    """
-    if environ.get("NO_COLOR"):
-        return False
-    forced = environ.get("FORCE_COLOR")
-    if forced:
-        return forced not in ("0", "false")
-    return is_tty and environ.get("TERM") != "dumb"

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Any
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import appearance, observe
+from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.review.task_owner import task_owner
 from orchestrator.report.lineage_text import lineage_mermaid, lineage_text
 from orchestrator.report.run_list.names import newest_first
@@ -54,7 +55,7 @@ def lineage(
     }
     if format == "mermaid":
         return Answer(EXIT_DONE, None, lineage_mermaid(document))
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, lineage_text(document, width=width, color=color))
 
 

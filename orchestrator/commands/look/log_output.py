@@ -9,10 +9,10 @@ from contextlib import closing
 from io import FileIO
 
 from orchestrator.base.files import Folder
-from orchestrator.base.text.safe_text import RESET, wants_color
+from orchestrator.base.text.appearance import is_terminal, wants_color
+from orchestrator.base.text.safe_text import RESET
 from orchestrator.base.text.terminal_filter import TerminalFilter
 from orchestrator.commands.context import Context
-from orchestrator.commands.look.run_view import is_terminal
 
 _CHUNK = 1 << 18
 _LINE_LIMIT = 1 << 24

@@ -10,9 +10,9 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.identifiers import check_name, is_run_id, near_hint
 from orchestrator.base.record import Any
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics_window import by_project, ends_since
-from orchestrator.commands.look.run_view import appearance
 from orchestrator.commands.review.task_owner import task_owner
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
 from orchestrator.report.metrics_text import metrics_text
@@ -92,7 +92,7 @@ def metrics(
 def _answer(
     context: Context, document: Mapping[str, Any], ends: Mapping[str | None, Sequence[End]], form: str, code: int
 ) -> Answer:
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     if form in ("text", "json"):
         return Answer(code, document, metrics_text(document, width=width, color=color))
     if code != EXIT_DONE:

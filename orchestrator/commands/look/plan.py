@@ -7,8 +7,8 @@ from datetime import date
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.record import Any
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import appearance
 from orchestrator.model.plan import Plan
 
 
@@ -44,7 +44,7 @@ def plan(
     document["drift"] = _drift(context, document, against)
     if explain:
         _explain(context, compiled, target.task_id, document)
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
 
 

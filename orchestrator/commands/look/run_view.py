@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Any, NamedTuple, TextIO
-from orchestrator.base.text.safe_text import wants_color
-from orchestrator.commands.context import Context
+from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
 from orchestrator.store.store import RunStore
-
-DEFAULT_WIDTH = 100
-"""Columns of text that goes to a file or a pipe."""
 
 
 class Seen(NamedTuple):
@@ -70,34 +65,6 @@ def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | 
         return None
 
     return look
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Tell whether ``stream`` is shown on a terminal; a closed one is not."""
-    with suppress(ValueError, OSError, AttributeError):
-        return stream.isatty()
-    return False
-
-
-def descriptor(stream: TextIO) -> int | None:
-    """Return the descriptor below ``stream``, or None when there is none."""
-    with suppress(ValueError, OSError, AttributeError):
-        return stream.fileno()
-    return None
-
-
-def appearance(context: Context) -> tuple[int, bool]:
-    """Return the columns that text on stdout may take (``$COLUMNS``, the terminal's), and whether to colour it."""
-    environ = context.environ
-    interactive = is_terminal(context.stdout)
-    width = DEFAULT_WIDTH
-    fd = descriptor(context.stdout)
-    if interactive and fd is not None:
-        with suppress(OSError):
-            width = os.get_terminal_size(fd).columns or width
-    if environ.get("COLUMNS", "").isdecimal() and int(environ["COLUMNS"][:6]) > 0:
-        width = int(environ["COLUMNS"][:6])
-    return width, wants_color(environ, is_tty=interactive)
 
 
 class Patience:

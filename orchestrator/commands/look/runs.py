@@ -8,8 +8,9 @@ from dataclasses import asdict
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, nearest
 from orchestrator.base.record import Any
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import appearance, observe
+from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.review.task_owner import task_owner
 from orchestrator.report.run_list.names import Names, newest_first
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows
@@ -61,7 +62,7 @@ def runs(
         "unreadable": [asdict(entry) for entry in names.unreadable],
         "hint": "" if rows else _hint(store, names, tasks, task, project),
     }
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, runs_text(document, width=width, color=color))
 
 

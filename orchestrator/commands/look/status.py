@@ -8,13 +8,12 @@ from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.record import Any
+from orchestrator.base.text.appearance import appearance, is_redrawable, screen_size
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import (
     Patience,
-    appearance,
     child_standing,
     heartbeat_of,
-    is_terminal,
     observe,
 )
 from orchestrator.commands.review.review_context import review_context_of
@@ -98,7 +97,7 @@ def watched(
 
 
 def _answer(context: Context, document: Document) -> Answer:
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
 
 
@@ -142,10 +141,11 @@ class _Redrawn(_Silent):
 
         if document["status"] in TERMINAL:
             return True
-        width, color = appearance(self._context)
+        width, color = appearance(self._context.stdout, self._context.environ)
         text = status_text(document, width=width, color=color)
         erase = self._erase()
-        self._drawn = rows_on_screen(text, width)
+        # Lines that are not cut, as paths, are folded by the terminal, whatever $COLUMNS says.
+        self._drawn = rows_on_screen(text, screen_size(self._context.stdout, {})[0])
         return _write(self._context, erase + text)
 
     def leave(self) -> None:
@@ -157,7 +157,7 @@ class _Redrawn(_Silent):
 
 
 def _screen(context: Context) -> _Silent:
-    if is_terminal(context.stdout) and context.environ.get("TERM") != "dumb":
+    if is_redrawable(context.stdout, context.environ):
         return _Redrawn(context)
     return _Lines(context)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_USAGE
 from orchestrator.base.record import TYPE_CHECKING, TextIO
+from orchestrator.base.text.appearance import is_terminal
 from orchestrator.base.text.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def settle(
     if dry_run:
         return SHOWN
     asked = stdin or sys.stdin
-    if not yes and not (asked is not None and asked.isatty() and context.stderr.isatty()):
+    if not yes and not (is_terminal(asked) and is_terminal(context.stderr)):
         return UNASKED
     context.stderr.write(safe_text(diff_text(changes), lines=True))
     if not yes and not _agrees(context, asked, root):

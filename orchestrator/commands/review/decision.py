@@ -12,8 +12,9 @@ from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageErro
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.record import Any
 from orchestrator.base.redaction import Redactor, secret_values
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import appearance, observe
+from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
@@ -100,7 +101,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         _note(store, where, run.manifest)
         document = view(store, where, context.environ)
     recorded = document["approvals"][len(run.manifest.approvals) - 1]
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     text = decided_text(recorded, document, width=width, color=color)
     return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
 

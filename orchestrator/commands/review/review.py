@@ -6,8 +6,8 @@ import sys
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.record import TextIO
+from orchestrator.base.text.appearance import appearance, is_terminal
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import appearance, is_terminal
 from orchestrator.commands.review.decision import DecisionRequest, decided
 from orchestrator.commands.review.review_packet import packet_of
 from orchestrator.commands.run.launch import check_format
@@ -47,7 +47,7 @@ def review(
         asked = DecisionRequest(decision, actor, role, reason or "", scope or "run", escalate)
         return decided(context, store, where, asked)
     keyboard = sys.stdin
-    asking = format == "text" and is_terminal(context.stdout) and keyboard is not None and is_terminal(keyboard)
+    asking = format == "text" and is_terminal(context.stdout) and is_terminal(keyboard)
     if not asking and any(given is not None for given in (actor, role, reason, scope)):
         raise UsageError(
             "--actor, --role, --reason and --scope belong to a decision",
@@ -56,7 +56,7 @@ def review(
         )
     shown = manifest_digest(read_document(store, where))
     packet = packet_of(context, store, where)
-    width, color = appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     text = review_text(packet, width=width, color=color)
     code = EXIT_DONE if packet["ready"]["ready"] else EXIT_GATE
     if not asking:

@@ -8,10 +8,11 @@ from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
 from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple, cast
+from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture
 from orchestrator.model.plan import Plan
-from orchestrator.runner.progress import Kind, Observer, make_observer
+from orchestrator.runner.progress import Observer, OutputFormat, make_observer
 from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
 
 if TYPE_CHECKING:
@@ -124,24 +125,18 @@ def capture(context: Context, attempt: Attempt) -> Capture:
 
 def observer_for(context: Context, form: str) -> Observer:
     """Return what shows a run that goes on, in the asked format."""
-    interactive = False
-    with suppress(ValueError, OSError):
-        interactive = context.stdout.isatty()
     return make_observer(
-        cast("Kind", form),
+        cast("OutputFormat", form),
         stdout=context.stdout,
         stderr=context.stderr,
         environ=context.environ,
         clock=context.clock,
-        interactive=interactive,
     )
 
 
 def silent_observer(context: Context) -> Observer:
     """Return an observer that shows nothing."""
-    return make_observer(
-        "ndjson", stdout=None, stderr=None, environ=context.environ, clock=context.clock, interactive=False
-    )
+    return make_observer("ndjson", stdout=None, stderr=None, environ=context.environ, clock=context.clock)
 
 
 def exit_code_of(result: Result) -> int:
@@ -164,7 +159,7 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
     lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
     environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
     answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
-    color, width = _appearance(context)
+    width, color = appearance(context.stdout, context.environ)
     return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
 
 
@@ -180,19 +175,3 @@ def error_files(store: RunStore, result: Result) -> dict[str, dict[str, Any]]:
                 error = json.loads(errors.read(name, 1 << 20))
                 found[str(error["command_id"])] = error
     return found
-
-
-def _appearance(context: Context) -> tuple[bool, int]:
-    from orchestrator.base.text.safe_text import wants_color
-
-    is_tty = False
-    with suppress(ValueError, OSError):
-        is_tty = context.stdout.isatty()
-    return wants_color(context.environ, is_tty=is_tty), terminal_width(context)
-
-
-def terminal_width(context: Context) -> int:
-    """Return the columns that text for people may take: the terminal's, else 100."""
-    with suppress(OSError, ValueError, AttributeError):
-        return os.get_terminal_size(context.stdout.fileno()).columns or 100
-    return 100

@@ -6,6 +6,6 @@ raise: when what they write to is closed or full, they fall silent and the run g
 
 from __future__ import annotations
 
-from orchestrator.runner.progress.observers import Kind, Observer, make_observer
+from orchestrator.runner.progress.observers import Observer, OutputFormat, make_observer
 
-__all__ = ["Kind", "Observer", "make_observer"]
+__all__ = ["Observer", "OutputFormat", "make_observer"]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.record import Any, Literal, Protocol, TextIO
-from orchestrator.base.text.safe_text import wants_color
+from orchestrator.base.text.appearance import is_redrawable, wants_color
 from orchestrator.runner.progress.lines import LineObserver
 from orchestrator.runner.progress.stream import Sink
 
-Kind = Literal["text", "json", "ndjson"]
+OutputFormat = Literal["text", "json", "ndjson"]
 
 
 class Observer(Protocol):
@@ -34,27 +34,26 @@ class Observer(Protocol):
 
 
 def make_observer(
-    kind: Kind,
+    kind: OutputFormat,
     *,
     stdout: TextIO | None,
     stderr: TextIO | None,
     environ: Mapping[str, str],
     clock: Clock,
-    interactive: bool,
 ) -> Observer:
     """Return the observer for ``--format kind``; a stream is None where the process was started without it.
 
-    ``text``: a live table when ``interactive`` (stdout is a terminal, and not a dumb one), else lines, on
-    stdout. ``json``: lines on stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one
-    JSON object a line, and no output of stages: it is in their logs.
+    ``text``: a live table on a terminal that is not a dumb one, else lines, on stdout. ``json``: lines on
+    stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one JSON object a line, and no
+    output of stages: it is in their logs.
     """
     if kind == "ndjson":
         from orchestrator.runner.progress.ndjson import RecordObserver
 
-        return RecordObserver(Sink(stdout))
+        return RecordObserver(Sink(stdout, environ))
     stream = stdout if kind == "text" else stderr
-    sink = Sink(stream)
-    if kind == "text" and interactive and environ.get("TERM") != "dumb":
+    sink = Sink(stream, environ)
+    if kind == "text" and is_redrawable(stream, environ):
         from orchestrator.runner.progress.live import LiveObserver
 
         return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Mapping
 
 from orchestrator.base.record import TextIO
+from orchestrator.base.text.appearance import descriptor, is_terminal, screen_size
 
 _PATIENCE = 30.0
 """Seconds to wait for a reader of a non-blocking stream before it is given up."""
@@ -17,9 +19,10 @@ class Sink:
     A stream that is closed, broken or full (EPIPE, EIO, ENOSPC, …) is not written to again.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, environ: Mapping[str, str]) -> None:
         self._stream = stream
-        self._descriptor = _descriptor(stream)
+        self._environ = environ
+        self._descriptor = descriptor(stream)
 
     @property
     def open(self) -> bool:
@@ -29,10 +32,7 @@ class Sink:
     @property
     def is_tty(self) -> bool:
         """Whether the stream is a terminal."""
-        try:
-            return self._stream is not None and self._stream.isatty()
-        except ValueError:
-            return False
+        return is_terminal(self._stream)
 
     @property
     def encoding(self) -> str:
@@ -40,12 +40,8 @@ class Sink:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def size(self) -> tuple[int, int]:
-        """Return the terminal's columns and lines; 80 and 24 where it has no size."""
-        try:
-            columns, lines = os.get_terminal_size(self._descriptor if self._descriptor is not None else 1)
-        except OSError:
-            columns, lines = 0, 0
-        return columns or 80, lines or 24
+        """Return the columns and lines that a drawing may take, as they are now."""
+        return screen_size(self._stream, self._environ)
 
     def text(self, text: str) -> None:
         """Write ``text``, with a replacement for what the stream's encoding doesn't have."""
@@ -66,14 +62,6 @@ class Sink:
                 self._stream.write(data.decode("utf-8", "replace"))
         except (OSError, ValueError):
             self._stream = None
-
-
-def _descriptor(stream: TextIO | None) -> int | None:
-    """Return the stream's file descriptor, or None: streams that tests and embedders put in place have none."""
-    try:
-        return None if stream is None else stream.fileno()
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

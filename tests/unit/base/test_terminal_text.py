@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.base.text.safe_text import RESET, safe_text, wants_color
+from orchestrator.base.text.appearance import wants_color
+from orchestrator.base.text.safe_text import RESET, safe_text
 from orchestrator.base.text.terminal_filter import TerminalFilter
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.runner.progress import Kind, Observer, make_observer
+from orchestrator.runner.progress import Observer, OutputFormat, make_observer
 from orchestrator.runner.progress.board import Row
 from orchestrator.runner.progress.event_text import duration, sentence
 from orchestrator.runner.progress.live import visible
@@ -47,13 +47,27 @@ class FakeClock:
         return self.seconds
 
 
+class Stream(io.TextIOWrapper):
+    """A text stream that says whether it is a terminal."""
+
+    def __init__(self, raw: io.BytesIO, *, tty: bool = False) -> None:
+        super().__init__(raw, encoding="utf-8")
+        self._tty = tty
+
+    def isatty(self) -> bool:
+        """Tell what it was made as."""
+        return self._tty
+
+
 class Screen:
     """Two streams, an observer that writes to them, and a clock."""
 
-    def __init__(self, kind: Kind = "text", environ: Mapping[str, str] | None = None, *, tty: bool = False) -> None:
+    def __init__(
+        self, kind: OutputFormat = "text", environ: Mapping[str, str] | None = None, *, tty: bool = False
+    ) -> None:
         self.raw, self.raw_err = io.BytesIO(), io.BytesIO()
         self.clock = FakeClock()
-        self.stdout = io.TextIOWrapper(self.raw, encoding="utf-8")
+        self.stdout = Stream(self.raw, tty=tty)
         self.stderr = io.TextIOWrapper(self.raw_err, encoding="utf-8")
         self.observer: Observer = make_observer(
             kind,
@@ -61,7 +75,6 @@ class Screen:
             stderr=self.stderr,
             environ=environ or {},
             clock=self.clock,
-            interactive=tty,
         )
 
     def starts(self, *stages: str) -> None:
@@ -195,7 +208,7 @@ def test_ndjson() -> None:
 
 @pytest.mark.parametrize("tty", [False, True])
 @pytest.mark.parametrize("kind", ["text", "json", "ndjson"])
-def test_unknown_events(kind: Kind, tty: bool) -> None:
+def test_unknown_events(kind: OutputFormat, tty: bool) -> None:
     """Unknown types, missing keys and odd values are passed over."""
     observer = Screen(kind, {"TERM": "xterm"}, tty=tty).observer
     for name in ("run:start", "stage:start", "stage:end", "stage:skip", "run:end", "sla:breach", "new:type", None):
@@ -229,11 +242,11 @@ class Broken(io.RawIOBase):
 @pytest.mark.parametrize(
     "error", [BrokenPipeError(), OSError(errno.EIO, "x"), OSError(errno.ENOSPC, "x"), ValueError("closed")], ids=repr
 )
-def test_a_broken_stream_silences(kind: Kind, tty: bool, error: Exception) -> None:
+def test_a_broken_stream_silences(kind: OutputFormat, tty: bool, error: Exception) -> None:
     """An observer whose stream is broken tries once and never raises."""
     raw = Broken(error)
     stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # type: ignore[type-var]
-    observer = make_observer(kind, stdout=stream, stderr=stream, environ=TTY, clock=FakeClock(), interactive=tty)
+    observer = make_observer(kind, stdout=stream, stderr=stream, environ=TTY, clock=FakeClock())
     for _ in range(3):
         observer.event(START)
         observer.event({"type": "stage:start", "stage": "build"})
@@ -249,7 +262,7 @@ def test_no_stream(tty: bool) -> None:
     closed = io.StringIO()
     closed.close()
     for stream in (None, closed):
-        observer = make_observer("text", stdout=stream, stderr=stream, environ=TTY, clock=FakeClock(), interactive=tty)
+        observer = make_observer("text", stdout=stream, stderr=stream, environ=TTY, clock=FakeClock())
         observer.event(START)
         observer.output("build", b"text\n")
         observer.close()
@@ -258,7 +271,7 @@ def test_no_stream(tty: bool) -> None:
 def test_a_stream_of_text_only() -> None:
     """A stream without bytes below it, as embedding programs put in place, is written to as text."""
     stream = io.StringIO()
-    observer = make_observer("text", stdout=stream, stderr=None, environ={}, clock=FakeClock(), interactive=False)
+    observer = make_observer("text", stdout=stream, stderr=None, environ={}, clock=FakeClock())
     observer.output("build", "ü\n".encode())
     assert stream.getvalue() == "ü\n"
 

@@ -29,7 +29,7 @@ class Window(Sink):
     def __init__(self, columns: int, lines: int) -> None:
         self.raw = io.BytesIO()
         self.stream = io.TextIOWrapper(self.raw, encoding="utf-8")
-        super().__init__(self.stream)
+        super().__init__(self.stream, {})
         self.shape = (columns, lines)
 
     def size(self) -> tuple[int, int]:
@@ -97,14 +97,16 @@ def test_signals_and_retries_in_the_table() -> None:
 
 
 def test_a_real_terminal_s_size() -> None:
-    """The size is the terminal's own, asked for each time; where there is none it is 80 by 24."""
+    """The size is the terminal's own, asked for each time, narrower by $COLUMNS, never wider; without one 80 by 24."""
     master, slave = os.openpty()
     with os.fdopen(slave, "w") as stream, os.fdopen(master, "rb", closefd=True):
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 10, 44, 0, 0))
-        assert Sink(stream).size() == (44, 10)
-        assert Sink(stream).is_tty
+        assert Sink(stream, {}).size() == (44, 10)
+        assert Sink(stream, {"COLUMNS": "30"}).size() == (30, 10)
+        assert Sink(stream, {"COLUMNS": "90"}).size() == (44, 10)
+        assert Sink(stream, {}).is_tty
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        assert Sink(nowhere).size() == (80, 24)
+        assert Sink(nowhere, {}).size() == (80, 24)
 
 
 def test_a_stream_that_does_not_block() -> None:
@@ -120,7 +122,7 @@ def test_a_stream_that_does_not_block() -> None:
     thread = threading.Thread(target=read)
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
         thread.start()
-        Sink(stream).write(b"x" * 1_000_000)
+        Sink(stream, {}).write(b"x" * 1_000_000)
     thread.join()
     os.close(reader)
     assert len(got) == 1_000_000
@@ -131,7 +133,7 @@ def test_a_reader_that_is_gone() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
-        sink = Sink(stream)
+        sink = Sink(stream, {})
         sink.text("one")
         assert not sink.open
         sink.text("two")
@@ -141,7 +143,7 @@ def test_an_encoding_without_the_marks() -> None:
     """A terminal of another encoding gets ASCII marks and no error."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    live = LiveObserver(Sink(stream), color=False, clock=SystemClock())
+    live = LiveObserver(Sink(stream, {}), color=False, clock=SystemClock())
     live.event({"type": "run:start", "pipeline_id": "p", "project": "ü", "stages": [{"id": "a"}]})
     assert b"p of ?" in raw.getvalue()
     assert b". a waiting" in raw.getvalue()
