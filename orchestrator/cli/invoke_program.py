@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from invoke.config import Config
 from invoke.parser.context import ParserContext
 from invoke.parser.parser import Parser, ParseResult
 from invoke.program import Program
 
 from orchestrator import __version__
+from orchestrator.base.text.appearance import text_width
 from orchestrator.cli import help_text, invoke_tasks, streams
 from orchestrator.cli.invocation import PROGRAM, Door
 from orchestrator.cli.options import Commands
@@ -85,12 +88,15 @@ class OrchestratorProgram(Program):
 
     def print_help(self) -> None:
         """Print the program's help."""
-        streams.emit(self._door.stdout, help_text.program_help(PROGRAM, self._commands))
+        streams.emit(self._door.stdout, help_text.program_help(PROGRAM, self._commands, self._width()))
 
     def print_task_help(self, name: str) -> None:
         """Print a command's help."""
-        streams.emit(self._door.stdout, help_text.command_help(PROGRAM, self._commands[name]))
+        streams.emit(self._door.stdout, help_text.command_help(PROGRAM, self._commands[name], self._width()))
 
     def list_tasks(self) -> None:
         """Print the commands."""
-        streams.emit(self._door.stdout, help_text.command_list(self._commands))
+        streams.emit(self._door.stdout, help_text.command_list(self._commands, self._width()))
+
+    def _width(self) -> int:
+        return text_width(self._door.stdout, os.environ)

@@ -116,6 +116,20 @@ class Option(NamedTuple):
         return self.default if given is None else self.read(self.name, str(given))
 
 
+class Late:
+    """Where a command's function is: ``module`` is imported when the command is called, not before."""
+
+    def __init__(self, module: str, function: str) -> None:
+        self.module = module
+        self.function = function
+
+    def __call__(self) -> Callable[..., Answer]:
+        """Import the module and return the function."""
+        __import__(self.module)  # importlib would have to be imported itself
+        found: Callable[..., Answer] = getattr(sys.modules[self.module], self.function)
+        return found
+
+
 class Command(NamedTuple):
     """One command: its words, and where its function is.
 
@@ -130,6 +144,11 @@ class Command(NamedTuple):
     options: tuple[Option, ...] = ()
     positional: str = ""
     dry_as: str = ""
+
+    @property
+    def group(self) -> str:
+        """The folder of ``commands/`` that holds the command; empty for a function that is no command's."""
+        return self.load.module.split(".")[-2] if isinstance(self.load, Late) else ""
 
     def option(self, name: str) -> Option | None:
         """Return the option called ``name``, or None."""
@@ -154,14 +173,3 @@ Commands = Mapping[str, Command]
 def table(*commands: Command) -> Commands:
     """Return the commands by name."""
     return {command.name: command for command in commands}
-
-
-def late(module: str, function: str) -> Callable[[], Callable[..., Answer]]:
-    """Return a loader that imports ``module`` when the command is called, not before."""
-
-    def load() -> Callable[..., Answer]:
-        __import__(module)  # importlib would have to be imported itself
-        found: Callable[..., Answer] = getattr(sys.modules[module], function)
-        return found
-
-    return load

@@ -11,10 +11,10 @@ ROW = re.compile(r"\| (.+?) \| (.+) \|")
 
 
 def documented() -> dict[str, str]:
-    """Return the sections of the page by their titles."""
+    """Return the sections of the page by their titles; a group's is empty."""
     page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
-    sections = page.split("\n## ")[1:]
-    return dict(section.split("\n", 1) for section in sections)
+    sections = re.split(r"^##+ ", page, flags=re.M)[1:]
+    return {title: body for title, _, body in (section.partition("\n") for section in sections)}
 
 
 def rows(section: str) -> dict[str, str]:
@@ -31,10 +31,14 @@ def listed(help_text: str, title: str) -> dict[str, str]:
 
 
 def test_commands_and_exit_codes(orchestrate: Orchestrator) -> None:
-    """The page has a section for each command that --help lists, and the same core options and exit codes."""
+    """The page has the groups and commands of --help in its order, and the same core options and exit codes."""
     shown = orchestrate("--help").stdout
     sections = documented()
-    assert [title for title in sections if title in listed(shown, "Commands")] == list(listed(shown, "Commands"))
+    groups = [title for title in sections if f"\n{title}:\n  " in shown]
+    assert groups == ["Run", "Look", "Review", "Set up", "Maintain"]
+    expected = [title for group in groups for title in (group, *listed(shown, group))]
+    assert [title for title in sections if title in expected] == expected
+    assert set(COMMANDS) < set(expected)
     assert listed(shown, "Options").items() <= rows(sections["The command line"]).items()
     assert listed(shown, "Exit codes") == rows(sections["Output"])
 
@@ -44,9 +48,9 @@ def test_options_of_each_command(orchestrate: Orchestrator) -> None:
     sections = documented()
     for name in COMMANDS:
         shown = orchestrate(name, "--help").stdout
-        usage = shown.splitlines()[0].removeprefix("Usage: ")
+        summary, usage = (line.removeprefix("Usage: ") for line in shown.splitlines()[:3:2])
         options = listed(shown, "Options")
         del options["--help, -h"]
         documented_options = {left: right for left, right in rows(sections[name]).items() if left.startswith("--")}
         assert documented_options == options
-        assert f"`{usage}`" in sections[name]
+        assert sections[name].startswith(f"\n`{usage}`\n\n{summary}\n")

@@ -374,14 +374,16 @@ def test_help_and_list(tmp_path: Path) -> None:
     commands = Commanded()
     overall = console(["--help"], commands, tmp_path)
     assert console([], commands, tmp_path) == overall
-    assert overall.stdout.startswith("Usage: codex-orchestrator <command> [options]\n")
+    assert "\n\nUsage: codex-orchestrator <command> [options]\n" in overall.stdout
     assert "--echo" not in overall.stdout
     one = console(["show", "--help"], commands, tmp_path)
-    assert one.stdout.startswith("Usage: codex-orchestrator show [NAME] [options]\n\nShow.\n")
+    assert one.stdout.startswith("Show.\n\nUsage: codex-orchestrator show [NAME] [options]\n")
     assert console(["--help", "show"], commands, tmp_path) == one
     assert "--target NAME     what (default: all)\n" in one.stdout
     assert "go     Go.\n" in console(["--list"], commands, tmp_path).stdout
-    assert console(["stop", "-h"], commands, tmp_path).stdout.startswith("Usage: codex-orchestrator stop RUN [options]")
+    assert console(["stop", "-h"], commands, tmp_path).stdout.startswith(
+        "Stop.\n\nUsage: codex-orchestrator stop RUN [options]\n"
+    )
     assert (commands.go.calls, commands.show.calls) == ([], [])
 
 

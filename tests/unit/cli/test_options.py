@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.base.errors import UsageError
 from orchestrator.cli.command_table import COMMANDS
-from orchestrator.cli.options import Command, late
+from orchestrator.cli.options import Command, Late
 
 
 def refusal(command: str, **given: object) -> UsageError:
@@ -107,6 +107,6 @@ def test_every_declaration_is_sound() -> None:
 
 def test_functions_are_loaded_when_called() -> None:
     """A command's module is imported when the command is called, not when it is declared."""
-    command = Command("x", "X.", late("no.such.module", "x"))
+    command = Command("x", "X.", Late("no.such.module", "x"))
     with pytest.raises(ModuleNotFoundError):
         command.load()
