@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.cli.options import Command, Late, Option, assignment, count, one_of, seconds, share, table, whole
 
-DEFAULT_PIPELINE = "diagnostics"
 DEFAULT_INTERVAL = 2.0
 """Seconds between two readings of ``status --watch``."""
 

@@ -33,7 +33,7 @@ def text(flag: str, given: str) -> str:
 def count(flag: str, given: str) -> int:
     """Return a whole number from 1 to 999999."""
     if _WHOLE.fullmatch(given) is None or int(given) == 0:
-        raise UsageError(f"--{flag} is a whole number from 1 up, not {shown(given)}", hint=f"--{flag} 4")
+        raise UsageError(f"--{flag} is a whole number from 1 to 999999, not {shown(given)}", hint=f"--{flag} 4")
     return int(given)
 
 

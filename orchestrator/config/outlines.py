@@ -50,17 +50,26 @@ def quick_outline(root: str, name: str) -> Outline | None:
     project = source_of(root, name).table.get("project")
     if isinstance(project, dict):
         path, task_id = project.get("path"), project.get("task_id")
-        if isinstance(path, str) and path and name_fault("task", task_id) is None:
+        if isinstance(path, str) and path and "\0" not in path and name_fault("task", task_id) is None:
             return Outline(name, path, str(task_id))
     return None
 
 
 def config_stems(root: str) -> list[str]:
-    """Return the stems of all config files of the workspace, sorted, whether or not they can be names."""
+    """Return the stems of all config files of the workspace, sorted, whether or not they can be names.
+
+    Raises UsageError when the folder is there and may not be read, StorageError when the disk fails.
+    """
     folder = os.path.join(root, CONFIG_FOLDER)
     try:
         files = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         refuse_broken(folder, error)
-        return []
+        raise UsageError(
+            f"{CONFIG_FOLDER}/ can't be read: {os.strerror(error.errno or 0).lower()}",
+            hint=f"make '{folder}' readable for this user (chmod, chown), or run as its owner",
+            code="unreadable-configs",
+        ) from error
     return sorted(file[: -len(_SUFFIX)] for file in files if file.endswith(_SUFFIX) and not file.startswith("."))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 
@@ -26,8 +26,9 @@ from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 
 _LIMIT = 4 * 1024 * 1024
-# Everything that decides what a plan says, and everything that this imports.
-_SOURCES = ("base", "base/text", "config", "config/pipelines", "config/planning", "config/routing", "model")
+_SOURCES = ("base", "config", "git", "model", "process")
+"""This package and every one below it (``layers`` in pyproject.toml): what a plan says can't come from another one."""
+
 _Value = TypeVar("_Value")
 
 
@@ -128,13 +129,23 @@ def _digest(root: str, project: str) -> str:
         return sha256(file.read(_LIMIT)).hexdigest()
 
 
+def source_files() -> Iterator[tuple[str, int]]:
+    """Yield the path and the time of change (ns) of every file that may decide what a plan says, and of its folders."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    folders = [os.path.join(package, name) for name in _SOURCES]
+    while folders:
+        folder = folders.pop()
+        yield folder, os.stat(folder).st_mtime_ns
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name == "__pycache__":
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.path)
+                else:
+                    yield entry.path, entry.stat().st_mtime_ns
+
+
 def _program() -> list[Any]:
     """Return what changes when this program does: its version and Python's, and when its sources were written."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    written = 0
-    for name in _SOURCES:
-        path = os.path.join(package, name)
-        written = max(written, os.stat(path).st_mtime_ns)
-        if os.path.isdir(path):
-            written = max(written, *(entry.stat().st_mtime_ns for entry in os.scandir(path)))
-    return [__version__, sys.version, written]
+    return [__version__, sys.version, max(written for _, written in source_files())]

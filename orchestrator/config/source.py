@@ -20,6 +20,8 @@ _DEEP_KEY = re.compile(
     rf"""^[ \t]*\[{{0,2}}[ \t]*(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){{{MOST_LEVELS}}}""", re.M
 )
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_COMPLETE = re.compile("Cannot |Duplicate ")
+"""How ``tomllib`` begins what it says of a statement that is whole and stands at the end of the file."""
 
 
 class Source(NamedTuple):
@@ -116,7 +118,8 @@ def _syntax_fault(message: str, text: str) -> str:
         return f"invalid TOML: {message}"
     words = message[: place.start()]
     if place[1] is None:
-        return f"line {text.rstrip().count(chr(10)) + 1}: invalid TOML: {words}: the file ends too early"
+        early = "" if _COMPLETE.match(words) else ": the file ends too early"
+        return f"line {text.rstrip().count(chr(10)) + 1}: invalid TOML: {words}{early}"
     return f"line {place[1]}, column {place[2]}: invalid TOML: {words}"
 
 

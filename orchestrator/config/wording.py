@@ -49,7 +49,8 @@ def _fault(item: Any) -> Fault:
         return Fault(keys, "unknown key" + did_you_mean(str(keys[-1]), table.model_fields))
     if kind == "value_error":
         return Fault(keys, str(item["ctx"]["error"]))
-    return Fault(keys, f"must be {_WANTED.get(kind, 'something else')}, not {_what(item['input'])}")
+    wanted = _WANTED.get(kind, "something else")
+    return Fault(keys, f"must be {wanted}, not {_what(item['input'])}{_remedy(wanted, item['input'])}")
 
 
 def _pattern(keys: tuple[str | int, ...]) -> tuple[str, ...]:
@@ -63,9 +64,18 @@ def _what(value: object) -> str:
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, int | float):
-        return "a number (put it in quotes)"
+        return "a number"
     if isinstance(value, date):
-        return "a date (put it in quotes)"
+        return "a date"
     if isinstance(value, str):
         return "text"
     return "a list" if isinstance(value, list) else "a table" if isinstance(value, dict) else "a time"
+
+
+def _remedy(wanted: str, value: object) -> str:
+    """Return how to write the value so that it is what is wanted, or nothing."""
+    if wanted == "text" and isinstance(value, int | float | date) and not isinstance(value, bool):
+        return " (put it in quotes)"
+    if wanted == "a whole number" and isinstance(value, float) and value.is_integer():
+        return f" with a decimal point (write {int(value)})"
+    return ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.base.errors import Refused
+from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.record import Any
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
@@ -13,8 +14,6 @@ from orchestrator.model.manifest.manifest import Lineage
 
 RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
-DEEPEST = 16
-"""Runs may be nested this deep below their root (contract, exit code 5)."""
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -31,9 +30,9 @@ def child_lineage(parent: Mapping[str, Any], stage_id: str | None) -> Lineage:
     """
     above = parent.get("lineage") or {}
     depth = int(above.get("depth", 0)) + 1
-    if depth > DEEPEST:
+    if depth > DEEPEST_NESTING:
         raise Refused(
-            f"runs are nested {depth} deep; {DEEPEST} is the most",
+            f"runs are nested {depth} deep; {DEEPEST_NESTING} is the most",
             hint="a stage that starts the pipeline it belongs to never ends; look at the stages above this one",
             code="nested-too-deep",
         )

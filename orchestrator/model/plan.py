@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
 
+from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import TYPE_CHECKING, Any, Literal, NamedTuple
 from orchestrator.base.redaction import MASK, looks_secret
 from orchestrator.base.sha256 import sha256
@@ -44,7 +45,7 @@ class PlannedStage(NamedTuple):
     retries: int = 0
     allow_failure: bool = False
     guardrail: bool = False
-    log_limit_bytes: int = 256 * 1024 * 1024
+    log_limit_bytes: int = DEFAULT_LOG_BYTES
 
     @property
     def command(self) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.files.changes import FileChange
+from orchestrator.base.limits import DEFAULT_SLA_SECONDS
 from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, with_rows
 from orchestrator.config import load_project, merged, project_names
-from orchestrator.config.planning.compile import DEFAULT_SLA_SECONDS
 from orchestrator.onboarding.template_text import template
 
 

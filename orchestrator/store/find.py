@@ -18,6 +18,7 @@ from orchestrator.base.identifiers import (
     near_hint,
     nearest,
 )
+from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, Location
@@ -26,9 +27,6 @@ from orchestrator.store.store import RunStore
 
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""
-
-_DEEPEST = 16
-"""Deeper nesting is refused at the start (contract, section 2, exit code 5), so that no record leads in a circle."""
 
 _POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
@@ -108,7 +106,7 @@ def _latest(store: RunStore, every: list[tuple[str, str]]) -> Location:
         found = Location(task_id, run_id)
         if _parent(store, found) is None:
             return found
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST_NESTING):  # deeper is refused at the start, so no record leads in a circle
         if above is None:
             break
         where, above = above, _parent(store, above)

@@ -12,7 +12,7 @@ from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
-from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.lineage_text import lineage_mermaid, lineage_text
 from orchestrator.report.run_list.names import newest_first
 from orchestrator.report.run_rows import damaged_row, run_row

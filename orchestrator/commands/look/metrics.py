@@ -13,7 +13,7 @@ from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics_window import by_project, ends_since
-from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
 from orchestrator.report.metrics_text import metrics_text
 from orchestrator.report.statistics.flaky import Try, flaky_stages, tries_of

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
@@ -16,7 +17,7 @@ def plan(
     context: Context,
     *,
     project: str | None = None,
-    pipeline: str = "diagnostics",
+    pipeline: str = DEFAULT_PIPELINE,
     task: str | None = None,
     against: str | None = None,
     explain: bool = False,

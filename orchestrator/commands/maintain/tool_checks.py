@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from orchestrator.base.errors import NoxUnavailable, UsageError
@@ -30,7 +30,20 @@ def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig]
             check_project_folder(root, config)
         except UsageError as error:
             findings.append(Finding(error.code, config.file, error.message, error.hint))
-    return configs, findings
+    return configs, [*findings, *_shared_tasks(configs.values())]
+
+
+def _shared_tasks(configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
+    """Yield each default task that more than one config names (contract, section 3)."""
+    named: dict[str, list[ProjectConfig]] = {}
+    for config in configs:
+        named.setdefault(config.task_id, []).append(config)
+    for task_id, sharing in named.items():
+        if len(sharing) > 1:
+            message = f"task '{task_id}' is the default task of more than one project"
+            hint = "give each its own project.task_id, or name the task's project in tasks/index.json"
+            files = ", ".join(config.file for config in sharing)
+            yield Finding("shared-task", files, message, hint, severity="warning")
 
 
 def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapping[str, str]) -> Iterator[Finding]:

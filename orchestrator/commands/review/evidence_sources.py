@@ -16,7 +16,7 @@ from orchestrator.checks.checklists.evidence import Evidence, evidence_path, rea
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
 from orchestrator.commands.review.review_context import review_context_of
-from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.review_policy import ReviewPolicy
 from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
 from orchestrator.store.find import read_document

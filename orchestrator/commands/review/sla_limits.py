@@ -12,7 +12,7 @@ from orchestrator.base.record import Any
 from orchestrator.checks.sla_page import ALWAYS_LISTED
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.commands.review.review_context import GIT_PATIENCE_SECONDS
-from orchestrator.commands.review.task_owner import task_owner
+from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
@@ -32,8 +32,8 @@ def start_line(project: str, pipeline: str) -> str:
 
 def limits(root: str) -> tuple[dict[Key, float], list[str]]:
     """Return the limit in seconds of every pipeline of every project, and the projects whose config has faults."""
+    from orchestrator.base.limits import DEFAULT_SLA_SECONDS
     from orchestrator.config import builtin_names, load_all, merged, project_names
-    from orchestrator.config.planning.compile import DEFAULT_SLA_SECONDS
 
     configs, _ = load_all(root)
     found = {}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.identifiers import name_fault
+from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
@@ -25,8 +26,6 @@ from orchestrator.model.plan import redactor_for
 
 if TYPE_CHECKING:
     from orchestrator.store.open_run import OpenRun
-
-DEFAULT_PIPELINE = "diagnostics"
 
 ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
 """Who started it, from CI systems' documented variables to the login name."""

@@ -6,6 +6,7 @@ from datetime import date
 
 from orchestrator.base.errors import ConfigError, Refusal, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.limits import DEFAULT_LOG_BYTES, DEFAULT_SLA_SECONDS
 from orchestrator.base.workspace import project_folder
 from orchestrator.config import (
     PipelineConfig,
@@ -29,11 +30,6 @@ from orchestrator.config.planning.flags import flags_of
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
-
-DEFAULT_SLA_SECONDS = 30 * 60.0
-"""The limit of a pipeline that names none (contract, section 3)."""
-
-DEFAULT_LOG_LIMIT = 256 * 1024 * 1024
 
 
 def compile_plan(root: str, project: str, pipeline: str, *, today: date) -> Plan:
@@ -186,7 +182,7 @@ def _stage(project: str, stage: StageConfig, needs: tuple[str, ...]) -> PlannedS
         retries=stage.retries or 0,
         allow_failure=bool(stage.allow_failure),
         guardrail=bool(stage.guardrail),
-        log_limit_bytes=stage.log_limit or DEFAULT_LOG_LIMIT,
+        log_limit_bytes=stage.log_limit or DEFAULT_LOG_BYTES,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.redaction import looks_secret
 from orchestrator.config import GuardrailPolicy, PipelineConfig, ProjectConfig, StageConfig
 from orchestrator.config.planning.cannot_fail import argv_reason, shell_reason
@@ -12,7 +13,6 @@ from orchestrator.model.plan import Flag
 SHORTEST_SECRET = 6
 """Bytes; the value of a shorter secret is not masked (contract, section 5, promise 10)."""
 
-_MOST_LEVELS = 16
 Lookup = Callable[[str, str], PipelineConfig | None]
 """The pipeline of a project that the plan reaches, both by name."""
 
@@ -56,7 +56,7 @@ def _reason(project: str, stage: StageConfig, lookup: Lookup, level: int) -> str
     if stage.pipeline is None:
         return None
     below = lookup(stage.project or project, stage.pipeline)
-    if below is None or level >= _MOST_LEVELS:
+    if below is None or level >= DEEPEST_NESTING:
         return None
     for each in below.stages:
         blunt = each.skip is not None or each.allow_failure

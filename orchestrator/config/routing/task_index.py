@@ -59,6 +59,8 @@ def _projects(items: list[Any]) -> dict[str, str | None]:
         if not isinstance(item, dict):
             raise _broken(f"{where} must be an object")
         task, project = item.get("id"), item.get("project")
+        if isinstance(task, str) and name_fault("task", task) is not None:
+            continue  # an early version's id is no obstacle to other tasks (contract, section 1)
         fault = name_fault("task", task)
         if fault is None and project is not None:
             fault = name_fault("project", project)

@@ -191,6 +191,7 @@ needs = ["three"]
     ("text", "fault"),
     [
         ("a = 1\nb = = 2\n", "line 2, column 5: invalid TOML: Invalid value"),
+        ("a = 1\na = 2", "line 2: invalid TOML: Cannot overwrite a value"),
         ("a = [1,\n2,", "line 2: invalid TOML: Invalid value: the file ends too early"),
         ("a = 1\na = 2\n", "line 2, column 6: invalid TOML: Cannot overwrite a value"),
         ("a=" + "[\n" * 5000, "nests values more than 64 levels deep"),
@@ -243,6 +244,10 @@ def test_what_is_no_regular_file_is_refused(workspace: WorkspaceFolder, make: Ca
         ('[session]\nbackend = "none"\ninstall = ["x"]', "session.install: has no effect with backend 'none'"),
         ('[session]\nbackend = "none"\npython = "3.12"', "session.python: has no effect with backend 'none'"),
         ('[session]\nset_env = { "A B" = "1" }', "session.set_env.'A B': 'A B' can't be the name of an environment"),
+        (
+            STAGE + 'run = "x"\nretries = 1.0',
+            "pipelines.nightly.stages[one].retries: must be a whole number, not a number with a decimal point",
+        ),
         ("[session]\nset_env = { A = 1 }", "session.set_env.A: must be text, not a number (put it in quotes)"),
         ('[session]\nset_env = { CODEX_ORCHESTRATOR_X = "1" }', "session.set_env.CODEX_ORCHESTRATOR_X: "),
         ('[session]\npass_env = ["MCP_RUNNER_TASK_ID"]', "session.pass_env[#1]: 'MCP_RUNNER_TASK_ID' belongs to"),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+import orchestrator
 from orchestrator.base.errors import ConfigError
 from orchestrator.base.files.cache_dir import CACHE_FOLDER
 from orchestrator.base.json_values import plain
 from orchestrator.base.workspace import Workspace
-from orchestrator.config.plan_cache import PlanCache, plan_of
+from orchestrator.config.plan_cache import PlanCache, plan_of, source_files
 from orchestrator.config.planning import compile_plan
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from tests.harness import WorkspaceFolder
@@ -140,3 +142,41 @@ def test_a_plan_survives_json() -> None:
         config_digest="d",
     )
     assert plan_of(json.loads(json.dumps(plain(plan)))) == plan
+
+
+def test_every_module_that_decides_a_plan_makes_it_void() -> None:
+    """What config and planning import, to any depth, is among the files whose change makes an entry void."""
+    package = Path(orchestrator.__file__).parent
+    watched = {Path(path) for path, _ in source_files()}
+    waiting = [*(package / "config").rglob("*.py"), package / "model" / "plan.py"]
+    seen: set[Path] = set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        waiting += [found for name in imported(module) for found in modules_of(package, name)]
+    seen.discard(package / "__init__.py")  # the version stands in the conditions
+    assert len(seen) > 30
+    assert seen <= watched
+    assert {path for path in (package / "config" / "pipelines").iterdir() if path.suffix == ".toml"} <= watched
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Yield the dotted names of all that a module of this program imports, late imports too."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules_of(package: Path, name: str) -> list[Path]:
+    """Return the files that importing ``name`` runs, of this program's."""
+    parts = name.split(".")
+    if parts[0] != package.name:
+        return []
+    places = [package.joinpath(*parts[1:end]) for end in range(1, len(parts) + 1)]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return [file for file in files if file.is_file()]

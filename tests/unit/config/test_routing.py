@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.workspace import Workspace
 from orchestrator.config.routing import Route, route
+from orchestrator.config.routing.projects import Projects, task_owner
 from tests.harness import WorkspaceFolder
 
 
@@ -154,6 +156,59 @@ def test_a_task_that_two_projects_share_is_refused_without_a_project(town: Works
     town.project("c", task_id="1-a")
     assert refusal(town, task="1-a").message.endswith("belongs to more than one project: a, c")
     assert routed(town, project="c", task="1-a") == Route("c", "1-a")
+    foreign = refusal(town, project="b", task="1-a")
+    assert "task '1-a' belongs to the projects a, c, not to 'b'" in foreign.message
+    assert foreign.hint.endswith("--project a or c")
+
+
+def test_an_owner_is_the_same_to_routing_and_to_records(town: WorkspaceFolder) -> None:
+    """The index goes before a config's default task; a task that two configs name has no single owner."""
+    town.project("c", task_id="1-a")
+    town.write("tasks/index.json", json.dumps({"items": [{"id": "1-b", "project": "a"}]}))
+    root = str(town.root)
+    owner, projects = task_owner(root), Projects(root)
+    for task, owners in (("1-b", ["a"]), ("1-a", ["a", "c"]), ("9-new", [])):
+        assert projects.owners(task) == owners
+        assert owner(task) == (owners[0] if len(owners) == 1 else None)
+
+
+def test_an_index_entry_with_an_early_id_is_no_obstacle(town: WorkspaceFolder) -> None:
+    """An id that only version 1 allowed is passed over; the tasks beside it count."""
+    items = [{"id": "Über/Task"}, {"id": "../x", "project": "a"}, {"id": "5-new", "project": "b"}]
+    town.write("tasks/index.json", json.dumps({"items": items}))
+    assert routed(town, task="5-new") == Route("b", "5-new")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_an_unreadable_folder_of_configs_is_not_an_empty_one(town: WorkspaceFolder) -> None:
+    """The reason is told: permission denied, not that there is no project."""
+    folder = town.root / "project_configs"
+    folder.chmod(0o311)
+    try:
+        refused = refusal(town)
+    finally:
+        folder.chmod(0o755)
+    assert refused.code == "unreadable-configs"
+    assert "permission denied" in refused.message
+
+
+def test_a_folder_of_configs_that_the_system_refuses_is_named(
+    town: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for every account, root included: what the system says is what the refusal says."""
+
+    def refuse(path: str) -> list[str]:
+        raise PermissionError(errno.EACCES, "", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert refusal(town).message == "project_configs/ can't be read: permission denied"
+
+
+def test_a_path_with_a_nul_is_a_fault_of_the_config(town: WorkspaceFolder) -> None:
+    """It is refused with the key, wherever routing meets it."""
+    town.config("b", 'schema_version = 1\n[project]\nname = "b"\npath = "packages/b\\u0000"\ntask_id = "1-b"\n')
+    with pytest.raises(ConfigError, match=r"project\.path: contains a NUL character"):
+        routed(town, task="2-b")
 
 
 def test_a_parents_task_is_taken_within_its_project(town: WorkspaceFolder) -> None:
@@ -186,7 +241,7 @@ def test_an_empty_variable_is_no_task(town: WorkspaceFolder) -> None:
         ("[" * 100_000, "nests too deep"),
         ("[]", "must be an object with a list 'items'"),
         ('{"items": [1]}', "items[0] must be an object"),
-        ('{"items": [{"id": "../x"}]}', "items[0]: task id '../x' is not allowed"),
+        ('{"items": [{"id": 7}]}', "items[0]: a task id is text"),
         ('{"items": [{"id": "x", "project": 1}]}', "items[0]: a project id is text"),
         ('{"items": [{"id": "x", "project": "a"}, {"id": "x", "project": "b"}]}', "is listed already, for project 'a'"),
         (" " * (4 * 1024 * 1024 + 1), "is larger than 4 MiB"),
