@@ -47,7 +47,7 @@ def test_given_values_are_read() -> None:
 def test_jobs_is_a_whole_number_from_one(text: str) -> None:
     """--jobs takes ASCII digits only, from 1."""
     error = refusal("start", jobs=text)
-    assert error.message.startswith("--jobs is a whole number from 1 up")
+    assert error.message.startswith("--jobs is a whole number from 1 to 999999")
     assert error.exit_code == 2
 
 
