@@ -86,7 +86,7 @@ def pump(way: str, size: int, folder: Path) -> float:
     redactor = _MAKERS[way]()
     fd = os.open(folder / "log", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     argv = (sys.executable, "-I", "-S", "-c", _PRINT, str(text), str(size))
-    job = Job(argv, "/", {}, None, StageLog(fd, LOG_LIMIT, Seam()), lambda data: None)
+    job = Job(argv, "/", {}, None, StageLog(fd, LOG_LIMIT, Seam(), "log"), lambda data: None)
     host = Guard.start()
     try:
         with SignalInbox() as inbox:

@@ -21,7 +21,6 @@ from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.scheduler import run_stages
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_command import StageJobs
-from orchestrator.runner.stage_log import StageLog
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
 
@@ -122,9 +121,7 @@ class _RunAttempt:
         )
         broken = None
         if env_dir is not None:
-            maker = EnvironmentMaker(
-                recorder, self._attempts, self._setting.clock, self._log, self._setting.observer.output
-            )
+            maker = EnvironmentMaker(recorder, self._attempts, self._setting.clock, self._setting.observer.output)
             broken = maker.make(plan.session, env_dir, project_folder, self._setting.environ, stage_env)
         recorder.add_provenance(self._setting.provenance.finish())
         made = describe(env_dir)
@@ -138,7 +135,6 @@ class _RunAttempt:
                 stage_env=stage_env,
                 own_environ=self._setting.environ,
                 open_log=recorder.open_log,
-                make_log=self._log,
                 show=self._setting.observer.output,
             )
             run_stages(
@@ -178,9 +174,6 @@ class _RunAttempt:
             waits.append(self._setting.observer.refresh_seconds)
         return min(waits)
 
-    def _log(self, fd: int, limit: int) -> StageLog:
-        return StageLog(fd, limit, self._setting.store.seam)
-
     def _close(self, broken: str | None) -> Result:
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
         stopped_by = self._attempts.cancelled_by
@@ -200,10 +193,8 @@ class _RunAttempt:
             if asked_by is not None:
                 # Who stopped it by `cancel` sent no signal that a shell would tell of (contract, section 2, code 3).
                 stopped_by = None
-        elif broken is not None:
-            outcome, detail = "error", broken
-        elif lost is not None:
-            outcome, detail = "error", lost
+        elif lost is not None or broken is not None:
+            outcome, detail = "error", lost or broken
         manifest = self._recorder.close(outcome=outcome, detail=detail)
         if self._setting.cache is not None:
             self._setting.cache.keep(manifest)

@@ -12,7 +12,6 @@ from orchestrator.runner.environment.steps import EnvironmentLock, Step, prepare
 from orchestrator.runner.error_files import last_lines
 from orchestrator.runner.process_loop import Attempts, Job
 from orchestrator.runner.recorder import Recorder
-from orchestrator.runner.stage_log import StageLog
 from orchestrator.store.layout import ENVIRONMENT
 
 _LOG_LIMIT = 64 * 1024 * 1024
@@ -25,8 +24,7 @@ _LOCK_POLL_SECONDS = 0.05
 class EnvironmentMaker:
     """Makes, or installs into, a session's environment, and records how that went.
 
-    ``make_log`` wraps an open descriptor and a limit in bytes; ``show`` takes masked output under the
-    name ``environment``.
+    ``show`` takes masked output under the name ``environment``.
     """
 
     def __init__(
@@ -34,13 +32,11 @@ class EnvironmentMaker:
         recorder: Recorder,
         attempts: Attempts,
         clock: Clock,
-        make_log: Callable[[int, int], StageLog],
         show: Callable[[str, bytes], None],
     ) -> None:
         self._recorder = recorder
         self._attempts = attempts
         self._clock = clock
-        self._make_log = make_log
         self._show = show
 
     def make(
@@ -63,7 +59,7 @@ class EnvironmentMaker:
         lock = EnvironmentLock(env_dir)
         try:
             if not self._locked(lock):
-                return "cancelled while waiting for the environment"
+                return self._attempts.lost or "cancelled while waiting for the environment"
             cause = None
             if needs_making(env_dir, key):
                 steps = prepare(
@@ -85,10 +81,10 @@ class EnvironmentMaker:
         return None if cause is None else f"the environment could not be made: {cause}"
 
     def _locked(self, lock: EnvironmentLock) -> bool:
-        """Wait for the lock with the loop turning; False when the run is stopped meanwhile."""
+        """Wait for the lock with the loop turning; False when the run is stopped, or its guard lost, meanwhile."""
         while not lock.try_acquire():
             self._attempts.turn(_LOCK_POLL_SECONDS)
-            if self._attempts.cancelled_by is not None:
+            if self._attempts.is_stopping:
                 return False
         return True
 
@@ -102,13 +98,15 @@ class EnvironmentMaker:
                     cwd=step.cwd,
                     env=step.env,
                     timeout_seconds=_STEP_SECONDS,
-                    log=self._make_log(self._recorder.open_log(name), _LOG_LIMIT),
+                    log=self._recorder.open_log(name, _LOG_LIMIT),
                     show=lambda data: self._show(ENVIRONMENT, data),
                 )
             )
             finished = None
             while finished is None:
                 finished = next(iter(self._attempts.turn()), None)
+                self._attempts.raise_refusal()
+            self._recorder.log_closed(finished.log)
             ended = finished.ended
             if ended.outcome != "success":
                 lines = last_lines(finished.tail)

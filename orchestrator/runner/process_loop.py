@@ -10,9 +10,10 @@ import contextlib
 import fcntl
 import os
 import selectors
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import Clock
+from orchestrator.base.errors import StorageError
 from orchestrator.base.files import explained
 from orchestrator.base.record import NamedTuple
 from orchestrator.base.redaction import Redactor
@@ -20,7 +21,7 @@ from orchestrator.base.redaction.masking import Stream
 from orchestrator.model.outcome import Ended
 from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.runner.signals import SignalInbox
-from orchestrator.runner.stage_log import StageLog
+from orchestrator.runner.stage_log import FinishedLog, StageLog
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
@@ -49,12 +50,12 @@ class Job(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """How a job ended, the last of its masked output, and how much its log left out."""
+    """How a job ended, the last of its masked output, and its log."""
 
     key: int
     ended: Ended
     tail: str
-    log_bytes_left_out: int
+    log: FinishedLog
 
 
 class _Running:
@@ -102,16 +103,25 @@ class Attempts:
         self._keys = 0
         self.cancelled_by: int | None = None
         """The first stop signal that came, or None."""
+        self.refused: StorageError | None = None
+        """Why a log could not be written, or None."""
         self._lost: str | None = None
 
     def __len__(self) -> int:
         return len(self._running)
 
     def start(self, job: Job) -> int:
-        """Start a job and return its key; a command that can't be started ends as any other."""
+        """Start a job and return its key; a command that can't be started ends as any other.
+
+        Raises StorageError, with the log closed, when there can be no pipe for its output.
+        """
         self._keys += 1
-        with explained("a pipe for a stage's output"):
-            read, write = os.pipe()
+        try:
+            with explained("a pipe for a stage's output"):
+                read, write = os.pipe()
+        except BaseException:
+            job.log.close()
+            raise
         os.set_blocking(read, False)
         if hasattr(fcntl, "F_SETPIPE_SZ"):
             # A user who has many large pipes already is refused; the usual size serves too.
@@ -122,7 +132,10 @@ class Attempts:
         self._running[self._keys] = running
         self._selector.register(read, selectors.EVENT_READ, self._keys)
         try:
-            self._host.spawn(self._keys, job.argv, cwd=job.cwd, env=job.env, output_fd=write)
+            if self._lost is None:
+                self._host.spawn(self._keys, job.argv, cwd=job.cwd, env=job.env, output_fd=write)
+            else:
+                running.over, running.cut_at = Ended("error", detail=self._lost), now
         except OSError as error:
             self._lose(f"the process guard is gone: {error}")
         finally:
@@ -143,22 +156,46 @@ class Attempts:
     def turn(self, longest: float | None = None) -> list[Finished]:
         """Wait for something to happen, at most ``longest`` seconds, handle it, and return what finished.
 
-        Raises StorageError when output can't be written.
+        A log that the disk refuses is ``refused``, which stands for StorageError: what finished in the same turn
+        is returned all the same.
         """
         for ready, _ in self._selector.select(self._patience(longest)):
             if ready.data is not None:
-                self._pump(ready.data)
+                with self._refusals():
+                    self._pump(ready.data)
         for number in self._inbox.take():
             self.cancel(number)
         self._hear()
         self._limit(self._clock.monotonic())
-        return [self._finish(key) for key, running in list(self._running.items()) if self._is_over(running)]
+        finished = []
+        for key, running in list(self._running.items()):
+            if self._is_over(running):
+                with self._refusals():
+                    finished.append(self._finish(key))
+        return finished
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageError as error:
+            self.refused = self.refused or error
+
+    def raise_refusal(self) -> None:
+        """Raise the StorageError of the first log that could not be written, if there is one."""
+        if self.refused is not None:
+            raise self.refused
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing more is to be started: the run is cancelled, its guard is lost, or its disk refuses."""
+        return self.cancelled_by is not None or self._lost is not None or self.refused is not None
 
     def close(self) -> None:
         """Forget what runs and close its descriptors; the host's tree is the host's to end."""
         for running in self._running.values():
             self._close_pipe(running)
-            os.close(running.job.log.fd)
+            running.job.log.close()
         self._running.clear()
         self._selector.close()
 
@@ -258,9 +295,11 @@ class Attempts:
         return running.over is not None and not running.is_open
 
     def _finish(self, key: int) -> Finished:
-        running = self._running[key]
-        assert running.over is not None  # noqa: S101 -- told by _is_over
-        self._emit(running, running.flush())
-        left_out = running.job.log.finish()
-        del self._running[key]
-        return Finished(key, running.over, running.tail.decode("utf-8", "replace"), left_out)
+        running = self._running.pop(key)
+        assert running.over is not None  # noqa: S101 -- known from _is_over
+        try:
+            self._emit(running, running.flush())
+        except StorageError:
+            running.job.log.close()
+            raise
+        return Finished(key, running.over, running.tail.decode("utf-8", "replace"), running.job.log.finish())

@@ -6,6 +6,7 @@ write (``flush``); what is read on disk is never older than the last turn.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -24,6 +25,7 @@ from orchestrator.model.manifest.transitions import (
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
+from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import show
 from orchestrator.store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
@@ -120,9 +122,14 @@ class Recorder:
         """Return the name of the log of a step, the first or second, of making the environment."""
         return self._run.free_log_name(0, ENVIRONMENT, (self.manifest.attempt - 1) * 2 + step)
 
-    def open_log(self, name: str) -> int:
-        """Create a log below ``commands/`` and return its descriptor."""
-        return self._run.open_log(name)
+    def open_log(self, name: str, limit: int) -> StageLog:
+        """Create a log below ``commands/``; of more than ``limit`` bytes it keeps head and tail."""
+        path = os.path.join(self._run.folder.path, COMMANDS, name)
+        return StageLog(self._run.open_log(name), limit, self._store.seam, path)
+
+    def log_closed(self, log: FinishedLog) -> None:
+        """Take the digest of a log that is closed, for the line of this attempt in the task's chain."""
+        self._run.note_log(log.name, log.digest)
 
     def stage_started(self, stage: PlannedStage, log: str, cache_key: str | None = None) -> None:
         """Record that an attempt of a stage begins, with the name of its log and what stands for its inputs."""
@@ -131,14 +138,15 @@ class Recorder:
         attempts = len(self.manifest.command(stage.id).attempts)
         self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
 
-    def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, left_out: int, *, will_retry: bool) -> None:
+    def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, log: FinishedLog, *, will_retry: bool) -> None:
         """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
+        self.log_closed(log)
         lines = last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         summary = ended.detail or (lines[-1] if lines else None)
         self._change(
             stage_ended(
-                self.manifest, stage.id, self._now(), ended, summary=summary, left_out=left_out, forgiven=forgiven
+                self.manifest, stage.id, self._now(), ended, summary=summary, left_out=log.left_out, forgiven=forgiven
             )
         )
         if ended.outcome in UNSUCCESSFUL:

@@ -46,7 +46,7 @@ def run_stages(
     state = _Progress([stage for stage in plan.stages if stage.id not in done], dict.fromkeys(done, True), cache)
     announced = False
     while state.waiting or state.running:
-        if attempts.cancelled_by is not None or attempts.lost is not None:
+        if attempts.is_stopping:
             if attempts.cancelled_by is not None and not announced:
                 announced = True
                 recorder.event("run:cancelling", signal=attempts.cancelled_by)
@@ -57,6 +57,7 @@ def run_stages(
         if state.running:
             for finished in attempts.turn():
                 _settle(state, finished, attempts, recorder, job_of)
+            attempts.raise_refusal()
 
 
 def _launch(
@@ -110,8 +111,8 @@ def _start(
     cache_key: str | None,
 ) -> None:
     log = recorder.log_name(stage)
-    job = job_of(stage, log)
     recorder.stage_started(stage, log, cache_key)
+    job = job_of(stage, log)
     if state.cache is not None:
         state.cache.started()
     state.tries[stage.id] = state.tries.get(stage.id, 0) + 1
@@ -127,9 +128,8 @@ def _settle(
 ) -> None:
     stage = state.running.pop(finished.key)
     ended = finished.ended
-    stopping = attempts.cancelled_by is not None or attempts.lost is not None
-    again = ended.outcome in _RETRIED and not stopping and state.tries[stage.id] <= stage.retries
-    recorder.stage_ended(stage, ended, finished.tail, finished.log_bytes_left_out, will_retry=again)
+    again = ended.outcome in _RETRIED and not attempts.is_stopping and state.tries[stage.id] <= stage.retries
+    recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again)
     if state.cache is not None:
         # A success that took more than one try is no evidence that the work is done.
         state.cache.ended(stage, succeeded=ended.outcome == "success" and state.tries[stage.id] == 1)

@@ -33,8 +33,7 @@ class StageJobs(NamedTuple):
     run_folder: str
     stage_env: Mapping[str, str]
     own_environ: Mapping[str, str]
-    open_log: Callable[[str], int]
-    make_log: Callable[[int, int], StageLog]
+    open_log: Callable[[str, int], StageLog]
     show: Callable[[str, bytes], None]
 
     def job(self, plan: Plan, stage: PlannedStage, log: str) -> Job:
@@ -49,7 +48,7 @@ class StageJobs(NamedTuple):
             cwd=self.workspace.root if stage.kind == "subpipeline" else os.path.join(self.project_folder, stage.cwd),
             env=self._env(stage, attempt),
             timeout_seconds=stage.timeout_seconds,
-            log=self.make_log(self.open_log(log), stage.log_limit_bytes),
+            log=self.open_log(log, stage.log_limit_bytes),
             show=show,
         )
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, whole_lines
 from orchestrator.base.record import Any
-from orchestrator.base.sha256 import sha256, sha256_for
+from orchestrator.base.sha256 import Digest, sha256, sha256_for
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.model.plan import digest_of
 from orchestrator.store.layout import CHAIN, COMMANDS, ERRORS, EVENTS
@@ -36,26 +36,36 @@ def metrics_digest(line: Mapping[str, Any]) -> str:
     return digest_of({key: value for key, value in line.items() if key not in UNDATED})
 
 
-def evidence_of(folder: Folder, manifest: Manifest) -> Line:
+def evidence_of(folder: Folder, manifest: Manifest, written: Mapping[str, Digest] | None = None) -> Line:
     """Return the digests and sizes (bytes) of the events, logs and error files of a run's last attempt.
 
-    Logs of earlier attempts are in those attempts' lines. A file that can't be read has null for both.
+    Logs of earlier attempts are in those attempts' lines. What stands in ``written`` (``OpenRun.written``) is
+    taken from there, whatever the disk holds now; other files are read. One that can't be has null for both.
     """
+    written = written or {}
     earlier = {
         os.path.basename(attempt.log_path)
         for command in manifest.commands
         for attempt in command.attempts
         if attempt.log_path and attempt.run_attempt < manifest.attempt
     }
-    files = [*_files(folder, COMMANDS, earlier), *_files(folder, ERRORS, set())]
-    return {"events": _measured_lines(folder), "files": files}
+    files = [*_files(folder, COMMANDS, earlier, written), *_files(folder, ERRORS, set(), written)]
+    files.sort(key=lambda line: str(line["path"]))
+    return {"events": _noted(written[EVENTS]) if EVENTS in written else _measured_lines(folder), "files": files}
 
 
-def _files(folder: Folder, name: str, left_out: set[str]) -> Iterator[Line]:
+def _files(folder: Folder, name: str, left_out: set[str], written: Mapping[str, Digest]) -> Iterator[Line]:
+    noted = {path.removeprefix(f"{name}/") for path in written if path.startswith(f"{name}/")}
     with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
-        for entry in sorted(set(inner.names()) - left_out):
+        for entry in sorted(set(inner.names()) - left_out - noted):
             if not entry.startswith("."):
                 yield {"path": f"{name}/{entry}", **_measured(inner, entry)}
+    for entry in sorted(noted):
+        yield {"path": f"{name}/{entry}", **_noted(written[f"{name}/{entry}"])}
+
+
+def _noted(digest: Digest) -> Line:
+    return {"bytes": digest.bytes, "sha256": digest.sha256}
 
 
 def _measured_lines(folder: Folder) -> Line:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, Lock
+from orchestrator.base.files import Folder, Lock, explained, whole_lines
 from orchestrator.base.record import Any
+from orchestrator.base.sha256 import Digest, RunningDigest, sha256
 from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
+
+_CHUNK = 1 << 20
 
 
 class OpenRun:
@@ -39,6 +43,21 @@ class OpenRun:
         """Whether the compatibility pointers to the run are there."""
         self._clock = clock
         self._sequence = 0
+        self._events: RunningDigest | None = None
+        self._files: dict[str, Digest] = {}
+
+    @property
+    def written(self) -> Mapping[str, Digest]:
+        """The digests of what this holder of the lock wrote, taken while it was written, by path in the folder.
+
+        ``runner.ndjson`` is there as soon as an event was written. Its lines of earlier attempts were read once,
+        before the first event: what they were is what those attempts' lines of the chain say.
+        """
+        return self._files if self._events is None else {**self._files, EVENTS: self._events.value()}
+
+    def note_log(self, name: str, digest: Digest) -> None:
+        """Take the digest of a log below ``commands/`` that is closed."""
+        self._files[f"{COMMANDS}/{name}"] = digest
 
     def save(self, manifest: Manifest) -> Manifest:
         """Write the record, whole and synced, as the next revision; returns what was written.
@@ -82,10 +101,25 @@ class OpenRun:
             **fields,
         }
         line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        digest = self._events or self._earlier_events()
         cut = self.folder.append_line(EVENTS, line)
+        digest.update(line + b"\n")
+        self._events = digest
         if cut:
             self.event("events:healed", {"cut_bytes": cut})
         return entry
+
+    def _earlier_events(self) -> RunningDigest:
+        digest = RunningDigest()
+        with suppress(FileNotFoundError), explained(os.path.join(self.folder.path, EVENTS)):
+            fd = self.folder.open_read(EVENTS)
+            try:
+                size = whole_lines(fd, os.fstat(fd).st_size)
+                while chunk := os.pread(fd, min(_CHUNK, size - digest.size), digest.size):
+                    digest.update(chunk)
+            finally:
+                os.close(fd)
+        return digest
 
     def heartbeat(self) -> None:
         """Say that the run is alive; never a reason for it to fail."""
@@ -111,7 +145,9 @@ class OpenRun:
         """Write ``errors/<name>``."""
         with self.folder.sub(ERRORS, create=True, sync=False) as errors:
             text = json.dumps(document, indent=2, ensure_ascii=False)
-            errors.write(name, text.encode("utf-8", "backslashreplace") + b"\n", sync=False, sync_folder=False)
+            data = text.encode("utf-8", "backslashreplace") + b"\n"
+            errors.write(name, data, sync=False, sync_folder=False)
+        self._files[f"{ERRORS}/{name}"] = Digest(len(data), sha256(data).hexdigest())
 
     def close(self) -> None:
         """Give the lock back; harmless when repeated."""

@@ -46,7 +46,7 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
     """
     where = run.where
-    evidence = evidence_of(run.folder, run.manifest)
+    evidence = evidence_of(run.folder, run.manifest, run.written)
     with store.task(where.task_id) as task:
         with store.lock_task(task):
             # The line comes first: where it was missing, the link and the entry are missing too.

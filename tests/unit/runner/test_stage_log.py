@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -10,21 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.base.files import Seam
-from orchestrator.runner.stage_log import StageLog
+from orchestrator.runner.stage_log import FinishedLog, StageLog
 
 
-def written(folder: Path, chunks: list[bytes], limit: int) -> tuple[bytes, int]:
+def written(folder: Path, chunks: list[bytes], limit: int) -> tuple[bytes, FinishedLog]:
     path = folder / "log"
-    log = StageLog(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), limit, Seam())
+    log = StageLog(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), limit, Seam(), str(path))
     for chunk in chunks:
         log.write(chunk)
-    left_out = log.finish()
-    return path.read_bytes(), left_out
+    finished = log.finish()
+    content = path.read_bytes()
+    assert finished.digest[:2] == (len(content), hashlib.sha256(content).hexdigest())
+    assert finished.digest.read_back == bool(finished.left_out)
+    return content, finished
 
 
 def test_output_within_the_limit_is_kept_as_it_is(tmp_path: Path) -> None:
     """Nothing is changed when the limit is not reached."""
-    assert written(tmp_path, [b"one\n", b"two\n"], 8) == (b"one\ntwo\n", 0)
+    content, finished = written(tmp_path, [b"one\n", b"two\n"], 8)
+    assert (content, finished.left_out, finished.name) == (b"one\ntwo\n", 0, "log")
 
 
 @settings(max_examples=200, deadline=None)
@@ -37,10 +42,10 @@ def test_head_and_tail_are_kept_around_a_marker(tmp_path_factory: object, sizes:
     for size in sizes:
         chunks.append(total[start : start + size])
         start += size
-    content, left_out = written(folder, chunks, limit)
+    content, finished = written(folder, chunks, limit)
     if len(total) <= limit:
         assert content == total
-        assert left_out == 0
+        assert finished.left_out == 0
         return
     head = max(limit // 2, 1)
     marker = re.search(rb"\n\[ *(\d+) bytes left out here by log_limit\]\n", content)
