@@ -9,13 +9,13 @@ from contextlib import suppress
 
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import answer_for, observer_for
 from orchestrator.commands.run.nox_process import deliver, delivered_request
 from orchestrator.commands.run.session_run import perform_in
 from orchestrator.commands.run.start import Request, prepare
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nox.sessions import Session
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 
-class Flaw(NamedTuple):
+class Flaw(Record):
     """``code`` is for machines; ``path`` from the workspace, ``line`` in that file (from 1) where one is meant."""
 
     code: str

@@ -18,7 +18,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 MOST_WILDCARDS = 16
 """In one pattern; matching takes time that grows with the power of their number."""
@@ -43,14 +43,14 @@ class Globs:
         return tuple(one for one in found if not any(one != other and _holds(other, one) for other in found))
 
 
-class Root(NamedTuple):
+class Root(Record):
     """Where files that match may lie: a file or folder, and how many levels of folders below it (None: any)."""
 
     path: str
     levels: int | None
 
 
-class Paths(NamedTuple):
+class Paths(Record):
     """A set of inputs or outputs, compiled: where to look, and which of the files there are meant."""
 
     roots: tuple[Root, ...]

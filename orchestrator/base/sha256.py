@@ -6,8 +6,9 @@ has none, ``hashlib`` is used. OpenSSL uses the processor's instructions and is 
 
 from __future__ import annotations
 
-from orchestrator.base.record import TYPE_CHECKING, NamedTuple
+from orchestrator.base.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash, sha256
 else:
@@ -34,7 +35,7 @@ def sha256_for(size: int) -> _Hash:
     return hashlib.sha256()
 
 
-class Digest(NamedTuple):
+class Digest(Record):
     """Size (bytes) and sha256 (hex) of a file's bytes; ``read_back`` when they were read from the disk again."""
 
     bytes: int

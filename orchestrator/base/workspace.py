@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 
 from orchestrator.base.errors import StorageError, UsageError
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 CONFIG_FOLDER = "project_configs"
 NOX_FOLDER = ".nox"
@@ -22,7 +22,7 @@ _BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 """What says nothing of the folder that was asked for: the disk, its server or this machine could not answer."""
 
 
-class Workspace(NamedTuple):
+class Workspace(Record):
     """Three absolute folders: the workspace's root, where runs are kept, and where snapshots are kept."""
 
     root: str

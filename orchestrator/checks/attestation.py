@@ -12,10 +12,12 @@ import json
 from collections.abc import Mapping
 
 from orchestrator.base.errors import GateNotMet, UsageError
-from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.model.manifest.manifest import manifest_digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

@@ -7,8 +7,7 @@ script can answer without loading Invoke.
 
 from __future__ import annotations
 
-from orchestrator.base.record import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from invoke.collection import Collection
 

@@ -6,8 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.commands.context import Context
 

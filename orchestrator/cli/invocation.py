@@ -15,13 +15,16 @@ from orchestrator.base.errors import (
     StorageError,
     UsageError,
 )
-from orchestrator.base.record import TYPE_CHECKING, NamedTuple, TextIO
+from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import is_terminal
 from orchestrator.cli import streams
 from orchestrator.cli.options import Command, Commands, Given
 from orchestrator.cli.parser import wants_json
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from orchestrator.commands.context import Answer, Context
 
 PROGRAM = "codex-orchestrator"
@@ -30,7 +33,7 @@ EXIT_INTERRUPTED = EXIT_SIGNAL_BASE + 2
 _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
-class Door(NamedTuple):
+class Door(Record):
     """Where a call came in: its words (without the program's name), its streams, and how its context is made."""
 
     words: tuple[str, ...]

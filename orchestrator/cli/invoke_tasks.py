@@ -12,9 +12,12 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from orchestrator.base.record import Any
 from orchestrator.cli.invocation import Door, answer, guarded
 from orchestrator.cli.options import Command, Commands, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def write_bytecode() -> None:

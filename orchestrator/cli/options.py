@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import near_hint, shown
-from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple
+from orchestrator.base.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.commands.context import Answer
 
 Reader = Callable[[str, str], object]
@@ -81,7 +84,7 @@ def one_of(*allowed: str) -> Reader:
     return read
 
 
-class Option(NamedTuple):
+class Option(Record):
     """One option of a command.
 
     ``name`` is the flag without its dashes, ``value`` the word for its value in the help (empty: a switch),
@@ -130,7 +133,7 @@ class Late:
         return found
 
 
-class Command(NamedTuple):
+class Command(Record):
     """One command: its words, and where its function is.
 
     ``load`` returns the function, so that a command's imports are paid for by that command only.

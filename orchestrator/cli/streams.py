@@ -8,7 +8,9 @@ import os
 import select
 import sys
 
-from orchestrator.base.record import TextIO
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
 def open_missing() -> None:

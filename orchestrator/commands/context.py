@@ -7,10 +7,14 @@ import sys
 from collections.abc import Mapping
 
 from orchestrator.base.clock import Clock, SystemClock
-from orchestrator.base.record import Any, NamedTuple, TextIO
+from orchestrator.base.record import Record
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace, find_workspace
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
 
 class Context:
@@ -43,7 +47,7 @@ class Context:
         return RunStore(self.workspace(), self.clock, warn=warn)
 
 
-class Answer(NamedTuple):
+class Answer(Record):
     """What a command answers: the process's exit code, the document for ``--format json``, the text for people."""
 
     exit_code: int

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from orchestrator.base.record import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.config.builtin import builtin_names, merged
     from orchestrator.config.collisions import pipeline_names, session_name, session_names
     from orchestrator.config.loading import load_project, read_all

@@ -6,15 +6,19 @@ import functools
 import os
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.config.values import PipelineConfig, StageConfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pipelines")
 _NAMES = ("diagnostics", "smoke")
 _PROJECT = "{project}"
 
 
-class Builtin(NamedTuple):
+class Builtin(Record):
     """A built-in pipeline. What a project says of a stage under ``like`` holds here too."""
 
     pipeline: PipelineConfig

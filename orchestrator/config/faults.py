@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterable
 
 from orchestrator.base.identifiers import name_fault, nearest, shown
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _BARE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
-class Fault(NamedTuple):
+class Fault(Record):
     """``keys`` lead from the top of the file to the value, as numbers (from 0) inside lists."""
 
     keys: tuple[str | int, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 
-class Vertex(NamedTuple):
+class Vertex(Record):
     """A stage and what it needs; ``implied`` says that the need is the stage listed before it."""
 
     id: str

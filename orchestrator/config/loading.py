@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import name_fault, shown
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of
@@ -17,6 +16,7 @@ from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
 from orchestrator.model.review_policy import policy_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.config import shape
 

@@ -6,16 +6,17 @@ import os
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import check_name, name_fault, near_hint
-from orchestrator.base.record import TYPE_CHECKING, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.config.source import Source
 
 _SUFFIX = ".toml"
 
 
-class Outline(NamedTuple):
+class Outline(Record):
     """What routing needs of a config: read without validating the rest of it."""
 
     name: str

@@ -14,16 +14,20 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
+from typing import TypeVar
 
 from orchestrator import __version__
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.json_values import plain
-from orchestrator.base.record import Any, TypeVar
 from orchestrator.base.redaction import looks_secret
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LIMIT = 4 * 1024 * 1024
 _SOURCES = ("base", "config", "git", "model", "process")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.base.identifiers import shown
-from orchestrator.base.record import Any
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.config.graph import Vertex, cycles, vertices
 from orchestrator.config.values import DEFAULT_REQUIRED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ACTIONS = ("run", "shell", "pipeline", "skip")
 _NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit")

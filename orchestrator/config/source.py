@@ -7,9 +7,13 @@ import re
 import stat
 
 from orchestrator.base.errors import ConfigError
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_BYTES = 64 * 1024
 MOST_LINE_BYTES = 4 * 1024
@@ -24,7 +28,7 @@ _COMPLETE = re.compile("Cannot |Duplicate ")
 """How ``tomllib`` begins what it says of a statement that is whole and stands at the end of the file."""
 
 
-class Source(NamedTuple):
+class Source(Record):
     """A config that could be parsed: its project, its path from the workspace, its sha256 and its table."""
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 DEFAULT_CODE = ("*",)
 DEFAULT_EXCLUDE = ("*.md", "*.rst", "/docs/")
@@ -15,7 +15,7 @@ MOST_RECORDS = 10_000
 _EVERYTHING = frozenset({"*", "**", "/*", "/**"})
 
 
-class SpecGuardPolicy(NamedTuple):
+class SpecGuardPolicy(Record):
     """``[spec_guard]``. Patterns are those of ``globs``.
 
     ``code`` and ``exclude`` say which files of the project's folder are code, ``specs`` which files of the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
@@ -17,7 +17,7 @@ ALWAYS_BOUND = "diagnostics"
 """The pipeline that required guardrails bind whatever ``guardrails.pipelines`` says (contract, section 3)."""
 
 
-class StageConfig(NamedTuple):
+class StageConfig(Record):
     """One stage of a config or of a built-in pipeline; times in seconds, sizes in bytes."""
 
     id: str
@@ -44,7 +44,7 @@ class StageConfig(NamedTuple):
         return any(item is not None for item in (self.run, self.shell, self.pipeline, self.skip))
 
 
-class PipelineConfig(NamedTuple):
+class PipelineConfig(Record):
     """One pipeline: of a built-in file, of a project's file, or of both together; ``sla`` in seconds.
 
     ``version`` is the built-in file's, None for a pipeline that is the project's own.
@@ -57,7 +57,7 @@ class PipelineConfig(NamedTuple):
     version: int | None = None
 
 
-class SessionConfig(NamedTuple):
+class SessionConfig(Record):
     """``[session]``: the nox session of the project's pipelines."""
 
     backend: str = DEFAULT_BACKEND
@@ -68,7 +68,7 @@ class SessionConfig(NamedTuple):
     secret_env: tuple[str, ...] = ()
 
 
-class GuardrailPolicy(NamedTuple):
+class GuardrailPolicy(Record):
     """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``.
 
     With ``reuse``, a guardrail that declares inputs is not run again while they are unchanged.
@@ -83,7 +83,7 @@ class GuardrailPolicy(NamedTuple):
         return pipeline == ALWAYS_BOUND or pipeline in self.pipelines
 
 
-class ProjectConfig(NamedTuple):
+class ProjectConfig(Record):
     """One ``project_configs/<name>.toml``. ``file`` is its path from the workspace, ``digest`` its sha256 (hex)."""
 
     name: str

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from orchestrator.base.record import Any
 from orchestrator.config import shape
 from orchestrator.config.faults import Fault, did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WANTED = {
     "string_type": "text",

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.git import porcelain as git
 from orchestrator.git.digest_cache import TreeMemory
 from orchestrator.git.host import host, tools
@@ -15,14 +15,17 @@ from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import Scope, scope_of
 from orchestrator.git.tree import Entry, Hasher, TooMuch, digest, digest_of_lines, walk
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.base.workspace import Workspace
 
 TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
 
 
-class _Tree(NamedTuple):
+class _Tree(Record):
     commit: str | None = None
     branch: str | None = None
     dirty: bool | None = None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import Any
 from orchestrator.git.process import GitProcess
 from orchestrator.git.scope import Scope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WORDS = {b"A": "added", b"D": "deleted", b"M": "changed", b"T": "changed"}
 _TIMEOUT_SECONDS = 10.0

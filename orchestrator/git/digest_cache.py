@@ -6,9 +6,12 @@ import json
 import os
 
 from orchestrator.base.files.cache_dir import read_cached, write_cached
-from orchestrator.base.record import Any
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LIMIT = 4096
 _DIGEST_LENGTH = 64

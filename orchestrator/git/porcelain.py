@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.git.process import GitAnswer
 from orchestrator.git.scope import Scope
 from orchestrator.git.tree import FOLDER, Entry, Hasher, digest, walk
@@ -19,7 +19,7 @@ _CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
 """Records of ``git status --porcelain=v2``: how many fields stand before the path, and which is the mode there."""
 
 
-class Change(NamedTuple):
+class Change(Record):
     """A path that differs from HEAD: ``kind`` is git's (``1``, ``u``, ``?``), ``worktree`` its second letter."""
 
     kind: str
@@ -28,7 +28,7 @@ class Change(NamedTuple):
     submodule: bool = False
 
 
-class Status(NamedTuple):
+class Status(Record):
     """Commit (None before the first), branch (None when detached) and changed paths from the repository's top.
 
     ``ignored`` has the files and, with a ``/``, the folders that git ignores, where it was asked for them.

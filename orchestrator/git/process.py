@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 _OPTIONS = ("--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
 _REDIRECTING = frozenset(
@@ -35,7 +35,7 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that this interpreter ignores, and a program that it starts should not."""
 
 
-class GitAnswer(NamedTuple):
+class GitAnswer(Record):
     """What a git that has ended said: its exit code, negative after a signal, and what stood on its two outputs."""
 
     code: int

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.base.build_artifacts import is_leftover
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import OUT_VARIABLE, RUNS_VARIABLE
 
 CHECKLISTS = ("tasks", ".agent", "docs/TASKS.md", "docs/checklists")
 """Checklists and their mirrors in a workspace: ticking off a task is no change of the tree."""
 
 
-class Scope(NamedTuple):
+class Scope(Record):
     """What of a project's folder counts. Paths are bytes, relative to the folder, with ``/``."""
 
     excluded: tuple[bytes, ...] = ()

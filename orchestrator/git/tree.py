@@ -7,12 +7,13 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.base.record import TYPE_CHECKING, Literal
 from orchestrator.base.sha256 import sha256_for
 from orchestrator.git.scope import Scope
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash
+    from typing import Literal
 
 FILES_LIMIT = 20_000
 BYTES_LIMIT = 512 * 1024 * 1024

@@ -5,14 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from orchestrator.base.record import Any, Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.review_policy import ReviewPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
 
 APPROVE, REQUEST_CHANGES, COMMENT = "approve", "request-changes", "comment"
 DECISIONS = (APPROVE, REQUEST_CHANGES, COMMENT)
 
-State = Literal["valid", "superseded", "unbound", "stale-attempt", "stale-record", "stale-tree", "own-run"]
-TreeWord = Literal["same", "moved", "unknown"]
+State: TypeAlias = "Literal['valid', 'superseded', 'unbound', 'stale-attempt', 'stale-record', 'stale-tree', 'own-run']"
+TreeWord: TypeAlias = "Literal['same', 'moved', 'unknown']"
 
 ALONE = "approved by the run's own actor (the project's config allows it)"
 REASON_CODES = frozenset(
@@ -21,7 +25,7 @@ REASON_CODES = frozenset(
 """The codes of ``ready.reasons`` that only reviews can bring or take away."""
 
 
-class Subject(NamedTuple):
+class Subject(Record):
     """What is reviewed: a run's attempt, its manifest digest, who ran it (folded), and its tree then and now.
 
     ``tree`` is None where no digest was recorded; ``moved`` says how the current tree compares with it.
@@ -34,7 +38,7 @@ class Subject(NamedTuple):
     moved: TreeWord = "unknown"
 
 
-class Validity(NamedTuple):
+class Validity(Record):
     """Whether one review counts, and why, or why not; a request for changes that is valid stands."""
 
     state: State
@@ -45,7 +49,7 @@ class Validity(NamedTuple):
         return {"state": self.state, "reason": self.reason}
 
 
-class ReviewContext(NamedTuple):
+class ReviewContext(Record):
     """What a run is judged by and is not in its record.
 
     ``fault`` says why the project's policy is not known (then ``policy`` is the default one); ``tree`` is the

@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 from orchestrator.model.plan import Plan, PlannedStage, Waiver
 
-GuardrailOutcome = Literal["passed", "failed", "missing", "skipped", "advisory", "waived"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+GuardrailOutcome: TypeAlias = "Literal['passed', 'failed', 'missing', 'skipped', 'advisory', 'waived']"
 """``missing``: no verdict was reached; ``advisory``: it succeeded, but could not have failed."""
 
 
-class Verdict(NamedTuple):
+class Verdict(Record):
     """What one guardrail came to, and why; ``required`` says that policy asks for it."""
 
     id: str

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import Refused
 from orchestrator.base.limits import DEEPEST_NESTING
-from orchestrator.base.record import Any
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
 from orchestrator.model.manifest.manifest import Lineage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"

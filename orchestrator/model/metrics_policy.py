@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_COVERAGE = 0.9
 """Source: the coverage that ``metrics --gate`` asks for, 90 %."""
@@ -13,7 +17,7 @@ DEFAULT_BUDGET = 0.1
 """One run in ten may breach its SLA: then the 90th percentile of the durations keeps it."""
 
 
-class MetricsPolicy(NamedTuple):
+class MetricsPolicy(Record):
     """``[metrics]``: the least guardrail coverage, and the most of the runs that may breach their SLA (both 0 to 1)."""
 
     min_coverage: float = DEFAULT_COVERAGE

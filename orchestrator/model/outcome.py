@@ -5,11 +5,21 @@ Source of the words: OpenTelemetry semantic conventions, ``cicd.pipeline.result`
 
 from __future__ import annotations
 
-from orchestrator.base.record import Final, Literal, NamedTuple
+from orchestrator.base.record import Record
 
-Outcome = Literal["success", "failure", "timeout", "cancellation", "error", "skip"]
-RunStatus = Literal["queued", "in_progress", "succeeded", "failed", "cancelled"]
-StageStatus = Literal["pending", "running", "succeeded", "failed", "skipped"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, Literal, TypeAlias
+
+Outcome: TypeAlias = "Literal['success', 'failure', 'timeout', 'cancellation', 'error', 'skip']"
+RunStatus: TypeAlias = "Literal['queued', 'in_progress', 'succeeded', 'failed', 'cancelled']"
+StageStatus: TypeAlias = "Literal['pending', 'running', 'succeeded', 'failed', 'skipped']"
+
+
+def words(alias: object) -> tuple[str, ...]:
+    """Return the words that a literal's alias allows; the alias is text (``Literal['a', 'b']``)."""
+    return tuple(str(alias).partition("[")[2].rstrip("]").replace("'", "").split(", "))
+
 
 TERMINAL: Final[frozenset[str]] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -30,7 +40,7 @@ STAGE_STATUS_OF: Final[dict[str, StageStatus]] = {
 }
 
 
-class Ended(NamedTuple):
+class Ended(Record):
     """How one attempt of a stage ended.
 
     ``exit_code`` is None when a signal ended it (then ``signal`` is its name, as ``SIGKILL``) or when

@@ -8,20 +8,23 @@ from datetime import date
 from types import MappingProxyType
 
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
-from orchestrator.base.record import TYPE_CHECKING, Any, Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.redaction import MASK, looks_secret
 from orchestrator.base.sha256 import sha256
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
+
     from orchestrator.base.redaction import Redactor
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
 """What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
 
-StageKind = Literal["command", "shell", "subpipeline", "skip"]
+StageKind: TypeAlias = "Literal['command', 'shell', 'subpipeline', 'skip']"
 
 
-class PlannedStage(NamedTuple):
+class PlannedStage(Record):
     """One stage: a command (``argv`` or a ``shell`` line), a sub-pipeline, or a reason to skip it.
 
     Paths are relative to the project's folder; times are in seconds, sizes in bytes. ``needs`` names
@@ -61,7 +64,7 @@ class PlannedStage(NamedTuple):
         return None
 
 
-class SessionPlan(NamedTuple):
+class SessionPlan(Record):
     """The nox session that the stages run in. ``backend`` may name alternatives, as ``uv|virtualenv``."""
 
     name: str
@@ -73,7 +76,7 @@ class SessionPlan(NamedTuple):
     secret_env: tuple[str, ...] = ()
 
 
-class Waiver(NamedTuple):
+class Waiver(Record):
     """A required guardrail that need not hold before ``until`` (a date, inclusive, UTC)."""
 
     guardrail: str
@@ -86,7 +89,7 @@ class Waiver(NamedTuple):
         return today.isoformat() <= self.until
 
 
-class Flag(NamedTuple):
+class Flag(Record):
     """Something in a plan that a reviewer must see; ``code`` is the word for machines.
 
     Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
@@ -99,7 +102,7 @@ class Flag(NamedTuple):
     message: str
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """A pipeline compiled for a project. ``stages`` stand in an order in which every need comes first.
 
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_APPROVALS = 100
 
 
-class ReviewPolicy(NamedTuple):
+class ReviewPolicy(Record):
     """``[review]``. By default a run needs no approval, and nobody approves a run of their own.
 
     ``approvals`` people must approve, and somebody in each of ``roles``; ``alone`` lets the run's own actor

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-from orchestrator.base.record import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_BYTES = 1024 * 1024
 """Far above any file that people write to set up a build; more is not read."""

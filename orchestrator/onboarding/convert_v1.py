@@ -14,11 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from orchestrator.base.identifiers import name_fault, shown
-from orchestrator.base.record import Any
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value, skip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FILE = "codex.orchestrator.json"
 GUARD = "spec-guard"

@@ -9,9 +9,12 @@ from collections.abc import Iterable
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import check_name
-from orchestrator.base.record import Any
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NUMBER = re.compile(r"(\d{1,6})-")
 _DOCUMENT = re.compile(r"(?:tasks-|prd-)?(\d{4,6}-.*)\.md")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import Literal, NamedTuple, Protocol
+from orchestrator.base.record import Record
 
-SpawnFault = Literal["not-found", "not-executable", "bad-cwd", "failed"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Protocol, TypeAlias
+else:
+    Protocol = object
+
+SpawnFault: TypeAlias = "Literal['not-found', 'not-executable', 'bad-cwd', 'failed']"
 
 
-class Spawned(NamedTuple):
+class Spawned(Record):
     """The command runs; ``pid`` is its process, which leads a session of its own."""
 
     key: int
     pid: int
 
 
-class SpawnFailed(NamedTuple):
+class SpawnFailed(Record):
     """Nothing was started, for a reason in a word and in a sentence. Nothing more is heard of ``key``."""
 
     key: int
@@ -24,7 +30,7 @@ class SpawnFailed(NamedTuple):
     detail: str
 
 
-class Exited(NamedTuple):
+class Exited(Record):
     """The command's process has ended and its tree is gone. Nothing more is heard of ``key``.
 
     ``exit_code`` is None when a signal ended the command; ``signal`` is then its name, as ``SIGKILL``.
@@ -43,7 +49,7 @@ class Exited(NamedTuple):
     survivors: int = 0
 
 
-class GuardLost(NamedTuple):
+class GuardLost(Record):
     """The guard itself has ended, and with it every stage; heard once, and nothing after it."""
 
     detail: str

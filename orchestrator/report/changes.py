@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.report.layout import clean, duration
 from orchestrator.report.stage_words import STAGE_WORD, how_it_ended
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:

@@ -13,9 +13,12 @@ from datetime import datetime
 from html import escape
 
 from orchestrator.base.clock import parse_stamp, stamp
-from orchestrator.base.record import Any
 from orchestrator.report.layout import clean, duration, plural
 from orchestrator.report.statistics.metrics_record import End
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 WIDTH, PANEL = 860, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 190, 34, 30

@@ -8,7 +8,10 @@ from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.record import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LARGEST = 10**15
 """No duration, size or count in a record is larger; what is can't be shown."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import INTERRUPTED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def later_of(one: str, other: str) -> str:

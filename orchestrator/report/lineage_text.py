@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, clip, columns, duration, plural, wrap
 from orchestrator.report.run_rows import Row
 from orchestrator.report.runs_text import STYLE, word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SHORTEST = 20
 _DEEPEST_DRAWN = 17

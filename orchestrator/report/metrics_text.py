@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, duration, labelled, plural
 from orchestrator.report.statistics.gate import percent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SHORTEST = 20
 _MOST_RUNS = 5

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.base.record import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 _PREFIX = "codex_orchestrator"
-Sample = tuple[Mapping[str, str], float | int | None]
-Samples = Callable[[Mapping[str, Any]], Iterator[Sample]]
+Sample: TypeAlias = "tuple[Mapping[str, str], float | int | None]"
+Samples: TypeAlias = "Callable[[Mapping[str, Any]], Iterator[Sample]]"
 
 
 def openmetrics(document: Mapping[str, Any]) -> str:

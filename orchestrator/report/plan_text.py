@@ -6,9 +6,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from orchestrator.base.record import Any
 from orchestrator.model.plan import Plan
 from orchestrator.report.layout import Ink, clean, duration, labelled, wrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STEP = "  "
 

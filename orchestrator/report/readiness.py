@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.model.approvals import reasons
 from orchestrator.model.manifest.document import INTERRUPTED
 from orchestrator.model.review_policy import ReviewPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 

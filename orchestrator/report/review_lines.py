@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.base.record import Any
 from orchestrator.model.approvals import APPROVE, DECISIONS, REQUEST_CHANGES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOST_LISTED = 5
 _MOST_REASON = 200

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
 from orchestrator.report.stage_words import how_it_ended
 from orchestrator.report.status_text import status_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _LINES = 10
 _MOST_FILES = 20

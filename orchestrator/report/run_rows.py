@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import INTERRUPTED
 
-Row = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Row: TypeAlias = "Mapping[str, Any]"
 
 DAMAGED = "damaged"
 """Stands in the place of the status of a run whose record can't be read."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.model.manifest.manifest import Command, GuardrailEntry, Manifest
 
 ENVIRONMENT = "environment"

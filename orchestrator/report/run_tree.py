@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from orchestrator.base.record import Literal
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Relative:
     damage: str | None = None
 
 
-Membership = Literal["member", "missing", "foreign"]
+Membership: TypeAlias = "Literal['member', 'missing', 'foreign']"
 
 
 @dataclass(frozen=True, slots=True)

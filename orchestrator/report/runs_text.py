@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.report.layout import Ink, clean, duration, pad, plural, table, wrap
 from orchestrator.report.run_rows import DAMAGED, Row
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WIDE = 90
 """From so many columns on, a run is one line."""

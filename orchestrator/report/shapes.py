@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import Final, get_args
-from orchestrator.model.outcome import Outcome, RunStatus, StageStatus
+from orchestrator.model.outcome import Outcome, RunStatus, StageStatus, words
 from orchestrator.report.fields import COUNT, FLAG, INTEGER, MOMENT, NAMED_TEXTS, NUMBER, TEXT, TEXTS, Shape, one_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _TEXT_OR_NULL: Final = TEXT.or_null()
 _MOMENT_OR_NULL: Final = MOMENT.or_null()
 _NUMBER_OR_NULL: Final = NUMBER.or_null()
 _INTEGER_OR_NULL: Final = INTEGER.or_null()
-_RUN_STATUS: Final = one_of(frozenset(get_args(RunStatus)))
-_STAGE_STATUS: Final = one_of(frozenset(get_args(StageStatus)))
-_OUTCOME_OR_NULL: Final = one_of(frozenset(get_args(Outcome))).or_null()
+_RUN_STATUS: Final = one_of(frozenset(words(RunStatus)))
+_STAGE_STATUS: Final = one_of(frozenset(words(StageStatus)))
+_OUTCOME_OR_NULL: Final = one_of(frozenset(words(Outcome))).or_null()
 
 RUN: Final[Shape] = {
     "run_id": TEXT,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STAGE_WORD = {"pending": "waiting", "running": "running", "succeeded": "ok", "failed": "failed", "skipped": "skipped"}
 STAGE_STYLE = {"pending": "dim", "running": "cyan", "succeeded": "green", "failed": "red", "skipped": "yellow"}

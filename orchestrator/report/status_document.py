@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.base.record import Any
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
@@ -18,7 +17,11 @@ from orchestrator.report.fields import MOMENT, Fields, of_run
 from orchestrator.report.interrupted import as_died, later_of
 from orchestrator.report.readiness import readiness
 
-ChildLookup = Callable[[str, str], Mapping[str, Any] | None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+ChildLookup: TypeAlias = "Callable[[str, str], Mapping[str, Any] | None]"
 """From a child's task and run id to its ``standing`` of now, or None when its record can't be read."""
 
 KEYS = (

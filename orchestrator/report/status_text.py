@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.base.record import Any
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
 from orchestrator.report.review_lines import listed, review_lines, tree_line
 from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 _GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.base.record import Any, Final
 from orchestrator.report import shapes
 from orchestrator.report.fields import Fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 RUN_OUTCOME: Final = {"succeeded": "success", "failed": "failure", "cancelled": "cancellation"}
 STAGE_OUTCOME: Final = {"succeeded": "success", "failed": "failure", "skipped": "skip"}

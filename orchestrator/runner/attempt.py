@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import TYPE_CHECKING, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
 from orchestrator.model.manifest.manifest import SessionInfo
@@ -24,6 +24,7 @@ from orchestrator.runner.stage_command import StageJobs
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.stage_cache import StageCache
 
@@ -33,7 +34,7 @@ HEARTBEAT_SECONDS = 5.0
 _GUARD_PATIENCE_SECONDS = 30.0
 
 
-class Setting(NamedTuple):
+class Setting(Record):
     """What an attempt runs with: the world as arguments. ``cache`` is None where no stage declares inputs."""
 
     store: RunStore

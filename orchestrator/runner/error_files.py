@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import Any
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.model.manifest.manifest import Command, Manifest
 from orchestrator.model.outcome import Ended
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SHOWN_LINES = 20
 SHOWN_COLUMNS = 500

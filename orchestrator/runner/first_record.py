@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import Clock, later, stamp
 from orchestrator.base.errors import StorageError
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.model.guardrails import judged
 from orchestrator.model.manifest.manifest import Lineage, Manifest, Mode, SessionInfo, Sla
@@ -20,7 +20,7 @@ from orchestrator.store.recovery import finish
 from orchestrator.store.store import RunStore
 
 
-class Asked(NamedTuple):
+class Asked(Record):
     """What the caller of ``start`` said about the run, to be recorded."""
 
     task_id: str

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from orchestrator.base.clock import Clock
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import explained
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.redaction.masking import Stream
 from orchestrator.model.outcome import Ended
@@ -38,7 +38,7 @@ _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "fa
 """Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
 
 
-class Job(NamedTuple):
+class Job(Record):
     """A process to run: paths absolute, ``timeout_seconds`` None for no limit."""
 
     argv: Sequence[str]
@@ -49,7 +49,7 @@ class Job(NamedTuple):
     show: Callable[[bytes], None]
 
 
-class Finished(NamedTuple):
+class Finished(Record):
     """How a job ended, the last of its masked output, and its log."""
 
     key: int

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import Refusal, StorageError
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.guardrails import judged
 from orchestrator.model.manifest.manifest import Manifest, Reused, SessionInfo
 from orchestrator.model.manifest.transitions import (
@@ -33,8 +33,12 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-class Result(NamedTuple):
+
+class Result(Record):
     """The record at the end of an attempt, and the stop signal that ended it, if one did."""
 
     manifest: Manifest

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.process_loop import Attempts, Finished, Job
 from orchestrator.runner.recorder import Recorder
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.stage_cache import StageCache
 

@@ -7,7 +7,9 @@ import os
 import signal
 from types import FrameType, TracebackType
 
-from orchestrator.base.record import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

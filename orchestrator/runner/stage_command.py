@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
@@ -19,7 +19,7 @@ _INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
 """Names the outer run's task; below a stage the parent run tells it."""
 
 
-class StageJobs(NamedTuple):
+class StageJobs(Record):
     """Makes jobs of stages for one attempt of a run.
 
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from orchestrator.base.files import Seam, explained, write_all
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import Digest, RunningDigest
 
 _COPY = 1 << 20
 _MARKER_LENGTH = len(f"\n[{0:>20d} bytes left out here by log_limit]\n")
 
 
-class FinishedLog(NamedTuple):
+class FinishedLog(Record):
     """A log that is closed: its name, how many bytes its limit left out, and the digest of what the file holds."""
 
     name: str

@@ -11,13 +11,13 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 CANCEL = "cancel.json"
 _LIMIT = 256 * 1024
 
 
-class CancelRequest(NamedTuple):
+class CancelRequest(Record):
     """Who asked for the end of which attempt, why (may be empty), and when (a timestamp)."""
 
     actor: str

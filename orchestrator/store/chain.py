@@ -16,19 +16,22 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, whole_lines
-from orchestrator.base.record import Any
 from orchestrator.base.sha256 import Digest, sha256, sha256_for
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.model.plan import digest_of
 from orchestrator.store.layout import CHAIN, COMMANDS, ERRORS, EVENTS
 from orchestrator.store.metrics_line import event_id
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 _CHUNK = 1 << 20
 _BLOCK = 1 << 16
 UNDATED = frozenset({"recorded_at", "child_runs"})
 """Keys of a metrics line that its digest leaves out: ``doctor --repair`` can't know them of a lost line."""
 
-Line = dict[str, Any]
+Line: TypeAlias = "dict[str, Any]"
 
 
 def metrics_digest(line: Mapping[str, Any]) -> str:

@@ -7,16 +7,18 @@ from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
     from orchestrator.base.finding import Flaw
 
-Records = dict[Location, Mapping[str, Any] | None]
+Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
 """Records that were read already; None for one that can't be."""
 
 

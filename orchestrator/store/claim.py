@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.find import read_manifest
@@ -97,7 +97,7 @@ def withdraw(store: RunStore, run: OpenRun) -> None:
         run.close()
 
 
-class _Places(NamedTuple):
+class _Places(Record):
     """The open folders that a new run comes to stand in."""
 
     pointers: Folder

@@ -19,11 +19,14 @@ from orchestrator.base.identifiers import (
     nearest,
 )
 from orchestrator.base.limits import DEEPEST_NESTING
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, Location
 from orchestrator.store.liveness import Sign, sign_of_life
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""

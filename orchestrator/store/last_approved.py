@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
@@ -20,7 +20,7 @@ FOLDER = ".approved"
 _LIMIT = 16 * 1024
 
 
-class ApprovedRun(NamedTuple):
+class ApprovedRun(Record):
     """Where the run is, and the digest of the plan that it executed."""
 
     where: Location

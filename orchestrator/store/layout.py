@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -36,14 +36,14 @@ RESERVE_BYTES = 128 * 1024
 """Set aside at the start, so that a full disk leaves room for the terminal record."""
 
 
-class Location(NamedTuple):
+class Location(Record):
     """Which run, and of which task."""
 
     task_id: str
     run_id: str
 
 
-class RunPaths(NamedTuple):
+class RunPaths(Record):
     """The paths of a run as the record shows them: relative to the workspace where they lie below it."""
 
     folder: str

@@ -13,12 +13,15 @@ from datetime import UTC, datetime, timedelta
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.record import Literal
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.store.layout import HEARTBEAT, RUN_LOCK
 from orchestrator.store.owner import Owner, boot_id, holds, is_here, read_owner
 
-Sign = Literal["lock", "process", "heartbeat"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Sign: TypeAlias = "Literal['lock', 'process', 'heartbeat']"
 """What tells that a run is alive: its lock, its owner with the lock file open, or its heartbeat elsewhere."""
 
 _STALE = timedelta(seconds=HEARTBEAT_STALE_SECONDS)

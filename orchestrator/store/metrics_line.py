@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import Any
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _VERDICTS = frozenset({"passed", "failed"})
 

@@ -10,10 +10,13 @@ from contextlib import suppress
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock, explained, whole_lines
-from orchestrator.base.record import Any
 from orchestrator.base.sha256 import Digest, RunningDigest, sha256
 from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CHUNK = 1 << 20
 

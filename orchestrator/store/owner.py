@@ -12,10 +12,14 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock, explained, write_all
-from orchestrator.base.record import Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.store.layout import RUN_LOCK
 
-Purpose = Literal["run", "close"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Purpose: TypeAlias = "Literal['run', 'close']"
 """What the lock is held for: running stages, or a short look or write at a run that nobody runs."""
 
 _LIMIT = 4096
@@ -23,7 +27,7 @@ _STARTED_FIELD = 19
 """Place of ``starttime`` behind the command's name in ``/proc/<pid>/stat`` (proc(5): field 22, in clock ticks)."""
 
 
-class Owner(NamedTuple):
+class Owner(Record):
     """The holder of a run's lock. ``started`` and ``boot_id`` are None where the system doesn't tell them.
 
     ``started`` is in clock ticks since the machine's start, so that pid, start and boot name one process.

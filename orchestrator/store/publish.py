@@ -11,7 +11,6 @@ from contextlib import suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.chain import add_link, evidence_of, parsed
@@ -33,6 +32,10 @@ from orchestrator.store.metrics_line import event_id, metrics_line
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024

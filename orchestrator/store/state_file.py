@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.outcome import TERMINAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 SCHEMA_VERSION = 2
 KEPT_RUNS = 100
 """The last runs by their start that stay in ``runs`` (contract, section 4); ``totals`` counts all."""
 
-State = dict[str, Any]
+State: TypeAlias = "dict[str, Any]"
 
 
 def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def belongs_to(folder: Folder, **changed: object) -> Owner:
     """Write another owner into the lock file of ``folder``."""
     found = read_owner(folder)
     assert found is not None
-    owner = found._replace(**changed)  # type: ignore[arg-type]
+    owner = found._replace(**changed)
     Path(folder.path, RUN_LOCK).write_text(json.dumps(owner._asdict()))
     return owner
 

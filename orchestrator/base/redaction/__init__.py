@@ -7,10 +7,10 @@ rules (shapes of well-known tokens). What is masked and what is not: ``docs/secu
 
 from __future__ import annotations
 
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.base.redaction.names import MASK, looks_secret
 from orchestrator.base.redaction.values import MIN_BYTES, secret_values, too_short
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.base.redaction.masking import Stream
     from orchestrator.base.redaction.redactor import Redactor

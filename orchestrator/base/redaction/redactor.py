@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from orchestrator.base.record import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.base.redaction.finder import Finder, FinderMaker
     from orchestrator.base.redaction.masking import Stream
     from orchestrator.base.redaction.needles import Needles

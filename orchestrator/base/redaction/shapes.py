@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 _WORD = b"A-Za-z0-9"
 _URL_WORD = b"A-Za-z0-9_-"
@@ -16,7 +16,7 @@ _SEARCHED = 8
 """As many characters after a head are enough to leave the search's fast part."""
 
 
-class Shape(NamedTuple):
+class Shape(Record):
     """How a token looks: patterns over bytes, for ``re``, each compiled when it is first needed.
 
     ``heads``: the literals that it begins with. ``after``: what follows a head, short and simple, as the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.redaction.shapes import SHAPES, Shape
 
 _HEADS_BEGUN = frozenset(head[:size] for shape in SHAPES for head in shape.heads for size in range(1, len(head)))
@@ -13,7 +13,7 @@ _LONGEST_BEGUN = max(map(len, _HEADS_BEGUN))
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 
 
-class Token(NamedTuple):
+class Token(Record):
     """A token from ``start`` to ``end``; ``open``: its shape, when more of it may come after ``end``.
 
     A token that ends where it starts may become one, or not: the buffer's end came too early to tell.

@@ -10,7 +10,11 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-from orchestrator.base.record import NamedTuple, TextIO
+from orchestrator.base.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 DEFAULT_WIDTH = 100
 """Columns of text that goes to a file or a pipe."""
@@ -22,7 +26,7 @@ _DIGITS = 6
 """Of ``$COLUMNS``, so many are read: no terminal is wider, and no text is padded without end."""
 
 
-class Appearance(NamedTuple):
+class Appearance(Record):
     """The columns that text may take, and whether it is coloured."""
 
     width: int

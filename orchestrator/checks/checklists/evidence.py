@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.record import Any
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, manifest_digest
 from orchestrator.model.manifest.schema import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SCHEMA = 1
 _FILLED: Mapping[str, Any] = {

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.checks.checklists.evidence import Evidence
 from orchestrator.checks.checklists.items import Citation, Item, word
 from orchestrator.model.approvals import APPROVE, Subject, Validity, actors_of, reasons, validities
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 APPROVAL = "approval"
 _MET = frozenset({"passed", "waived"})

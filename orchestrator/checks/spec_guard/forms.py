@@ -6,9 +6,12 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.checks.spec_guard.values import Finding, Report, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 _SECONDS = 60
 _OPTIONS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
@@ -13,7 +13,7 @@ _KEPT = frozenset({"GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_AC
 _KEPT_PREFIX = "GIT_CONFIG"
 
 
-class GitAnswer(NamedTuple):
+class GitAnswer(Record):
     """What git said: ``code`` is its exit code, or None when it could not be started."""
 
     code: int | None

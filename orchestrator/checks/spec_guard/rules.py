@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 
-class Rule(NamedTuple):
+class Rule(Record):
     """``short`` says what does not hold, ``help`` what to do about it."""
 
     short: str

@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
@@ -22,6 +21,10 @@ from orchestrator.store.child_links import links_left
 from orchestrator.store.find import find_run, read_document, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MISSING = "missing"
 """Stands in the place of the status of a run that its parent lists, but of which there is no record."""
@@ -55,7 +58,8 @@ def lineage(
     }
     if format == "mermaid":
         return Answer(EXIT_DONE, None, lineage_mermaid(document))
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     return Answer(EXIT_DONE, document, lineage_text(document, width=width, color=color))
 
 

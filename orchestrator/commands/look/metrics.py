@@ -9,7 +9,6 @@ from datetime import timedelta
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.identifiers import check_name, is_run_id, near_hint
-from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics_window import by_project, ends_since
@@ -25,7 +24,11 @@ from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
-Records = Mapping[str, Mapping[str, Any]]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Records: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 
 
 def metrics(
@@ -92,7 +95,8 @@ def metrics(
 def _answer(
     context: Context, document: Mapping[str, Any], ends: Mapping[str | None, Sequence[End]], form: str, code: int
 ) -> Answer:
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     if form in ("text", "json"):
         return Answer(code, document, metrics_text(document, width=width, color=color))
     if code != EXIT_DONE:
@@ -123,7 +127,7 @@ def _records(store: RunStore, ends: Sequence[End]) -> tuple[Records, dict[str, l
     return records, tries, len(wanted) - len(records)
 
 
-Judge = Callable[[str | None, Mapping[str, Any], Sequence[End], Records], list[Finding]]
+Judge: TypeAlias = "Callable[[str | None, Mapping[str, Any], Sequence[End], Records], list[Finding]]"
 
 
 def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_budget: float | None) -> Judge:

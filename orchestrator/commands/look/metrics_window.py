@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.record import Any
 from orchestrator.report.run_list.metrics_lines import recorded_since
 from orchestrator.report.run_list.names import Unreadable
 from orchestrator.report.statistics.metrics_record import End, last_ends
 from orchestrator.store.find import task_ids
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @dataclass(slots=True)

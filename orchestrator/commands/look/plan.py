@@ -7,10 +7,13 @@ from datetime import date
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.limits import DEFAULT_PIPELINE
-from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.model.plan import Plan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def plan(
@@ -45,7 +48,8 @@ def plan(
     document["drift"] = _drift(context, document, against)
     if explain:
         _explain(context, compiled, target.task_id, document)
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     return Answer(EXIT_DONE, document, plan_text(document, today=today, width=width, color=color))
 
 

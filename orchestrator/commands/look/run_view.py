@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import Any, NamedTuple, TextIO
+from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
@@ -16,8 +16,12 @@ from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
 
-class Seen(NamedTuple):
+
+class Seen(Record):
     """A run at one moment: its manifest, and what tells that it is alive, None when it is not."""
 
     record: Mapping[str, Any]

@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, nearest
-from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
@@ -20,7 +19,11 @@ from orchestrator.store.find import find_run, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
-Row = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Row: TypeAlias = "dict[str, Any]"
 
 
 def runs(
@@ -62,7 +65,8 @@ def runs(
         "unreadable": [asdict(entry) for entry in names.unreadable],
         "hint": "" if rows else _hint(store, names, tasks, task, project),
     }
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     return Answer(EXIT_DONE, document, runs_text(document, width=width, color=color))
 
 

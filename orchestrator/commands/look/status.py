@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
-from orchestrator.base.record import Any
 from orchestrator.base.text.appearance import appearance, is_redrawable, screen_size
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import (
@@ -25,7 +24,11 @@ from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Document: TypeAlias = "Mapping[str, Any]"
 
 
 def status(
@@ -97,7 +100,8 @@ def watched(
 
 
 def _answer(context: Context, document: Document) -> Answer:
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
 
 
@@ -141,7 +145,8 @@ class _Redrawn(_Silent):
 
         if document["status"] in TERMINAL:
             return True
-        width, color = appearance(self._context.stdout, self._context.environ)
+        seen = appearance(self._context.stdout, self._context.environ)
+        width, color = seen.width, seen.color
         text = status_text(document, width=width, color=color)
         erase = self._erase()
         # Lines that are not cut, as paths, are folded by the terminal, whatever $COLUMNS says.

@@ -7,13 +7,16 @@ from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import name_fault
-from orchestrator.base.record import Any
 from orchestrator.model.approvals import APPROVE, reasons, subject_of, validities
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.model.review_policy import ReviewPolicy
 from orchestrator.store.find import read_document
 from orchestrator.store.last_approved import noted_run
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Drift = tuple[str | None, tuple[str, ...]]
 """The run that was approved last, or None, and how the plan differs from its."""

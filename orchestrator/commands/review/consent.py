@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_USAGE
-from orchestrator.base.record import TYPE_CHECKING, TextIO
 from orchestrator.base.text.appearance import is_terminal
 from orchestrator.base.text.safe_text import safe_text
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from orchestrator.base.files.changes import FileChange
     from orchestrator.commands.context import Context
 

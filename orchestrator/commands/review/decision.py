@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageError, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
-from orchestrator.base.record import Any
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
@@ -31,6 +30,10 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
 from orchestrator.store.recovery import finish
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_CHARACTERS = 4000
 MOST_BYTES = 1024 * 1024
@@ -101,7 +104,8 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         _note(store, where, run.manifest)
         document = view(store, where, context.environ)
     recorded = document["approvals"][len(run.manifest.approvals) - 1]
-    width, color = appearance(context.stdout, context.environ)
+    look = appearance(context.stdout, context.environ)
+    width, color = look.width, look.color
     text = decided_text(recorded, document, width=width, color=color)
     return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
 

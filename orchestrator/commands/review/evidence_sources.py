@@ -11,7 +11,6 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Flaw
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import Any
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
@@ -22,6 +21,10 @@ from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
-from orchestrator.base.record import TextIO
 from orchestrator.base.text.appearance import appearance, is_terminal
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.decision import DecisionRequest, decided
@@ -15,6 +14,10 @@ from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.report.review_text import review_text
 from orchestrator.store.find import find_run, read_document
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _KEYS = {"a": APPROVE, "r": "request-changes", "c": COMMENT}
 
@@ -56,7 +59,8 @@ def review(
         )
     shown = manifest_digest(read_document(store, where))
     packet = packet_of(context, store, where)
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     text = review_text(packet, width=width, color=color)
     code = EXIT_DONE if packet["ready"]["ready"] else EXIT_GATE
     if not asking:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import name_fault
-from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.review.approved_plan import drift_from_approved
 from orchestrator.model.approvals import ReviewContext
@@ -15,7 +14,10 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.git import Capture
 
 GIT_PATIENCE_SECONDS = 5.0

@@ -8,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import Refusal, StorageError
-from orchestrator.base.record import Any
 from orchestrator.commands.context import Context
 from orchestrator.commands.look.status import view
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _ERROR_LIMIT = 1 << 20
 

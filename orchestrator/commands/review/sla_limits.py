@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id
-from orchestrator.base.record import Any
 from orchestrator.checks.sla_page import ALWAYS_LISTED
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.commands.review.review_context import GIT_PATIENCE_SECONDS
@@ -17,6 +16,10 @@ from orchestrator.report.statistics.metrics_record import End
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOST_HOSTS = 3
 

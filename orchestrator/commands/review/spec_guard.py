@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.base.workspace import Workspace
 from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.checks.spec_guard.values import Finding, Question, Report
@@ -17,6 +16,10 @@ from orchestrator.commands.run.launch import check_format
 from orchestrator.config import ProjectConfig
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMATS = ("text", "json", "sarif", "github")
 _KEPT_EVIDENCE = 50

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
 from orchestrator.base.identifiers import is_run_id, shown
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
 from orchestrator.model.manifest.manifest import Lineage
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-class Parent(NamedTuple):
+
+class Parent(Record):
     """The run that a new one is started below: its manifest, and the stage that started it when known."""
 
     document: Mapping[str, Any]
@@ -31,7 +35,7 @@ class Parent(NamedTuple):
         return str(self.document["task_id"])
 
 
-class Ancestry(NamedTuple):
+class Ancestry(Record):
     """A parent, or none and a note that says why an inherited one was not taken."""
 
     parent: Parent | None

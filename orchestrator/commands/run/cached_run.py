@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import Any
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import Attempt
 from orchestrator.git import Capture
@@ -16,6 +15,10 @@ from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_cache import StageCache
 from orchestrator.store.claim import withdraw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def spared(

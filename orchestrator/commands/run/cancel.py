@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, Refused
-from orchestrator.base.record import NoReturn
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
@@ -25,6 +24,10 @@ from orchestrator.store.layout import Location
 from orchestrator.store.owner import Owner, holds, is_here, read_owner
 from orchestrator.store.recovery import recover_run, recover_task
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 _HOLDER_PATIENCE_SECONDS = 5.0
 """A guard that outlives its run's process ends the tree without a grace period, a recovery takes milliseconds."""

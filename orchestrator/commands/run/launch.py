@@ -7,15 +7,18 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
-from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple, cast
+from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture
 from orchestrator.model.plan import Plan
-from orchestrator.runner.progress import Observer, OutputFormat, make_observer
+from orchestrator.runner.progress import Observer, make_observer
 from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.base.redaction import Redactor
     from orchestrator.runner.recorder import Result
     from orchestrator.runner.stage_cache import StageCache
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "ndjson")
 
 
-class Attempt(NamedTuple):
+class Attempt(Record):
     """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
 
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
@@ -126,7 +129,7 @@ def capture(context: Context, attempt: Attempt) -> Capture:
 def observer_for(context: Context, form: str) -> Observer:
     """Return what shows a run that goes on, in the asked format."""
     return make_observer(
-        cast("OutputFormat", form),
+        form,
         stdout=context.stdout,
         stderr=context.stderr,
         environ=context.environ,
@@ -159,7 +162,8 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
     lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
     environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
     answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
-    width, color = appearance(context.stdout, context.environ)
+    seen = appearance(context.stdout, context.environ)
+    width, color = seen.width, seen.color
     return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.base.errors import NoxUnavailable, Refused
-from orchestrator.base.record import Any
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
@@ -33,6 +32,10 @@ from orchestrator.store.layout import TOKEN
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import Attempt, capture
 from orchestrator.process import Guard
@@ -14,6 +13,7 @@ from orchestrator.runner.environment.nox import run_session
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Result
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nox.sessions import Session
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.limits import DEFAULT_PIPELINE
-from orchestrator.base.record import TYPE_CHECKING, Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.ancestry import find_parent
@@ -24,14 +24,17 @@ from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.plan import redactor_for
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.store.open_run import OpenRun
 
 ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
 """Who started it, from CI systems' documented variables to the login name."""
 
 
-class Request(NamedTuple):
+class Request(Record):
     """The options of ``start``. ``overrides`` are ``K=V`` texts."""
 
     pipeline: str = DEFAULT_PIPELINE

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, NotFound, UsageError
-from orchestrator.base.record import Any
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
 from orchestrator.commands.context import Answer, Context
@@ -16,6 +15,10 @@ from orchestrator.config.routing import TASK_VARIABLE, route
 from orchestrator.store.layout import OLD_POINTERS
 from orchestrator.store.legacy.migrating import Migrated, log_unplaced, matching, migrate_task, planned
 from orchestrator.store.legacy.migration import TaskOf, sessions, survey, tasks_of, unplaced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MADE = {
     "record": "copied into the index",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 from orchestrator.base.errors import Refused, UsageError
-from orchestrator.base.record import TYPE_CHECKING, Any
 from orchestrator.commands.context import Answer, Context
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.base.workspace import Workspace
     from orchestrator.onboarding.files import Onboarding
 

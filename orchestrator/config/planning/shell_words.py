@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 
 REDIRECTIONS = frozenset({"<", ">", ">>", ">|", "<>", "<&", ">&", "<<", "<<-", "<<<", "&>", "&>>"})
 _OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;|;|\(|\)|<<<|<<-|<<|<&|<>|<|>>|>&|>\||>")
 
 
-class Token(NamedTuple):
+class Token(Record):
     """A word without its quotes, or an operator; ``quoted`` words are never keywords."""
 
     text: str

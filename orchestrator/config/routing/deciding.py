@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import check_name, near_hint, nearest
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.config import Outline
 from orchestrator.config.routing.projects import Projects
@@ -18,7 +18,7 @@ from orchestrator.config.routing.projects import Projects
 TASK_VARIABLE = "MCP_RUNNER_TASK_ID"
 
 
-class Route(NamedTuple):
+class Route(Record):
     """The project that a command is for, and the task that its run belongs to."""
 
     project: str

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.base.record import TYPE_CHECKING
 from orchestrator.config import Outline, outline, project_names
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.config.routing.task_index import TaskIndex
 

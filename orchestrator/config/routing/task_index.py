@@ -8,14 +8,18 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import name_fault
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 INDEX_FILE = "tasks/index.json"
 MOST_BYTES = 4 * 1024 * 1024
 """Far above any list of tasks that people keep; more is not read."""
 
 
-class TaskIndex(NamedTuple):
+class TaskIndex(Record):
     """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it."""
 
     projects: Mapping[str, str | None]

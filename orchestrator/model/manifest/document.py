@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.record import Any, Final
 from orchestrator.model.outcome import TERMINAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
 
 VERSION: Final = 2
 MANIFEST_LIMIT = 4 * 1024 * 1024

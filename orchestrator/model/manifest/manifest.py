@@ -11,10 +11,14 @@ import json
 from collections.abc import Mapping
 
 from orchestrator.base.json_values import plain
-from orchestrator.base.record import Any, Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 from orchestrator.model.plan import digest_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal
 
 NOT_DIGESTED = frozenset({"approvals", "metrics_recorded", "child_runs", "heartbeat_at", "updated_at", "revision"})
 """Keys that change after a run's end, and so are no part of the manifest digest (contract, section 4)."""
@@ -23,7 +27,7 @@ _LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resum
 """Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
 
-class Attempt(NamedTuple):
+class Attempt(Record):
     """One try of one stage. ``run_attempt`` is the run's attempt that it belongs to.
 
     ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
@@ -47,7 +51,7 @@ class Attempt(NamedTuple):
     log_bytes_left_out: int = 0
 
 
-class Reused(NamedTuple):
+class Reused(Record):
     """The success of a stage in an ended run that stands for running it again.
 
     ``cache_key`` is that of the stage there: a digest of its command, inputs, environment and tools.
@@ -62,7 +66,7 @@ class Reused(NamedTuple):
     completed_at: str | None
 
 
-class Command(NamedTuple):
+class Command(Record):
     """One stage: version 1's keys, then what version 2 adds.
 
     ``cache_key`` is set for a stage that ran and declares inputs, ``reused`` for one that was not run
@@ -92,7 +96,7 @@ class Command(NamedTuple):
     reused: Reused | None = None
 
 
-class ChildRun(NamedTuple):
+class ChildRun(Record):
     """A run that was started from inside this one: version 1's keys, then whose it is and where it was started."""
 
     run_id: str
@@ -104,7 +108,7 @@ class ChildRun(NamedTuple):
     stage_id: str | None
 
 
-class ResumeEvent(NamedTuple):
+class ResumeEvent(Record):
     """One time that somebody resumed the run; ``idle_seconds`` is the time that nothing ran before it."""
 
     actor: str
@@ -118,7 +122,7 @@ class ResumeEvent(NamedTuple):
     idle_seconds: float
 
 
-class Lineage(NamedTuple):
+class Lineage(Record):
     """Where the run stands in the tree of runs; ``note`` says why an inherited parent was not taken."""
 
     parentRunId: str | None  # noqa: N815 -- the contract's name
@@ -130,7 +134,7 @@ class Lineage(NamedTuple):
     note: str | None = None
 
 
-class SessionInfo(NamedTuple):
+class SessionInfo(Record):
     """The nox session that the stages ran in; ``backend`` and ``python`` as resolved, null until they are."""
 
     name: str
@@ -138,7 +142,7 @@ class SessionInfo(NamedTuple):
     python: str | None
 
 
-class GuardrailEntry(NamedTuple):
+class GuardrailEntry(Record):
     """The verdict on one guardrail, and why."""
 
     id: str
@@ -147,7 +151,7 @@ class GuardrailEntry(NamedTuple):
     reason: str
 
 
-class Sla(NamedTuple):
+class Sla(Record):
     """The time allowed. ``active_seconds`` is the time of all attempts, without the idle time between them."""
 
     limit_seconds: float
@@ -158,7 +162,7 @@ class Sla(NamedTuple):
     slowest_stage: str | None
 
 
-class Mode(NamedTuple):
+class Mode(Record):
     """How the run was asked for: recorded, never enforced."""
 
     name: Literal["local", "cloud"]
@@ -167,7 +171,7 @@ class Mode(NamedTuple):
     actor: str
 
 
-class Manifest(NamedTuple):
+class Manifest(Record):
     """The record of a run. Only the holder of the run's lock writes it; transitions return a new one."""
 
     task_id: str

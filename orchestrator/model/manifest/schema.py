@@ -1,7 +1,7 @@
 """The full check of a record, and its published JSON Schema: both from the classes in ``shape``.
 
 pydantic is imported when the first record is checked: reading for display and the usual write path
-have no need of it. It takes a named tuple for a JSON array, so each class is shown to it as a dataclass with
+have no need of it. It takes a record, a tuple, for a JSON array, so each class is shown to it as a dataclass with
 the same fields.
 """
 
@@ -12,8 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from orchestrator.base import record as light
 from orchestrator.base.errors import DamagedRecord
+from orchestrator.model import outcome
 from orchestrator.model.manifest import manifest as shape
 from orchestrator.model.manifest.document import DAMAGED_HINT
 from orchestrator.model.manifest.manifest import Manifest
@@ -55,7 +55,7 @@ def _adapter() -> TypeAdapter[Any]:
 
 @functools.cache
 def _as_dataclass(kind: Any) -> Any:
-    """Return the dataclass with the fields, defaults and text of a named tuple; ``named_tuple`` leads back."""
+    """Return the dataclass with the fields, defaults and text of a record; ``named_tuple`` leads back."""
     from dataclasses import field, make_dataclass
 
     hints = get_type_hints(kind, _names())
@@ -68,14 +68,17 @@ def _as_dataclass(kind: Any) -> Any:
 
 
 def _names() -> dict[str, Any]:
-    """Return what the annotations of ``shape`` speak of, with typing's own in the place of ``light_typing``'s."""
-    words: Any = light.Literal
-    aliases = {name: Literal[value.__args__] for name, value in vars(shape).items() if isinstance(value, words)}
-    return {**vars(shape), **aliases, "Any": Any, "Literal": Literal, "Mapping": Mapping}
+    """Return what the annotations of ``shape`` speak of, with typing's own names."""
+    words = {
+        name: Literal[outcome.words(alias)]
+        for name, alias in vars(outcome).items()
+        if str(alias).startswith("Literal[")
+    }
+    return {**vars(shape), **words, "Any": Any, "Literal": Literal, "Mapping": Mapping}
 
 
 def _seen(hint: Any) -> Any:
-    """Return a type with every named tuple in it replaced."""
+    """Return a type with every record in it replaced."""
     if hasattr(hint, "_field_defaults"):
         return _as_dataclass(hint)
     arguments = get_args(hint)
@@ -87,7 +90,7 @@ def _seen(hint: Any) -> Any:
 
 
 def _as_tuple(value: Any) -> Any:
-    """Return a checked value with named tuples in the place of dataclasses."""
+    """Return a checked value with records in the place of dataclasses."""
     kind = getattr(type(value), "named_tuple", None)
     if kind is not None:
         return kind(*(_as_tuple(getattr(value, name)) for name in kind._fields))

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from orchestrator.base.record import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _VERDICTS = {"success": True, "failure": False, "timeout": False}
 """Only these say something of the stage itself; a cancelled or broken attempt says nothing."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import Any
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.report.statistics.metrics_record import End
 
-Record = Mapping[str, Any]
-Finding = dict[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Record: TypeAlias = "Mapping[str, Any]"
+Finding: TypeAlias = "dict[str, Any]"
 
 
 def gate_findings(

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.base.record import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _BOUND_IN_VERSION_1 = "diagnostics"
 """The only pipeline that was expected to have a guardrail in version 1, as ``status`` takes it."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from orchestrator.base.record import Any
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.report.statistics.statistics import median, percentile, ratio
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 HIGH = 0.9
 """The share of runs that the high duration covers: p90."""

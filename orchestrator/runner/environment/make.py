@@ -13,9 +13,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.record import Any
 from orchestrator.runner.environment.nox import EnvironmentNotMade, make_virtualenv, uv_program
 from orchestrator.runner.environment.venv import MARKER, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def main(arguments: Sequence[str]) -> int:

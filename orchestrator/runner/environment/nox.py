@@ -21,15 +21,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.errors import NoxUnavailable
-from orchestrator.base.record import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import NOX_FOLDER
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Any, Literal, TypeAlias
 
     from nox.sessions import Session, SessionRunner
 
-SessionStatus = Literal["success", "failed", "aborted", "skipped"]
+SessionStatus: TypeAlias = "Literal['success', 'failed', 'aborted', 'skipped']"
 
 _PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "param", "parametrize", "session"})
 """Names that nox's ``__init__`` defines, submodules apart (nox 2026.10.20, ``nox.__all__``)."""
@@ -39,7 +41,7 @@ class EnvironmentNotMade(Exception):  # noqa: N818 - named by what happened, as 
     """A virtual environment could not be made; the text is the cause in one line."""
 
 
-class SessionResult(NamedTuple):
+class SessionResult(Record):
     """How a session ended, in nox's words.
 
     ``reason`` is what ``session.error`` or ``session.skip`` said, or the exception in one line, else
@@ -72,7 +74,7 @@ def run_session(
         result = runner.execute()
     if not call.started:
         raise NoxUnavailable(f"nox did not start the session: {result.reason or result.status}")
-    status = cast("SessionStatus", result.status.name.lower())
+    status: Any = result.status.name.lower()
     return SessionResult(status, _reason(result.reason, call.error), call.error)
 
 
@@ -196,7 +198,7 @@ def _runner(name: str, call: _Body, root: str, tags: Sequence[str]) -> SessionRu
     def session_body(session: Session) -> None:
         call(session)
 
-    options = cast("Any", _Options(root))
+    options: Any = _Options(root)
     function = Func(session_body, None, name=name, venv_backend="none", tags=list(tags))
     manifest = Manifest({}, options)
     runner = Runner(name, [name], function, options, manifest)

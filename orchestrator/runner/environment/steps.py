@@ -8,12 +8,16 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.base.files import Folder, Lock, Seam
-from orchestrator.base.record import Literal, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment.allowed import names
 from orchestrator.runner.environment.launch import module_command
 from orchestrator.runner.environment.nox import scrubbed
 from orchestrator.runner.environment.venv import can_keep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 MAKER = "orchestrator.runner.environment.make"
 
@@ -24,7 +28,7 @@ _MISLEADING = names(
 """Variables that would point pip or uv elsewhere (nox strips them, ``nox.virtualenv._BLACKLISTED_ENV_VARS``)."""
 
 
-class Step(NamedTuple):
+class Step(Record):
     """One child process of a cold start: run it in ``cwd`` with exactly ``env``; 0 is its only success.
 
     ``title`` is the step in words for people. The last line of its output names the cause of a failure.

@@ -6,9 +6,12 @@ import json
 import os
 
 from orchestrator.base.files import Folder, Seam
-from orchestrator.base.record import Any
 from orchestrator.base.workspace import NOX_FOLDER
 from orchestrator.model.plan import SessionPlan
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MARKER = ".codex-environment.json"
 """In the environment's folder: written last, so that a half-made environment has none."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.base.record import Any
 from orchestrator.base.text.terminal_filter import TerminalFilter
 from orchestrator.runner.progress.event_text import duration, ending, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TAIL = 1024
 """Bytes of a stage's output that its last line is taken from."""

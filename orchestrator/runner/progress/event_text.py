@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any
 from orchestrator.base.text.safe_text import safe_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _VERBS = {
     "success": "succeeded",

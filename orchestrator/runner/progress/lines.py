@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.record import Any, Protocol
 from orchestrator.base.text.safe_text import RESET
 from orchestrator.runner.progress.event_text import sentence, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+else:
+    Protocol = object
 
 _LONGEST_PARTIAL = 8 * 1024
 """Bytes of an unfinished line that are held back while several stages run."""

@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import Any
 from orchestrator.runner.progress.board import Board, Row
 from orchestrator.runner.progress.lines import LineObserver
 from orchestrator.runner.progress.stream import Sink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _REFRESH = 0.2
 """Seconds between two drawings: output is never later than this, and drawing costs about 2 % of one core."""

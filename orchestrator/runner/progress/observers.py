@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import Any, Literal, Protocol, TextIO
 from orchestrator.base.text.appearance import is_redrawable, wants_color
 from orchestrator.runner.progress.lines import LineObserver
 from orchestrator.runner.progress.stream import Sink
 
-OutputFormat = Literal["text", "json", "ndjson"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, Protocol, TextIO, TypeAlias
+else:
+    Protocol = object
+
+OutputFormat: TypeAlias = "Literal['text', 'json', 'ndjson']"
 
 
 class Observer(Protocol):
@@ -34,7 +39,7 @@ class Observer(Protocol):
 
 
 def make_observer(
-    kind: OutputFormat,
+    kind: str,
     *,
     stdout: TextIO | None,
     stderr: TextIO | None,

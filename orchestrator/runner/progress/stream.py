@@ -6,8 +6,11 @@ import os
 import select
 from collections.abc import Mapping
 
-from orchestrator.base.record import TextIO
 from orchestrator.base.text.appearance import descriptor, is_terminal, screen_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _PATIENCE = 30.0
 """Seconds to wait for a reader of a non-blocking stream before it is given up."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.globs import paths
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import NOX_FOLDER, Workspace
 from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.model.plan import Plan, PlannedStage
@@ -27,7 +27,7 @@ from orchestrator.runner.stage_cache.tools import tools_of, words_of
 _OURSELVES = "codex-orchestrator"
 
 
-class Look(NamedTuple):
+class Look(Record):
     """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run."""
 
     reused: Reused | None
@@ -40,7 +40,7 @@ class Look(NamedTuple):
         return None if self.observation is None else self.observation.key
 
 
-class Place(NamedTuple):
+class Place(Record):
     """Where a pipeline runs: ``env_dir`` is the session's environment, ``made_from`` its key."""
 
     workspace: Workspace
@@ -63,14 +63,14 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
     return None
 
 
-class _Seen(NamedTuple):
+class _Seen(Record):
     salt: str
     observation: Observation
     found: Entry | NotKept | None
     """What was kept of the stage then: if something else is now, another run has had the last word."""
 
 
-class _Success(NamedTuple):
+class _Success(Record):
     seen: _Seen
     after: Observation
     outputs: Mapping[str, FileState]

@@ -8,18 +8,22 @@ from collections.abc import Mapping
 
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, remove_cached, write_cached
-from orchestrator.base.record import Any, NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.manifest import Reused
 from orchestrator.runner.stage_cache.fingerprints import FileState
 from orchestrator.runner.stage_cache.inputs import Observation
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _VERSION = 2
 _LIMIT = 32 * 1024 * 1024
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """One kept success. ``salt`` is that of the observation's digests of variables."""
 
     salt: str
@@ -28,7 +32,7 @@ class Entry(NamedTuple):
     shown_by: Reused
 
 
-class NotKept(NamedTuple):
+class NotKept(Record):
     """Why a stage's last success is not kept; ``mark`` tells two such notes apart."""
 
     reason: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.base.record import Any
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.stage_cache.cache import StageCache, may_reuse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def explained(plan: Plan, cache: StageCache | None) -> dict[str, dict[str, Any]]:

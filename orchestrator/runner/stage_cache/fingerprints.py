@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.globs import Paths, Root
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256_for
 
 FILES_LIMIT = 20_000
@@ -26,7 +26,7 @@ _NEVER = frozenset({".git", "__pycache__"})
 """Folders whose files follow from others, and change by themselves."""
 
 
-class FileState(NamedTuple):
+class FileState(Record):
     """What a file is: ``content`` says what stands in it, ``status`` what the system said when it was read.
 
     Not ``settled``, the status proves nothing: the file had changed so shortly before that another change

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.record import Any
 from orchestrator.model.lineage import fixed_variables
 from orchestrator.model.manifest.manifest import Reused
 from orchestrator.model.plan import Plan
@@ -17,6 +16,10 @@ from orchestrator.runner.stage_cache.ignored import Ignored
 from orchestrator.store.cited_run import is_shown
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def cache_for(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.base.record import NamedTuple
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.plan import Plan, PlannedStage, digest_of, stage_record
 from orchestrator.runner.stage_cache.fingerprints import FileState
@@ -16,7 +16,7 @@ _NAMED = 3
 """So many names are told of each kind of difference."""
 
 
-class Observation(NamedTuple):
+class Observation(Record):
     """What a stage's success rests on.
 
     ``stage`` and ``session`` are digests of what the config says, ``environment`` has a keyed digest of each

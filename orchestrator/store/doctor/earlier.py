@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.base.clock import later, parse_stamp, stamp
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.manifest import Command, GuardrailEntry, Manifest
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Outcome
 from orchestrator.store.metrics_line import metrics_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _WORST_FIRST: tuple[Outcome, ...] = ("cancellation", "error", "failure", "timeout")
 

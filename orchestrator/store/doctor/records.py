@@ -13,7 +13,6 @@ from datetime import datetime
 
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.doctor.finding import Finding, healable
@@ -22,7 +21,11 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.publish import pointer_bytes
 from orchestrator.store.store import RunStore
 
-Check = Callable[[dict[str, Any], str], Manifest]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 """The full check of a record of version 2; raises DamagedRecord."""
 
 _TEMPORARY = re.compile(r"\.(?:manifest|cancel|metrics|state)[A-Za-z0-9._:-]*\.tmp")

@@ -9,7 +9,6 @@ from contextlib import suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.manifest import render
 from orchestrator.store.doctor.finding import Mended
 from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
@@ -26,6 +25,10 @@ from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import METRICS, STATE, STATE_V1, Location
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Mended]:

@@ -13,7 +13,6 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, take_open
 from orchestrator.base.identifiers import is_run_id
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import VERSION, parse
 from orchestrator.store.doctor.earlier import expected_lines
 from orchestrator.store.doctor.finding import Finding, healable
@@ -39,6 +38,10 @@ from orchestrator.store.layout import (
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.state_file import State, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 METRICS_LIMIT = 1 << 30
 STATE_LIMIT = 4 * 1024 * 1024

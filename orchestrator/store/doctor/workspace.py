@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import json_schema, load
 from orchestrator.store.doctor.filesystem import inspect_file_system
@@ -23,6 +22,10 @@ from orchestrator.store.find import task_ids
 from orchestrator.store.layout import OLD_POINTERS, Location
 from orchestrator.store.permissions import exposed_folders
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TARGET = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 

@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 
 from orchestrator.base.clock import parse_stamp, stamp
 from orchestrator.base.identifiers import is_run_id, migrated_run_id
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import RUN_STATUSES
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Document: TypeAlias = "Mapping[str, Any]"
 
 SESSION_PIPELINE = "local-mcp"
 """The pipeline of what was started before pipelines had names, and was not the usual diagnostics."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained, write_all
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import render
 from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, RUN_LOCK, STAGING, STATE, STATE_V1
@@ -25,6 +24,10 @@ from orchestrator.store.legacy.migration import (
 )
 from orchestrator.store.publish import folded_state
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LOG_SCHEMA_VERSION = 1
 _LOG_LIMIT = 64 * 1024 * 1024

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.base.record import Literal
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, parse
 from orchestrator.store.find import read_document, run_ids, task_ids
 from orchestrator.store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, STATE_V1, Location
@@ -23,11 +22,15 @@ from orchestrator.store.legacy.early_folders import early_record, holds, is_inde
 from orchestrator.store.legacy.early_records import Document, as_version_1, index_id, is_whole, may_be_running
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
 MIGRATIONS = "migrations"
 STATE_LIMIT = 64 * 1024 * 1024
 """Version 1 kept every run in its state; more bytes than this are not read."""
 
-StepKind = Literal["record", "pointer", "older-pointer", "state"]
+StepKind: TypeAlias = "Literal['record', 'pointer', 'older-pointer', 'state']"
 TaskOf = Callable[[Document], tuple[str | None, str]]
 """Tells the task of a record that names none, or None and why it can't be told."""
 

@@ -12,7 +12,6 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
@@ -26,6 +25,10 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS, State, entry_of, is_countable
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _APPROXIMATE = UNDATED.union(
     ("outcome", "started_at", "completed_at", "duration_seconds", "sla_seconds", "sla_breached"),

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.store.chain import parsed
 from orchestrator.store.metrics_line import event_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.store.chain import metrics_digest, parsed
 from orchestrator.store.verification.chain_lines import Chain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _nothing_older(event: str) -> bool:

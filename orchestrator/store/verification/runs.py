@@ -10,7 +10,6 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Flaw
-from orchestrator.base.record import Any
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.store.chain import file_digest, whole_lines_digest
 from orchestrator.store.cited_run import reuse_flaws
@@ -20,7 +19,11 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import Link
 
-Check = Callable[[dict[str, Any], str], Manifest]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 """The full check of a record of version 2; raises DamagedRecord."""
 
 

@@ -1,4 +1,4 @@
-"""The names of ``typing`` that the program has at run time behave as typing's own."""
+"""A record behaves as a named tuple of ``typing`` does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.base import record as light_typing
-from orchestrator.base.record import get_args
+from orchestrator.base.record import Record
 
 
-class Light(light_typing.NamedTuple):
+class Light(Record):
     """A point with a name."""
 
     x: int
@@ -76,7 +75,7 @@ def test_changes_are_those_of_a_named_tuple(x: int, changes: dict[str, int]) -> 
 
 def test_it_is_a_tuple() -> None:
     """It compares, hashes, unpacks, matches and prints as typing's does, and nothing can be set on it."""
-    value = Light(1, name="there")
+    value: Any = Light(1, name="there")
     assert value == (1, 2, "there")
     assert value != Light(1)
     assert hash(value) == hash((1, 2, "there"))
@@ -107,12 +106,13 @@ def test_copies_are_of_its_class() -> None:
 
 def test_a_default_before_a_field_without_one_is_refused() -> None:
     """As with typing's, the fields with defaults come last."""
-    base: Any = light_typing.NamedTuple
+    base: Any = Record
     with pytest.raises(TypeError, match="without a default"):
         type(base)("Wrong", (base,), {"__annotations__": {"a": "int", "b": "int"}, "a": 1})
 
 
-def test_the_words_of_a_literal() -> None:
-    """A literal of one word or several tells its words."""
-    assert get_args(light_typing.Literal["a", "b"]) == ("a", "b")
-    assert get_args(light_typing.Literal["a"]) == ("a",)
+def test_a_record_is_no_base_for_another() -> None:
+    """Fields that came from two classes would have no order, so a record of a record is refused."""
+    base: Any = Light
+    with pytest.raises(TypeError, match="no base but Record"):
+        type(base)("More", (base,), {"__annotations__": {"z": "int"}})
