@@ -14,28 +14,28 @@ class Rule(Record):
     help: str
 
 
-_FETCH = "Fetch the whole history (`git fetch --unshallow`, `fetch-depth: 0` in CI), or name a commit by $BASE_SHA."
-_TICK = "Tick the item by `codex-orchestrator checklist tick ITEM --run RUN`, with a run that proves it."
+_FETCH = "Fetch the whole history (`git fetch --unshallow`), or name a commit by $BASE_SHA."
+_TICK = "Tick the item with a run that proves it: `checklist tick ITEM --run RUN`."
 _SYNC = "Make the mirrors equal by `codex-orchestrator checklist sync`."
-_RECORD = "Records are not edited. Restore the file from a backup; else the run proves nothing, and is run again."
-_REPAIR = "Look with `codex-orchestrator doctor`; `doctor --repair` mends what follows from the manifests."
+_RECORD = "Restore the file from a backup; without it the run proves nothing."
+_REPAIR = "Run `doctor --repair`, which repairs what follows from the manifests."
 _REVIEW = "Review the run: `codex-orchestrator review RUN`."
-_DATE = "Read the spec, mend it where it is no longer true, and set last_review to today's date."
+_DATE = "Read the spec, correct what is no longer true, and set last_review to that day."
 
 RULES: Mapping[str, Rule] = {
     "code-without-spec": Rule(
         "Code changed since the base, and no spec did",
-        "Say in a spec what the change means. A spec that is right as it is gets a new last_review.",
+        "Describe the change in a spec; a spec that is still right gets a new last_review.",
     ),
     "base-unknown": Rule("There is no commit to compare with", _FETCH),
-    "history-shallow": Rule("The clone is shallow, and what was before HEAD is not there", _FETCH),
+    "history-shallow": Rule("The clone is shallow and lacks what HEAD follows", _FETCH),
     "git-failed": Rule("Git can't say what changed", "Run the git command by hand, and see why it is refused."),
     "spec-missing": Rule("A task of tasks/index.json has no spec", "Write tasks/specs/<task>.md with its last_review."),
     "review-missing": Rule("A spec does not say when it was last reviewed", _DATE),
     "review-malformed": Rule("last_review can't be read", "Write one line `last_review: YYYY-MM-DD` in front matter."),
     "review-stale": Rule("A spec was not reviewed for too long", _DATE),
     "review-in-future": Rule("last_review lies in the future", "Set it to the day on which the spec was read."),
-    "document-unreadable": Rule("A document that may hold checklists can't be read", "Mend or remove the file."),
+    "document-unreadable": Rule("A document that may hold checklists can't be read", "Repair or remove the file."),
     "tick-without-run": Rule("An item is ticked and cites no run", _TICK),
     "tick-without-task": Rule(
         "An item is ticked and nothing says of which task", "Put it below a heading `Task <id>`."
@@ -59,7 +59,7 @@ RULES: Mapping[str, Rule] = {
     "changes-requested": Rule(
         "A reviewer asks for changes", "Make them, and run again; or let the reviewer decide anew."
     ),
-    "review-policy-unknown": Rule("The project's review policy can't be read", "Mend the project's config."),
+    "review-policy-unknown": Rule("The project's review policy can't be read", "Correct the project's config."),
     "mirror-differs": Rule("A mirror is not its checklist, line by line", _SYNC),
     "mirror-missing": Rule("A checklist is not mirrored", _SYNC),
     "manifest-edited": Rule("The record is not what its last ended attempt left", _RECORD),

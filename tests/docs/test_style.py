@@ -1,0 +1,88 @@
+"""Documents, help and code use the words of docs/glossary.md, and documents keep to readable lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.help_text import WIDEST, command_help, program_help
+from tests.harness import REPOSITORY
+
+LONGEST_LINE = 160
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+
+PROSE = re.compile(
+    r"\b(?:spared?|sparing|unborn|sisters?|heal(?:s|ed|ing)?|mend(?:s|ed|ing)?|flaws?|surroundings|stand-ins?"
+    r"|leftovers?|made up for|who died|of now|of today|held back|told|doors?|houses?)\b",
+    re.IGNORECASE,
+)
+"""Words and phrases that a reader would have to learn; each has its replacement in the glossary."""
+
+NAMES = re.compile(
+    r"(?:^|_)(?:spared?|sparing|unborn|sisters?|heal(?:s|ed|ing)?|mend(?:s|ed|ing)?|flaws?|surroundings|told|doors?"
+    r"|houses?|leftovers?)(?=_|$)"
+)
+"""The same as parts of names, in lower case with underscores."""
+
+PUBLISHED = re.compile(r"\bleftover-(?:staging|temp|reserve)\b")
+"""Codes that are out in the world, and stay."""
+
+
+def _prose(document: Path) -> Iterator[tuple[int, str]]:
+    """Return the numbered lines of a document that are prose or table: no fenced block, no list of words to avoid."""
+    fenced = False
+    for number, line in enumerate(document.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("## Style") and document.name == "glossary.md":
+            return
+        fenced ^= line.lstrip().startswith("```")
+        if not fenced:
+            yield number, line
+
+
+def _avoided(text: str) -> list[str]:
+    return [match[0] for match in PROSE.finditer(PUBLISHED.sub("", text))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_documents_use_the_words_of_the_glossary(document: Path) -> None:
+    """No line of a document, examples apart, has a word that the glossary replaces."""
+    assert [(number, found) for number, line in _prose(document) if (found := _avoided(line))] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_lines_of_documents_can_be_read(document: Path) -> None:
+    """No line of a document is longer than 160 characters."""
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert [(number, len(line)) for number, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
+
+
+def test_help_uses_the_words_of_the_glossary() -> None:
+    """Neither the program's help nor a command's has a word that the glossary replaces, or a line over 100 columns."""
+    texts = [program_help("p", COMMANDS, WIDEST), *(command_help("p", one, WIDEST) for one in COMMANDS.values())]
+    assert [_avoided(text) for text in texts if _avoided(text)] == []
+    assert max(len(line) for text in texts for line in text.splitlines()) <= WIDEST
+
+
+def test_the_glossary_replaces_every_word_that_is_looked_for() -> None:
+    """Each avoided word stands on the left of the glossary's table, and is found there."""
+    page = (REPOSITORY / "docs/glossary.md").read_text(encoding="utf-8").partition("## Style")[2]
+    replaced = [row.split("|")[1].strip() for row in page.splitlines() if row.startswith("| ")][2:]
+    assert replaced
+    assert [words for words in replaced if not _avoided(words)] == []
+
+
+def test_the_check_itself_tells_words_apart() -> None:
+    """An avoided word is found as a word, in names and sentences, and not inside another one or a published code."""
+    assert _avoided("It heals what was Told.") == ["heals", "Told"]
+    assert _avoided("recommended, indoors, health; leftover-temp") == []
+    assert [bool(NAMES.search(_snake(name))) for name in ("RunHealer", "mend_all", "Surroundings", "amend")] == [
+        *(False, True, True, False)
+    ]
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
