@@ -61,12 +61,12 @@ def _token_at(data: bytes, at: int, before: bytes, *, final: bool) -> Token | No
 
 def rest_of_token(shape: Shape, data: bytes, start: int, at: int) -> Token:
     """Return the token of ``shape`` that began at ``start`` and whose beginning ended before ``data[at]``."""
+    after = re.compile(shape.after_body).search(data, at)
+    end = len(data) if after is None else after.start()
     if shape.end:
-        whole = re.compile(shape.end).match(data, at)
+        whole = re.compile(shape.end).match(data, end)
         if whole is not None:
             return Token(start, whole.end())
-    body = re.compile(shape.body).match(data, at)
-    end = at if body is None else body.end()
     more = end == len(data) or (shape.unsure_end and re.compile(shape.unsure_end).fullmatch(data, end) is not None)
     return Token(start, end, shape if more else None)
 

@@ -232,7 +232,7 @@ def test_the_compiled_finder_takes_over() -> None:
 @pytest.mark.skipif(CompiledFinder not in FINDERS, reason="the extra fast-redaction is not installed")
 def test_what_cannot_be_compiled_is_found_without() -> None:
     """Where compiling fails the plain finder goes on, and the error shows nothing of what was looked for."""
-    broken = Shape((b"heads",), after=b"(?=zz)", begin=b"x", unsure=b"x", body=b"x")
+    broken = Shape((b"heads",), after=b"(?=zz)", begin=b"x", unsure=b"x", after_body=b"x")
     with pytest.raises(CannotCompileError) as caught:
         CompiledFinder((b"hunter22",), (broken,))
     assert str(caught.value) == ""
