@@ -82,7 +82,7 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
             reuse=shaped.guardrails.reuse,
         ),
         review=policy_of(source.table),
-        metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget),
+        metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget, shaped.metrics.max_sla_age),
         spec_guard=_spec_guard(shaped.spec_guard),
         waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},

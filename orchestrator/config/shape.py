@@ -15,6 +15,7 @@ from orchestrator.base.globs import path_fault
 from orchestrator.base.identifiers import name_fault, shown
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.spec_guard_policy import (
+    ANY_AGE,
     DEFAULT_AGE_DAYS,
     DEFAULT_CODE,
     DEFAULT_EXCLUDE,
@@ -23,6 +24,7 @@ from orchestrator.config.spec_guard_policy import (
     MOST_RECORDS,
 )
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
+from orchestrator.model.metrics_policy import DEFAULT_AGE_DAYS as DEFAULT_SLA_AGE_DAYS
 from orchestrator.model.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
 from orchestrator.model.review_policy import MOST_APPROVALS
 
@@ -95,10 +97,12 @@ def _commit(value: str) -> str:
     return value
 
 
-def _days(value: Any) -> int:
-    seconds = duration(_unit(value, "a number of days such as '30d'"))
+def _days(value: Any) -> int | None:
+    if value == ANY_AGE:
+        return None
+    seconds = duration(_unit(value, f"a number of days such as '30d', or '{ANY_AGE}'"))
     if seconds % _DAY:
-        raise ValueError("must be whole days, such as '30d': a review has a date and no time")
+        raise ValueError("must be whole days, such as '30d'")
     return int(seconds // _DAY)
 
 
@@ -254,6 +258,7 @@ class Metrics(Table):
 
     min_coverage: Annotated[float, BeforeValidator(_share)] = DEFAULT_COVERAGE
     sla_budget: Annotated[float, BeforeValidator(_share)] = DEFAULT_BUDGET
+    max_sla_age: Annotated[Any, BeforeValidator(_days)] = DEFAULT_SLA_AGE_DAYS
 
 
 class SpecGuard(Table):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,17 @@ def test_a_clone_verifies_what_it_can(app: WorkspaceFolder, orchestrate: Orchest
     commit("2026-02-20")
     assert codes(orchestrate) == {"sla-old"}
     assert before != page(app).read_text()
+
+
+def test_a_project_may_let_its_figures_grow_old(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """With ``max_sla_age = "any"`` no figure is too old, with a number of days that number counts."""
+    aged(app, str(datetime.now(UTC).date() - timedelta(days=60)))
+    config = (app.root / "project_configs/app.toml").read_text()
+    for age, found in (("any", set()), ("7d", {"sla-old"}), ("90d", set())):
+        app.config("app", f'{config}[metrics]\nmax_sla_age = "{age}"\n')
+        assert codes(orchestrate) == found
+    app.config("app", f"{config}[metrics]\nmax_sla_age = 7\n")
+    assert "'30d', or 'any'" in orchestrate("plan").stderr
 
 
 def test_onboarding_adds_a_row(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

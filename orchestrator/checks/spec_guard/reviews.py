@@ -67,10 +67,10 @@ def _is_listed(root: str, task_id: str) -> bool:
         return False
 
 
-def review_findings(path: str, text: str, today: date, days: int = DEFAULT_AGE_DAYS) -> tuple[Finding, ...]:
+def review_findings(path: str, text: str, today: date, days: int | None = DEFAULT_AGE_DAYS) -> tuple[Finding, ...]:
     """Return what is wrong with the ``last_review`` of a spec whose first 64 KiB are ``text``; at most one.
 
-    A review may be ``days`` old on ``today`` (UTC).
+    A review may be ``days`` old on ``today`` (UTC), or any age when ``days`` is None.
     """
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
@@ -87,7 +87,7 @@ def review_findings(path: str, text: str, today: date, days: int = DEFAULT_AGE_D
     return _date_findings(path, entries[0][0], value, today, days)
 
 
-def _date_findings(path: str, line: int, value: str, today: date, days: int) -> tuple[Finding, ...]:
+def _date_findings(path: str, line: int, value: str, today: date, days: int | None) -> tuple[Finding, ...]:
     try:
         reviewed = date.fromisoformat(value) if _DATE.fullmatch(value) else None
     except ValueError:
@@ -97,7 +97,7 @@ def _date_findings(path: str, line: int, value: str, today: date, days: int) -> 
     if reviewed > today + _ZONE_LEEWAY:
         return (Finding("review-in-future", path, line, f"last_review {reviewed} lies in the future"),)
     age = (today - reviewed).days
-    if age > days:
+    if days is not None and age > days:
         message = f"last reviewed on {reviewed}, {age} days ago; {days} are allowed: read it and set today's date"
         return (Finding("review-stale", path, line, message),)
     return ()

@@ -138,7 +138,7 @@ def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_
     from orchestrator.config.outlines import source_of
 
     given = {"min_coverage": min_coverage, "sla_budget": sla_budget}
-    asked = {key: value for key, value in given.items() if value is not None}
+    asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
 
     def judge(project: str | None, summary: Mapping[str, Any], ends: Sequence[End], records: Records) -> list[Finding]:
         policy, faults = MetricsPolicy(), []

@@ -9,15 +9,13 @@ from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Flaw
 from orchestrator.base.identifiers import run_moment
 from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Page, Row, read_page
-from orchestrator.commands.review.sla_limits import last_commit, limits, recorded, start_line
+from orchestrator.commands.review.sla_limits import last_commit, limits, oldest_measurements, recorded, start_line
 from orchestrator.config.quantities import written
+from orchestrator.model.metrics_policy import DEFAULT_AGE_DAYS
 from orchestrator.report.layout import plural
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.report.statistics.p90 import WINDOW, measured
 from orchestrator.store.store import RunStore
-
-OLDEST = WINDOW
-"""A measurement is stale when it is older than the window that it is of: then nothing of it is in today's."""
 
 TOLERANCE = 0.1
 """So much of its limit a p90 may move before the page is stale: runs of seconds may take twice as long."""
@@ -36,7 +34,8 @@ def page_flaws(store: RunStore, environ: Mapping[str, str], now: datetime) -> tu
     if text is None:
         return [], 0
     page = read_page(text)
-    return [*_table_flaws(root, page), *_measurement_flaws(store, page, environ, now)], len(page.rows)
+    oldest = oldest_measurements(root)
+    return [*_table_flaws(root, page), *_measurement_flaws(store, page, environ, now, oldest)], len(page.rows)
 
 
 def _table_flaws(root: str, page: Page) -> Iterator[Flaw]:
@@ -66,29 +65,45 @@ def _table_flaws(root: str, page: Page) -> Iterator[Flaw]:
             yield Flaw("sla-limit-differs", PAGE, f"{name}: {says}", row.line, _HINT)
 
 
-def _measurement_flaws(store: RunStore, page: Page, environ: Mapping[str, str], now: datetime) -> Iterator[Flaw]:
+def _measurement_flaws(
+    store: RunStore, page: Page, environ: Mapping[str, str], now: datetime, oldest: Mapping[str, int | None]
+) -> Iterator[Flaw]:
     """Yield what is measured not at all, too long ago, above the limit, or otherwise than the records have it."""
     # A commit is judged the same whenever somebody looks at it: its measurements age with the commits after it.
     today = last_commit(store.workspace.root, environ) or now
     moments = [moment for row in page.rows if row.latest is not None and (moment := run_moment(row.latest)) is not None]
     ends = recorded(store, min(moments, default=now) - WINDOW)
     for row in page.rows:
-        for code, message, hint in _row_faults(row, ends.get(row.key, ()), today, now):
+        faults = (
+            *_age_faults(row, today, now, oldest.get(row.project, DEFAULT_AGE_DAYS)),
+            *_row_faults(row, ends.get(row.key, ()), now),
+        )
+        for code, message, hint in faults:
             yield Flaw(code, PAGE, f"'{row.project}', {row.pipeline}: {message}", row.line, hint)
 
 
-def _row_faults(row: Row, ends: Sequence[End], today: datetime, now: datetime) -> Iterator[tuple[str, str, str]]:
-    again = f"{start_line(*row.key)}, then {_HINT}"
+def _age_faults(row: Row, today: datetime, now: datetime, oldest: int | None) -> Iterator[tuple[str, str, str]]:
+    """Yield what is wrong with when a row was measured; it may be ``oldest`` days before ``today``, None for any."""
     if row.p90 is None or row.latest is None:
-        known = measured(ends, now) is not None
-        yield "sla-not-measured", "its p90 was not measured yet", _HINT if known else again
         return
     moment = run_moment(row.latest)
     if moment is None or moment > max(now, today) + _SLACK:
-        yield "sla-future", f"run {row.latest} is of no day until now", again
-    elif today - moment > OLDEST:
+        yield "sla-future", f"run {row.latest} is of no day until now", _measure(row)
+    elif oldest is not None and today - moment > timedelta(days=oldest):
         days = (today - moment).days
-        yield "sla-old", f"the latest run is {days} days old; {OLDEST.days} are the most", again
+        yield "sla-old", f"the latest run is {days} days old; {oldest} are the most", _measure(row)
+
+
+def _measure(row: Row) -> str:
+    """Return what measures a row anew."""
+    return f"{start_line(*row.key)}, then {_HINT}"
+
+
+def _row_faults(row: Row, ends: Sequence[End], now: datetime) -> Iterator[tuple[str, str, str]]:
+    if row.p90 is None or row.latest is None:
+        known = measured(ends, now) is not None
+        yield "sla-not-measured", "its p90 was not measured yet", _HINT if known else _measure(row)
+        return
     if row.p90 > row.limit:
         yield "sla-exceeded", f"the p90 of {written(row.p90)} is above the limit of {written(row.limit)}", ""
     cited = next((end for end in ends if end.run_id == row.latest), None)

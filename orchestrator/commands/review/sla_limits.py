@@ -47,6 +47,13 @@ def limits(root: str) -> tuple[dict[Key, float], list[str]]:
     return found, [name for name in project_names(root) if name not in configs]
 
 
+def oldest_measurements(root: str) -> dict[str, int | None]:
+    """Return how many days old each project lets the latest run of its rows be; None for any number."""
+    from orchestrator.config import load_all
+
+    return {name: config.metrics.max_sla_age for name, config in load_all(root)[0].items()}
+
+
 def recorded(store: RunStore, since: datetime) -> dict[Key, list[End]]:
     """Return the ends of the runs that completed since then, by project and pipeline; what can't be read is left out.
 

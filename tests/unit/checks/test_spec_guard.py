@@ -371,9 +371,11 @@ def test_good_review_dates(text: str) -> None:
 
 @given(st.dates(min_value=date(1990, 1, 1), max_value=date(2090, 1, 1)))
 def test_any_date_is_judged_by_its_distance(reviewed: date) -> None:
-    """A review date passes exactly when it lies between 30 days ago and tomorrow."""
+    """A date passes exactly when it lies between 30 days ago and tomorrow, or up to then where any age will do."""
     found = review_findings("s.md", f"---\nlast_review: {reviewed}\n---\n", TODAY)
     assert (found == ()) == (TODAY - timedelta(days=30) <= reviewed <= TODAY + timedelta(days=1))
+    found = review_findings("s.md", f"---\nlast_review: {reviewed}\n---\n", TODAY, None)
+    assert (found == ()) == (reviewed <= TODAY + timedelta(days=1))
 
 
 @given(st.text())

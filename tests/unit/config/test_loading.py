@@ -74,6 +74,9 @@ def test_the_spec_guards_table_has_the_documented_defaults(workspace: WorkspaceF
         ("no path is code",)
     ] * 2
     assert SpecGuardPolicy(specs=("*",)).softer() == ("every change is one of a spec",)
+    workspace.config("demo", HEAD + '[spec_guard]\nmax_review_age = "any"\n')
+    policy = load_project(str(workspace.root), "demo").spec_guard
+    assert (policy.max_review_age, policy.softer()) == (None, ("reviews may be of any age",))
 
 
 @pytest.mark.parametrize(

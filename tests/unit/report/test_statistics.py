@@ -240,7 +240,7 @@ def test_a_damaged_record_is_passed_over(part: Any) -> None:
     list(tries_of({**record_of(1, ["failure"]), "provenance": [part], "commands": [part]}))
 
 
-def gate_of(ends: Sequence[End], records: dict[str, Any] | None = None, **policy: float) -> list[dict[str, Any]]:
+def gate_of(ends: Sequence[End], records: dict[str, Any] | None = None, **policy: Any) -> list[dict[str, Any]]:
     """Return what the gate finds."""
     return gate_findings("hello", summary_of(ends), ends, records or {}, MetricsPolicy(**policy))
 
