@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from orchestrator.base.record import Record
 from orchestrator.config.values import PipelineConfig, StageConfig
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pipelines")
-_NAMES = ("diagnostics", "smoke")
+NEWEST: Mapping[str, int] = MappingProxyType({"diagnostics": 2, "smoke": 1})
+"""The newest version of each built-in pipeline, ``pipelines/<name>.<version>.toml``. Older ones are kept, since a
+run that is resumed is compared with the version that its plan names; a change of a file is a new version."""
+
 _PROJECT = "{project}"
 
 
@@ -27,33 +31,39 @@ class Builtin(Record):
 
 def builtin_names() -> tuple[str, ...]:
     """Return the names of the built-in pipelines."""
-    return _NAMES
+    return tuple(NEWEST)
 
 
 @functools.cache
-def builtin(name: str) -> Builtin | None:
-    """Return the built-in pipeline of that name, or None."""
-    if name not in _NAMES:
+def builtin(name: str, version: int | None = None) -> Builtin | None:
+    """Return the built-in pipeline of that name, or None; the newest one where there is no such ``version``."""
+    newest = NEWEST.get(name)
+    if newest is None:
         return None
+    if version is None or not 1 <= version <= newest:
+        version = newest
     import tomllib
 
     from orchestrator.config.quantities import duration
 
-    with open(os.path.join(_FOLDER, f"{name}.toml"), "rb") as stream:
+    with open(os.path.join(_FOLDER, f"{name}.{version}.toml"), "rb") as stream:
         table = tomllib.load(stream)
     stages = tuple(_stage(entry) for entry in table["stages"])
     pipeline = PipelineConfig(name, table["title"], duration(table["sla"]), stages, table["version"])
     return Builtin(pipeline, table.get("like"))
 
 
-def merged(name: str, pipelines: Mapping[str, PipelineConfig], project: str) -> PipelineConfig | None:
+def merged(
+    name: str, pipelines: Mapping[str, PipelineConfig], project: str, version: int | None = None
+) -> PipelineConfig | None:
     """Return pipeline ``name`` of ``project``, the built-in one and the project's words together, or None.
 
     A project's stage with a built-in's id changes only the keys that it names; its other stages come
     after the built-in ones, in the order listed (contract, section 3). ``needs`` left out stays None.
+    ``version`` asks for that one of the built-in pipeline.
     """
     own: PipelineConfig | None = pipelines.get(name)
-    base = builtin(name)
+    base = builtin(name, version)
     if base is None:
         return own
     cousin: PipelineConfig | None = pipelines.get(base.like) if base.like else None

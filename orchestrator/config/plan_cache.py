@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
+from types import MappingProxyType
 from typing import TypeVar
 
 from orchestrator import __version__
@@ -45,8 +46,20 @@ class PlanCache:
         self._fresh: tuple[str, bytes] | None = None
         self._found: dict[tuple[str, str], Plan | None] = {}
 
-    def plan(self, project: str, pipeline: str, *, today: date) -> Plan:
-        """Return the plan, as ``planning.compile_plan`` does, which also says what is raised."""
+    def plan(
+        self, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+    ) -> Plan:
+        """Return the plan, as ``planning.compile_plan`` does, which also says what is raised.
+
+        One that is made of older built-in pipelines (``builtins``) is compiled each time.
+        """
+        if builtins:
+            from orchestrator.config.builtin import NEWEST
+
+            if any(NEWEST.get(name) != version for name, version in builtins.items()):
+                from orchestrator.config.planning import compile_plan
+
+                return compile_plan(self._workspace.root, project, pipeline, today=today, builtins=builtins)
         kept = self.kept(project, pipeline, today=today)
         if kept is not None:
             return kept
@@ -102,6 +115,7 @@ def plan_of(document: Mapping[str, Any]) -> Plan:
             "session": _made(SessionPlan, SessionPlan._fields, document["session"]),
             "waivers": [_made(Waiver, Waiver._fields, waiver) for waiver in document["waivers"]],
             "flags": [_made(Flag, Flag._fields, flag) for flag in document["flags"]],
+            "subplans": [plan_of(below) for below in document["subplans"]],
         },
     )
 
@@ -118,7 +132,9 @@ def _entry_name(project: str, pipeline: str) -> str:
 
 def _holds_secrets(plan: Plan) -> bool:
     environments = [plan.session.set_env, *(stage.env for stage in plan.stages)]
-    return any(looks_secret(name) for environment in environments for name in environment)
+    if any(looks_secret(name) for environment in environments for name in environment):
+        return True
+    return any(_holds_secrets(below) for below in plan.subplans)
 
 
 def _config_names(root: str) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
 """What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
 
+COMPILER = 2
+"""Rises with each change of what the compiler makes of the same config (contract, section 7); 1 had no number."""
+
 StageKind: TypeAlias = "Literal['command', 'shell', 'subpipeline', 'skip']"
 
 
@@ -108,6 +111,8 @@ class Plan(Record):
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
     project's default task, ``config_digest`` the sha256 of the config file that was read;
     ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change.
+    ``subplans`` are the plans of all sub-pipelines that are reached, at any depth and of other projects too,
+    sorted by project and pipeline; each is flat, without any of its own.
     """
 
     project: str
@@ -125,6 +130,7 @@ class Plan(Record):
     builtin_version: int | None = None
     config_digest: str = ""
     reuse_guardrails: bool = False
+    subplans: tuple[Plan, ...] = ()
 
     def stage(self, stage_id: str) -> PlannedStage:
         """Return the stage with that id; KeyError when there is none."""
@@ -136,7 +142,10 @@ class Plan(Record):
     def record(self) -> dict[str, Any]:
         """Return the plan as the manifest keeps it, with its digest; values of secret names are masked."""
         body = _body(self)
-        return {"digest": digest_of(body), **body, "config_digest": self.config_digest}
+        digest = digest_of(body)
+        for below, entry in zip(self.subplans, body["subpipelines"], strict=True):
+            entry["config_digest"] = below.config_digest
+        return {"digest": digest, "compiler": COMPILER, **body, "config_digest": self.config_digest}
 
     @property
     def digest(self) -> str:
@@ -168,6 +177,7 @@ def redacted(plan: Plan, mask: Callable[[str], str]) -> Plan:
         ),
         waivers=tuple(waiver._replace(reason=mask(waiver.reason)) for waiver in plan.waivers),
         flags=tuple(flag._replace(message=mask(flag.message)) for flag in plan.flags),
+        subplans=tuple(redacted(below, mask) for below in plan.subplans),
     )
 
 
@@ -176,6 +186,17 @@ def stage_record(stage: PlannedStage) -> dict[str, Any]:
     record = stage._asdict()
     record["env"] = _masked(stage.env)
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def builtin_versions(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the versions of the built-in pipelines that a recorded plan, with its sub-pipelines, was made of."""
+    below = record.get("subpipelines")
+    entries = [record, *(below if isinstance(below, list) else ())]
+    return {
+        str(entry["pipeline"]): entry["builtin_version"]
+        for entry in entries
+        if isinstance(entry.get("builtin_version"), int) and "pipeline" in entry
+    }
 
 
 def digest_of(value: object) -> str:
@@ -200,7 +221,17 @@ def _body(plan: Plan) -> dict[str, Any]:
         "flags": [flag._asdict() for flag in plan.flags],
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
         "stages": [stage_record(stage) for stage in plan.stages],
+        "subpipelines": [_subplan_record(below) for below in plan.subplans],
     }
+
+
+def _subplan_record(plan: Plan) -> dict[str, Any]:
+    """Return the record of a reached pipeline: of its stages, only the keys that differ from their defaults."""
+    body = _body(plan)
+    del body["subpipelines"]
+    usual = stage_record(PlannedStage("", "", "command"))
+    stages = [{key: value for key, value in stage.items() if value != usual[key]} for stage in body["stages"]]
+    return {**body, "stages": stages}
 
 
 def _masked(env: Mapping[str, str]) -> dict[str, str]:
@@ -213,7 +244,11 @@ def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
 
     named = plan.session.secret_env
     values = dict.fromkeys(secret_values(environ, named))
-    values.update(dict.fromkeys(secret_values(plan.session.set_env, named)))
-    for stage in plan.stages:
-        values.update(dict.fromkeys(secret_values(stage.env, named)))
+    for each in (plan, *plan.subplans):
+        # What a sub-pipeline calls secret, of another project's config, stands in this plan's record too.
+        named = (*plan.session.secret_env, *each.session.secret_env)
+        values.update(dict.fromkeys(secret_values(environ, each.session.secret_env)))
+        values.update(dict.fromkeys(secret_values(each.session.set_env, named)))
+        for stage in each.stages:
+            values.update(dict.fromkeys(secret_values(stage.env, named)))
     return Redactor(tuple(values))

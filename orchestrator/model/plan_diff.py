@@ -15,39 +15,56 @@ from orchestrator.base.redaction import MASK
 _MASKS = re.compile(re.escape(MASK[0]) + f"{{{len(MASK)},}}")
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
 
-_NOT_COMPARED = frozenset({"digest", "stages", "config_digest", "approved"})
+_NOT_COMPARED = frozenset({"digest", "compiler", "stages", "subpipelines", "config_digest", "approved"})
+_Node = tuple[str, str]
+"""Project and pipeline of a reached sub-pipeline."""
 
 
 def plan_drift(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
     """Return a line for each point in which the plan ``after`` differs from ``before``, both in record form.
 
-    Stages that are gone, new, changed (command, timeout, needs, …) or in another order, then what stands
-    beside the stages. Empty when their digests are equal, or nothing differs but what is masked.
+    Stages that are gone, new, changed (command, timeout, needs, …) or in another order, what stands beside the
+    stages, and the same of each sub-pipeline that is reached. Empty when their digests are equal, or nothing
+    differs but what is masked. Keys that an older compiler did not write are passed over.
     """
     if after["digest"] == before.get("digest"):
         return ()
     settled = _settled(before, after)
-    lines: list[str] = []
-    earlier, later = stages_of(before), stages_of(settled)
-    for stage_id in [*earlier, *(name for name in later if name not in earlier)]:
-        if stage_id not in later:
-            lines.append(f"stage '{stage_id}' is gone")
-        elif stage_id not in earlier:
-            lines.append(f"stage '{stage_id}' is new")
-        else:
-            lines += _differences(f"stage '{stage_id}': ", earlier[stage_id], later[stage_id])
-    if [name for name in earlier if name in later] != [name for name in later if name in earlier]:
-        lines.append("the stages stand in another order")
-    compared = {key: value for key, value in settled.items() if key not in _NOT_COMPARED}
-    lines += _differences("", before, compared)
-    return tuple(lines) or (() if settled != after else ("the plan has another digest",))
+    same_compiler = before.get("compiler") == after.get("compiler")
+    lines = _plan_lines("", before, settled, every_key=same_compiler)
+    earlier, later = _subplans(before), _subplans(after)
+    masks_only = settled != after
+    if later and "subpipelines" not in before:
+        lines.append("the earlier plan does not hold its sub-pipelines, so that a change in them can't be ruled out")
+        return tuple(lines)
+    for node in dict.fromkeys([*earlier, *later]):
+        what = f"sub-pipeline '{node[1]}' of '{node[0]}'"
+        if node not in later or node not in earlier:
+            lines.append(f"{what} is {'new' if node in later else 'not reached any more'}")
+            continue
+        below = _settled(earlier[node], later[node])
+        masks_only = masks_only or below != later[node]
+        lines += _plan_lines(f"{what}: ", earlier[node], below, every_key=True)
+    return tuple(lines) or (() if masks_only or not same_compiler else ("the plan has another digest",))
 
 
 def unchanged(before: Mapping[str, object], after: Mapping[str, object]) -> frozenset[str]:
-    """Return the ids of the stages that are the same work in both recorded plans."""
+    """Return the ids of the stages that are the same work in both recorded plans.
+
+    A sub-pipeline is the same work when each pipeline that it reaches is.
+    """
     settled = _settled(before, after)
     earlier = stages_of(before)
-    return frozenset(name for name, stage in stages_of(settled).items() if earlier.get(name) == stage)
+    above, below = _subplans(before), _subplans(after)
+    return frozenset(
+        name
+        for name, stage in stages_of(settled).items()
+        if earlier.get(name) == stage
+        and all(
+            node in above and node in below and _same_work(above[node], below[node])
+            for node in _reached(stage, str(after.get("project")), below)
+        )
+    )
 
 
 def as_recorded(before: Mapping[str, object], config_digest: str, mask: Callable[[str], str]) -> Callable[[str], str]:
@@ -83,16 +100,64 @@ def stages_of(record: object) -> dict[str, Mapping[str, object]]:
 
 
 def _settled(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
+    """Return ``after`` with what differs by masks only as in ``before``; its sub-pipelines are left as they are."""
     digest = after.get("config_digest")
     if not digest or before.get("config_digest") != digest:
         return after
-    return {key: settle(before.get(key), value) for key, value in after.items()}
+    return {key: value if key == "subpipelines" else settle(before.get(key), value) for key, value in after.items()}
 
 
-def _differences(what: str, before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+def _subplans(record: Mapping[str, object]) -> dict[_Node, Mapping[str, object]]:
+    entries = record.get("subpipelines")
+    found: Sequence[Mapping[str, object]] = entries if isinstance(entries, list) else ()
+    return {(str(entry.get("project")), str(entry.get("pipeline"))): entry for entry in found}
+
+
+def _same_work(before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+    settled = _settled(before, after)
+    return {**settled, "config_digest": None} == {**before, "config_digest": None}
+
+
+def _reached(
+    stage: Mapping[str, object], project: str, subplans: Mapping[_Node, Mapping[str, object]]
+) -> Iterator[_Node]:
+    """Yield each pipeline that a recorded stage of ``project`` reaches, once."""
+    seen: set[_Node] = set()
+    waiting = [(project, stage)]
+    while waiting:
+        owner, each = waiting.pop()
+        node = (str(each.get("project") or owner), str(each.get("pipeline")))
+        if each.get("pipeline") is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [(node[0], below) for below in stages_of(subplans.get(node)).values()]
+
+
+def _plan_lines(what: str, before: Mapping[str, object], after: Mapping[str, object], *, every_key: bool) -> list[str]:
+    """Return a line for each difference of two plans, but for those in their sub-pipelines, each after ``what``."""
+    lines: list[str] = []
+    earlier, later = stages_of(before), stages_of(after)
+    for stage_id in dict.fromkeys([*earlier, *later]):
+        if stage_id not in later:
+            lines.append(f"{what}stage '{stage_id}' is gone")
+        elif stage_id not in earlier:
+            lines.append(f"{what}stage '{stage_id}' is new")
+        else:
+            lines += _differences(f"{what}stage '{stage_id}': ", earlier[stage_id], later[stage_id], every_key)
+    if [name for name in earlier if name in later] != [name for name in later if name in earlier]:
+        lines.append(f"{what}the stages stand in another order")
+    compared = {key: value for key, value in after.items() if key not in _NOT_COMPARED}
+    return [*lines, *_differences(what, before, compared, every_key)]
+
+
+def _differences(what: str, before: Mapping[str, object], after: Mapping[str, object], every_key: bool) -> list[str]:
     lines = []
-    for key, value in after.items():
-        old = before.get(key)
+    keys = [key for key in after if every_key or key in before]
+    if every_key and "id" in after:  # of a stage: a key may be left out where it has its default
+        keys += [key for key in before if key not in after]
+    for key in keys:
+        old, value = before.get(key), after.get(key)
         if old == value:
             continue
         word = f"{what}'{key}' changed"

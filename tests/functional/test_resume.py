@@ -6,6 +6,8 @@ import json
 import time
 from datetime import datetime
 
+import pytest
+
 from tests.functional.test_start import processes_with, run_of, stage, wait_for
 from tests.harness import Orchestrator, WorkspaceFolder
 
@@ -116,6 +118,34 @@ def test_drift_is_refused_unless_accepted(workspace: WorkspaceFolder, orchestrat
     assert manifest["resume_events"][0]["accepted_drift"] is True
     assert any("'test'" in line for line in manifest["resume_events"][0]["drift"])
     assert (workspace.root / "packages" / "x" / "ran").read_text().split() == ["b", "t", "t2"]
+
+
+@pytest.mark.parametrize("far", ["x", "y"])
+def test_a_weakened_sub_pipeline_is_drift(workspace: WorkspaceFolder, orchestrate: Orchestrator, far: str) -> None:
+    """A resume is refused with the sub-pipeline's stage named, of another project too, and so is `plan --against`."""
+
+    def write(line: str) -> None:
+        nightly = {"far": {"pipeline": "checks", "project": far}}
+        workspace.project("y", {"test": line}, pipeline="checks")
+        workspace.project("x", nightly, pipeline="nightly")
+        if far == "x":
+            stage = f'[[pipelines.checks.stages]]\nid = "test"\nshell = "{line}"\n'
+            config = workspace.root / "project_configs" / "x.toml"
+            config.write_text(config.read_text() + stage)
+
+    write("false")
+    failed = orchestrate("start", "nightly", "--project", "x", "--format", "json")
+    assert failed.code == 3, failed.stderr
+    run_id = failed.document["run_id"]
+    write("true")
+    refused = orchestrate("resume", run_id, "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (5, "drifted")
+    assert f"sub-pipeline 'checks' of '{far}': stage 'test'" in refused.document["error"]["message"]
+    shown = orchestrate("plan", "--project", "x", "--pipeline", "nightly", "--against", run_id, "--format", "json")
+    assert any("stage 'test'" in line for line in shown.document["drift"]["changes"])
+    accepted = orchestrate("resume", run_id, "--accept-drift", "--format", "json")
+    assert accepted.code == 0, accepted.stderr
+    assert any("stage 'test'" in line for line in run_of(accepted, workspace)["resume_events"][0]["drift"])
 
 
 def test_a_secret_that_this_shell_does_not_know_is_no_drift(

@@ -24,7 +24,7 @@ from orchestrator.commands.run.start import actor_of
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
-from orchestrator.model.plan import Plan, redactor_for
+from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen, take_over
 from orchestrator.store.find import find_run
@@ -116,7 +116,8 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) 
     _check_token(run, request.token)
     root = store.workspace.root
     today = context.clock.now().date()
-    plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today)
+    builtins = builtin_versions(manifest.plan)
+    plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today, builtins=builtins)
     project_folder(root, plan.project, plan.project_path)
     redactor = redactor_for(plan, context.environ)
     found = drift(manifest.plan, plan, redactor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 
 from orchestrator.base.errors import ConfigError, Refusal, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
@@ -32,30 +34,35 @@ from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
 
 
-def compile_plan(root: str, project: str, pipeline: str, *, today: date) -> Plan:
+def compile_plan(
+    root: str, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+) -> Plan:
     """Return the plan of ``pipeline`` for ``project`` of the workspace at ``root``.
 
     Reads that project's config and those that its sub-pipelines reach, no other; ``today`` (UTC) decides
-    which waivers stand. Raises UsageError for an unknown project or pipeline, and ConfigError with
-    every fault of the configs read.
+    which waivers stand. ``builtins`` names the versions of built-in pipelines that an earlier plan was made of.
+    Raises UsageError for an unknown project or pipeline, and ConfigError with every fault of the configs read.
     """
-    return compile_with_sources(root, project, pipeline, today=today)[0]
+    return compile_with_sources(root, project, pipeline, today=today, builtins=builtins)[0]
 
 
-def compile_with_sources(root: str, project: str, pipeline: str, *, today: date) -> tuple[Plan, dict[str, str] | None]:
+def compile_with_sources(
+    root: str, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+) -> tuple[Plan, dict[str, str] | None]:
     """Return the plan as ``compile_plan`` does, and the sha256 of each config that it rests on, by project.
 
-    None stands for the digests where other configs were looked into, for a collision of their sessions.
+    None takes the place of the digests where other configs were read, for a collision of their sessions.
     """
     config = load_project(root, project)
-    chosen = _chosen(config, pipeline)
-    reach = Reach(root, {project: config})
+    chosen = _chosen(config, pipeline, builtins.get(pipeline))
+    reach = Reach(root, {project: config}, builtins=builtins)
     faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline)]
     if faults:
         raise ConfigError(faults)
     digests = {name: reached.digest for name, reached in reach.configs.items()}
     alone = not rivals(pipeline, config.name, project_names(root))
-    return _plan(config, chosen, reach), digests if alone else None
+    below = tuple(_plan(reach.configs[node[0]], reached, reach) for node, reached in reach.below(config.name, chosen))
+    return _plan(config, chosen, reach)._replace(subplans=below), digests if alone else None
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
@@ -79,10 +86,10 @@ def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
     return project_folder(root, project.name, project.path)
 
 
-def _chosen(config: ProjectConfig, pipeline: str) -> PipelineConfig:
+def _chosen(config: ProjectConfig, pipeline: str, version: int | None) -> PipelineConfig:
     known = [*builtin_names(), *config.pipelines]
     check_name("pipeline", pipeline, known)
-    chosen = merged(pipeline, config.pipelines, config.name)
+    chosen = merged(pipeline, config.pipelines, config.name, version)
     if chosen is None:
         raise UsageError(
             f"project '{config.name}' has no pipeline '{pipeline}'",

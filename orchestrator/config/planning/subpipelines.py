@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.base.errors import ConfigError, UsageError
@@ -17,7 +17,8 @@ Node = tuple[str, str]
 class Reach:
     """The pipelines reached so far, the configs read for them, and every fault met on the way.
 
-    ``unreadable`` holds projects whose config is missing or faulty, so that each is told once.
+    ``unreadable`` holds projects whose config is missing or faulty, so that each is reported once; ``builtins``
+    names the versions of built-in pipelines where they are not the newest.
     """
 
     root: str
@@ -25,6 +26,7 @@ class Reach:
     pipelines: dict[Node, PipelineConfig] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
+    builtins: Mapping[str, int] = field(default_factory=dict)
 
     def follow(self, start: Node, *, at_home: bool = False) -> None:
         """Walk from ``start``, whose project must be among the configs; ``at_home`` stays within that project.
@@ -48,6 +50,19 @@ class Reach:
                 path.append(target)
                 walks.append(self._targets(target))
 
+    def below(self, project: str, pipeline: PipelineConfig) -> list[tuple[Node, PipelineConfig]]:
+        """Return every pipeline that ``pipeline`` of ``project`` reaches, itself left out, by project and name."""
+        found: dict[Node, PipelineConfig] = {}
+        waiting = [(project, pipeline)]
+        while waiting:
+            owner, each = waiting.pop()
+            for stage in each.stages:
+                target = (stage.project or owner, stage.pipeline or "")
+                if stage.pipeline is not None and target not in found:
+                    found[target] = self.pipelines[target]
+                    waiting.append((target[0], found[target]))
+        return sorted(found.items(), key=lambda item: item[0])
+
     def _targets(self, node: Node) -> Iterator[tuple[StageConfig, Node]]:
         for stage in self.pipelines[node].stages:
             if stage.pipeline is not None:
@@ -55,7 +70,7 @@ class Reach:
 
     def _enter(self, node: Node) -> bool:
         config = self.configs[node[0]]
-        pipeline = merged(node[1], config.pipelines, config.name)
+        pipeline = merged(node[1], config.pipelines, config.name, self.builtins.get(node[1]))
         if pipeline is None:
             return False
         self.pipelines[node] = pipeline

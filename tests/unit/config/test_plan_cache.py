@@ -142,6 +142,8 @@ def test_a_plan_survives_json() -> None:
         config_digest="d",
     )
     assert plan_of(json.loads(json.dumps(plain(plan)))) == plan
+    whole = plan._replace(subplans=(plan._replace(project="q"),))
+    assert plan_of(json.loads(json.dumps(plain(whole)))) == whole
 
 
 def test_every_module_that_decides_a_plan_makes_it_void() -> None:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import date
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
+import orchestrator.config.builtin as builtin_module
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.config import builtin_names, load_project
-from orchestrator.config.builtin import builtin
+from orchestrator.config.builtin import NEWEST, builtin
 from orchestrator.config.planning import check_project_folder, compile_plan, session_names, survey
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, builtin_versions
 from tests.harness import WorkspaceFolder
 
 TODAY = date(2026, 11, 22)
@@ -38,11 +41,11 @@ def test_the_builtin_files_are_whole() -> None:
     for name in builtin_names():
         found = builtin(name)
         assert found is not None
-        assert found.pipeline.version == 1
+        assert found.pipeline.version == NEWEST[name]
         assert found.pipeline.sla == 1800
         shown[name] = [(stage.id, stage.needs) for stage in found.pipeline.stages]
     assert shown == {
-        "diagnostics": [("build", ()), ("lint", ("build",)), ("test", ("build",)), ("spec-guard", ("build",))],
+        "diagnostics": [("build", ()), ("lint", ("build",)), ("test", ("build",)), ("spec-guard", ())],
         "smoke": [("build", ()), ("test", ("build",))],
     }
 
@@ -67,7 +70,7 @@ def test_a_projects_stage_changes_only_the_keys_that_it_names(workspace: Workspa
     assert guard.guardrail
     assert plan.stage("docs").needs == ("spec-guard",)
     assert plan.stage("audit").needs == ()
-    assert (plan.builtin_version, plan.required_guardrails) == (1, ("spec-guard",))
+    assert (plan.builtin_version, plan.required_guardrails) == (2, ("spec-guard",))
 
 
 def test_one_way_of_doing_takes_the_place_of_another(workspace: WorkspaceFolder) -> None:
@@ -142,6 +145,59 @@ def test_a_sub_pipeline_may_be_another_projects(workspace: WorkspaceFolder) -> N
         ("subpipeline", "demo", "smoke"),
         ("subpipeline", "other", "smoke"),
     ]
+
+
+def test_a_plan_holds_all_that_it_reaches(workspace: WorkspaceFolder) -> None:
+    """Each sub-pipeline's plan, at any depth and of other projects, stands in it once; owners are no part of it."""
+    workspace.project("far", {"test": "make far"})
+    workspace.project("other", {"deep": {"pipeline": "diagnostics", "project": "far"}})
+    workspace.project(
+        "demo",
+        {"a": {"pipeline": "diagnostics", "project": "other"}, "b": {"pipeline": "diagnostics", "project": "far"}},
+        pipeline="ci",
+    )
+    before = plan_of(workspace, pipeline="ci")
+    assert [(below.project, below.pipeline) for below in before.subplans] == [
+        ("far", "diagnostics"),
+        ("other", "diagnostics"),
+    ]
+    assert before.subplans[0].stages == plan_of(workspace, "far").stages
+    record = before.record()
+    assert [entry["project"] for entry in record["subpipelines"]] == ["far", "other"]
+    config = workspace.root / "project_configs" / "far.toml"
+    config.write_text(config.read_text().replace("[session]", 'owners = ["ann"]\n[session]'))
+    assert plan_of(workspace, pipeline="ci").digest == before.digest
+    workspace.project("far", {"test": "true"})
+    assert plan_of(workspace, pipeline="ci").digest != before.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "digest"),
+    [
+        ("diagnostics", 1, "fa66d14a226aef07"),
+        ("diagnostics", 2, "fb6b02eccf3deebd"),
+        ("smoke", 1, "2ef3870a34d97d07"),
+    ],
+)
+def test_a_built_in_pipeline_that_was_published_never_changes(name: str, version: int, digest: str) -> None:
+    """A run that is resumed is compared with the version that its plan names: a change makes a new file."""
+    file = Path(builtin_module.__file__).parent / "pipelines" / f"{name}.{version}.toml"
+    assert sha256(file.read_bytes()).hexdigest()[:16] == digest
+    found = builtin(name, version)
+    assert found is not None
+    assert found.pipeline.version == version
+
+
+def test_an_older_built_in_pipeline_can_be_compiled(workspace: WorkspaceFolder) -> None:
+    """The versions that a recorded plan names make that plan again, those of its sub-pipelines too."""
+    workspace.project("demo", guard=None)
+    older = compile_plan(str(workspace.root), "demo", "diagnostics", today=TODAY, builtins={"diagnostics": 1})
+    assert (older.builtin_version, older.stage("spec-guard").needs) == (1, ("build",))
+    assert builtin_versions(older.record()) == {"diagnostics": 1}
+    workspace.project("top", {"a": {"pipeline": "diagnostics", "project": "demo"}}, pipeline="ci")
+    above = compile_plan(str(workspace.root), "top", "ci", today=TODAY, builtins={"diagnostics": 1})
+    assert builtin_versions(above.record()) == {"diagnostics": 1}
+    assert builtin_versions(plan_of(workspace, "top", "ci").record()) == {"diagnostics": 2}
 
 
 def smoke_stages() -> str:

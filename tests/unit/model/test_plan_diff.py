@@ -69,3 +69,45 @@ def test_masking_any_pieces_is_seen_as_such(pieces: list[str], secrets: list[str
     assert settle(masked, clear) == masked
     assert settle("x***y", "xy") == "xy"
     assert settle("x***y", "xsz") == "xsz"
+
+
+def reaching(line: str = "make test", *, config: str = "c" * 64, knows: str = "") -> dict[str, Any]:
+    """Return the record of a plan whose stage ``far`` runs pipeline ``checks``, which runs ``line`` as ``test``."""
+    test = make_stage("test")._replace(argv=(), kind="shell", shell=line)
+    below = make_plan(test)._replace(pipeline="checks", config_digest=config)
+    far = make_stage("far")._replace(argv=(), kind="subpipeline", pipeline="checks", project=below.project)
+    made = make_plan(far, make_stage("own"))._replace(subplans=(below,), config_digest="a" * 64)
+    return redacted(made, lambda text: text.replace(knows, "***") if knows else text).record()
+
+
+def test_a_change_below_is_drift_of_whoever_runs_it() -> None:
+    """The stage of the sub-pipeline is named; only the stage that reaches it is other work."""
+    (line,) = plan_drift(reaching(), reaching("true", config="d" * 64))
+    assert line == "sub-pipeline 'checks' of 'hello': stage 'test': 'shell' changed"
+    assert unchanged(reaching(), reaching("true", config="d" * 64)) == {"own"}
+    assert unchanged(reaching(), reaching(config="d" * 64)) == {"far", "own"}
+    assert reaching()["digest"] == reaching(config="d" * 64)["digest"]
+
+
+def test_a_secret_below_that_one_environment_knew_is_no_drift() -> None:
+    """Judged by the config of the sub-pipeline's own project."""
+    assert plan_drift(reaching(LINE, knows=SECRET), reaching(LINE)) == ()
+    assert unchanged(reaching(LINE, knows=SECRET), reaching(LINE)) == {"far", "own"}
+    assert plan_drift(reaching(LINE, knows=SECRET), reaching(LINE, config="d" * 64)) != ()
+
+
+def test_a_sub_pipeline_that_comes_or_goes_is_named() -> None:
+    """Also where no stage of the plan's own changed."""
+    less = {**reaching(), "subpipelines": [], "digest": "x"}
+    assert plan_drift(less, reaching()) == ("sub-pipeline 'checks' of 'hello' is new",)
+    assert plan_drift(reaching(), less) == ("sub-pipeline 'checks' of 'hello' is not reached any more",)
+
+
+def test_a_plan_of_before_sub_pipelines_were_kept_is_not_called_the_same() -> None:
+    """What was never recorded can't be compared, and that is said; a plan without any loses nothing."""
+    older = {key: value for key, value in reaching().items() if key not in ("subpipelines", "compiler")}
+    (line,) = plan_drift({**older, "digest": "x"}, reaching())
+    assert "can't be ruled out" in line
+    plain = {key: value for key, value in plan().items() if key not in ("subpipelines", "compiler")}
+    assert plan_drift({**plain, "digest": "x"}, plan()) == ()
+    assert plan_drift({**plan(), "digest": "x"}, plan()) == ("the plan has another digest",)
