@@ -69,6 +69,12 @@ class Paths(Record):
 
 
 @functools.lru_cache(maxsize=64)
+def globs(patterns: tuple[str, ...]) -> Globs:
+    """Return the set of ``patterns``, compiled once. Raises ValueError for one that ``fault`` would name."""
+    return Globs(patterns)
+
+
+@functools.lru_cache(maxsize=64)
 def paths(patterns: tuple[str, ...]) -> Paths:
     """Return the set of ``patterns``; none of them, or only such as take files out, match nothing.
 

@@ -12,8 +12,9 @@ from orchestrator.git import porcelain as git
 from orchestrator.git.digest_cache import TreeMemory
 from orchestrator.git.host import host, tools
 from orchestrator.git.process import GitAnswer, GitProcess
-from orchestrator.git.scope import Scope, scope_of
-from orchestrator.git.tree import Entry, Hasher, TooMuch, digest, digest_of_lines, walk
+from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
+from orchestrator.git.tree import Hasher, TooMuch, digest, digest_of_lines, walk
+from orchestrator.git.work_tree import TreeOnDisk, WorkTree, tree_on_disk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 30.0
 """After this long, a run goes on without knowing its tree."""
+
+_NAMED = 5
 
 
 class _Tree(Record):
@@ -58,10 +61,10 @@ class Capture:
         self._monotonic = monotonic
         self._deadline = monotonic() + timeout_seconds
         self._timeout_seconds = timeout_seconds
-        self._top: str | None = None
+        self._work: WorkTree | None = None
         self._processes: list[GitProcess] = []
         self._status: GitAnswer | None = None
-        self._environ: Mapping[str, str] = {}
+        self._personal: GitProcess | None = None
         self._memory: TreeMemory | None = None
         self._note: str | None = None
 
@@ -73,22 +76,28 @@ class Capture:
         environ: Mapping[str, str],
         *,
         ignored: Iterable[str] = (),
+        code: CodePatterns = EVERY_FILE,
         ignored_names: bool = False,
         workspace: Workspace | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Capture:
         """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
 
-        ``ignored``: globs of untracked files that are no part of the tree, as outputs of stages.
-        ``ignored_names``: git is also asked what it ignores itself. ``workspace`` may keep the digest of the last
-        commit. Raises nothing: what can't be told is null in the result, with a note.
+        ``ignored`` and ``code`` are as in ``Scope``. ``ignored_names``: git is also asked what it ignores itself.
+        ``workspace`` may keep the digest of the last commit. Raises nothing: what can't be told is null in the
+        result, with a note.
         """
-        capture = cls(project_folder, scope_of(project_folder, root, environ, ignored), timeout_seconds=timeout_seconds)
-        capture._top = git.repository_top(project_folder)
-        if capture._top is not None:
-            if workspace is not None and not capture._scope.excluded:
-                capture._memory = TreeMemory(workspace, capture._top, project_folder)
-            capture._start(git.STATUS_AND_IGNORED if ignored_names else git.STATUS, environ)
+        scope = scope_of(project_folder, root, environ, ignored, code)
+        capture = cls(project_folder, scope, timeout_seconds=timeout_seconds)
+        try:
+            capture._work = WorkTree.around(project_folder, environ)
+        except OSError as error:
+            capture._note = f"git can't be started: {error.strerror}"
+        work = capture._work
+        if work is not None:
+            if workspace is not None and not scope.excluded and not work.settings.unknown_filters:
+                capture._memory = TreeMemory(workspace, work.index_file, project_folder)
+            capture._start(work, git.STATUS_AND_IGNORED if ignored_names else git.STATUS)
         return capture
 
     def finish(self) -> dict[str, Any]:
@@ -109,9 +118,9 @@ class Capture:
 
     def abandon(self) -> None:
         """End git's processes and forget them; harmless when repeated."""
-        for process in self._processes:
+        for process in (*self._processes, *filter(None, (self._personal,))):
             process.end()
-        self._processes = []
+        self._processes, self._personal = [], None
 
     def ignored_names(self) -> frozenset[str]:
         """Return the files and folders below the project's folder that git ignores; none where it can't tell.
@@ -121,7 +130,7 @@ class Capture:
         if self._status is None and not self._processes:
             return frozenset()
         try:
-            return git.ignored_below(self._top or "", self._folder, self._status_answer())
+            return git.ignored_below(self._top, self._folder, self._status_answer())
         except TimeoutError:
             return frozenset()
 
@@ -130,48 +139,77 @@ class Capture:
             self._status = self._processes[0].answer(max(0.0, self._left()))
         return self._status
 
-    def _start(self, status: tuple[str, ...], environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    @property
+    def _top(self) -> str:
+        return "" if self._work is None else self._work.top
+
+    def _start(self, work: WorkTree, status: tuple[str, ...]) -> None:
         try:
-            self._processes.append(GitProcess.start(self._folder, status, environ))
+            self._processes.append(work.start(status, self._folder))
+            if work.settings.has_personal_excludes:
+                self._personal = work.start(git.UNTRACKED, self._folder)
             if self._memory is None or not self._memory.is_likely:
-                self._list()
+                self._list(work)
         except OSError as error:
             self.abandon()
             self._note = f"git can't be started: {error.strerror}"
 
-    def _list(self) -> GitProcess:
+    def _list(self, work: WorkTree) -> GitProcess:
         """Return the git that lists the index, started now if it was not."""
         if len(self._processes) == 1:
-            self._processes.append(GitProcess.start(self._folder, git.LIST, self._environ))
+            self._processes.append(work.start(git.LIST, self._folder))
         return self._processes[1]
 
     def _tree(self) -> _Tree:
-        if not self._processes:
+        work = self._work
+        if work is None or not self._processes:
             return self._walked(self._note)
         try:
-            status = self._status_answer()
-            remembered = self._remembered(status)
-            if remembered is not None:
-                return remembered
-            listed = self._list().answer(max(0.0, self._left()))
+            return self._told(work)
         except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
         except OSError as error:
             return self._walked(f"git can't be started: {error.strerror}")
+        except ValueError as error:
+            return self._walked(f"git's answer was not understood: {error}")
+
+    def _told(self, work: WorkTree) -> _Tree:
+        """Return what git says; TimeoutError, OSError and ValueError as its processes raise them."""
+        status = self._status_answer()
+        personal = self._personal_names(status)
+        remembered = None if personal else self._remembered(status)
+        if remembered is not None:
+            return remembered
+        listed = self._list(work).answer(max(0.0, self._left()))
         for answer in (status, listed):
             if answer.code != 0:
                 return self._walked(f"git could not read this folder: {_first_line(answer.complaint)}")
+        found = git.parse_status(status.output)
+        is_plain = not (found.changes or personal or self._scope.excluded or work.settings.unknown_filters)
+        whole = self._digest_of_index(listed.output) if is_plain else None
+        if whole is not None:
+            if self._memory is not None and found.commit is not None:
+                self._memory.keep(found.commit, whole)
+            return _Tree(found.commit, found.branch, False, whole)
+        listing = git.parse_list(listed.output)
+        if not listing.entries and not found.changes and os.path.realpath(self._folder) != work.top:
+            return self._walked("the repository around this folder does not track it")
         try:
-            found = git.parse_status(status.output)
-            whole = None if found.changes or self._scope.excluded else self._digest_of_index(listed.output)
-            if whole is not None:
-                if self._memory is not None and found.commit is not None:
-                    self._memory.keep(found.commit, whole)
-                return _Tree(found.commit, found.branch, False, whole)
-            return self._told(found, git.parse_list(listed.output))
-        except ValueError as error:
-            return self._walked(f"git's answer was not understood: {error}")
+            tree = tree_on_disk(work, self._folder, found, listing, self._scope, self._hasher(), personal)
+        except TooMuch as error:
+            return _Tree(found.commit, found.branch, bool(found.changes), None, f"no digest of the tree: {error}")
+        return _Tree(found.commit, found.branch, tree.is_dirty, tree.digest(), _unknown_note(tree))
+
+    def _personal_names(self, status: GitAnswer) -> tuple[bytes, ...]:
+        """Return the code, from the repository's top, that only the user's own rules ignore."""
+        process, self._personal = self._personal, None
+        if process is None or status.code != 0:
+            return ()
+        answer = process.answer(max(0.0, self._left()))
+        known = git.parse_status(status.output).changes
+        prefix = git.prefix_of(self._top, self._folder)
+        names = (name for name in answer.output.split(b"\0") if name and name not in known)
+        return tuple(name for name in names if self._scope.is_code(name.removeprefix(prefix)))
 
     def _remembered(self, status: GitAnswer) -> _Tree | None:
         """Return the tree that was kept of the same commit, if nothing differs from it."""
@@ -186,21 +224,14 @@ class Capture:
 
     def _digest_of_index(self, listed: bytes) -> str | None:
         """Return the tree's digest where nothing differs from HEAD and all counts; None where it takes more care."""
-        data = git.digested(listed, git.prefix_of(self._top or "", self._folder))
+        data = git.digested(listed, git.prefix_of(self._top, self._folder))
         return digest_of_lines(data) if data else None
-
-    def _told(self, status: git.Status, listed: Mapping[bytes, Entry]) -> _Tree:
-        if not listed and not status.changes and os.path.realpath(self._folder) != self._top:
-            return self._walked("the repository around this folder does not track it")
-        try:
-            tree, dirty = git.tree_of(self._top or "", self._folder, status, listed, self._scope, self._hasher())
-        except TooMuch as error:
-            return _Tree(status.commit, status.branch, bool(status.changes), None, f"no digest of the tree: {error}")
-        return _Tree(status.commit, status.branch, dirty, tree)
 
     def _walked(self, note: str | None) -> _Tree:
         try:
-            entries = walk(os.fsencode(self._folder), self._scope, self._hasher())
+            # Without git nobody can say which outputs are ignored: all are left out, as ignored ones are.
+            scope = self._scope._replace(code=NO_FILE)
+            entries = walk(os.fsencode(self._folder), scope, self._hasher())
         except TooMuch as error:
             return _Tree(note="; ".join(filter(None, (note, f"no digest of the tree: {error}"))))
         return _Tree(tree_digest=digest(entries), note=note)
@@ -213,12 +244,25 @@ class Capture:
 
 
 def tree_state(
-    project_folder: str, root: str, environ: Mapping[str, str], *, ignored: Iterable[str] = ()
+    project_folder: str,
+    root: str,
+    environ: Mapping[str, str],
+    *,
+    ignored: Iterable[str] = (),
+    code: CodePatterns = EVERY_FILE,
 ) -> dict[str, Any]:
     """Return ``commit, branch, dirty, tree_digest, note`` of the folder as it is now, to compare with a record's."""
-    return Capture.begin(project_folder, root, environ, ignored=ignored).finish_tree()
+    return Capture.begin(project_folder, root, environ, ignored=ignored, code=code).finish_tree()
 
 
 def _first_line(output: bytes) -> str:
     lines = output.decode("utf-8", "replace").strip().splitlines()
     return lines[0][:200] if lines else "no cause given"
+
+
+def _unknown_note(tree: TreeOnDisk) -> str | None:
+    if not tree.unknown:
+        return None
+    names = ", ".join(os.fsdecode(path) for path in tree.unknown[:_NAMED])
+    more = f" and {len(tree.unknown) - _NAMED} more" if len(tree.unknown) > _NAMED else ""
+    return f"unknown whether it differs from the commit, since a filter stores it in another form: {names}{more}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.git.process import GitProcess
+from orchestrator.git.porcelain import DIFF, prefix_of
 from orchestrator.git.scope import Scope
+from orchestrator.git.work_tree import WorkTree, differences_unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,20 +23,29 @@ def changed_since(folder: str, commit: str, scope: Scope, environ: Mapping[str, 
     ``change`` is added, changed or deleted; files that git doesn't track count as ``scope`` says. None when
     git can't tell: the commit is not in this clone, or there is no git.
     """
-    tracked = _asked(folder, ("diff", "--name-status", "-z", "--no-renames", "--relative", commit), environ)
-    others = _asked(folder, ("ls-files", "--others", "--exclude-standard", "-z"), environ)
-    if tracked is None or others is None:
+    try:
+        work = WorkTree.around(folder, environ)
+        if work is None:
+            return None
+        tracked = _answered(work, (*DIFF, "--name-status", "--ignore-submodules=none", commit), folder)
+        others = _answered(work, ("ls-files", "--others", "--exclude-standard", "--full-name", "-z"), folder)
+        if tracked is None or others is None:
+            return None
+        fields = tracked.split(b"\0")
+        named = dict(zip(fields[1::2], fields[::2], strict=False))
+        unseen = differences_unseen(work, folder, frozenset(named))
+    except OSError:  # TimeoutError is one
         return None
-    fields = tracked.split(b"\0")
-    pairs = [(path, _WORDS.get(word[:1], "changed")) for word, path in zip(fields[::2], fields[1::2], strict=False)]
-    found = {path: word for path, word in pairs if scope.holds(path)}
-    found.update({path: "added" for path in others.split(b"\0") if path and scope.holds_untracked(path)})
+    prefix = prefix_of(work.top, folder)
+    words = {path: _WORDS.get(word[:1], "changed") for path, word in named.items() if path not in unseen.same}
+    words.update(dict.fromkeys(unseen.hidden, "changed"))
+    inside = ((path.removeprefix(prefix), word) for path, word in words.items())
+    found = {path: word for path, word in inside if scope.holds(path)}
+    untracked = (path.removeprefix(prefix) for path in others.split(b"\0") if path)
+    found.update({path: "added" for path in untracked if scope.holds_untracked(path)})
     return [{"path": os.fsdecode(path), "change": found[path]} for path in sorted(found)]
 
 
-def _asked(folder: str, command: Sequence[str], environ: Mapping[str, str]) -> bytes | None:
-    try:
-        answer = GitProcess.start(folder, command, environ).answer(_TIMEOUT_SECONDS)
-    except OSError:
-        return None
+def _answered(work: WorkTree, command: Sequence[str], folder: str) -> bytes | None:
+    answer = work.start(command, folder).answer(_TIMEOUT_SECONDS)
     return answer.output if answer.code == 0 else None

@@ -24,10 +24,10 @@ class TreeMemory:
     stands for what could make it another tree of the same name (git-replace(1)).
     """
 
-    def __init__(self, workspace: Workspace, top: str, folder: str) -> None:
+    def __init__(self, workspace: Workspace, index: str, folder: str) -> None:
         self._workspace = workspace
         self._name = f"tree-{sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:24]}.json"
-        self._index = _status_of(os.path.join(top, ".git", "index"))
+        self._index = _status_of(index)
         self._kept = self._read()
 
     @property
@@ -57,7 +57,7 @@ class TreeMemory:
 
 
 def _status_of(index: str) -> list[int] | None:
-    """Return what changes when git writes its index, None where a repository has it elsewhere."""
+    """Return what changes when git writes its index, None where there is none."""
     try:
         status = os.stat(index)
     except OSError:

@@ -7,22 +7,38 @@ from collections.abc import Mapping
 
 from orchestrator.base.record import Record
 from orchestrator.git.process import GitAnswer
-from orchestrator.git.scope import Scope
-from orchestrator.git.tree import FOLDER, Entry, Hasher, digest, walk
+from orchestrator.git.tree import Entry
 
-_STATUS = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"),
+    *("--ignore-submodules=none", "--no-ahead-behind"),
+)
 STATUS = (*_STATUS, "--ignored=no")
 STATUS_AND_IGNORED = (*_STATUS, "--ignored=matching")
-LIST = ("ls-files", "--stage", "--full-name", "-z")
+LIST = ("ls-files", "-v", "--stage", "--full-name", "-z")
+DIFF = ("diff", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-relative")
+"""A comparison with a commit that runs nothing; how it names files and submodules, and the commit, follow."""
+
+UNTRACKED = ("ls-files", "--others", "--full-name", "-z", "--exclude-per-directory=.gitignore")
+"""Files that git does not track, by the repository's own rules for what is ignored."""
 
 _CHANGED = {"1": (8, 5), "2": (9, 5), "u": (10, 6)}
 """Records of ``git status --porcelain=v2``: how many fields stand before the path, and which is the mode there."""
 
 
+_LOOKED_AT = b"\0H "
+_SUBMODULE = b"\0H 160000 "
+"""How a record of ``LIST`` begins that git looks at on disk, and one of a submodule."""
+
+
 class Change(Record):
-    """A path that differs from HEAD: ``kind`` is git's (``1``, ``u``, ``?``), ``worktree`` its second letter."""
+    """A path that differs from HEAD: ``kind`` is git's (``1``, ``u``, ``?``).
+
+    ``staged`` and ``worktree`` are git's two letters: how the index differs from HEAD, the disk from the index.
+    """
 
     kind: str
+    staged: str = "."
     worktree: str = "."
     mode: bytes = b""
     submodule: bool = False
@@ -40,15 +56,15 @@ class Status(Record):
     ignored: tuple[bytes, ...] = ()
 
 
-def repository_top(folder: str) -> str | None:
-    """Return the top of the working tree that holds ``folder``, None when it is in none; starts no process."""
-    top = os.path.realpath(folder)
-    while not os.path.lexists(os.path.join(top, ".git")):
-        parent = os.path.dirname(top)
-        if parent == top:
-            return None
-        top = parent
-    return top
+class Listing(Record):
+    """The index: ``entries`` by path from the repository's top.
+
+    ``hidden`` are those that git does not look at on disk (git-update-index(1)): ``skip-worktree`` (True: one of a
+    sparse checkout, which may be missing) or ``assume-unchanged`` (False).
+    """
+
+    entries: dict[bytes, Entry]
+    hidden: dict[bytes, bool]
 
 
 def parse_status(output: bytes) -> Status:
@@ -67,7 +83,7 @@ def parse_status(output: bytes) -> Status:
             fields = record.split(b" ", count)
             if len(fields) <= count:
                 raise ValueError(f"git status said {record[:80]!r}")
-            changes[fields[-1]] = Change(kind, fields[1][1:2].decode("latin-1"), fields[mode], fields[2][:1] == b"S")
+            changes[fields[-1]] = _change(kind, fields, mode)
             if kind == "2":
                 next(records, b"")
         elif kind == "?":
@@ -82,27 +98,41 @@ def parse_status(output: bytes) -> Status:
     )
 
 
-def parse_list(output: bytes) -> dict[bytes, Entry]:
-    """Return the entries that ``git ls-files --stage -z`` printed; of an unmerged path, the last one."""
+def _change(kind: str, fields: list[bytes], mode: int) -> Change:
+    letters = fields[1].decode("latin-1")
+    return Change(kind, letters[:1], letters[1:2], fields[mode], fields[2][:1] == b"S")
+
+
+def parse_list(output: bytes) -> Listing:
+    """Return what ``LIST`` printed; of an unmerged path, the last entry. ValueError when it is something else."""
     entries: dict[bytes, Entry] = {}
+    hidden: dict[bytes, bool] = {}
     for record in output.split(b"\0"):
         if record:
             head, _, path = record.partition(b"\t")
-            mode, blob, _ = head.split(b" ")  # the third is the stage of a merge
+            tag, mode, blob, _ = head.split(b" ")  # the fourth is the stage of a merge
             entries[path] = (mode, blob)
-    return entries
+            if tag in (b"S", b"s"):
+                hidden[path] = True
+            elif tag.islower():
+                hidden[path] = False
+    return Listing(entries, hidden)
 
 
 def digested(output: bytes, prefix: bytes) -> bytes | None:
     """Return what ``LIST`` printed as ``tree.digest`` writes it, paths without ``prefix``; None where that takes care.
 
-    That is when an entry is unmerged, or a path looks like what stands before one. git sorts as ``digest`` does.
+    That is when an entry is unmerged, is not looked at by git or is a submodule, or a path looks like what stands
+    before one. git sorts as ``digest`` does.
     """
     before = b" 0\t" + prefix
     count = output.count(b"\0")
     if output.count(before) != count or output.count(b" 0\t") != count:
         return None
-    return output.replace(before, b"\t")
+    inner = b"\0" + output
+    if inner.count(_LOOKED_AT) != count or inner.count(_SUBMODULE):
+        return None
+    return inner[:-1].replace(_LOOKED_AT, b"\0").replace(before, b"\t")[1:] + b"\0" if count else b""
 
 
 def prefix_of(top: str, folder: str) -> bytes:
@@ -133,47 +163,3 @@ def _lies_in(name: str, folders: frozenset[str]) -> bool:
             return True
         above = above.rpartition("/")[0]
     return False
-
-
-def tree_of(
-    top: str, folder: str, status: Status, listed: Mapping[bytes, Entry], scope: Scope, hasher: Hasher
-) -> tuple[str, bool]:
-    """Return the digest of the tree in ``folder``, and whether it differs from HEAD.
-
-    Files that git takes for unchanged are not read: the index knows their blobs. Two things change the
-    digest when they are committed although no file changes: a submodule's new commit, and a file that a
-    filter (line endings, LFS) stores in another form. Raises TooMuch.
-    """
-    prefix = prefix_of(top, folder)
-    entries = {}
-    for path, entry in listed.items():
-        inner = path.removeprefix(prefix)
-        if scope.holds(inner):
-            entries[inner] = entry
-    if listed and len(next(iter(listed.values()))[1]) == 64:
-        hasher.algorithm = "sha256"
-    dirty = False
-    for path, change in status.changes.items():
-        inner = path.removeprefix(prefix)
-        if not (scope.holds_untracked(inner.rstrip(b"/")) if change.kind == "?" else scope.holds(inner)):
-            continue
-        dirty = True
-        if change.worktree != "." or change.kind == "?":
-            entries.pop(inner, None)
-            entries.update(_worktree(os.fsencode(top), path, inner, change, scope, hasher))
-    return digest(entries), dirty
-
-
-def _worktree(
-    top: bytes, path: bytes, inner: bytes, change: Change, scope: Scope, hasher: Hasher
-) -> dict[bytes, Entry]:
-    place = os.path.join(top, path)
-    if change.submodule and os.path.isdir(place):
-        content = digest(walk(place, Scope(), hasher))
-        return {inner: (FOLDER, content.encode())}
-    if path.endswith(b"/"):
-        return walk(place, scope, hasher, inner)
-    entry = hasher.entry(place)
-    if entry is None:
-        return {}
-    return {inner: (change.mode if change.kind == "1" and change.mode.strip(b"0") else entry[0], entry[1])}

@@ -11,21 +11,11 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.record import Record
-
-_OPTIONS = ("--no-optional-locks", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
-_REDIRECTING = frozenset(
-    (
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"),
-        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_IMPLICIT_WORK_TREE", "GIT_GRAFT_FILE"),
-        *("GIT_REPLACE_REF_BASE", "GIT_NO_REPLACE_OBJECTS", "GIT_SHALLOW_FILE", "GIT_QUARANTINE_PATH"),
-        *("GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"),
-    )
-)
-"""Variables that point git at another repository (``git rev-parse --local-env-vars``), and change what a path is."""
+from orchestrator.git.environment import OPTIONS, git_environ
 
 _CHUNK = 1 << 16
 _PIPE_BYTES = 1 << 20
@@ -52,14 +42,25 @@ class GitProcess:
         self._complaint = complaint
 
     @classmethod
-    def start(cls, folder: str, command: Sequence[str], environ: Mapping[str, str]) -> GitProcess:
-        """Start git on what is below ``folder``. Raises OSError when it can't be started."""
-        env = {
-            name: value
-            for name, value in environ.items()
-            if name not in _REDIRECTING and not name.startswith("GIT_TRACE")
-        }
-        env.update(GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0", LC_ALL="C")
+    def start(
+        cls,
+        folder: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        paths: Sequence[str] | None = (".",),
+        work_tree: str | None = None,
+        settings: Iterable[tuple[str, str]] = (),
+    ) -> GitProcess:
+        """Start git in ``folder``, on what lies below ``paths`` from there. Raises OSError when it can't be started.
+
+        ``environ`` is the caller's (``environment.git_environ`` says what reaches git), ``settings`` are names
+        and values that hold besides; ``paths`` None for a command that takes none. ``work_tree`` is where the
+        files are, whatever ``core.worktree`` says.
+        """
+        env = git_environ(environ, settings)
+        place = () if work_tree is None else (f"--work-tree={work_tree}",)
+        limit = () if paths is None else ("--", *paths)
         pipes: list[int] = []
         try:
             pipes += os.pipe()
@@ -70,7 +71,7 @@ class GitProcess:
                 (os.POSIX_SPAWN_DUP2, written_output, 1),
                 (os.POSIX_SPAWN_DUP2, written_complaint, 2),
             ]
-            pid = _spawn(["git", *_OPTIONS, "-C", folder, *command, "--", "."], env, actions)
+            pid = _spawn(["git", *OPTIONS, "-C", folder, *place, *command, *limit], env, actions)
         except BaseException:
             for fd in pipes:
                 os.close(fd)
@@ -135,8 +136,19 @@ def _widen(pipe: int) -> None:
 
 def _spawn(argv: list[str], env: Mapping[str, str], actions: list[tuple[str | int, ...]]) -> int:
     """Start the program ``argv[0]`` that is found on the PATH of ``env``; return its process id. Raises OSError."""
-    for folder in env.get("PATH", os.defpath).split(os.pathsep):  # os.get_exec_path loads warnings for bytes
-        program = os.path.join(folder, argv[0])
-        if os.access(program, os.X_OK) and os.path.isfile(program):
-            return os.posix_spawn(program, argv, env, file_actions=actions, setsigdef=_IGNORED_BY_PYTHON)
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    program = found_on_path(argv[0], env)
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+    return os.posix_spawn(program, argv, env, file_actions=actions, setsigdef=_IGNORED_BY_PYTHON)
+
+
+def found_on_path(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the program of that name on the PATH of ``environ``, None where there is none.
+
+    Only folders by absolute paths are looked at: a relative one would be the folder that somebody works in.
+    """
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):  # os.get_exec_path loads warnings for bytes
+        program = os.path.join(folder, name)
+        if folder.startswith("/") and os.access(program, os.X_OK) and os.path.isfile(program):
+            return program
+    return None

@@ -13,21 +13,47 @@ CHECKLISTS = ("tasks", ".agent", "docs/TASKS.md", "docs/checklists")
 """Checklists and their mirrors in a workspace: ticking off a task is no change of the tree."""
 
 
+class CodePatterns(Record):
+    """Which files are code: globs (``base.globs``) of those that are, and of those that are not all the same."""
+
+    code: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+
+EVERY_FILE, NO_FILE = CodePatterns(), CodePatterns(code=())
+
+
 class Scope(Record):
-    """What of a project's folder counts. Paths are bytes, relative to the folder, with ``/``."""
+    """What of a project's folder counts. Paths are bytes, relative to the folder, with ``/``.
+
+    ``ignored`` are globs of outputs that stages declare; a file that is ``code`` is none, unless git ignores it.
+    """
 
     excluded: tuple[bytes, ...] = ()
     ignored: tuple[str, ...] = ()
+    code: CodePatterns = EVERY_FILE
 
     def holds(self, path: bytes) -> bool:
         """Tell whether a path counts at all."""
         return not self.excluded or not any(path == name or path.startswith(name + b"/") for name in self.excluded)
 
     def holds_untracked(self, path: bytes) -> bool:
-        """Tell whether a path counts that git doesn't track: no cache, no product of a build."""
-        return not is_leftover(path) and self.holds(path) and not self._is_ignored(path)
+        """Tell whether a path counts that git doesn't track and does not ignore: no cache, no product of a build."""
+        return not is_leftover(path) and self.holds(path) and (not self.is_output(path) or self._matches_code(path))
 
-    def _is_ignored(self, path: bytes) -> bool:
+    def is_code(self, path: bytes) -> bool:
+        """Tell whether a file that only the user's own rules ignore counts: code, and no tool's hidden file."""
+        hidden = any(part.startswith(b".") for part in path.split(b"/")) or path.endswith((b"~", b".swp", b".swo"))
+        return not hidden and not is_leftover(path) and self.holds(path) and self._matches_code(path)
+
+    def _matches_code(self, path: bytes) -> bool:
+        from orchestrator.base.globs import globs
+
+        text = os.fsdecode(path)
+        return globs(self.code.code).match(text) and not globs(self.code.exclude).match(text)
+
+    def is_output(self, path: bytes) -> bool:
+        """Tell whether stages declare that they make that path."""
         if not self.ignored:
             return False
         from fnmatch import fnmatchcase
@@ -36,11 +62,17 @@ class Scope(Record):
         return any(fnmatchcase(text, pattern) for pattern in self.ignored)
 
 
-def scope_of(project_folder: str, root: str, environ: Mapping[str, str], ignored: Iterable[str] = ()) -> Scope:
+def scope_of(
+    project_folder: str,
+    root: str,
+    environ: Mapping[str, str],
+    ignored: Iterable[str] = (),
+    code: CodePatterns = EVERY_FILE,
+) -> Scope:
     """Return the scope of a project in the workspace at ``root``.
 
     Excluded are the workspace's runs and out folders (moved ones too) and its checklists, as far as they
-    lie in the project's folder (contract, section 4). ``ignored`` are globs of outputs that stages declare.
+    lie in the project's folder (contract, section 4). ``ignored`` and ``code`` are as in ``Scope``.
     """
     inner = os.path.realpath(project_folder)
     if inner != os.path.realpath(root):
@@ -49,4 +81,4 @@ def scope_of(project_folder: str, root: str, environ: Mapping[str, str], ignored
         places = (environ.get(RUNS_VARIABLE) or ".runs", environ.get(OUT_VARIABLE) or "out", *CHECKLISTS)
     outer = os.path.realpath(root)
     relative = (os.path.relpath(os.path.join(outer, place), inner) for place in places)
-    return Scope(tuple(os.fsencode(name) for name in relative if not name.startswith("..")), tuple(ignored))
+    return Scope(tuple(os.fsencode(name) for name in relative if not name.startswith("..")), tuple(ignored), code)

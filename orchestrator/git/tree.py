@@ -61,7 +61,7 @@ class Hasher:
             status = os.lstat(path)
             if stat.S_ISLNK(status.st_mode):
                 self._count(0)
-                return LINK, self._blob(os.readlink(path))
+                return LINK, self.blob(os.readlink(path))
             if not stat.S_ISREG(status.st_mode):
                 return None
             self._count(status.st_size)
@@ -82,7 +82,8 @@ class Hasher:
         if self.monotonic() > self.deadline:
             raise TooMuch("hashing the tree took too long")
 
-    def _blob(self, content: bytes) -> bytes:
+    def blob(self, content: bytes) -> bytes:
+        """Return the blob id (hex) of a content."""
         state = self._begun(len(content))
         state.update(content)
         return state.hexdigest().encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from orchestrator.base.workspace import Workspace
 from orchestrator.git import Capture, tree_state
+from orchestrator.git.scope import CodePatterns
 
 ENVIRON = {
     "PATH": os.environ["PATH"],
@@ -106,15 +108,180 @@ def test_only_the_projects_folder_counts(repository: Path) -> None:
     assert state(repository)["dirty"] is True
 
 
-def test_declared_outputs_do_not_count(repository: Path) -> None:
-    """Untracked files that a stage declares as its outputs are no change of the tree."""
+def test_declared_outputs_are_left_out_unless_they_are_code(repository: Path) -> None:
+    """An untracked output counts when it is code that git does not ignore; a tracked one always does."""
+    project = repository / "packages/a"
+    code = CodePatterns(exclude=("*.md",))
+    outputs = ("made/*", "code.py")
+
+    def now() -> dict[str, Any]:
+        return tree_state(str(project), str(repository), ENVIRON, ignored=outputs, code=code)
+
+    before = now()
+    (project / "made").mkdir()
+    (project / "made" / "report.md").write_text("x")
+    (project / "made" / "page.log").write_text("x")
+    assert now() == before
+    (project / "made" / "new.py").write_text("x")
+    assert now()["dirty"]
+    (project / "made" / "new.py").unlink()
+    (project / "code.py").write_text("2")
+    assert now()["dirty"]
+
+
+def test_what_git_is_told_not_to_look_at_is_looked_at(repository: Path) -> None:
+    """assume-unchanged and skip-worktree hide no edit; a missing file of a sparse checkout is as in the commit."""
+    before = state(repository)
+    for flag in ("assume-unchanged", "skip-worktree"):
+        git(repository, "update-index", f"--{flag}", "packages/a/code.py")
+        assert state(repository) == before
+        (repository / "packages/a/code.py").write_text("evil()\n")
+        after = state(repository)
+        assert after["dirty"]
+        assert after["tree_digest"] != before["tree_digest"]
+        (repository / "packages/a/code.py").unlink()
+        assert state(repository)["dirty"] is (flag == "assume-unchanged")
+        (repository / "packages/a/code.py").write_text("1\n")
+        git(repository, "update-index", f"--no-{flag}", "packages/a/code.py")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "core.worktree={elsewhere}",
+        "core.bare=true",
+        "core.fileMode=false",
+        "core.ignoreStat=true",
+        "core.checkStat=minimal",
+        "core.trustctime=false",
+        "diff.ignoreSubmodules=all",
+        "status.showUntrackedFiles=no",
+        "status.branch=false",
+        "core.quotePath=true",
+        "diff.orderFile=/nowhere",
+        "diff.noprefix=true",
+        "core.fsmonitor=touch {elsewhere}/ran; false",
+        "core.hooksPath={elsewhere}",
+    ],
+)
+def test_settings_change_nothing(repository: Path, tmp_path: Path, setting: str) -> None:
+    """Whatever the repository's config says, the same tree has the same state, clean and changed."""
+    project, elsewhere = repository / "packages/a", tmp_path / "elsewhere"
+    shutil.copytree(repository, elsewhere, symlinks=True)
+    clean = state(repository, project)
+    (project / "code.py").write_text("2\n")
+    (project / "tool").chmod(0o644)
+    (project / "new.py").write_text("1\n")
+    changed = state(repository, project)
+    name, _, value = setting.format(elsewhere=elsewhere).partition("=")
+    git(repository, "config", name, value)
+    assert state(repository, project) == changed
+    (project / "code.py").write_text("1\n")
+    (project / "tool").chmod(0o755)
+    (project / "new.py").unlink()
+    assert state(repository, project) == clean
+    assert not (elsewhere / "ran").exists()
+
+
+def test_replaced_commits_are_themselves(repository: Path) -> None:
+    """A replaced commit or blob does not stand for the one that is named."""
+    before = state(repository)
+    (repository / "packages/a/code.py").write_text("2\n")
+    git(repository, "commit", "-qam", "two")
+    after = state(repository)
+    git(repository, "replace", after["commit"], before["commit"])
+    assert state(repository) == after
+
+
+def test_an_empty_git_folder_hides_nothing(repository: Path) -> None:
+    """An empty .git folder in the project is passed over, as git does."""
     project = repository / "packages/a"
     before = state(repository, project)
-    (project / "made").mkdir()
-    (project / "made" / "report.xml").write_text("x")
-    after = tree_state(str(project), str(repository), ENVIRON, ignored=("made/*",))
-    assert after == before
-    assert state(repository, project) != before
+    (project / ".git").mkdir()
+    assert state(repository, project) == before
+    (project / "code.py").write_text("2\n")
+    assert state(repository, project)["tree_digest"] != before["tree_digest"]
+
+
+def test_an_embedded_bare_repository_runs_nothing(repository: Path, tmp_path: Path) -> None:
+    """A project's folder that looks like a bare repository is a folder of files: its config's filter never runs."""
+    project = repository / "packages/a"
+    for folder in ("objects", "refs/heads"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / ".keep").touch()
+    (project / "HEAD").write_text("ref: refs/heads/main\n")
+    (project / "config").write_text(
+        "[core]\nrepositoryformatversion = 0\nbare = false\nworktree = .\n"
+        f'[filter "x"]\nclean = "sh -c \'echo ran >> {tmp_path}/ran; cat\'"\nrequired = true\n'
+    )
+    (project / ".gitattributes").write_text("*.py filter=x\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "bare")
+    (project / "code.py").write_text("2\n")
+    assert state(repository, project)["dirty"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_filters_are_not_run_and_their_files_are_unknown(repository: Path, tmp_path: Path) -> None:
+    """A filtered file is named, is not dirty, and another content is another digest; no filter runs."""
+    (repository / ".gitattributes").write_text("code.py filter=x.y\n")
+    git(repository, "config", "filter.x.y.clean", "tr 0-9 a-j")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "filtered")
+    git(repository, "config", "filter.x.y.clean", f"touch {tmp_path}/ran; cat")
+    git(repository, "config", "filter.x.y.required", "true")
+    before = state(repository)
+    assert (before["dirty"], "code.py" in before["note"]) == (False, True)
+    os.utime(repository / "packages/a/code.py", (1, 1))
+    assert state(repository) == before
+    (repository / "packages/a/code.py").write_text("9\n")
+    after = state(repository)
+    assert (after["dirty"], after["tree_digest"] != before["tree_digest"]) == (False, True)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_lfs_files_are_what_their_pointer_says(repository: Path) -> None:
+    """A file of Git LFS is unchanged when its sha256 is the pointer's, and dirty when it is not; nothing runs."""
+    content = b"large\n"
+    oid = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
+    (repository / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    (repository / "packages/a/data.bin").write_text(pointer)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "lfs")
+    before = state(repository)
+    (repository / "packages/a/data.bin").write_bytes(content)
+    for configured in (False, True):
+        if configured:
+            git(repository, "config", "filter.lfs.clean", "false")
+            git(repository, "config", "filter.lfs.required", "true")
+        assert state(repository) == before
+    (repository / "packages/a/data.bin").write_bytes(b"other\n")
+    assert state(repository)["dirty"]
+
+
+def test_personal_rules_hide_no_code(repository: Path, tmp_path: Path) -> None:
+    """What only the user's own rules ignore stays out, unless it is code; a tool's hidden folder is none."""
+    before = state(repository)
+    config = tmp_path / "config"
+    config.write_text(f"[core]\nexcludesFile = {tmp_path}/mine\n")
+    (tmp_path / "mine").write_text(".idea/\nmine.py\nnotes.md\n")
+    (repository / ".git/info/exclude").write_text("other.py\n")
+    environ = {**ENVIRON, "GIT_CONFIG_GLOBAL": str(config)}
+    code = CodePatterns(exclude=("*.md",))
+
+    def now() -> dict[str, Any]:
+        return tree_state(str(repository), str(repository), environ, code=code)
+
+    (repository / ".idea").mkdir()
+    (repository / ".idea/w.xml").touch()
+    (repository / "notes.md").touch()
+    assert now() == before
+    for name in ("mine.py", "other.py"):
+        (repository / name).touch()
+        assert now()["dirty"], name
+        (repository / name).unlink()
+    assert now() == before
 
 
 def test_runs_and_checklists_do_not_count(repository: Path) -> None:

@@ -58,13 +58,32 @@ def test_none_there_is_refused_and_leaves_nothing_open(tmp_path: Path) -> None:
     assert sorted(os.listdir("/dev/fd")) == before
 
 
-def test_its_environment_is_the_users_without_what_redirects_it(tmp_path: Path) -> None:
-    """Variables that point git elsewhere do not reach it; others do, and it asks nobody."""
-    environ = {**fake_git(tmp_path, "env"), "GIT_DIR": "/elsewhere", "GIT_TRACE": "1", "GIT_CONFIG_COUNT": "0"}
+def test_its_environment_is_the_callers_without_what_redirects_it(tmp_path: Path) -> None:
+    """Of git's variables only those reach it that say where it and the user's settings are, and safe.directory."""
+    given = {
+        "GIT_DIR": "/elsewhere",
+        "GIT_TRACE": "1",
+        "GIT_CONFIG_PARAMETERS": "'core.bare=true'",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_COUNT": "3",
+        "GIT_CONFIG_KEY_0": "core.worktree",
+        "GIT_CONFIG_VALUE_0": "/",
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": "*",
+        "GIT_CONFIG_KEY_2": "core.sshCommand",
+        "GIT_CONFIG_VALUE_2": "evil",
+    }
+    environ = {**fake_git(tmp_path, "env"), **given}
     output = GitProcess.start(str(tmp_path), ["status"], environ).answer(30).output.decode()
-    names = {line.partition("=")[0] for line in output.splitlines()}
-    assert not names & {"GIT_DIR", "GIT_TRACE"}
-    assert {"GIT_CONFIG_COUNT", "GIT_TERMINAL_PROMPT", "GIT_OPTIONAL_LOCKS"} <= names
+    seen = {line.partition("=")[0]: line.partition("=")[2] for line in output.splitlines() if line.startswith("GIT_")}
+    assert {name: seen.get(name) for name in given} == {
+        **dict.fromkeys(given),
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": "*",
+    }
+    assert (seen["GIT_TERMINAL_PROMPT"], seen["GIT_OPTIONAL_LOCKS"], seen["GIT_NO_REPLACE_OBJECTS"]) == ("0", "0", "1")
 
 
 def test_a_closed_pipe_ends_what_it_starts(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from orchestrator.checks.spec_guard.bases import Asked, Base, asked, find_base, is_commit
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
-from orchestrator.checks.spec_guard.repository import Git, GitAnswer, GitIn
+from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
 from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted, printable
+from orchestrator.git.porcelain import DIFF
 
 _LISTED = 10
+_NAMES = (*DIFF, "--name-only", "--ignore-submodules=untracked")
 _REMEDY = f"a change of code goes with one in {SPEC_FOLDER}/ or {TASK_INDEX}"
 
 
@@ -160,16 +162,24 @@ def _submodule_base(ours: _Repository, theirs: _Repository, spec_base: str) -> B
 
 def _changed(question: Question, repository: _Repository, base: str) -> _Changed:
     """Return the files that differ from ``base`` on disk; git's failure ends the comparison."""
-    options = ("--no-renames", "--no-ext-diff", "--no-relative", "--ignore-submodules=untracked")
-    tracked = repository.git(["diff", "--name-only", "-z", *options, base, "--"])
+    tracked = repository.git([*_NAMES, base, "--"])
     untracked = repository.git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/"])
     for answer in (tracked, untracked):
         if answer.code != 0:
             raise _UntoldError(_git_failed(question.shown, answer))
+    named = frozenset(_names(tracked))
+    try:
+        unseen = repository.git.unseen(question.folder, named)
+    except OSError as error:
+        raise _UntoldError(_git_failed(question.shown, GitReply(None, "", str(error)))) from error
+    filtered = unseen.same | unseen.unknown
+    if filtered:
+        # What was committed since the base differs whatever a filter makes of it.
+        filtered -= frozenset(_names(repository.git([*_NAMES, base, "HEAD", "--"])))
     others = _names(untracked)
     nested = frozenset(os.path.join(repository.top, name).rstrip("/") for name in others if name.endswith("/"))
     return _Changed(
-        frozenset(os.path.join(repository.top, name) for name in _names(tracked)),
+        frozenset(os.path.join(repository.top, name) for name in (named - filtered) | unseen.hidden),
         frozenset(os.path.join(repository.top, name) for name in others if not name.endswith("/")),
         nested,
     )
@@ -182,7 +192,7 @@ def _ignored(question: Question, repository: _Repository) -> tuple[str, ...]:
     return (f"git ignores '{question.shown}': what changes there is not seen",)
 
 
-def _names(answer: GitAnswer) -> list[str]:
+def _names(answer: GitReply) -> list[str]:
     return [name for name in answer.stdout.split("\0") if name]
 
 
@@ -215,7 +225,7 @@ def _without_spec(question: Question, code: list[str]) -> Finding:
     return Finding("code-without-spec", question.shown, 0, message, hint, files)
 
 
-def _git_failed(path: str, answer: GitAnswer) -> Report:
+def _git_failed(path: str, answer: GitReply) -> Report:
     said = answer.stderr.strip().splitlines()
     message = f"git can't say what changed: {printable(said[0]) if said else f'exit code {answer.code}'}"
     return Report((Finding("git-failed", path, 0, message),), (), None)

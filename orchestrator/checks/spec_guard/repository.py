@@ -1,4 +1,4 @@
-"""Git, as an argument: what it is asked and what it said."""
+"""Git, as an argument: what it is asked and what it answered."""
 
 from __future__ import annotations
 
@@ -6,54 +6,94 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.base.record import Record
+from orchestrator.git.process import GitProcess
+from orchestrator.git.work_tree import WorkTree, differences_unseen
 
-_SECONDS = 60
-_OPTIONS = ("--no-pager", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false")
-_KEPT = frozenset({"GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM"})
-_KEPT_PREFIX = "GIT_CONFIG"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
+
+_SECONDS = 60.0
 
 
-class GitAnswer(Record):
-    """What git said: ``code`` is its exit code, or None when it could not be started."""
+class GitReply(Record):
+    """What git answered: ``code`` is its exit code, or None when it could not be started or took too long."""
 
     code: int | None
     stdout: str
     stderr: str = ""
 
 
-Git = Callable[[Sequence[str]], GitAnswer]
-"""Runs ``git`` with arguments in one folder."""
+class UnseenByGit(Record):
+    """Where git's word on a working tree is not the disk's; paths from the repository's top.
+
+    ``hidden`` differ from the index and git was told not to look; ``same`` are named by git as changed and only
+    stored in another form by a filter; of ``unknown`` nobody can tell, since a filter that is not run stores them.
+    """
+
+    hidden: frozenset[str] = frozenset()
+    same: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
+
+
+class Git(Protocol):
+    """Runs ``git`` with arguments in one folder."""
+
+    def __call__(self, args: Sequence[str]) -> GitReply:
+        """Return what git answered."""
+
+    def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
+        """Return what git does not see right below ``folder``; ``named`` are the files that it calls changed.
+
+        Raises OSError where nobody can tell.
+        """
+
 
 GitIn = Callable[[str], Git]
 """Returns the git of a folder."""
 
 
-def system_git(environ: Mapping[str, str]) -> GitIn:
-    """Return what runs the real git in a folder.
+class FolderGit:
+    """The real git in a folder: at the top of the working tree that holds it, where there is one."""
 
-    It gets ``environ`` but for git's own variables, which point it at other repositories and change what a
-    path means; it starts nothing that goes on, and asks nobody.
-    """
-    env = {name: text for name, text in environ.items() if _is_passed(name)}
-    env.update(LC_ALL="C", GIT_OPTIONAL_LOCKS="0", GIT_TERMINAL_PROMPT="0")
+    def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environ = environ
+        self._work: WorkTree | None = None
+        self._refused = ""
+        try:
+            self._work = WorkTree.around(folder, environ)
+        except OSError as error:
+            self._refused = str(error)
 
-    def git_in(folder: str) -> Git:
-        return lambda args: _answer(["git", *_OPTIONS, "-C", folder, *args], env)
+    def __call__(self, args: Sequence[str]) -> GitReply:
+        """Return what git answered, within a minute."""
+        if self._refused:
+            return GitReply(None, "", self._refused)
+        try:
+            answer = self._started(args).answer(_SECONDS)
+        except OSError as error:  # TimeoutError is one
+            return GitReply(None, "", str(error))
+        return GitReply(answer.code, os.fsdecode(answer.output), os.fsdecode(answer.complaint))
 
-    return git_in
-
-
-def _is_passed(name: str) -> bool:
-    return not name.startswith("GIT_") or name in _KEPT or name.startswith(_KEPT_PREFIX)
-
-
-def _answer(argv: list[str], env: Mapping[str, str]) -> GitAnswer:
-    import subprocess
-
-    try:
-        done = subprocess.run(
-            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+    def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
+        """Return what git does not see right below ``folder``. Raises OSError where nobody can tell."""
+        if self._work is None:
+            return UnseenByGit()
+        found = differences_unseen(self._work, folder, frozenset(map(os.fsencode, named)))
+        hidden, same, unknown = (
+            frozenset(os.fsdecode(path) for path in paths) for paths in (found.hidden, found.same, found.unknown)
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return GitAnswer(None, "", str(error))
-    return GitAnswer(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
+        return UnseenByGit(hidden, same, unknown)
+
+    def _started(self, args: Sequence[str]) -> GitProcess:
+        if self._work is not None:
+            return self._work.start(args)
+        return GitProcess.start(self._folder, args, self._environ, paths=None)
+
+
+def system_git(environ: Mapping[str, str]) -> GitIn:
+    """Return what runs the real git in a folder; ``environ`` is the caller's (``git.environment``)."""
+    return lambda folder: FolderGit(folder, environ)

@@ -49,24 +49,6 @@ def _known_names(environ: Mapping[str, str], folder: str) -> Iterator[str]:
 
     with suppress(KeyError):
         yield pwd.getpwuid(os.getuid()).pw_name
-    yield from _git_names(environ, folder)
+    from orchestrator.git.identity import git_names
 
-
-def _git_names(environ: Mapping[str, str], folder: str) -> list[str]:
-    from subprocess import DEVNULL, PIPE, SubprocessError, run
-
-    command = [
-        "git",
-        "-C",
-        folder if os.path.isdir(folder) else "/",
-        "config",
-        "--null",
-        "--get-regexp",
-        r"^user\.(name|email)$",
-    ]
-    try:
-        done = run(command, env=dict(environ), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, timeout=10.0, check=False)
-    except (OSError, SubprocessError):
-        return []
-    entries = done.stdout.decode("utf-8", "replace").split("\0")
-    return [value for _, _, value in (entry.partition("\n") for entry in entries) if value]
+    yield from git_names(folder, environ)

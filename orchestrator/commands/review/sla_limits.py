@@ -87,13 +87,14 @@ def hosts(store: RunStore, ends: Sequence[End]) -> str:
 
 def last_commit(root: str, environ: Mapping[str, str]) -> datetime | None:
     """Return when the last commit that touched the workspace was made, None outside of git or where git is silent."""
-    from orchestrator.git.porcelain import repository_top
-    from orchestrator.git.process import GitProcess
+    from orchestrator.git.work_tree import WorkTree
 
-    if repository_top(root) is None:
-        return None
     try:
-        output = GitProcess.start(root, ("log", "-1", "--format=%ct"), environ).answer(GIT_PATIENCE_SECONDS).output
+        work = WorkTree.around(root, environ)
+        if work is None:
+            return None
+        command = ("log", "-1", "--format=%ct", "--no-show-signature")
+        output = work.start(command, root).answer(GIT_PATIENCE_SECONDS).output
     except OSError:
         return None
     with suppress(ValueError, OverflowError, OSError):

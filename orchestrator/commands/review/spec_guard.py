@@ -119,7 +119,7 @@ def _finding(flaw: Flaw) -> Finding:
 
 def _prefix(root: str) -> str:
     """Return how the workspace is reached from the top of its git repository: SARIF and GitHub begin there."""
-    from orchestrator.git.porcelain import repository_top
+    from orchestrator.git.repository import repository_top
 
     top = repository_top(root)
     relative = "." if top is None else os.path.relpath(os.path.realpath(root), top)

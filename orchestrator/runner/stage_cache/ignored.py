@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from orchestrator.git.porcelain import STATUS_AND_IGNORED, ignored_below, repository_top
+from orchestrator.git.porcelain import STATUS_AND_IGNORED, ignored_below
 from orchestrator.git.process import GitProcess
+from orchestrator.git.work_tree import WorkTree
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -24,7 +25,7 @@ class Ignored:
         self._folder = folder
         self._environ = environ
         self._told = told
-        self._top = repository_top(folder)
+        self._top: str | None = None
         self._process: GitProcess | None = None
         self._names: frozenset[str] = frozenset()
         if told is None:
@@ -33,9 +34,11 @@ class Ignored:
     def ask(self) -> None:
         """Ask git anew: something may have been written since."""
         self.abandon()
-        if self._top is not None:
-            with suppress(OSError):
-                self._process = GitProcess.start(self._folder, STATUS_AND_IGNORED, self._environ)
+        with suppress(OSError):
+            work = WorkTree.around(self._folder, self._environ)
+            if work is not None:
+                self._top = work.top
+                self._process = work.start(STATUS_AND_IGNORED, self._folder)
 
     def names(self) -> frozenset[str]:
         """Return the files and folders that git ignores; what lies in such a folder is not listed."""

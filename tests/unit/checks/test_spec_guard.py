@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.checks.spec_guard import Finding, Question, Report, run
 from orchestrator.checks.spec_guard.forms import render_text
-from orchestrator.checks.spec_guard.repository import GitAnswer
+from orchestrator.checks.spec_guard.repository import GitReply, UnseenByGit
 from orchestrator.checks.spec_guard.reviews import review_findings
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 
@@ -22,8 +22,8 @@ TODAY = date(2026, 11, 22)
 DEFAULT = SpecGuardPolicy()
 FRESH = "---\nlast_review: 2026-11-22\n---\n# Spec\n"
 BRANCHES = "for-each-ref --format=%(refname)"
-NO_REPOSITORY = GitAnswer(128, "", "fatal: not a git repository")
-Answers = Mapping[str, GitAnswer]
+NO_REPOSITORY = GitReply(128, "", "fatal: not a git repository")
+Answers = Mapping[str, GitReply]
 
 
 class FakeGit:
@@ -31,24 +31,28 @@ class FakeGit:
 
     def __init__(self, top: Path, changed: Sequence[str] = (), answers: Answers = MappingProxyType({})) -> None:
         self.answers = {
-            "rev-parse --show-toplevel": GitAnswer(0, f"{top}\n"),
-            "rev-parse --verify": GitAnswer(0, "c0ffee\n"),
-            "rev-parse --is-shallow-repository": GitAnswer(0, "false\n"),
-            "check-ignore --quiet": GitAnswer(1, ""),
-            "rev-parse HEAD": GitAnswer(0, "c0ffee\n"),
-            "symbolic-ref --quiet": GitAnswer(1, ""),
-            BRANCHES: GitAnswer(0, "refs/heads/main\nrefs/heads/topic\n"),
-            "merge-base": GitAnswer(0, "ba5e\n"),
-            "diff --name-only": GitAnswer(0, "".join(f"{name}\0" for name in changed)),
-            "ls-files --others": GitAnswer(0, ""),
+            "rev-parse --show-toplevel": GitReply(0, f"{top}\n"),
+            "rev-parse --verify": GitReply(0, "c0ffee\n"),
+            "rev-parse --is-shallow-repository": GitReply(0, "false\n"),
+            "check-ignore --quiet": GitReply(1, ""),
+            "rev-parse HEAD": GitReply(0, "c0ffee\n"),
+            "symbolic-ref --quiet": GitReply(1, ""),
+            BRANCHES: GitReply(0, "refs/heads/main\nrefs/heads/topic\n"),
+            "merge-base": GitReply(0, "ba5e\n"),
+            "diff -z": GitReply(0, "".join(f"{name}\0" for name in changed)),
+            "ls-files --others": GitReply(0, ""),
         }
         self.answers.update(answers)
         self.asked: list[Sequence[str]] = []
 
-    def __call__(self, args: Sequence[str]) -> GitAnswer:
+    def __call__(self, args: Sequence[str]) -> GitReply:
         """Answer by the first two arguments, else by the first."""
         self.asked.append(args)
         return self.answers.get(" ".join(args[:2])) or self.answers[args[0]]
+
+    def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
+        """Git sees all that is on disk here."""
+        return UnseenByGit()
 
 
 @pytest.fixture
@@ -117,7 +121,7 @@ def test_what_is_not_the_projects_code_needs_no_spec(root: Path, changed: str) -
 @pytest.mark.parametrize("changed", ["dist/a.whl", "build/x", "a.egg-info/PKG-INFO", "coverage/x", "target/x", "gen/x"])
 def test_what_a_build_leaves_is_no_code_unless_it_is_tracked(root: Path, changed: str) -> None:
     """Untracked products, and what stages declare as outputs, need no spec, though nothing ignores them."""
-    untracked = GitAnswer(0, f"packages/a/{changed}\0")
+    untracked = GitReply(0, f"packages/a/{changed}\0")
     assert _guard(root, FakeGit(root, answers={"ls-files --others": untracked})).passed
     assert _rules(_guard(root, FakeGit(root, [f"packages/a/{changed}"]))) == ["code-without-spec"]
 
@@ -125,7 +129,7 @@ def test_what_a_build_leaves_is_no_code_unless_it_is_tracked(root: Path, changed
 @pytest.mark.parametrize("changed", ["web/node_modules/x.js", "src/__pycache__/x", "src/a.pyc", ".venv/bin/x"])
 def test_caches_are_no_code_at_any_depth(root: Path, changed: str) -> None:
     """What tools leave anywhere in a tree needs no spec while git does not track it."""
-    untracked = GitAnswer(0, f"packages/a/{changed}\0packages/a/src/build/x.py\0")
+    untracked = GitReply(0, f"packages/a/{changed}\0packages/a/src/build/x.py\0")
     report = _guard(root, FakeGit(root, answers={"ls-files --others": untracked}))
     assert report.findings[0].files == ("packages/a/src/build/x.py",)
 
@@ -179,7 +183,7 @@ def test_the_configs_base_comes_after_the_named_one(root: Path) -> None:
 
 def test_a_project_that_git_ignores_is_noted(root: Path) -> None:
     """Where git sees nothing change, the report says that it looked at nothing."""
-    report = _guard(root, FakeGit(root, answers={"check-ignore --quiet": GitAnswer(0, "")}))
+    report = _guard(root, FakeGit(root, answers={"check-ignore --quiet": GitReply(0, "")}))
     assert "git ignores 'packages/a'" in report.notes[0]
 
 
@@ -218,16 +222,14 @@ def test_a_named_base_is_compared_with(root: Path) -> None:
 
 def test_an_unknown_base_is_a_finding(root: Path) -> None:
     """A base that the repository does not have is never passed over."""
-    git = FakeGit(root, answers={"merge-base": GitAnswer(1, "")})
+    git = FakeGit(root, answers={"merge-base": GitReply(1, "")})
     assert _rules(_guard(root, git, base="abc123")) == ["base-unknown"]
     assert _rules(_guard(root, FakeGit(root), base="--output=x")) == ["base-unknown"]
 
 
 def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
     """In a shallow clone without a base the finding names the missing history."""
-    git = FakeGit(
-        root, answers={BRANCHES: GitAnswer(0, ""), "rev-parse --is-shallow-repository": GitAnswer(0, "true\n")}
-    )
+    git = FakeGit(root, answers={BRANCHES: GitReply(0, ""), "rev-parse --is-shallow-repository": GitReply(0, "true\n")})
     report = _guard(root, git)
     assert _rules(report) == ["base-unknown"]
     assert "shallow" in report.findings[0].message
@@ -235,7 +237,7 @@ def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
 
 def test_a_shallow_clone_that_stands_on_its_base_does_not_pass(root: Path) -> None:
     """What led to HEAD was cut off, so that "nothing changed" can't be told."""
-    answers = {"rev-parse --is-shallow-repository": GitAnswer(0, "true\n"), "merge-base": GitAnswer(0, "c0ffee\n")}
+    answers = {"rev-parse --is-shallow-repository": GitReply(0, "true\n"), "merge-base": GitReply(0, "c0ffee\n")}
     report = _guard(root, FakeGit(root, answers=answers))
     assert _rules(report) == ["history-shallow"]
     assert "fetch-depth" in report.findings[0].message
@@ -243,22 +245,22 @@ def test_a_shallow_clone_that_stands_on_its_base_does_not_pass(root: Path) -> No
 
 def test_a_shallow_clone_that_reaches_its_base_is_noted(root: Path) -> None:
     """Where the base is there, changes are compared, and the report says that the history is not whole."""
-    report = _guard(root, FakeGit(root, answers={"rev-parse --is-shallow-repository": GitAnswer(0, "true\n")}))
+    report = _guard(root, FakeGit(root, answers={"rev-parse --is-shallow-repository": GitReply(0, "true\n")}))
     assert (report.passed, report.base) == (True, "ba5e")
     assert "shallow" in report.notes[0]
 
 
 def test_a_pull_requests_reference_is_no_default_branch(root: Path) -> None:
     """CI fetches one reference, detached: that is what is judged, and nothing to compare it with."""
-    answers = {BRANCHES: GitAnswer(0, "refs/remotes/pull/5/merge\n")}
+    answers = {BRANCHES: GitReply(0, "refs/remotes/pull/5/merge\n")}
     assert _rules(_guard(root, FakeGit(root, answers=answers))) == ["base-unknown"]
-    answers = {BRANCHES: GitAnswer(0, "refs/heads/trunk\n")}
+    answers = {BRANCHES: GitReply(0, "refs/heads/trunk\n")}
     assert _guard(root, FakeGit(root, answers=answers)).passed
 
 
 def test_a_base_that_is_head_is_said(root: Path) -> None:
     """When HEAD is the base, the report says that only uncommitted changes were compared."""
-    report = _guard(root, FakeGit(root, answers={"merge-base": GitAnswer(0, "c0ffee\n")}))
+    report = _guard(root, FakeGit(root, answers={"merge-base": GitReply(0, "c0ffee\n")}))
     assert report.passed
     assert "only uncommitted" in report.notes[0]
 
@@ -283,7 +285,7 @@ def test_a_repository_that_git_refuses_is_a_finding(root: Path) -> None:
     """A repository that git can't read (wrong owner, no git) is not taken for no repository."""
     (root / ".git").mkdir()
     report = _guard(
-        root, FakeGit(root, answers={"rev-parse --show-toplevel": GitAnswer(None, "", "no such file: 'git'")})
+        root, FakeGit(root, answers={"rev-parse --show-toplevel": GitReply(None, "", "no such file: 'git'")})
     )
     assert _rules(report) == ["git-failed"]
     assert "no such file" in report.findings[0].message
@@ -291,7 +293,7 @@ def test_a_repository_that_git_refuses_is_a_finding(root: Path) -> None:
 
 def test_a_failing_comparison_is_a_finding(root: Path) -> None:
     """When git can't compare, that is a finding with git's own words, made printable."""
-    git = FakeGit(root, answers={"ls-files --others": GitAnswer(128, "", "fatal: \x1b[2Jbad index")})
+    git = FakeGit(root, answers={"ls-files --others": GitReply(128, "", "fatal: \x1b[2Jbad index")})
     report = _guard(root, git)
     assert _rules(report) == ["git-failed"]
     assert "\\x1b[2Jbad index" in report.findings[0].message
@@ -299,7 +301,7 @@ def test_a_failing_comparison_is_a_finding(root: Path) -> None:
 
 def test_no_commit_yet_is_a_note(root: Path) -> None:
     """A repository without a commit has nothing to compare with."""
-    report = _guard(root, FakeGit(root, answers={"rev-parse --verify": GitAnswer(1, "")}))
+    report = _guard(root, FakeGit(root, answers={"rev-parse --verify": GitReply(1, "")}))
     assert (report.passed, report.base) == (True, None)
     assert "no commit yet" in report.notes[0]
 

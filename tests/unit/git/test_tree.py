@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.git.host import host, tools
 from orchestrator.git.porcelain import Change, digested, parse_list, parse_status
-from orchestrator.git.scope import Scope, scope_of
+from orchestrator.git.scope import CodePatterns, Scope, scope_of
 from orchestrator.git.tree import Hasher, TooMuch, digest, digest_of_lines, walk
 
 PATHS = st.binary(min_size=1, max_size=12).filter(lambda path: b"\0" not in path)
@@ -45,10 +45,10 @@ def test_status_of_changes() -> None:
         b"",
     ]
     assert parse_status(b"\0".join(records)).changes == {
-        b"a file\nwith all": Change("1", "M", b"100755"),
-        b"sub": Change("1", "M", b"160000", submodule=True),
-        b"new name": Change("2", ".", b"100644"),
-        b"both": Change("u", "U", b"100644"),
+        b"a file\nwith all": Change("1", ".", "M", b"100755"),
+        b"sub": Change("1", ".", "M", b"160000", submodule=True),
+        b"new name": Change("2", "R", ".", b"100644"),
+        b"both": Change("u", "U", "U", b"100644"),
         b"un tracked/": Change("?"),
     }
 
@@ -82,22 +82,27 @@ INDEX = st.dictionaries(
 )
 
 
-@given(INDEX, st.sampled_from([b"", b"in/"]), st.booleans())
-def test_the_index_is_digested_as_its_entries_are(index: dict[str, str], prefix: bytes, unmerged: bool) -> None:
+@given(INDEX, st.sampled_from([b"", b"in/"]), st.booleans(), st.sampled_from("HhSs"))
+def test_the_index_is_digested_as_its_entries_are(
+    index: dict[str, str], prefix: bytes, unmerged: bool, tag: str
+) -> None:
     """Where the digest is made of what git printed, it is that of the entries, one by one."""
-    records = {path.encode(): f"{mode} {BLOB} {2 if unmerged else 0}".encode() for path, mode in index.items()}
+    records = {path.encode(): f"{tag} {mode} {BLOB} {2 if unmerged else 0}".encode() for path, mode in index.items()}
     output = b"".join(b"%b\t%b%b\0" % (records[path], prefix, path) for path in sorted(records))
     data = digested(output, prefix)
-    entries = {path.removeprefix(prefix): entry for path, entry in parse_list(output).items()}
+    entries = {path.removeprefix(prefix): entry for path, entry in parse_list(output).entries.items()}
     if data is not None:
         assert digest_of_lines(data) == digest(entries)
-    assert (data is None) == (unmerged or b" 0\t" in b"\0".join(records))
+    takes_care = unmerged or tag != "H" or "160000" in index.values() or b" 0\t" in b"\0".join(records)
+    assert (data is None) == takes_care
 
 
 def test_the_index_is_read() -> None:
-    """Mode and blob of each path; of an unmerged one, one entry."""
-    listed = f"100644 {BLOB} 0\ta b\n\x00120000 {BLOB} 0\tlink\x00100644 {BLOB} 2\tboth\x00100755 {BLOB} 3\tboth\0"
-    assert parse_list(listed.encode()) == {
+    """Mode and blob of each path; of an unmerged one, one entry; those are named that git does not look at."""
+    listed = f"H 100644 {BLOB} 0\ta b\n\0S 120000 {BLOB} 0\tlink\0h 100644 {BLOB} 2\tboth\0h 100755 {BLOB} 3\tboth\0"
+    read = parse_list(listed.encode())
+    assert read.hidden == {b"link": True, b"both": False}
+    assert read.entries == {
         b"a b\n": (b"100644", BLOB.encode()),
         b"link": (b"120000", BLOB.encode()),
         b"both": (b"100755", BLOB.encode()),
@@ -159,12 +164,13 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     [
         *((b"src/a.py", True), (b"src/build/a.py", True), (b"src/dist", True), (b"packages/out/a", True)),
         *((b"build/a", False), (b"dist/a.whl", False), (b"a/node_modules/b", False), (b"a/__pycache__/b", False)),
-        *((b".runs/x", False), (b"out/x", False), (b"src/x.egg-info/PKG-INFO", False), (b"made/report.xml", False)),
+        *((b".runs/x", False), (b"out/x", False), (b"src/x.egg-info/PKG-INFO", False), (b"made/report.md", False)),
+        (b"made/a.py", True),
     ],
 )
 def test_caches_and_products_do_not_count(path: bytes, counts: bool) -> None:
-    """Untracked caches, products of builds and declared outputs are left out; tracked files always count."""
-    scope = Scope(ignored=("made/*",))
+    """Untracked caches, products of builds and declared outputs that are no code are left out; tracked files count."""
+    scope = Scope(ignored=("made/*",), code=CodePatterns(exclude=("*.md",)))
     assert scope.holds_untracked(path) is counts
     assert scope.holds(path)
 

@@ -1,0 +1,113 @@
+"""The settings of a repository and a user that change what git says of a tree, and what takes them back."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from orchestrator.base.record import Record
+from orchestrator.git.process import GitProcess
+from orchestrator.git.repository import common_folder, git_folder
+
+_SUSPECT = re.compile(rb"filter|excludesfile|include", re.I)
+_MOST_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 10.0
+_QUERY = ("config", "--null", "--get-regexp", r"^(filter\..*|core\.excludesfile)$")
+LFS = "lfs"
+
+
+class TreeSettings(Record):
+    """What a tree must be asked with.
+
+    ``filters`` are the names of configured filters (gitattributes(5)), which are not run; ``has_personal_excludes``:
+    the user ignores files by rules that are not the repository's; ``pairs`` are settings for every git.
+    """
+
+    filters: frozenset[str] = frozenset()
+    has_personal_excludes: bool = False
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unknown_filters(self) -> tuple[str, ...]:
+        """The filters whose files can't be compared with a commit; LFS has a digest in its pointers."""
+        return tuple(sorted(self.filters - {LFS}))
+
+
+def tree_settings(top: str, environ: Mapping[str, str]) -> TreeSettings:
+    """Return the settings for the working tree at ``top``; git is asked where a config file names what matters.
+
+    Raises OSError when git can't be started.
+    """
+    common = common_folder(top)
+    pairs = list(_file_system(top))
+    files = (os.path.join(common, "config"), os.path.join(git_folder(top), "config.worktree"), *_users(environ))
+    personal = _has_rules(os.path.join(common, "info", "exclude")) or _has_rules(_default_excludes(environ))
+    filters: frozenset[str] = frozenset()
+    if any(_SUSPECT.search(_content(file)) for file in files):
+        found = _configured(top, environ)
+        filters = frozenset(name.split(".", 1)[1].rpartition(".")[0] for name in found if name.startswith("filter."))
+        configured = found.get("core.excludesfile", "")
+        personal = personal or bool(configured and _has_rules(_expanded(configured, environ)))
+    for name in sorted(filters):
+        pairs += [(f"filter.{name}.{key}", "") for key in ("clean", "smudge", "process")]
+        pairs.append((f"filter.{name}.required", "false"))
+    return TreeSettings(filters, personal, tuple(pairs))
+
+
+def _file_system(top: str) -> Iterator[tuple[str, str]]:
+    """Yield that modes and names are those on disk, unless the file system can't tell an executable file."""
+    with suppress(OSError):
+        if not os.stat(os.path.join(git_folder(top), "HEAD")).st_mode & 0o111:
+            yield "core.fileMode", "true"
+            if sys.platform == "linux":
+                yield "core.ignoreCase", "false"
+
+
+def _users(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the config files of the user and of the machine (git-config(1), "FILES")."""
+    if "GIT_CONFIG_GLOBAL" in environ:
+        yield environ["GIT_CONFIG_GLOBAL"]
+    else:
+        yield os.path.join(environ.get("HOME", ""), ".gitconfig")
+        yield os.path.join(_xdg(environ), "config")
+    if environ.get("GIT_CONFIG_NOSYSTEM", "0").lower() in ("", "0", "false", "no", "off"):
+        yield environ.get("GIT_CONFIG_SYSTEM", "/etc/gitconfig")
+        yield from ("/usr/local/etc/gitconfig", "/opt/homebrew/etc/gitconfig")
+
+
+def _default_excludes(environ: Mapping[str, str]) -> str:
+    return os.path.join(_xdg(environ), "ignore")
+
+
+def _xdg(environ: Mapping[str, str]) -> str:
+    return os.path.join(environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config"), "git")
+
+
+def _expanded(path: str, environ: Mapping[str, str]) -> str:
+    return os.path.join(environ.get("HOME", ""), path[2:]) if path.startswith("~/") else path
+
+
+def _has_rules(path: str) -> bool:
+    return any(line.strip() and not line.startswith(b"#") for line in _content(path).splitlines())
+
+
+def _content(path: str) -> bytes:
+    with suppress(OSError, ValueError), open(path, "rb", opener=_unblocked) as stream:
+        return stream.read(_MOST_BYTES)
+    return b""
+
+
+def _unblocked(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _configured(top: str, environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        answer = GitProcess.start(top, _QUERY, environ, paths=None).answer(_TIMEOUT_SECONDS)
+    except TimeoutError:
+        return {}
+    entries = (entry.partition("\n") for entry in answer.output.decode("utf-8", "surrogateescape").split("\0"))
+    return {name: value for name, _, value in entries if name}

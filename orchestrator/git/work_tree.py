@@ -1,0 +1,354 @@
+"""A working tree as it is on disk, whatever git was told not to look at (contract, section 7, "The tree")."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from orchestrator.base.record import Record
+from orchestrator.git.porcelain import LIST, STATUS, Change, Listing, Status, parse_list, parse_status, prefix_of
+from orchestrator.git.process import GitProcess
+from orchestrator.git.repository import git_folder, repository_top
+from orchestrator.git.scope import Scope
+from orchestrator.git.settings import LFS, TreeSettings, tree_settings
+from orchestrator.git.tree import FOLDER, LINK, Entry, Hasher, digest, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_POINTER_BYTES = 1024
+"""A pointer of Git LFS is shorter than this (its specification, "The Pointer")."""
+
+_CHUNK = 1 << 20
+_COMMAND_LINE_BYTES = 64 * 1024
+_PATHSPEC_VALUE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_,")
+"""What a pathspec takes as an attribute's value (``invalid_value_char`` in git's ``pathspec.c``)."""
+
+_MOST_CHANGED_LINE_ENDS = 16 << 20
+_SUBMODULE_SECONDS = 30.0
+
+
+class WorkTree(Record):
+    """A working tree at ``top`` (links followed), and what git must be started with there."""
+
+    top: str
+    environ: Mapping[str, str]
+    settings: TreeSettings = TreeSettings()
+
+    @classmethod
+    def around(cls, folder: str, environ: Mapping[str, str]) -> WorkTree | None:
+        """Return the working tree that holds ``folder``, None where there is none. Raises OSError without git."""
+        top = repository_top(folder)
+        return None if top is None else cls(top, environ, tree_settings(top, environ))
+
+    def start(self, command: Sequence[str], folder: str | None = None) -> GitProcess:
+        """Start git, on what lies below ``folder`` or, left out, as ``command`` says. Raises OSError."""
+        paths = None if folder is None else (self.pathspec(folder),)
+        return GitProcess.start(
+            self.top, command, self.environ, paths=paths, work_tree=self.top, settings=self.settings.pairs
+        )
+
+    def pathspec(self, folder: str) -> str:
+        """Return what names the files below ``folder`` to git, whatever characters it has."""
+        inner = os.path.relpath(os.path.realpath(folder), self.top)
+        return "." if inner == "." else f":(top,literal){inner}"
+
+    @property
+    def index_file(self) -> str:
+        """The path of the index."""
+        return os.path.join(git_folder(self.top), "index")
+
+
+class TreeOnDisk(Record):
+    """The files of a project's tree, by path from its folder.
+
+    ``changed`` are those that differ from HEAD or are not tracked, with their entry, None where there is no file;
+    ``unknown`` are files that a filter stores in another form, so that nobody can tell whether they differ.
+    """
+
+    entries: Mapping[bytes, Entry]
+    changed: Mapping[bytes, Entry | None]
+    untracked: frozenset[bytes]
+    unknown: tuple[bytes, ...]
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether a file differs from HEAD."""
+        return bool(self.changed)
+
+    def digest(self) -> str:
+        """Return the digest (sha256, hex) of paths, modes and contents."""
+        return digest(self.entries)
+
+
+def tree_on_disk(
+    work: WorkTree,
+    folder: str,
+    status: Status,
+    listing: Listing,
+    scope: Scope,
+    hasher: Hasher,
+    personal: Iterable[bytes] = (),
+) -> TreeOnDisk:
+    """Return the tree in ``folder``: what git says of it, and what it does not look at.
+
+    ``personal`` are files, from the repository's top, that only the user's own rules ignore. A file that git takes
+    for unchanged is not read, since the index knows its blob. Two things change the digest when they are
+    committed although no file changes: a submodule's new commit, and a file whose line endings are stored in
+    another form. Raises TooMuch, and OSError when git can't be started.
+    """
+    prefix = prefix_of(work.top, folder)
+    if listing.entries and len(next(iter(listing.entries.values()))[1]) == 64:
+        hasher.algorithm = "sha256"
+    listed = {path: entry for path, entry in listing.entries.items() if scope.holds(path.removeprefix(prefix))}
+    changes = dict(_in_scope(status, prefix, scope))
+    top = os.fsencode(work.top)
+    disk: dict[bytes, Entry | None] = {}
+    for path, change in changes.items():
+        if change.worktree != "." or change.kind == "?":
+            _read_change(top, path, change, scope, hasher, prefix, disk)
+    disk.update(_hidden(work, listed, listing.hidden, changes, hasher))
+    unknown = _compare_filtered(work, listed, changes, disk, hasher)
+    for path in personal:
+        if path not in listed and scope.is_code(path.removeprefix(prefix)):
+            disk[path] = hasher.entry(os.path.join(top, path))
+            changes[path] = Change("?")
+    entries = {path.removeprefix(prefix): entry for path, entry in listed.items()}
+    changed: dict[bytes, Entry | None] = {}
+    for path, entry in disk.items():
+        inner = path.removeprefix(prefix)
+        entries.pop(inner, None)
+        if entry is not None:
+            entries[inner] = entry
+        if path not in unknown:
+            changed[inner] = entry
+    for path, change in changes.items():
+        inner = path.removeprefix(prefix)
+        if change.staged != "." and change.kind != "?":
+            changed.setdefault(inner, entries.get(inner))
+    untracked = frozenset(path.removeprefix(prefix) for path in disk if path not in listed)
+    return TreeOnDisk(entries, changed, untracked, tuple(sorted(path.removeprefix(prefix) for path in unknown)))
+
+
+class DifferencesUnseen(Record):
+    """Tracked files, from the top, of which git's word is not the disk's.
+
+    ``hidden``: they differ from the index and git does not look; ``same``: git calls them changed and they are not;
+    ``unknown``: a filter, which is not run, stores them in another form.
+    """
+
+    hidden: frozenset[bytes]
+    same: frozenset[bytes]
+    unknown: frozenset[bytes]
+
+
+def differences_unseen(work: WorkTree, folder: str, named: frozenset[bytes]) -> DifferencesUnseen:
+    """Return where git is wrong about the tracked files below ``folder``; ``named`` are those it calls changed.
+
+    Raises OSError when git can't be started or does not answer (TimeoutError), or answers nonsense.
+    """
+    answer = work.start(LIST, folder).answer(_SUBMODULE_SECONDS)
+    try:
+        listing = parse_list(answer.output) if answer.code == 0 else Listing({}, {})
+    except ValueError as error:
+        raise OSError(f"git's answer was not understood: {error}") from error
+    hasher = Hasher()
+    if listing.entries and len(next(iter(listing.entries.values()))[1]) == 64:
+        hasher.algorithm = "sha256"
+    hidden = frozenset(path for path, _ in _hidden(work, listing.entries, listing.hidden, {}, hasher))
+    top = os.fsencode(work.top)
+    disk = {path: hasher.entry(os.path.join(top, path)) for path in named & listing.entries.keys()}
+    before = {path for path, entry in disk.items() if entry is not None}
+    unknown = _compare_filtered(work, listing.entries, {}, disk, hasher)
+    return DifferencesUnseen(hidden, frozenset(before - disk.keys()), unknown)
+
+
+def _in_scope(status: Status, prefix: bytes, scope: Scope) -> Iterator[tuple[bytes, Change]]:
+    for path, change in status.changes.items():
+        inner = path.removeprefix(prefix)
+        if scope.holds_untracked(inner.rstrip(b"/")) if change.kind == "?" else scope.holds(inner):
+            yield path, change
+
+
+def _read_change(
+    top: bytes,
+    path: bytes,
+    change: Change,
+    scope: Scope,
+    hasher: Hasher,
+    prefix: bytes,
+    disk: dict[bytes, Entry | None],
+) -> None:
+    place = os.path.join(top, path)
+    if change.submodule and os.path.isdir(place):
+        disk[path] = FOLDER, digest(walk(place, Scope(), hasher)).encode()
+    elif path.endswith(b"/"):
+        inside = walk(place, scope, hasher, path.removeprefix(prefix))
+        disk.update({prefix + inner: entry for inner, entry in inside.items()})
+    else:
+        entry = hasher.entry(place)
+        has_mode = entry is not None and change.kind == "1" and change.mode.strip(b"0")
+        disk[path] = (change.mode, entry[1]) if entry is not None and has_mode else entry
+
+
+def _hidden(
+    work: WorkTree,
+    listed: Mapping[bytes, Entry],
+    hidden: Mapping[bytes, bool],
+    changes: Mapping[bytes, Change],
+    hasher: Hasher,
+) -> Iterator[tuple[bytes, Entry | None]]:
+    """Yield the files that git takes for unchanged without looking, and that are not; submodules are looked into."""
+    top = os.fsencode(work.top)
+    for path, entry in listed.items():
+        if entry[0] == FOLDER and path not in changes:
+            place = os.path.join(top, path)
+            if _submodule_moved(work, place, entry[1]):
+                yield path, (FOLDER, digest(walk(place, Scope(), hasher)).encode())
+        elif path in hidden:
+            place = os.path.join(top, path)
+            found = hasher.entry(place)
+            if found is None and hidden[path]:
+                continue
+            if found is not None and not dict(work.settings.pairs).get("core.fileMode") and found[0] != LINK:
+                found = (entry[0], found[1])
+            if found != entry and not (found is not None and _same_but_line_ends(place, found, entry, hasher)):
+                yield path, found
+
+
+def _submodule_moved(work: WorkTree, place: bytes, commit: bytes) -> bool:
+    """Tell whether a submodule differs from ``commit``, untracked files apart; one that is not there does not."""
+    folder = os.fsdecode(place)
+    if repository_top(folder) != os.path.realpath(folder):
+        return False
+    inner = WorkTree.around(folder, work.environ)
+    if inner is None:
+        return False
+    status = inner.start(STATUS, folder)
+    listing = inner.start(LIST, folder)
+    try:
+        said, listed = status.answer(_SUBMODULE_SECONDS), listing.answer(_SUBMODULE_SECONDS)
+        if said.code or listed.code:
+            return True
+        found = parse_status(said.output)
+        tree = tree_on_disk(inner, folder, found, parse_list(listed.output), Scope(), Hasher())
+        return (found.commit or "").encode() != commit or not tree.untracked.issuperset(tree.changed)
+    except (TimeoutError, ValueError):
+        return True
+    finally:
+        status.end()
+        listing.end()
+
+
+def _same_but_line_ends(place: bytes, found: Entry, entry: Entry, hasher: Hasher) -> bool:
+    if found[0] != entry[0] or found[0] == LINK:
+        return False
+    content = _content(place, _MOST_CHANGED_LINE_ENDS)
+    return b"\r\n" in content and hasher.blob(content.replace(b"\r\n", b"\n")) == entry[1]
+
+
+def _compare_filtered(
+    work: WorkTree,
+    listed: Mapping[bytes, Entry],
+    changes: dict[bytes, Change],
+    disk: dict[bytes, Entry | None],
+    hasher: Hasher,
+) -> frozenset[bytes]:
+    """Compare files that a filter stores in another form, which is not run; return those that can't be told.
+
+    Files of Git LFS are what their pointer says. Of others the bytes on disk count, on every look.
+    """
+    modified = [path for path, entry in disk.items() if path in listed and entry is not None and entry[0] != FOLDER]
+    if modified and _may_have_lfs(work, listed):
+        for path in _with_filter(work, LFS, modified) & set(modified):
+            place = os.path.join(os.fsencode(work.top), path)
+            if _pointer_says(work, listed[path][1]) == _sha256(place):
+                disk.pop(path)
+                change = changes.get(path)
+                if change is not None:
+                    changes[path] = change._replace(worktree=".")
+    unknown: set[bytes] = set()
+    for name in work.settings.unknown_filters:
+        unknown |= _with_filter(work, name, listed) & listed.keys()
+    for path in unknown:
+        found = hasher.entry(os.path.join(os.fsencode(work.top), path))
+        if found is None:  # one that is gone differs, whatever its form
+            continue
+        disk[path] = found
+    return frozenset(path for path in unknown if disk.get(path) is not None)
+
+
+def _may_have_lfs(work: WorkTree, listed: Mapping[bytes, Entry]) -> bool:
+    top = os.fsencode(work.top)
+    files = {b".gitattributes", *(path for path in listed if path.endswith(b".gitattributes"))}
+    for path in listed:
+        above = os.path.dirname(path)
+        while above:
+            files.add(above + b"/.gitattributes")
+            above = os.path.dirname(above)
+        break  # the folders above the project are above each of its files
+    places = [os.path.join(top, name) for name in files]
+    places.append(os.path.join(os.fsencode(git_folder(work.top)), b"info", b"attributes"))
+    return any(LFS.encode() in _content(place, _CHUNK) for place in places) or LFS in work.settings.filters
+
+
+def _with_filter(work: WorkTree, name: str, listed: Iterable[bytes]) -> set[bytes]:
+    """Return the tracked files with that filter; a pathspec names few characters, so others are asked for singly."""
+    if _PATHSPEC_VALUE.issuperset(name):
+        command = ("ls-files", "--full-name", "-z", "--", f":(top,attr:filter={name})")
+        answer = work.start(command).answer(_SUBMODULE_SECONDS)
+        return {path for path in answer.output.split(b"\0") if path} if answer.code == 0 else set()
+    found: set[bytes] = set()
+    for paths in _chunks(listed):
+        answer = work.start(("check-attr", "-z", "filter", "--", *map(os.fsdecode, paths))).answer(_SUBMODULE_SECONDS)
+        fields = answer.output.split(b"\0")
+        found |= {path for path, value in zip(fields[::3], fields[2::3], strict=False) if value == os.fsencode(name)}
+    return found
+
+
+def _chunks(paths: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the paths in lists that fit into one command line."""
+    chunk: list[bytes] = []
+    size = 0
+    for path in paths:
+        chunk.append(path)
+        size += len(path) + 1
+        if size > _COMMAND_LINE_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _pointer_says(work: WorkTree, blob: bytes) -> bytes | None:
+    answer = work.start(("cat-file", "blob", blob.decode())).answer(_SUBMODULE_SECONDS)
+    for line in answer.output[:_POINTER_BYTES].splitlines():
+        if line.startswith(b"oid sha256:"):
+            return line.removeprefix(b"oid sha256:").strip()
+    return None
+
+
+def _sha256(place: bytes) -> bytes | None:
+    import hashlib
+
+    state: _Hash = hashlib.sha256()
+    try:
+        with open(place, "rb", opener=_unfollowed) as stream:
+            while chunk := stream.read(_CHUNK):
+                state.update(chunk)
+    except OSError:
+        return None
+    return state.hexdigest().encode()
+
+
+def _content(place: bytes, most: int) -> bytes:
+    try:
+        with open(place, "rb", opener=_unfollowed) as stream:
+            return stream.read(most)
+    except OSError:
+        return b""
+
+
+def _unfollowed(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
