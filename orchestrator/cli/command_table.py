@@ -237,13 +237,14 @@ COMMANDS = table(
     ),
     Command(
         "checklist",
-        "Tick an item with the run that proves it ('tick ITEM'), or update mirrors ('sync').",
+        "Tick items with the run that proves them ('tick ITEM …'), or update mirrors ('sync').",
         Late("orchestrator.commands.review.checklist", "checklist"),
         (
-            Option("words", "tick ITEM, or sync", "WORDS", repeatable=True),
+            Option("words", "tick ITEM …, or sync", "WORDS", repeatable=True),
             Option("run", "the run that proves the item", "RUN"),
             Option("task", "the task of the checklist; left out: the run's, or all for sync", "ID"),
             Option("yes", "with sync: write without asking, needed where there is no terminal; tick never asks"),
+            Option("drop-lines", "with sync: drop lines of mirrors that are no items and stand nowhere else"),
             _DRY_RUN,
             _FORMAT,
         ),

@@ -49,9 +49,19 @@ def read_source(root: str, name: str) -> Source:
     within the limits, and StorageError when the disk fails.
     """
     file = config_file(name)
+    raw, table = _read(root, file)
+    return Source(name, file, sha256(raw).hexdigest(), table)
+
+
+def read_toml(root: str, file: str) -> dict[str, Any]:
+    """Return the table of a TOML file of the workspace at ``root``. Raises what ``read_source`` raises."""
+    return _read(root, file)[1]
+
+
+def _read(root: str, file: str) -> tuple[bytes, dict[str, Any]]:
     try:
         raw = _bytes_of(os.path.join(root, file))
-        table = _parsed(_text_of(raw))
+        return raw, _parsed(_text_of(raw))
     except FileNotFoundError as error:
         if os.path.islink(os.path.join(root, file)):
             raise ConfigError([f"{file}: is a link that leads nowhere"]) from error
@@ -61,7 +71,6 @@ def read_source(root: str, name: str) -> Source:
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from error
     except _UnfitError as error:
         raise ConfigError([f"{file}: {error}"]) from error
-    return Source(name, file, sha256(raw).hexdigest(), table)
 
 
 class _UnfitError(Exception):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.checks.checklists.evidence import approvals_digest
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 TASK = "1-app"
@@ -40,6 +41,7 @@ def proved(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     workspace.project("app")
     for place, spec in zip(PLACES, SPECS, strict=True):
         workspace.write(place, LIST.replace("SPEC", spec))
+    workspace.commit()
     assert orchestrate("start").code == 0
     approve(orchestrate, "latest")
     for item in ("testing", "enablement"):
@@ -119,6 +121,7 @@ def every_place(app: WorkspaceFolder, change: Callable[[str], str]) -> None:
 def other_task(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Let the items cite a run of another task and project, with evidence of its own."""
     app.project("other")
+    app.commit()
     assert orchestrate("start", "--project", "other").code == 0
     approve(orchestrate, "latest")
     run = app.runs("1-other")[0].name
@@ -185,6 +188,8 @@ def stale_approval(app: WorkspaceFolder) -> None:
         document = json.loads(text)
         for entry in document["approvals"]:
             entry["attempt"] = 7
+        if "evidence" in document:
+            document["approvals_digest"] = approvals_digest(document["approvals"])
         path.write_text(json.dumps(document))
 
 
@@ -212,6 +217,11 @@ LIES: dict[str, tuple[str, Lie]] = {
     "stale approval": ("approval-stale", lambda app, _: stale_approval(app)),
     "cut metrics file": ("metrics-cut", lambda app, _: cut_metrics(app)),
     "damaged manifest": ("manifest-damaged", lambda app, _: (run_of(app) / "manifest.json").write_text("{")),
+    "evidence without a chain": ("evidence-unproven", lambda app, _: failed_run(app)),
+    "approval typed into the evidence": (
+        "evidence-damaged",
+        lambda app, _: evidence_of(app).write_text(evidence_of(app).read_text().replace('"reviewer"', '"boss"')),
+    ),
     "failed run": ("run-not-succeeded", lambda app, _: failed_run(app)),
     "guardrail that cannot fail": ("guardrail-cannot-fail", cannot_fail),
     "milestone not covered": (
@@ -260,6 +270,7 @@ def test_an_approval_goes_stale_with_a_new_attempt(workspace: WorkspaceFolder, o
     """A ticked item is red as soon as its run is not the attempt that was approved."""
     workspace.project("app")
     workspace.write(PLACES[0], LIST.replace("SPEC", SPECS[0]))
+    workspace.commit()
     assert orchestrate("start").code == 0
     approve(orchestrate, "latest")
     assert orchestrate("checklist", "tick", "enablement", "--run", "latest").code == 0
@@ -292,7 +303,9 @@ def test_a_run_that_does_not_prove_an_item_ticks_nothing(workspace: WorkspaceFol
     """A failed run, one without approval, and a wrong name are refused, and nothing is written."""
     workspace.project("app", {"test": "test -e ready"})
     path = workspace.write(PLACES[0], LIST.replace("SPEC", SPECS[0]))
+    workspace.write(".gitignore", "/.runs/\n/out/\n/packages/app/ready\n")
     before = path.read_text()
+    workspace.commit()
     assert orchestrate("start").code == 3
     refused = orchestrate("checklist", "tick", "testing", "--run", "latest", "--format", "json")
     assert (refused.code, refused.document["error"]["code"]) == (4, "run-not-succeeded")
@@ -328,6 +341,7 @@ def test_what_a_quoted_command_says_is_no_need(workspace: WorkspaceFolder, orche
     workspace.project("app")
     line = "- [ ] **deploy**: `echo (needs: diagnostics)` passed (needs: diagnostics/deploy)\n"
     workspace.write(PLACES[0], f"# Task {TASK}\n\n{line}")
+    workspace.commit()
     assert orchestrate("start").code == 0
     refused = orchestrate("checklist", "tick", "deploy", "--run", "latest", "--format", "json")
     assert (refused.code, refused.document["error"]["code"]) == (4, "not-covered")
@@ -337,3 +351,113 @@ def test_words_that_are_no_verb_are_refused(workspace: WorkspaceFolder, orchestr
     """A verb that isn't there, and a tick without a run, are usage errors."""
     for words in (["tock", "x"], ["tick", "x"], ["tick"], [], ["sync", "x"]):
         assert orchestrate("checklist", *words).code == 2
+
+
+def test_several_items_are_ticked_at_once_or_none(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """One call ticks what the run proves in all places; one item that it does not prove stops all of them."""
+    workspace.project("app")
+    path = workspace.write(
+        PLACES[0], "- [ ] **a**: x (needs: diagnostics)\n- [ ] **b**: y\n- [ ] **c**: (needs: smoke)\n"
+    )
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    before = path.read_bytes()
+    assert orchestrate("checklist", "tick", "a", "c", "--run", "latest").code == 4
+    assert path.read_bytes() == before
+    assert orchestrate("checklist", "tick", "a", "b", "--run", "latest").code == 0
+    assert path.read_text().count("- [x]") == 2
+    assert codes(orchestrate) == set()
+
+
+def test_a_run_of_uncommitted_files_ticks_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Nobody can repeat a run whose tree was no commit's: neither with changes, nor outside of git."""
+    workspace.project("app")
+    workspace.write(PLACES[0], "- [ ] **a**: x\n")
+    assert orchestrate("start").code == 0
+    refused = orchestrate("checklist", "tick", "a", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "dirty-tree")
+    workspace.commit()
+    workspace.write("packages/app/main.py", "print(2)\n")
+    assert orchestrate("start").code == 0
+    refused = orchestrate("checklist", "tick", "a", "--run", "latest", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "dirty-tree")
+
+
+def test_a_baseline_names_what_was_ticked_before(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Items that were ticked at the commit of [docs] since are notes; what is ticked later is a finding."""
+    workspace.project("app")
+    for place in PLACES:
+        workspace.write(place, "- [x] **a**: x\n- [ ] **b**: y\n")
+    workspace.write("docs/old/page.md", "- [x] done\n")
+    since = workspace.commit()
+    toml = f'schema_version = 1\n[docs]\nsince = "{since}"\nignore = ["docs/old/**"]\n'
+    workspace.write("workspace.toml", toml)
+    done = orchestrate("verify", "--docs", "--format", "json")
+    assert (done.code, done.document["findings"]) == (0, [])
+    assert {note["code"] for note in done.document["docs"]["notes"]} == {"before-baseline"}
+    assert "before-baseline" in orchestrate("verify", "--docs").stdout
+    for place in PLACES:
+        workspace.write(place, "- [x] **a**: x\n- [x] **b**: y\n")
+    assert codes(orchestrate) == {"tick-without-run"}
+    workspace.write("workspace.toml", toml.replace(since, "0" * 40))
+    assert "baseline-unknown" in codes(orchestrate)
+    workspace.write("workspace.toml", toml.replace("since", "sincce"))
+    refused = orchestrate("verify", "--docs")
+    assert refused.code == 2
+    assert "docs.sincce" in refused.stderr
+
+
+def test_one_bad_page_stops_nothing_else(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A page that can't be read is a finding of its own; ticking and syncing of other tasks go on."""
+    workspace.project("app")
+    workspace.write(PLACES[0], "- [ ] **a**: x\n")
+    (workspace.root / "docs").mkdir()
+    (workspace.root / "docs" / "old.md").write_bytes(b"caf\xe9 - [x] a\n")
+    (workspace.root / "docs" / "wide.md").write_bytes("- [x] a\n".encode("utf-16"))
+    (workspace.root / "docs" / "gone.md").symlink_to("nowhere.md")
+    (workspace.root / "docs" / "here.md").symlink_to("../README.md")
+    (workspace.root / "docs" / "more").symlink_to("../elsewhere")
+    workspace.write("README.md", "# Nothing\n")
+    workspace.write("elsewhere/x.MD", "1) [x] unproved\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    assert orchestrate("checklist", "tick", "a", "--run", "latest").code == 0
+    assert orchestrate("checklist", "sync", "--yes").code == 0
+    found = orchestrate("verify", "--docs", "--format", "json").document
+    assert {(one["code"], one["path"]) for one in found["findings"]} == {
+        ("document-unreadable", "docs/old.md"),
+        ("document-unreadable", "docs/wide.md"),
+        ("document-unreadable", "docs/gone.md"),
+        ("tick-without-task", "docs/more/x.MD"),
+    }
+    assert [note["path"] for note in found["docs"]["notes"]] == ["docs/more"]
+
+
+def test_sync_drops_no_line_that_is_no_item(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A hand-written mirror is not replaced: what stands there only is lost with --drop-lines alone."""
+    workspace.project("app")
+    workspace.write(PLACES[0], "# T\n\n- [ ] **a**: x\n")
+    mirror = workspace.write(PLACES[2], "# T\n\n## Context\n\nWritten by hand.\n\n- [ ] **a**: old words\n")
+    before = mirror.read_text()
+    refused = orchestrate("checklist", "sync", "--yes", "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (2, "lines-dropped")
+    assert mirror.read_text() == before
+    assert orchestrate("checklist", "sync", "--yes", "--drop-lines").code == 0
+    assert mirror.read_text() == "# T\n\n- [ ] **a**: x\n"
+
+
+def test_items_that_cannot_be_told_apart_are_never_guessed(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Two items of one name, and a conflict's markers, are findings; neither tick nor sync chooses."""
+    workspace.project("app")
+    path = workspace.write(PLACES[0], "- [ ] **a**: x\n- [ ] **a**: y\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    assert orchestrate("checklist", "tick", "a", "--run", "latest").code == 2
+    assert orchestrate("checklist", "sync", "--yes").code == 2
+    assert "item-repeated" in codes(orchestrate)
+    path.write_text("<<<<<<< ours\n- [ ] **a**: x\n=======\n- [ ] **b**: y\n>>>>>>> theirs\n")
+    assert orchestrate("checklist", "tick", "a", "--run", "latest").code == 2
+    assert orchestrate("checklist", "sync", "--yes").code == 2
+    assert "conflict-markers" in codes(orchestrate)

@@ -1,14 +1,15 @@
 """Evidence: what is kept in git of a cited run, at ``tasks/evidence/<task>/<run>.json``.
 
 It holds the part of the manifest that the manifest digest covers, so that the digest can be computed from it
-alone; the reviews; and the run's line of the task's chain, with the digests of events and logs. Left out are
-the events, logs and error files themselves, the resume token, and what changes after a run's end.
+alone; the reviews, with a digest of their own; and the run's line of the task's chain, with the digests of events
+and logs. Left out are the events, logs and error files themselves, the resume token, and what changes after a
+run's end. Version 1 of the file had no digest of the reviews: it is read, and judged as when it was made.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
@@ -16,12 +17,14 @@ from orchestrator.checks.checklists.items import EVIDENCE_FOLDER
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, manifest_digest
 from orchestrator.model.manifest.schema import load
+from orchestrator.model.plan import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SCHEMA = 1
+SCHEMA = 2
+_READ = (1, SCHEMA)
 _FILLED: Mapping[str, Any] = {
     "approvals": [],
     "metrics_recorded": True,
@@ -58,6 +61,11 @@ def evidence_of(document: Mapping[str, Any], chain: Mapping[str, Any] | None) ->
     return Evidence(kept, manifest_digest(document), tuple(document["approvals"]), chain)
 
 
+def approvals_digest(approvals: Sequence[Mapping[str, Any]]) -> str:
+    """Return the sha256 of the reviews in canonical JSON."""
+    return digest_of(list(approvals))
+
+
 def render_evidence(evidence: Evidence) -> str:
     """Return the text of an evidence file: a line for each key of the manifest, so that changes can be read."""
     lines = [f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(evidence.manifest.items())]
@@ -67,6 +75,7 @@ def render_evidence(evidence: Evidence) -> str:
         f'  "evidence": {SCHEMA},\n'
         f'  "manifest_digest": {json.dumps(evidence.digest)},\n'
         '  "manifest": {\n' + ",\n".join(lines) + "\n  },\n"
+        f'  "approvals_digest": {json.dumps(approvals_digest(evidence.approvals))},\n'
         '  "approvals": [' + ("\n" + ",\n".join(reviews) + "\n  " if reviews else "") + "],\n"
         f'  "chain": {json.dumps(evidence.chain, sort_keys=True)}\n'
         "}\n"
@@ -83,11 +92,13 @@ def read_evidence(text: str, path: str) -> Evidence:
         and all(isinstance(entry, dict) for entry in approvals)
         and (chain is None or isinstance(chain, dict))
     )
-    if document.get("evidence") != SCHEMA or not fits:
+    if document.get("evidence") not in _READ or not fits:
         raise DamagedRecord(f"'{path}' is no evidence of version {SCHEMA}")
-    assert isinstance(manifest, dict)  # noqa: S101 -- told by `fits`
+    assert isinstance(manifest, dict)  # noqa: S101 -- checked by `fits`
     load({**_FILLED, **manifest}, path).check()
     digest = manifest_digest(manifest)
     if document.get("manifest_digest") != digest:
         raise DamagedRecord(f"'{path}' was edited: its manifest has another digest than it says")
+    if document["evidence"] != 1 and document.get("approvals_digest") != approvals_digest(approvals or ()):
+        raise DamagedRecord(f"'{path}' was edited: its reviews have another digest than it says")
     return Evidence(manifest, digest, tuple(approvals or ()), chain)

@@ -1,33 +1,38 @@
 """A checklist as text: its items, what each needs, and what a ticked one cites.
 
-An item is a line ``- [ ] **milestone**: what is done (needs: diagnostics/build, approval)``. Ticked, it ends in
+An item is a task item ``- [ ] **milestone**: what is done (needs: diagnostics/build, approval)``. Ticked, it ends in
 `` — [run ID](link to its evidence), digest `SHA256` `` and, where there is one, ``, approved by `WHO` at WHEN``.
 """
 
 from __future__ import annotations
 
-import posixpath
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.base.identifiers import NAME_PATTERN, RUN_ID_PATTERN, name_fault
+from orchestrator.checks.checklists.links import comparable, linked, target_of
+from orchestrator.checks.checklists.markdown import Structure, TaskItem, body_of, lines_of, links_in, structure_of
+from orchestrator.checks.checklists.needs import needs_of
 
 EVIDENCE_FOLDER = "tasks/evidence"
 
-_ITEM = re.compile(r"\s*[-*+] \[(?P<mark>[ xX])\]\s+(?P<text>.*?)\s*")
-_NAMED = re.compile(r"\*\*(?P<id>[^*]+)\*\*")
-_NEEDS = re.compile(r"\(needs: (?P<needs>[^()]*)\)")
-_LINK = re.compile(r"\]\((?P<target>[^()\s]+)\)")
+_NAMED = re.compile(r"(?:\*\*(?P<id>[^*]+)\*\*|__(?P<id2>[^_]+)__)")
 _CITED = re.compile(
     rf"(?:^|/)(?:evidence/(?P<task>{NAME_PATTERN})/(?P<run>{RUN_ID_PATTERN})\.json"
     rf"|(?P<task2>{NAME_PATTERN})/cli/(?P<run2>{RUN_ID_PATTERN})/manifest\.json)"
 )
+_EARLY = re.compile(r"\.runs/(?P<task>[\w.-]+)/(?:(?:cli|mcp)/)?(?P<run>[\w.:-]+)/manifest\.json")
 _DIGEST = re.compile(r"digest `([0-9a-f]{64})`")
-_APPROVED = re.compile(r"approved by `([^`]+)` at (\S+)$")
-_PROOF = re.compile(r" — \[run .*$")
-_FENCE = re.compile(r"\s*(```|~~~)")
-_HEADING = re.compile(rf"#+ .*?\b[Tt]ask `?(?P<task>{NAME_PATTERN})")
+_APPROVED = re.compile(r"approved by `([^`]+)` at (\S+)$", re.MULTILINE)
+_RUN = rf"\[[Rr]un {RUN_ID_PATTERN}\](?:\([^()\n]*\)|\[[^\]\n]*\])"
+_PROOF = re.compile(
+    rf"[ \t]*(?:[—–]|-{{1,3}})[ \t]+{_RUN}"
+    rf"(?:,?[ \t]*(?:and[ \t]+)?(?:{_RUN}|digest `[^`\n]*`|approved by `[^`\n]+` at \S+))*[ \t]*"
+)
+_BOX = re.compile(r"\[[ xX]\]")
+_HEADING = re.compile(rf"\b[Tt]ask:? (?P<tick>`?)(?P<task>{NAME_PATTERN})(?P=tick)(?![\w/])")
 _PLACES = (
     re.compile(rf"tasks/tasks-(?P<task>{NAME_PATTERN})\.md"),
     re.compile(rf"docs/checklists/(?P<task>{NAME_PATTERN})\.md"),
@@ -46,9 +51,11 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of a checklist. ``task`` is None where neither the file nor a heading names one.
+    """One item of a checklist. ``task`` is None where neither the file nor a heading names one.
 
-    ``needs`` are pipelines, ``pipeline/stage`` and ``approval``; ``claim`` is the text without the proof.
+    ``key`` tells items of a file apart: the word in bold, else headings, parents and text. ``needs`` are pipelines,
+    ``pipeline/stage`` and ``approval``; ``claim`` is the text without the proof. ``early`` are the task and run that
+    it cites as version 1 did. ``line`` to ``last_line`` (from 1) are its paragraph.
     """
 
     path: str
@@ -61,6 +68,10 @@ class Item:
     citations: tuple[Citation, ...]
     digest: str | None
     approved: tuple[str, str] | None
+    unclear: str | None = None
+    key: tuple[str, ...] = ()
+    last_line: int = 0
+    early: tuple[str, str] | None = None
 
 
 def mirror_paths(task: str) -> tuple[str, ...]:
@@ -77,94 +88,103 @@ def task_of_path(path: str) -> str | None:
     return None
 
 
-def items_of(path: str, text: str) -> Iterator[Item]:
-    """Yield the items of a file; what stands in a block of code is none."""
+def items_of(path: str, text: str, known: Collection[str] = ()) -> Iterator[Item]:
+    """Yield the items of a file; ``known`` are the tasks that a heading may name. Raises TooDeepError."""
+    structure = structure_of(text)
     task = task_of_path(path)
-    fence: str | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        mark = _FENCE.match(line)
-        if mark is not None:
-            fence = mark[1] if fence is None else None if fence == mark[1] else fence
-            continue
-        if fence is not None:
-            continue
-        heading = _HEADING.match(line)
-        if heading is not None and task_of_path(path) is None:
-            task = heading["task"]
-        found = _ITEM.fullmatch(line)
-        if found is not None:
-            yield _item(path, number, task, found["mark"] != " ", found["text"])
+    for found in structure.items:
+        yield _item(path, task or _task_of_headings(found.headings, known), found, structure)
 
 
-def _item(path: str, number: int, task: str | None, ticked: bool, text: str) -> Item:
-    claim = _PROOF.sub("", text)
+def _task_of_headings(headings: tuple[tuple[int, str], ...], known: Collection[str]) -> str | None:
+    """Return the task of the nearest heading above that names one: known, in backticks, or numbered as ``1001-x``."""
+    for _, text in reversed(headings):
+        for found in _HEADING.finditer(text):
+            task = found["task"]
+            if name_fault("task", task) is None and (found["tick"] or task in known or re.match(r"\d+-", task)):
+                return task
+    return None
+
+
+def _item(path: str, task: str | None, found: TaskItem, structure: Structure) -> Item:
+    claim = claim_of(found.text)
     named = _NAMED.match(claim)
-    needs = [match["needs"] for match in _NEEDS.finditer(claim)][-1:]  # a command that is quoted before may say so too
-    digest, approved = _DIGEST.search(text), _APPROVED.search(text)
+    needs = needs_of(claim, found.beside)
+    digest, approved = _DIGEST.search(found.text), _APPROVED.search(found.text)
+    name = (named["id"] or named["id2"]).strip() if named is not None else ""
+    above = (text for _, text in found.headings)
+    place = (*above, *(claim_of(text) for text in found.parents), claim)
+    early = _EARLY.search(found.text)
     return Item(
         path=path,
-        line=number,
+        line=found.line,
         task=task,
-        id=named["id"].strip() if named is not None else slug(claim),
-        ticked=ticked,
+        id=name or slug(claim),
+        ticked=found.ticked,
         claim=claim,
-        needs=tuple(word.strip() for part in needs for word in part.split(",") if word.strip()),
-        citations=tuple(_citations(path, text)),
+        needs=needs.words,
+        citations=tuple(_citations(path, found.text, structure)),
         digest=digest[1] if digest is not None else None,
         approved=(approved[1], approved[2]) if approved is not None else None,
+        unclear=needs.unclear,
+        key=("", _plain(name)) if name else tuple(_plain(comparable(path, text)) for text in place),
+        last_line=found.last_line,
+        early=(early["task"], early["run"]) if early is not None else None,
     )
 
 
+def claim_of(text: str) -> str:
+    """Return an item's text without its proof, in whichever line that stands."""
+    return _PROOF.sub("", text).strip()
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def slug(text: str) -> str:
-    """Return the id of an item that has no name in bold: its words, at most 60 characters."""
-    return re.sub(r"[^a-z0-9]+", "-", _NEEDS.sub("", text).lower()).strip("-")[:60].strip("-")
+    """Return the id of an item that has no name in bold: its words, of any script, at most 60 characters."""
+    without = re.sub(r"\(needs: [^()]*\)", "", text)
+    words = "".join(char if char.isalnum() or unicodedata.category(char)[0] == "M" else " " for char in without.lower())
+    return "-".join(words.split())[:60].strip("-") or text
 
 
-def _citations(path: str, text: str) -> Iterator[Citation]:
-    for link in _LINK.finditer(text):
-        target = resolved(path, link["target"])
+def _citations(path: str, text: str, structure: Structure) -> Iterator[Citation]:
+    if "](" not in text and "][" not in text and not structure.definitions:
+        return
+    for link in links_in(text, structure.definitions):
+        target = target_of(path, link)
         found = _CITED.search(target)
         if found is not None:
             yield Citation(found["task"] or found["task2"], found["run"] or found["run2"], target)
 
 
-def resolved(path: str, target: str) -> str:
-    """Return a relative link of a file as a path from the workspace; other links as they are."""
-    if "://" in target or target.startswith(("/", "#")):
-        return target
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-
-
-def linked(path: str, target: str) -> str:
-    """Return the relative link from a file to a path from the workspace."""
-    return posixpath.relpath(target, posixpath.dirname(path) or ".")
-
-
-def comparable(path: str, line: str) -> str:
-    """Return a line with its relative links as paths from the workspace, so that mirrors can be compared."""
-    return _LINK.sub(lambda link: f"]({resolved(path, link['target'])})", line.rstrip())
-
-
-def moved(source: str, path: str, line: str) -> str:
-    """Return a line of the file ``source`` as it stands in the file ``path``: with its links turned."""
-
-    def turned(link: re.Match[str]) -> str:
-        target = link["target"]
-        if resolved(source, target) == target:
-            return f"]({target})" if "://" in target or target[:1] in "/#" else f"]({linked(path, target)})"
-        return f"]({linked(path, resolved(source, target))})"
-
-    return _LINK.sub(turned, line)
-
-
-def ticked_line(item: Item, line: str, run_id: str, target: str, digest: str, approved: tuple[str, str] | None) -> str:
-    """Return the line of an item, ticked, with link, digest and the approval's actor and time."""
-    bare = _PROOF.sub("", line.rstrip())
-    marked = re.sub(r"\[[ xX]\]", "[x]", bare, count=1)
-    proof = f" — [run {run_id}]({linked(item.path, target)}), digest `{digest}`"
+def proof_text(path: str, run_id: str, target: str, digest: str, approved: tuple[str, str] | None) -> str:
+    """Return what a proved item of ``path`` ends in: link, digest and the approval's actor and time."""
+    proof = f" — [run {run_id}]({linked(path, target)}), digest `{digest}`"
     if approved is not None:
         proof += f", approved by `{word(approved[0])}` at {approved[1]}"
-    return marked + proof
+    return proof
+
+
+def proof_in(lines: list[str], item: Item) -> str:
+    """Return the proof that stands in the lines of an item."""
+    return "".join(found for line in lines[item.line - 1 : item.last_line] for found in _PROOF.findall(body_of(line)))
+
+
+def with_proof(text: str, item: Item, proof: str) -> str:
+    """Return a document in which an item is ticked and ends in ``proof``; no other byte changes."""
+    lines = lines_of(text)
+    for index in range(item.line - 1, item.last_line):
+        body = body_of(lines[index])
+        end = lines[index][len(body) :]
+        if index == item.line - 1:
+            body = _BOX.sub("[x]", body, count=1)
+        body = _PROOF.sub("", body)
+        if index == item.last_line - 1:
+            body = body.rstrip(" \t") + proof
+        lines[index] = body + end
+    return "".join(lines)
 
 
 def word(name: str) -> str:

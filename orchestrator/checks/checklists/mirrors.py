@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from difflib import SequenceMatcher, get_close_matches
 from itertools import zip_longest
 
 from orchestrator.base.files.changes import FileChange
 from orchestrator.base.finding import Flaw
 from orchestrator.checks.checklists.items import (
     Item,
-    comparable,
     items_of,
     mirror_paths,
-    moved,
+    proof_in,
+    proof_text,
     task_of_path,
-    ticked_line,
+    with_proof,
 )
+from orchestrator.checks.checklists.links import comparable, moved
+from orchestrator.checks.checklists.markdown import body_of, conflicts_in, lines_of, structure_of
 
 HINT = "codex-orchestrator checklist sync"
 Texts = Mapping[str, str]
 """The documents of a workspace by their paths from its root."""
+
+Proof = tuple[str, str, str, tuple[str, str] | None]
+"""Run, path of its evidence from the workspace, manifest digest, and the approval's actor and time."""
+
+_BOM = "\ufeff"
+_SAME_LINE = 0.6
+"""How alike (difflib's ratio) a line must be to one of the source to count as an older form of it."""
 
 
 def tasks_in(texts: Texts) -> list[str]:
@@ -35,10 +45,10 @@ def source_of(task: str, texts: Texts) -> str | None:
     return next((path for path in mirror_paths(task) if path in texts), None)
 
 
-def mirror_flaws(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
+def mirror_findings(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
     """Yield every line in which a mirror differs from the checklist that it mirrors, and mirrors that are missing.
 
-    ``only`` names the one task to look at; left out: every task.
+    Items of one name, and what a merge left, are findings too. ``only`` names the one task to look at.
     """
     for task in tasks_in(texts):
         if only not in (None, task):
@@ -47,76 +57,164 @@ def mirror_flaws(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
         for path in mirror_paths(task):
             if path not in texts:
                 yield Flaw("mirror-missing", path, f"the checklist of task '{task}' is not mirrored here", hint=HINT)
-            elif source is not None and path != source:
+                continue
+            yield from unclear_items(path, texts[path])
+            if source is not None and path != source:
                 yield from _differences(source, path, texts)
 
 
+def unclear_items(path: str, text: str) -> Iterator[Flaw]:
+    """Yield what makes the items of a checklist ambiguous: two of one name, and the markers of a merge."""
+    for line in conflicts_in(text, structure_of(text).code):
+        yield Flaw("conflict-markers", path, "a merge left its markers here", line, "resolve the conflict")
+    first: dict[tuple[str, ...], Item] = {}
+    for item in items_of(path, text):
+        other = first.setdefault(item.key, item)
+        if other is not item:
+            what = f"'{item.id}' is the name of the item in line {other.line} too"
+            yield Flaw("item-repeated", path, what, item.line, "give each its own word in bold: - [ ] **word**: …")
+
+
 def _differences(source: str, path: str, texts: Texts) -> Iterator[Flaw]:
-    pairs = zip_longest(texts[source].splitlines(), texts[path].splitlines())
+    pairs = zip_longest(_comparable_lines(source, texts[source]), _comparable_lines(path, texts[path]))
     for number, (expected, found) in enumerate(pairs, start=1):
         if expected is None or found is None:
             what = "the mirror goes on, and" if expected is None else "the mirror ends here, and"
             yield Flaw("mirror-differs", path, f"{what} {source}:{number} does not", number, HINT)
             return
-        if comparable(source, expected) != comparable(path, found):
+        if expected != found:
             yield Flaw("mirror-differs", path, f"the line is not that of {source}:{number}", number, HINT)
 
 
-def synced(task: str, texts: Texts) -> list[FileChange]:
-    """Return what makes a task's mirrors equal: to ``tasks/``, with what only a mirror proves taken over.
+def _comparable_lines(path: str, text: str) -> list[str]:
+    code = structure_of(text).code
+    bodies = map(body_of, lines_of(text.removeprefix(_BOM)))
+    return [body.rstrip() if number in code else comparable(path, body) for number, body in enumerate(bodies, start=1)]
 
-    An item that is ticked with a proof in one place is ticked in all of them: a place that fell behind
-    untick nothing. Where two places prove an item by different runs, the first place counts.
+
+class Synced:
+    """What makes a task's mirrors equal to the first place, with proofs that only a mirror has taken over.
+
+    ``changes`` are the files; ``dropped`` the lines of mirrors, as (path, line, text), that are no items, stand
+    in no other place, and would be lost; ``ambiguous`` what keeps items from being told apart.
     """
-    source = source_of(task, texts)
-    if source is None:
-        return []
-    lines = texts[source].splitlines(keepends=True)
-    proved: dict[str, tuple[str, str]] = {}
-    for path in mirror_paths(task):
-        for item in items_of(path, texts.get(path, "")):
+
+    def __init__(self, task: str, texts: Texts) -> None:
+        self.changes: list[FileChange] = []
+        self.dropped: list[tuple[str, int, str]] = []
+        source = source_of(task, texts)
+        there = [path for path in mirror_paths(task) if path in texts]
+        self.ambiguous = [finding for path in there for finding in unclear_items(path, texts[path])]
+        if source is None or self.ambiguous:
+            return
+        text = _with_proofs(source, texts, there)
+        for path in mirror_paths(task):
+            before = texts.get(path)
+            if path == source:
+                self.changes.append(FileChange(path, before, text))
+            elif before is None:
+                self.changes.append(FileChange(path, None, _placed(source, path, text)))
+            else:
+                self.changes.append(FileChange(path, before, self._followed(source, path, text, before)))
+
+    def _followed(self, source: str, path: str, text: str, before: str) -> str:
+        """Return a mirror that follows ``text``; its lines that say the same already are not touched."""
+        wanted, found = _comparable_lines(source, text), _comparable_lines(path, before)
+        mine = lines_of(before.removeprefix(_BOM))
+        new = lines_of(_placed(source, path, text.removeprefix(_BOM)))
+        end = _usual_end(mine) or _usual_end(new)
+        items = {line for item in items_of(path, before) for line in range(item.line, item.last_line + 1)}
+        lines: list[str] = []
+        for here, (first, last), (begin, until) in _blocks(found, wanted):
+            if here:
+                lines += mine[first:last]
+                continue
+            lines += [body_of(line) + (end if line != body_of(line) else "") for line in new[begin:until]]
+            for index in range(first, last):
+                if index + 1 in items or not found[index].strip():
+                    continue
+                if not get_close_matches(found[index], wanted[begin:until], 1, _SAME_LINE):
+                    self.dropped.append((path, index + 1, body_of(mine[index])))
+        return _whole(lines, end, bom=before.startswith(_BOM))
+
+
+def _whole(lines: list[str], end: str, *, bom: bool) -> str:
+    """Return lines as a text: one whose end was missing because it was the last gets it when others follow."""
+    joined = [
+        line if line != body_of(line) or index == len(lines) - 1 else line + end for index, line in enumerate(lines)
+    ]
+    return (_BOM if bom else "") + "".join(joined)
+
+
+def _usual_end(lines: list[str]) -> str:
+    ends = Counter(line[len(body_of(line)) :] for line in lines)
+    del ends[""]
+    return ends.most_common(1)[0][0] if ends else ""
+
+
+_Span = tuple[int, int]
+
+
+def _blocks(found: list[str], wanted: list[str]) -> Iterator[tuple[bool, _Span, _Span]]:
+    """Yield which lines of a mirror are those of the source, and which stand in place of others."""
+    begin = 0
+    while begin < min(len(found), len(wanted)) and found[begin] == wanted[begin]:
+        begin += 1
+    end = 0
+    while end < min(len(found), len(wanted)) - begin and found[-1 - end] == wanted[-1 - end]:
+        end += 1
+    yield True, (0, begin), (0, begin)
+    matcher = SequenceMatcher(None, found[begin : len(found) - end], wanted[begin : len(wanted) - end], autojunk=False)
+    for tag, first, last, start, until in matcher.get_opcodes():
+        yield tag == "equal", (begin + first, begin + last), (begin + start, begin + until)
+    yield True, (len(found) - end, len(found)), (len(wanted) - end, len(wanted))
+
+
+def _with_proofs(source: str, texts: Texts, there: list[str]) -> str:
+    """Return the first place, with the proofs that the same items, in the same words, have in a mirror only.
+
+    A place that fell behind unticks nothing. Where two places prove an item by different runs, the first counts.
+    """
+    text = texts[source]
+    proved: dict[tuple[str, ...], tuple[str, Item]] = {}
+    for path in there:
+        for item in items_of(path, texts[path]):
             if item.ticked and item.citations:
-                proved.setdefault(item.id, (path, texts[path].splitlines()[item.line - 1]))
-    for item in items_of(source, texts[source]):
-        if item.id in proved and not (item.ticked and item.citations):
-            path, line = proved[item.id]
-            lines[item.line - 1] = moved(path, source, line) + "\n"
-    return _everywhere(task, source, "".join(lines), texts)
+                proved.setdefault(item.key, (path, item))
+    for item in items_of(source, text):
+        path, other = proved.get(item.key, (source, item))
+        if path == source or (item.ticked and item.citations):
+            continue
+        if _words(source, item.claim) == _words(path, other.claim):
+            text = with_proof(text, item, moved(path, source, proof_in(lines_of(texts[path]), other).rstrip()))
+    return text
 
 
-def _everywhere(task: str, source: str, text: str, texts: Texts) -> list[FileChange]:
-    changes = []
-    for path in mirror_paths(task):
-        turned = "".join(moved(source, path, line) for line in text.splitlines(keepends=True))
-        changes.append(FileChange(path, texts.get(path), text if path == source else turned))
-    return changes
+def _words(path: str, claim: str) -> str:
+    return " ".join(comparable(path, claim).split())
 
 
-def ticked(
-    item: Item, texts: Texts, run_id: str, target: str, digest: str, approved: tuple[str, str] | None
-) -> list[FileChange]:
-    """Return what ticks an item in all places: its line in each of them, and nothing else.
+def _placed(source: str, path: str, text: str) -> str:
+    code = structure_of(text).code
+    lines = enumerate(lines_of(text), start=1)
+    return "".join(line if number in code else moved(source, path, line) for number, line in lines)
 
-    Where a place has no such item, its whole text follows the first place.
+
+def ticked(item: Item, texts: Texts, proof: Proof) -> list[FileChange]:
+    """Return what ticks an item of the first place in all places: its paragraph in each of them, and nothing else.
+
+    A place that is not there is made. Raises KeyError with the path of a place that lacks the item.
     """
     assert item.task is not None  # noqa: S101 -- the caller chose it by its task
     changes = []
-    source = item.path
-    after = _with_tick(item, texts[source], run_id, target, digest, approved)
+    after = with_proof(texts[item.path], item, proof_text(item.path, *proof))
     for path in mirror_paths(item.task):
         text = texts.get(path)
-        own = next((one for one in items_of(path, text or "") if one.id == item.id), None)
-        if text is None or own is None:
-            turned = "".join(moved(source, path, line) for line in after.splitlines(keepends=True))
-            changes.append(FileChange(path, text, turned))
-        else:
-            changes.append(FileChange(path, text, _with_tick(own, text, run_id, target, digest, approved)))
+        if text is None:
+            changes.append(FileChange(path, None, _placed(item.path, path, after)))
+            continue
+        own = [one for one in items_of(path, text) if one.key == item.key]
+        if len(own) != 1:
+            raise KeyError(path)
+        changes.append(FileChange(path, text, with_proof(text, own[0], proof_text(path, *proof))))
     return changes
-
-
-def _with_tick(item: Item, text: str, run_id: str, target: str, digest: str, approved: tuple[str, str] | None) -> str:
-    lines = text.splitlines(keepends=True)
-    line = lines[item.line - 1]
-    end = line[len(line.rstrip("\r\n")) :]
-    lines[item.line - 1] = ticked_line(replace(item), line, run_id, target, digest, approved) + end
-    return "".join(lines)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.finding import Flaw
 from orchestrator.checks.checklists.evidence import Evidence
-from orchestrator.checks.checklists.items import Citation, Item, word
+from orchestrator.checks.checklists.items import Citation, Item, task_of_path, word
+from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.model.approvals import APPROVE, Subject, Validity, actors_of, reasons, validities
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
@@ -17,7 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-APPROVAL = "approval"
+NOTES = frozenset({"before-baseline", "tick-of-version-1"})
+"""Codes of what is named and is no finding."""
+
+_RECOMPUTABLE = 2
+"""``digest_form`` of records that are judged by the rules of trust (contract, section 7); older ones as when made."""
+
 _MET = frozenset({"passed", "waived"})
 
 
@@ -27,7 +33,8 @@ class Sources:
 
     ``evidence`` returns what is kept in git of a cited run, None where nothing is; ``record`` the full manifest
     where it exists here; ``link`` its line of the chain. The three raise DamagedRecord. ``owner`` names a
-    task's project, ``policy`` what a project asks of reviews, with what makes that untellable, if anything.
+    task's project, ``policy`` what a project asks of reviews, with why it is not known, if it isn't;
+    ``baseline`` says whether an item was ticked already at the commit ``[docs] since``.
     """
 
     evidence: Callable[[Citation], Evidence | None]
@@ -35,22 +42,43 @@ class Sources:
     link: Callable[[str, str, int], Mapping[str, Any] | None]
     owner: Callable[[str], str | None]
     policy: Callable[[str], tuple[ReviewPolicy, str | None]]
+    baseline: Callable[[Item], bool] = lambda item: False
 
 
-def item_flaws(item: Item, sources: Sources) -> Iterator[Flaw]:
-    """Yield what is wrong with an item; one that is not ticked claims nothing."""
+def item_findings(item: Item, sources: Sources) -> Iterator[Flaw]:
+    """Yield what is wrong with an item; one that is not ticked claims nothing, but may ask for what nobody knows.
+
+    One of ``NOTES`` stands for all that is wrong with an item that was ticked before the baseline.
+    """
+    found = list(_findings(item, sources))
+    if item.ticked and found and sources.baseline(item):
+        what = "it was ticked at the commit of '[docs] since' already, and is not judged"
+        yield Flaw("before-baseline", item.path, f"'{item.id}': {what}", item.line)
+    else:
+        yield from found
+
+
+def _findings(item: Item, sources: Sources) -> Iterator[Flaw]:
+    def flaw(code: str, message: str, hint: str = "") -> Flaw:
+        return Flaw(code, item.path, f"'{item.id}': {message}", item.line, hint)
+
+    if item.unclear is not None and (item.ticked or task_of_path(item.path) is not None):
+        yield flaw("needs-unclear", item.unclear, "write (needs: diagnostics), (needs: diagnostics/test, approval)")
     if not item.ticked:
         return
-
-    def flaw(code: str, message: str) -> Flaw:
-        return Flaw(code, item.path, f"'{item.id}': {message}", item.line)
-
+    if item.early is not None and not item.citations:
+        yield _early_finding(item, item.early, sources)
+        return
     if item.task is None:
         yield flaw("tick-without-task", "neither the file nor a heading says which task it belongs to")
         return
     if not item.citations:
         yield flaw("tick-without-run", "it is ticked and cites no run")
         return
+    yield from _proof_findings(item, sources, flaw)
+
+
+def _proof_findings(item: Item, sources: Sources, flaw: Callable[[str, str], Flaw]) -> Iterator[Flaw]:
     kept: list[Evidence] = []
     for citation in item.citations:
         try:
@@ -69,7 +97,21 @@ def item_flaws(item: Item, sources: Sources) -> Iterator[Flaw]:
             yield flaw(code, message)
 
 
-def kept_flaws(citation: Citation, sources: Sources) -> Iterator[Flaw]:
+def _early_finding(item: Item, cited: tuple[str, str], sources: Sources) -> Flaw:
+    """Return the note of an item that cites a run of version 1 as that version did; a finding where no such run is."""
+    try:
+        record = sources.record(*cited)
+    except DamagedRecord:
+        record = None
+    if record is not None and record["version"] == 1:
+        what = f"it cites run {cited[1]} of version 1, whose records prove nothing"
+        return Flaw("tick-of-version-1", item.path, f"'{item.id}': {what}", item.line)
+    what = f"it cites run {cited[1]} as version 1 did, and no such record of version 1 is here"
+    hint = "name the commit from which on items are proved in workspace.toml: [docs] since"
+    return Flaw("tick-without-run", item.path, f"'{item.id}': {what}", item.line, hint)
+
+
+def kept_findings(citation: Citation, sources: Sources) -> Iterator[Flaw]:
     """Yield what is wrong with the evidence that is kept of a run, whether an item cites it or not."""
     path = citation.target
     try:
@@ -102,20 +144,38 @@ def _run_faults(item: Item, citation: Citation, evidence: Evidence, sources: Sou
         if entry["required"] and entry["outcome"] not in _MET:
             yield "guardrail-not-passed", f"guardrail '{entry['id']}' of run {run} is {entry['outcome']}"
     yield from _flags(manifest, run)
+    if _is_recomputable(manifest):
+        yield from clean_tree_faults(manifest)
     yield from _agreement(evidence, sources)
 
 
 def _flags(manifest: Mapping[str, Any], run: str) -> Iterator[tuple[str, str]]:
-    waived = {entry["id"] for entry in manifest["guardrails"] if entry["outcome"] == "waived"}
+    waived = _waived(manifest)
     for flag in manifest["plan"].get("flags") or ():
         if flag.get("code") == "guardrail-cannot-fail" and flag.get("stage") not in waived:
             yield "guardrail-cannot-fail", f"run {run}: {flag.get('message')}"
 
 
+def _is_recomputable(manifest: Mapping[str, Any]) -> bool:
+    form = manifest.get("digest_form")
+    return isinstance(form, int) and form >= _RECOMPUTABLE
+
+
+def clean_tree_faults(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield why nobody can reproduce a run: its project's tree was no commit's (contract, section 7, "The tree")."""
+    last = manifest["provenance"][-1] if manifest["provenance"] else {}
+    if not last.get("commit"):
+        yield "dirty-tree", f"run {manifest['run_id']} is of no commit: its tree is not known to git"
+    elif last.get("dirty") is not False:
+        yield "dirty-tree", f"run {manifest['run_id']} ran on a tree that was not that of commit {last['commit'][:12]}"
+
+
 def _agreement(evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:
     """Compare the evidence with the full record and the chain, where they are here."""
     manifest, run = evidence.manifest, evidence.run_id
-    if evidence.chain is not None and evidence.chain.get("manifest_digest") != evidence.digest:
+    if evidence.chain is None:
+        yield "evidence-unproven", f"no line of the task's chain is kept of run {run}"
+    elif not _is_line_of(evidence.chain, evidence):
         yield "evidence-damaged", f"the chain's line that is kept of run {run} is of another record"
     try:
         record = sources.record(str(manifest["task_id"]), run)
@@ -140,23 +200,64 @@ def _agreement(evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]
         yield "evidence-stale", f"the task's chain has another line of run {run} than is kept"
 
 
+def _is_line_of(line: Mapping[str, Any], evidence: Evidence) -> bool:
+    manifest = evidence.manifest
+    said = (line.get("run_id"), line.get("attempt"), line.get("manifest_digest"))
+    return said == (evidence.run_id, manifest["attempt"], evidence.digest)
+
+
 def _claim_faults(item: Item, kept: list[Evidence], sources: Sources) -> Iterator[tuple[str, str]]:
     for need in item.needs:
-        if need != APPROVAL and not any(covers(evidence.manifest, need) for evidence in kept):
+        if need == APPROVAL:
+            continue
+        lacking = [next(gaps(evidence.manifest, need), None) for evidence in kept]
+        if None not in lacking:
             runs = ", ".join(f"{evidence.run_id} ({evidence.manifest['pipeline_id']})" for evidence in kept)
-            yield "not-covered", f"it needs {need}, which {runs} does not show"
+            yield "not-covered", f"it needs {need}, which {runs} does not show: {lacking[-1]}"
     if item.digest != kept[-1].digest:
         yield "wrong-digest", f"it cites digest {item.digest or '(none)'}; the run's is {kept[-1].digest}"
     for evidence in kept:
         yield from _review_faults(item, evidence, sources)
 
 
-def covers(manifest: Mapping[str, Any], need: str) -> bool:
-    """Tell whether a run shows a need: a pipeline, or ``pipeline/stage``, whose stage succeeded in it."""
+def gaps(manifest: Mapping[str, Any], need: str) -> Iterator[str]:
+    """Yield what keeps a run from showing a need: a pipeline, or ``pipeline/stage`` (contract, section 7, "Whole").
+
+    A pipeline needs all its stages, but for those that the config ``skip``s, as the base's does, or that are waived.
+    """
     pipeline, _, stage = need.partition("/")
     if manifest["pipeline_id"] != pipeline:
-        return False
-    return not stage or any(entry["id"] == stage and entry["status"] == "succeeded" for entry in manifest["commands"])
+        yield f"it is a run of '{manifest['pipeline_id']}'"
+        return
+    commands = {command["id"]: command for command in manifest["commands"]}
+    if stage:
+        if stage not in commands:
+            yield f"it has no stage '{stage}'"
+        elif not _is_success(commands[stage]):
+            yield f"its stage '{stage}' ended with outcome {commands[stage].get('outcome')}"
+        return
+    if not _is_recomputable(manifest):
+        return
+    allowed, waived = _may_be_skipped(manifest), _waived(manifest)
+    for stage, command in commands.items():
+        is_skipped = command.get("outcome") == "skip" and stage in allowed
+        if not (_is_success(command) or is_skipped or stage in waived):
+            yield f"its stage '{stage}' ended with outcome {command.get('outcome')}"
+    if not any(_is_success(command) for command in commands.values()):
+        yield "nothing ran in it"
+
+
+def _is_success(command: Mapping[str, Any]) -> bool:
+    return command["status"] == "succeeded" or bool(command.get("reused"))
+
+
+def _may_be_skipped(manifest: Mapping[str, Any]) -> frozenset[str]:
+    softer = {str(entry.get("stage")) for entry in manifest.get("policy") or () if isinstance(entry, Mapping)}
+    return frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip")) - softer
+
+
+def _waived(manifest: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(str(entry["id"]) for entry in manifest["guardrails"] if entry["outcome"] == "waived")
 
 
 def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:

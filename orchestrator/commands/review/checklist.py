@@ -1,19 +1,20 @@
-"""``checklist``: tick an item with the run that proves it, in all mirrors at once; make mirrors equal again."""
+"""``checklist``: tick items with the run that proves them, in all mirrors at once; make mirrors equal again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from orchestrator.base.errors import GateNotMet, NotFound, UsageError
-from orchestrator.base.files.changes import FileChange, current_text
+from orchestrator.base.errors import UsageError
+from orchestrator.base.files.changes import FileChange
 from orchestrator.base.identifiers import check_name, near_hint, shown
-from orchestrator.checks.checklists.evidence import Evidence, evidence_of, evidence_path, render_evidence
-from orchestrator.checks.checklists.items import Citation, Item, items_of, mirror_paths, word
-from orchestrator.checks.checklists.mirrors import source_of, synced, tasks_in, ticked
-from orchestrator.checks.checklists.proof import APPROVAL, Sources, approval_of, item_flaws, judged_reviews
 from orchestrator.commands.context import Answer, Context
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.checks.checklists.documents import Documents
+
+VERBS = ("tick", "sync")
 
 
 def checklist(
@@ -24,101 +25,85 @@ def checklist(
     task: str | None = None,
     yes: bool = False,
     dry_run: bool = False,
+    drop_lines: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
-    """Do ``tick ITEM`` or ``sync``; differences are shown before anything is written, and asked about by ``sync``.
+    """Do ``tick ITEM …`` or ``sync``; differences are shown before anything is written, and asked about by ``sync``.
 
-    Raises GateNotMet when the run does not prove the item, UsageError, NotFound, DamagedRecord, Refused and
-    StorageError; then nothing was written.
+    ``drop_lines`` lets ``sync`` drop lines of mirrors that are no items and stand nowhere else. Raises GateNotMet when
+    the run does not prove an item, UsageError, NotFound, DamagedRecord, Refused and StorageError; then nothing
+    was written.
     """
-    from orchestrator.checks.checklists.documents import read_documents
     from orchestrator.commands.run.launch import check_format
 
     check_format(format, ("text", "json"))
     store = context.store()
     if task is not None:
         check_name("task", task)
-    verb, rest = (words[0], words[1:]) if words else ("", ())
-    texts, unfit = read_documents(store.workspace.root)
-    if unfit:
-        raise UsageError(f"'{unfit[0].path}' can't be read: {unfit[0].message}", code=unfit[0].code)
-    if verb == "sync" and not rest and run is None:
-        tasks = tasks_in(texts) if task is None else [task]
-        changes = [change for name in tasks for change in synced(name, texts)]
-        return _written(context, store, changes, yes=yes, dry_run=dry_run)
-    if verb == "tick" and len(rest) == 1 and run is not None:
-        changes = _ticking(context, store, texts, rest[0], run, task)
+    verb, names = (words[0], words[1:]) if words else ("", ())
+    if verb == "sync" and not names and run is None:
+        return _written(context, store, _syncing(store, task, drop_lines=drop_lines), yes=yes, dry_run=dry_run)
+    if verb == "tick" and names and run is not None and not drop_lines:
+        from orchestrator.commands.review.tick import ticking
+
+        changes = ticking(context, store, read_for_checklists(store), names, run, task)
         return _written(context, store, changes, yes=True, dry_run=dry_run)
-    if verb == "tick" and run is None:
-        raise UsageError(
-            "checklist tick needs the run that proves the item", hint="add --run RUN", code="bad-checklist"
-        )
-    if verb == "tick" and len(rest) > 1:
-        raise UsageError(
-            f"checklist tick takes one item, not {len(rest)}", hint="call it once for each item", code="bad-checklist"
-        )
-    said = " ".join(words) or "nothing"
-    raise UsageError(
-        f"checklist does 'tick ITEM --run RUN' and 'sync', not {shown(said)}",
-        hint=near_hint(verb, ("tick", "sync"))
-        if verb not in ("tick", "sync")
-        else "codex-orchestrator checklist --help",
-        code="bad-checklist",
-    )
+    raise _misused(verb, words, is_run_missing=run is None)
 
 
-def _ticking(
-    context: Context, store: RunStore, texts: dict[str, str], name: str, reference: str, task: str | None
-) -> list[FileChange]:
-    from orchestrator.commands.review.evidence_sources import link_of, record_here, sources_of
-    from orchestrator.store.find import find_run
-
-    where = find_run(store, reference)
-    task = task or where.task_id
-    record = record_here(store, where)
-    if record is None:
-        raise NotFound(f"there is no record of run '{where.run_id}'")
-    if record["version"] != 2:
-        raise UsageError(f"run '{where.run_id}' is of version 1, which proves no item", code="version-1")
-    item = _item(task, name, texts)
-    evidence = evidence_of(record, link_of(store, where, int(record["attempt"])))
-    sources = replace(sources_of(store, context.environ), evidence=lambda citation: evidence)
-    path = evidence_path(where.task_id, where.run_id)
-    approved = _check(item, Citation(where.task_id, where.run_id, path), evidence, sources)
-    text = render_evidence(evidence)
-    old = current_text(store.workspace.root, path)
-    return [FileChange(path, old, text), *ticked(item, texts, where.run_id, path, evidence.digest, approved)]
+def _misused(verb: str, words: Sequence[str], *, is_run_missing: bool) -> UsageError:
+    if verb == "tick" and is_run_missing:
+        what, hint = "checklist tick needs the run that proves the item", "add --run RUN"
+    else:
+        said = " ".join(words) or "nothing"
+        what = f"checklist does 'tick ITEM … --run RUN' and 'sync', not {shown(said)}"
+        hint = "codex-orchestrator checklist --help" if verb in VERBS else near_hint(verb, VERBS)
+    return UsageError(what, hint=hint, code="bad-checklist")
 
 
-def _item(task: str, name: str, texts: dict[str, str]) -> Item:
-    source = source_of(task, texts)
-    if source is None:
-        raise NotFound(f"task '{task}' has no checklist", hint=f"it would be {mirror_paths(task)[0]}")
-    items = list(items_of(source, texts[source]))
-    found = [item for item in items if item.id == name] or [item for item in items if name and item.claim == name]
-    if len(found) != 1:
-        how = "no item" if not found else f"{len(found)} items"
-        raise UsageError(
-            f"{source} has {how} {shown(name)}", hint=near_hint(name, [item.id for item in items]), code="unknown-item"
-        )
-    return found[0]
+def read_for_checklists(store: RunStore) -> Documents:
+    """Return the workspace's documents, but for those that ``[docs] ignore`` names.
+
+    Raises ConfigError.
+    """
+    from orchestrator.base.globs import Globs
+    from orchestrator.checks.checklists.documents import read_documents
+    from orchestrator.config.workspace_file import read_docs_policy
+
+    ignored: Callable[[str], bool] = Globs(read_docs_policy(store.workspace.root).ignore).match
+    return read_documents(store.workspace.root, ignored)
 
 
-def _check(item: Item, citation: Citation, evidence: Evidence, sources: Sources) -> tuple[str, str] | None:
-    """Return the approval to cite, None where there is none; GateNotMet says what the run does not prove."""
-    policy, fault = sources.policy(str(evidence.manifest["project"]))
-    policy = policy._replace(approvals=max(policy.approvals, int(APPROVAL in item.needs)), stale_when_tree_moves=False)
-    approval = approval_of(judged_reviews(evidence.approvals, evidence, policy)) if fault is None else None
-    approved = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
-    claimed = replace(item, ticked=True, citations=(citation,), digest=evidence.digest, approved=approved)
-    faults = list(item_flaws(claimed, sources))
-    if faults:
-        raise GateNotMet(
-            "; ".join(dict.fromkeys(flaw.message for flaw in faults)),
-            hint=f"codex-orchestrator status {evidence.run_id}",
-            code=faults[0].code,
-        )
-    return approved
+def refuse_unreadable(documents: Documents, task: str) -> None:
+    """Refuse to go on when a place of the task's checklist can't be read; other pages stop nothing."""
+    from orchestrator.checks.checklists.items import mirror_paths
+
+    for finding in documents.unreadable:
+        if finding.path in mirror_paths(task):
+            raise UsageError(f"'{finding.path}' can't be read: {finding.message}", code=finding.code)
+
+
+def _syncing(store: RunStore, task: str | None, *, drop_lines: bool) -> list[FileChange]:
+    from orchestrator.checks.checklists.mirrors import Synced, tasks_in
+
+    documents = read_for_checklists(store)
+    changes: list[FileChange] = []
+    for name in tasks_in(documents.texts) if task is None else [task]:
+        refuse_unreadable(documents, name)
+        synced = Synced(name, documents.texts)
+        if synced.ambiguous:
+            found = synced.ambiguous[0]
+            raise UsageError(f"{found.place}: {found.message}", hint=found.hint, code=found.code)
+        if synced.dropped and not drop_lines:
+            path, line, text = synced.dropped[0]
+            more = f", and {len(synced.dropped) - 1} more" if len(synced.dropped) > 1 else ""
+            raise UsageError(
+                f"sync would drop lines that stand in no other place: {path}:{line} {shown(text)}{more}",
+                hint=f"move them to {synced.changes[0].path}, or add --drop-lines",
+                code="lines-dropped",
+            )
+        changes += synced.changes
+    return changes
 
 
 def _written(context: Context, store: RunStore, changes: Sequence[FileChange], *, yes: bool, dry_run: bool) -> Answer:

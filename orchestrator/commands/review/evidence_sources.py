@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.errors import ConfigError, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Flaw
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Record
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
@@ -25,6 +26,9 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.checks.checklists.baseline import Baseline
+    from orchestrator.checks.checklists.documents import Documents
 
 
 def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
@@ -91,48 +95,85 @@ def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any]
         raise DamagedRecord(error.message) from error
 
 
-def docs_flaws(store: RunStore, environ: Mapping[str, str]) -> tuple[list[Flaw], dict[str, int]]:
-    """Return what does not hold in the workspace's checklists, and how much was looked at."""
-    from orchestrator.checks.checklists.documents import read_documents
-    from orchestrator.checks.checklists.items import items_of
-    from orchestrator.checks.checklists.mirrors import mirror_flaws, tasks_in
-    from orchestrator.checks.checklists.proof import item_flaws
+class DocsReport(Record):
+    """What does not hold in the documents, what is only named, and how much was looked at."""
 
-    texts, flaws = read_documents(store.workspace.root)
-    sources = sources_of(store, environ)
-    items = [item for path, text in texts.items() for item in items_of(path, text)]
-    found = [*flaws, *mirror_flaws(texts), *(flaw for item in items for flaw in item_flaws(item, sources))]
+    findings: list[Flaw]
+    notes: list[Flaw]
+    counted: dict[str, int]
+
+
+def docs_findings(store: RunStore, environ: Mapping[str, str]) -> DocsReport:
+    """Return what does not hold in the workspace's checklists. Raises ConfigError for a bad ``workspace.toml``."""
+    from orchestrator.checks.checklists.items import items_of
+    from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
+    from orchestrator.checks.checklists.proof import NOTES, item_findings
+
+    documents, baseline = _documents(store.workspace.root, environ)
+    texts = documents.texts
+    sources = replace(sources_of(store, environ), baseline=baseline.holds)
+    known = frozenset((*tasks_in(texts), *known_tasks(store.workspace.root)))
+    items = [item for path, text in texts.items() for item in items_of(path, text, known)]
+    found = [finding for item in items for finding in item_findings(item, sources)]
+    real = [finding for finding in found if finding.code not in NOTES]
+    notes = [*documents.notes, *(finding for finding in found if finding.code in NOTES)]
     counted = {"files": len(texts), "checklists": len(tasks_in(texts)), "ticked": sum(item.ticked for item in items)}
-    return found, counted
+    return DocsReport([*documents.unreadable, *baseline.findings, *mirror_findings(texts), *real], notes, counted)
 
 
-def checklist_flaws(store: RunStore, task_id: str, sources: Sources) -> list[Flaw]:
-    """Return what ``docs_flaws`` would find of one task."""
+def _documents(root: str, environ: Mapping[str, str]) -> tuple[Documents, Baseline]:
+    from orchestrator.base.globs import Globs
+    from orchestrator.checks.checklists.baseline import Baseline
     from orchestrator.checks.checklists.documents import read_documents
+    from orchestrator.config.workspace_file import read_docs_policy
+
+    policy = read_docs_policy(root)
+    return read_documents(root, Globs(policy.ignore).match), Baseline(root, policy.since, environ)
+
+
+def known_tasks(root: str) -> frozenset[str]:
+    """Return the tasks that the index and the configs name; what can't be read names none."""
+    from orchestrator.config import outline, project_names
+    from orchestrator.config.routing.task_index import read_index
+
+    found: set[str] = set()
+    for name in project_names(root):
+        with suppress(ConfigError, UsageError):
+            found.add(outline(root, name).task_id)
+    with suppress(UsageError):
+        found.update(read_index(root).projects)
+    return frozenset(found)
+
+
+def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str, sources: Sources) -> list[Flaw]:
+    """Return what ``docs_findings`` would find of one task."""
     from orchestrator.checks.checklists.items import items_of
-    from orchestrator.checks.checklists.mirrors import mirror_flaws
-    from orchestrator.checks.checklists.proof import item_flaws
+    from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
+    from orchestrator.checks.checklists.proof import NOTES, item_findings
 
-    texts, unread = read_documents(store.workspace.root)
-    flaws = [flaw for flaw in unread if flaw.path in mirror_paths(task_id)]
-    flaws += mirror_flaws(texts, task_id)
+    documents, baseline = _documents(store.workspace.root, environ)
+    texts = documents.texts
+    known = frozenset((*tasks_in(texts), *known_tasks(store.workspace.root)))
+    sources = replace(sources, baseline=baseline.holds)
+    found = [finding for finding in documents.unreadable if finding.path in mirror_paths(task_id)]
+    found += mirror_findings(texts, task_id)
     for path, text in texts.items():
-        for item in items_of(path, text):
+        for item in items_of(path, text, known):
             if item.task == task_id:
-                flaws += item_flaws(item, sources)
-    return flaws
+                found += item_findings(item, sources)
+    return [*(finding for finding in found if finding.code not in NOTES), *baseline.findings]
 
 
-def evidence_flaws(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Flaw]:
+def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Flaw]:
     """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
-    from orchestrator.checks.checklists.proof import kept_flaws
+    from orchestrator.checks.checklists.proof import kept_findings
 
     names: list[str] = []
     with suppress(OSError):
         names = sorted(os.listdir(os.path.join(store.workspace.root, EVIDENCE_FOLDER, task_id)))
     runs = [stem for stem, suffix in map(os.path.splitext, names) if suffix == ".json" and is_run_id(stem)]
     cited = [Citation(task_id, run_id, evidence_path(task_id, run_id)) for run_id in runs[-last:]]
-    return [flaw for citation in cited for flaw in kept_flaws(citation, sources)]
+    return [flaw for citation in cited for flaw in kept_findings(citation, sources)]
 
 
 def bounded(store: RunStore, sources: Sources, last: int) -> Sources:

@@ -96,14 +96,14 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
 
 def _flaws(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Flaw]:
     """Yield what ``verify`` and ``verify --docs`` would find of the task, each once."""
-    from orchestrator.commands.review.evidence_sources import bounded, checklist_flaws, evidence_flaws, sources_of
+    from orchestrator.commands.review.evidence_sources import bounded, checklist_findings, evidence_findings, sources_of
 
     found: list[Flaw] = []
     sources = bounded(store, sources_of(store, environ), max(policy.records, 1))
     if policy.checklists:
-        found += checklist_flaws(store, task_id, sources)
+        found += checklist_findings(store, environ, task_id, sources)
     if policy.evidence:
-        found += evidence_flaws(store, task_id, sources, _KEPT_EVIDENCE)
+        found += evidence_findings(store, task_id, sources, _KEPT_EVIDENCE)
     if policy.records:
         from orchestrator.store.verification.recent import verify_recent
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.finding import Flaw
@@ -13,6 +14,7 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+_MOST_NOTES = 10
 
 
 def verify(
@@ -47,13 +49,14 @@ def verify(
         found, document["state"] = _aligned(store)
         flaws += found
     if docs:
-        from orchestrator.commands.review.evidence_sources import docs_flaws
+        from orchestrator.commands.review.evidence_sources import docs_findings
         from orchestrator.commands.review.sla_check import page_flaws
 
-        found, counted = docs_flaws(store, context.environ)
+        report = docs_findings(store, context.environ)
         stale, rows = page_flaws(store, context.environ, context.clock.now())
-        document["docs"] = {**counted, "limits": rows}
-        flaws += [*found, *stale]
+        notes = [note._asdict() for note in report.notes]
+        document["docs"] = {**report.counted, "limits": rows, "notes": notes}
+        flaws += [*report.findings, *stale]
     ordered = list(dict.fromkeys(flaws_by_place(flaws)))
     document["ok"] = not ordered
     document["findings"] = [flaw._asdict() for flaw in ordered]
@@ -84,6 +87,18 @@ def _row(project: str, compared: list[tuple[str, bool]]) -> dict[str, Any]:
     }
 
 
+def _notes(notes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each note, of many of one kind only how many there are."""
+    for code, count in Counter(note["code"] for note in notes).items():
+        if count > _MOST_NOTES:
+            yield f"{count} × {code} (--format json lists them)"
+            continue
+        for note in notes:
+            if note["code"] == code:
+                place = note["path"] if note["line"] is None else f"{note['path']}:{note['line']}"
+                yield f"{place}: {note['message']} ({code})"
+
+
 def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
     lines = []
     for flaw in flaws:
@@ -103,5 +118,6 @@ def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
     if claims is not None:
         counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"
         lines.append(f"Documents  {counted}")
+        lines += [f"           {note}" for note in _notes(claims["notes"])]
     lines.append(f"Findings   {len(flaws) or 'none'}")
     return safe_text("\n".join(lines) + "\n", lines=True)

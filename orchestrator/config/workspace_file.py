@@ -1,0 +1,59 @@
+"""``workspace.toml`` beside ``project_configs/``: what holds for the whole workspace. Optional."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from orchestrator.base.errors import ConfigError
+from orchestrator.base.globs import fault
+from orchestrator.base.record import Record
+from orchestrator.config.source import read_toml
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+WORKSPACE_FILE = "workspace.toml"
+TABLES = ("fleet", "queue", "export", "prune", "cloud", "docs")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+class DocsPolicy(Record):
+    """``[docs]``: items ticked at the commit ``since`` are known as such; paths that match ``ignore`` are not read."""
+
+    since: str | None = None
+    ignore: tuple[str, ...] = ()
+
+
+def read_docs_policy(root: str) -> DocsPolicy:
+    """Return ``[docs]`` of the workspace at ``root``; defaults without the file or the table. Raises ConfigError."""
+    if not os.path.lexists(os.path.join(root, WORKSPACE_FILE)):
+        return DocsPolicy()
+    table = read_toml(root, WORKSPACE_FILE)
+    faults = list(_faults(table))
+    if faults:
+        raise ConfigError([f"{WORKSPACE_FILE}: {text}" for text in faults])
+    docs = table.get("docs", {})
+    return DocsPolicy(docs.get("since"), tuple(docs.get("ignore", ())))
+
+
+def _faults(table: dict[str, Any]) -> list[str]:
+    faults = []
+    if table.get("schema_version") != 1 or isinstance(table.get("schema_version"), bool):
+        faults.append("schema_version: is not 1")
+    faults += [f"{key}: is no table of this file (known: {', '.join(TABLES)})" for key in _unknown(table, TABLES)]
+    docs = table.get("docs", {})
+    if not isinstance(docs, dict):
+        return [*faults, "docs: is no table"]
+    faults += [f"docs.{key}: is no key of this table (known: since, ignore)" for key in set(docs) - {"since", "ignore"}]
+    since, ignore = docs.get("since"), docs.get("ignore", [])
+    if since is not None and (not isinstance(since, str) or _COMMIT.fullmatch(since) is None):
+        faults.append("docs.since: is no commit: at least 7 of its hexadecimal digits (a branch would move)")
+    if not isinstance(ignore, list) or not all(isinstance(pattern, str) for pattern in ignore):
+        return [*faults, "docs.ignore: is no list of patterns"]
+    return faults + [f"docs.ignore: {pattern!r} {text}" for pattern in ignore if (text := fault(pattern)) is not None]
+
+
+def _unknown(table: dict[str, Any], known: tuple[str, ...]) -> list[str]:
+    return sorted(set(table) - {"schema_version", *known})
