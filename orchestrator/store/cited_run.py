@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    from orchestrator.base.finding import Flaw
+    from orchestrator.base.finding import Finding
 
 Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
 """Records that were read already; None for one that can't be."""
@@ -38,9 +38,9 @@ def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -
     return False
 
 
-def reuse_flaws(store: RunStore, manifest: Manifest, path: str) -> Iterator[Flaw]:
-    """Yield a flaw for each stage of an ended run that cites a success which nothing shows any more."""
-    from orchestrator.base.finding import Flaw
+def reuse_findings(store: RunStore, manifest: Manifest, path: str) -> Iterator[Finding]:
+    """Yield a finding for each stage of an ended run that cites a success which nothing shows any more."""
+    from orchestrator.base.finding import Finding
 
     records: Records = {}
     for command in manifest.commands:
@@ -48,7 +48,7 @@ def reuse_flaws(store: RunStore, manifest: Manifest, path: str) -> Iterator[Flaw
         if reused is not None and not is_shown(store, records, command.id, reused):
             cause = "is gone" if _record(store, records, reused) is None else "does not show that"
             message = f"stage '{command.id}' was not run, citing run {reused.run_id}, which {cause}"
-            yield Flaw("reuse-unproven", path, message)
+            yield Finding("reuse-unproven", path, message)
 
 
 def _record(store: RunStore, records: Records, reused: Reused) -> Mapping[str, Any] | None:

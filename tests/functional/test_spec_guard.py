@@ -45,7 +45,7 @@ def _guard(root: Path, home: Path, base: str = "", path: str = "packages/a") -> 
 
 
 def _rules(report: Report) -> list[str]:
-    return [finding.rule for finding in report.findings]
+    return [finding.code for finding in report.findings]
 
 
 def test_commits_uncommitted_and_untracked_changes_count(workspace: WorkspaceFolder, git: Git, home: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.items import Item, items_of
 from orchestrator.checks.checklists.markdown import TooDeepError
 
@@ -23,12 +23,12 @@ class Baseline:
         self._is_known: bool | None = None
 
     @property
-    def findings(self) -> list[Flaw]:
+    def findings(self) -> list[Finding]:
         """Return why the baseline can't be used."""
         if self._since is None or self._known():
             return []
         what = f"'docs.since' is '{self._since}', which is no commit of this repository"
-        return [Flaw("baseline-unknown", "workspace.toml", what, hint="fetch the history (git fetch --unshallow)")]
+        return [Finding("baseline-unknown", "workspace.toml", what, hint="fetch the history (git fetch --unshallow)")]
 
     def holds(self, item: Item) -> bool:
         """Tell whether the same item, in the same words, was ticked in the same file at that commit."""

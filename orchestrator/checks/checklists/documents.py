@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from orchestrator.base.files.changes import UnfitFileError, current_text
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.items import task_of_path
 from orchestrator.checks.checklists.markdown import DEEPEST, TooDeepError, structure_of
 
@@ -21,8 +21,8 @@ class Documents:
     """The texts by their paths from the workspace, findings about files that can't be read, and notes."""
 
     texts: dict[str, str]
-    unreadable: tuple[Flaw, ...]
-    notes: tuple[Flaw, ...]
+    unreadable: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
 
 
 def read_documents(root: str, ignored: Callable[[str], bool] = lambda path: False) -> Documents:
@@ -32,8 +32,8 @@ def read_documents(root: str, ignored: Callable[[str], bool] = lambda path: Fals
     place of a checklist, which is written to. Other links are findings (files) and notes (folders).
     """
     texts: dict[str, str] = {}
-    unreadable: list[Flaw] = []
-    notes: list[Flaw] = []
+    unreadable: list[Finding] = []
+    notes: list[Finding] = []
     for path in _files(os.path.realpath(root), notes):
         if ignored(path):
             continue
@@ -41,16 +41,16 @@ def read_documents(root: str, ignored: Callable[[str], bool] = lambda path: Fals
             text = _text(root, path)
             structure_of(text)
         except UnfitFileError as error:
-            unreadable.append(Flaw("document-unreadable", path, str(error)))
+            unreadable.append(Finding("document-unreadable", path, str(error)))
         except TooDeepError:
             what = f"its lists and quotes stand inside each other more than {DEEPEST} times"
-            unreadable.append(Flaw("document-unreadable", path, what))
+            unreadable.append(Finding("document-unreadable", path, what))
         else:
             texts[path] = text
     return Documents(texts, tuple(unreadable), tuple(notes))
 
 
-def _files(root: str, notes: list[Flaw]) -> Iterator[str]:
+def _files(root: str, notes: list[Finding]) -> Iterator[str]:
     """Yield the Markdown files of all folders, links to folders of the workspace followed once."""
     seen: set[str] = set()
     waiting = list(FOLDERS[::-1])
@@ -65,7 +65,7 @@ def _files(root: str, notes: list[Flaw]) -> Iterator[str]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            notes.append(Flaw("folder-unreadable", here, f"it can't be read: {error.strerror or error}"))
+            notes.append(Finding("folder-unreadable", here, f"it can't be read: {error.strerror or error}"))
             continue
         linked: list[str] = []
         for entry in entries:
@@ -82,10 +82,10 @@ def _files(root: str, notes: list[Flaw]) -> Iterator[str]:
         waiting[:0] = linked  # after all folders that stand here themselves
 
 
-def _linked_folder(root: str, path: str) -> Flaw:
+def _linked_folder(root: str, path: str) -> Finding:
     target = os.readlink(os.path.join(root, path))
     what = "is read" if _is_inside(root, path) else "lies outside of the workspace and is not read"
-    return Flaw("folder-linked", path, f"it is a link to '{target}', which {what}")
+    return Finding("folder-linked", path, f"it is a link to '{target}', which {what}")
 
 
 def _is_inside(root: str, path: str) -> bool:

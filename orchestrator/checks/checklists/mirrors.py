@@ -8,7 +8,7 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import zip_longest
 
 from orchestrator.base.files.changes import FileChange
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.items import (
     Item,
     items_of,
@@ -45,7 +45,7 @@ def source_of(task: str, texts: Texts) -> str | None:
     return next((path for path in mirror_paths(task) if path in texts), None)
 
 
-def mirror_findings(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
+def mirror_findings(texts: Texts, only: str | None = None) -> Iterator[Finding]:
     """Yield every line in which a mirror differs from the checklist that it mirrors, and mirrors that are missing.
 
     Items of one name, and what a merge left, are findings too. ``only`` names the one task to look at.
@@ -56,34 +56,34 @@ def mirror_findings(texts: Texts, only: str | None = None) -> Iterator[Flaw]:
         source = source_of(task, texts)
         for path in mirror_paths(task):
             if path not in texts:
-                yield Flaw("mirror-missing", path, f"the checklist of task '{task}' is not mirrored here", hint=HINT)
+                yield Finding("mirror-missing", path, f"the checklist of task '{task}' is not mirrored here", hint=HINT)
                 continue
             yield from unclear_items(path, texts[path])
             if source is not None and path != source:
                 yield from _differences(source, path, texts)
 
 
-def unclear_items(path: str, text: str) -> Iterator[Flaw]:
+def unclear_items(path: str, text: str) -> Iterator[Finding]:
     """Yield what makes the items of a checklist ambiguous: two of one name, and the markers of a merge."""
     for line in conflicts_in(text, structure_of(text).code):
-        yield Flaw("conflict-markers", path, "a merge left its markers here", line, "resolve the conflict")
+        yield Finding("conflict-markers", path, "a merge left its markers here", line, "resolve the conflict")
     first: dict[tuple[str, ...], Item] = {}
     for item in items_of(path, text):
         other = first.setdefault(item.key, item)
         if other is not item:
             what = f"'{item.id}' is the name of the item in line {other.line} too"
-            yield Flaw("item-repeated", path, what, item.line, "give each its own word in bold: - [ ] **word**: …")
+            yield Finding("item-repeated", path, what, item.line, "give each its own word in bold: - [ ] **word**: …")
 
 
-def _differences(source: str, path: str, texts: Texts) -> Iterator[Flaw]:
+def _differences(source: str, path: str, texts: Texts) -> Iterator[Finding]:
     pairs = zip_longest(_comparable_lines(source, texts[source]), _comparable_lines(path, texts[path]))
     for number, (expected, found) in enumerate(pairs, start=1):
         if expected is None or found is None:
             what = "the mirror goes on, and" if expected is None else "the mirror ends here, and"
-            yield Flaw("mirror-differs", path, f"{what} {source}:{number} does not", number, HINT)
+            yield Finding("mirror-differs", path, f"{what} {source}:{number} does not", number, HINT)
             return
         if expected != found:
-            yield Flaw("mirror-differs", path, f"the line is not that of {source}:{number}", number, HINT)
+            yield Finding("mirror-differs", path, f"the line is not that of {source}:{number}", number, HINT)
 
 
 def _comparable_lines(path: str, text: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.evidence import Evidence
 from orchestrator.checks.checklists.items import Citation, Item, task_of_path, word
 from orchestrator.checks.checklists.needs import APPROVAL
@@ -45,7 +45,7 @@ class Sources:
     baseline: Callable[[Item], bool] = lambda item: False
 
 
-def item_findings(item: Item, sources: Sources) -> Iterator[Flaw]:
+def item_findings(item: Item, sources: Sources) -> Iterator[Finding]:
     """Yield what is wrong with an item; one that is not ticked claims nothing, but may ask for what nobody knows.
 
     One of ``NOTES`` stands for all that is wrong with an item that was ticked before the baseline.
@@ -53,51 +53,53 @@ def item_findings(item: Item, sources: Sources) -> Iterator[Flaw]:
     found = list(_findings(item, sources))
     if item.ticked and found and sources.baseline(item):
         what = "it was ticked at the commit of '[docs] since' already, and is not judged"
-        yield Flaw("before-baseline", item.path, f"'{item.id}': {what}", item.line)
+        yield Finding("before-baseline", item.path, f"'{item.id}': {what}", item.line)
     else:
         yield from found
 
 
-def _findings(item: Item, sources: Sources) -> Iterator[Flaw]:
-    def flaw(code: str, message: str, hint: str = "") -> Flaw:
-        return Flaw(code, item.path, f"'{item.id}': {message}", item.line, hint)
+def _findings(item: Item, sources: Sources) -> Iterator[Finding]:
+    def finding(code: str, message: str, hint: str = "") -> Finding:
+        return Finding(code, item.path, f"'{item.id}': {message}", item.line, hint)
 
     if item.unclear is not None and (item.ticked or task_of_path(item.path) is not None):
-        yield flaw("needs-unclear", item.unclear, "write (needs: diagnostics), (needs: diagnostics/test, approval)")
+        yield finding("needs-unclear", item.unclear, "write (needs: diagnostics), (needs: diagnostics/test, approval)")
     if not item.ticked:
         return
     if item.early is not None and not item.citations:
         yield _early_finding(item, item.early, sources)
         return
     if item.task is None:
-        yield flaw("tick-without-task", "neither the file nor a heading says which task it belongs to")
+        yield finding("tick-without-task", "neither the file nor a heading says which task it belongs to")
         return
     if not item.citations:
-        yield flaw("tick-without-run", "it is ticked and cites no run")
+        yield finding("tick-without-run", "it is ticked and cites no run")
         return
-    yield from _proof_findings(item, sources, flaw)
+    yield from _proof_findings(item, sources, finding)
 
 
-def _proof_findings(item: Item, sources: Sources, flaw: Callable[[str, str], Flaw]) -> Iterator[Flaw]:
+def _proof_findings(item: Item, sources: Sources, finding: Callable[[str, str], Finding]) -> Iterator[Finding]:
     kept: list[Evidence] = []
     for citation in item.citations:
         try:
             evidence = sources.evidence(citation)
         except DamagedRecord as error:
-            yield flaw("evidence-damaged", error.message)
+            yield finding("evidence-damaged", error.message)
             continue
         if evidence is None:
-            yield flaw("evidence-missing", f"there is no evidence of run {citation.run_id} in git: {citation.target}")
+            yield finding(
+                "evidence-missing", f"there is no evidence of run {citation.run_id} in git: {citation.target}"
+            )
             continue
         kept.append(evidence)
         for code, message in _run_faults(item, citation, evidence, sources):
-            yield flaw(code, message)
+            yield finding(code, message)
     if len(kept) == len(item.citations):
         for code, message in _claim_faults(item, kept, sources):
-            yield flaw(code, message)
+            yield finding(code, message)
 
 
-def _early_finding(item: Item, cited: tuple[str, str], sources: Sources) -> Flaw:
+def _early_finding(item: Item, cited: tuple[str, str], sources: Sources) -> Finding:
     """Return the note of an item that cites a run of version 1 as that version did; a finding where no such run is."""
     try:
         record = sources.record(*cited)
@@ -105,28 +107,28 @@ def _early_finding(item: Item, cited: tuple[str, str], sources: Sources) -> Flaw
         record = None
     if record is not None and record["version"] == 1:
         what = f"it cites run {cited[1]} of version 1, whose records prove nothing"
-        return Flaw("tick-of-version-1", item.path, f"'{item.id}': {what}", item.line)
+        return Finding("tick-of-version-1", item.path, f"'{item.id}': {what}", item.line)
     what = f"it cites run {cited[1]} as version 1 did, and no such record of version 1 is here"
     hint = "name the commit from which on items are proved in workspace.toml: [docs] since"
-    return Flaw("tick-without-run", item.path, f"'{item.id}': {what}", item.line, hint)
+    return Finding("tick-without-run", item.path, f"'{item.id}': {what}", item.line, hint)
 
 
-def kept_findings(citation: Citation, sources: Sources) -> Iterator[Flaw]:
+def kept_findings(citation: Citation, sources: Sources) -> Iterator[Finding]:
     """Yield what is wrong with the evidence that is kept of a run, whether an item cites it or not."""
     path = citation.target
     try:
         evidence = sources.evidence(citation)
     except DamagedRecord as error:
-        yield Flaw("evidence-damaged", path, error.message)
+        yield Finding("evidence-damaged", path, error.message)
         return
     if evidence is None:
         return
     if evidence.run_id != citation.run_id:
-        yield Flaw("wrong-run", path, f"it is the evidence of another run, {evidence.run_id}")
+        yield Finding("wrong-run", path, f"it is the evidence of another run, {evidence.run_id}")
     if evidence.manifest["task_id"] != citation.task_id:
-        yield Flaw("wrong-task", path, f"it is the evidence of a run of task '{evidence.manifest['task_id']}'")
+        yield Finding("wrong-task", path, f"it is the evidence of a run of task '{evidence.manifest['task_id']}'")
     for code, message in _agreement(evidence, sources):
-        yield Flaw(code, path, message)
+        yield Finding(code, path, message)
 
 
 def _run_faults(item: Item, citation: Citation, evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import os
 
+from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.changes import compare
 from orchestrator.checks.spec_guard.repository import GitIn
 from orchestrator.checks.spec_guard.reviews import review
-from orchestrator.checks.spec_guard.values import SPEC_FOLDER, Finding, Question, Report, noted
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, Question, Report, noted
 from orchestrator.config.spec_guard_policy import DEFAULT_SPECS
 
 __all__ = ["Finding", "Question", "Report", "run"]
@@ -33,7 +34,7 @@ def run(question: Question, git_in: GitIn) -> Report:
     compared = compare(question, git_in, has_specs=has_specs)
     if not has_specs:
         # Whoever removed them with the code is told; a codebase that never had any has nothing to hold to.
-        told = any(finding.rule == "code-without-spec" for finding in compared.findings)
+        told = any(finding.code == "code-without-spec" for finding in compared.findings)
         return compared if told else noted(f"there is no {SPEC_FOLDER}/ in this workspace: neither rule was checked")
     reviewed = review(question)
     notes = () if question.policy.code else ("[spec_guard] code is empty: no path counts as code",)

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.bases import Asked, Base, asked, find_base, is_commit
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
 from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
-from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted, printable
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Question, Report, noted, printable
 from orchestrator.git.porcelain import DIFF
 
 _LISTED = 10
@@ -114,7 +115,7 @@ def _committed(repository: _Repository, wanted: Asked, among: Iterable[_Reposito
 
 def _checked(question: Question, base: Base, notes: tuple[str, ...]) -> Base:
     if base.commit is None:
-        finding = Finding(base.rule, question.shown, 0, base.problem)
+        finding = Finding(base.rule, question.shown, base.problem)
         raise _UntoldError(Report((finding,), (*notes, *base.notes), None))
     return base
 
@@ -222,10 +223,10 @@ def _without_spec(question: Question, code: list[str]) -> Finding:
     named = ", ".join(question.policy.specs)
     is_default = set(question.policy.specs) == {f"{SPEC_FOLDER}/**", TASK_INDEX}
     hint = _REMEDY if is_default else f"a change of code goes with one in {printable(named)}"
-    return Finding("code-without-spec", question.shown, 0, message, hint, files)
+    return Finding("code-without-spec", question.shown, message, hint=hint, files=files)
 
 
 def _git_failed(path: str, answer: GitReply) -> Report:
     said = answer.stderr.strip().splitlines()
     message = f"git can't say what changed: {printable(said[0]) if said else f'exit code {answer.code}'}"
-    return Report((Finding("git-failed", path, 0, message),), (), None)
+    return Report((Finding("git-failed", path, message),), (), None)

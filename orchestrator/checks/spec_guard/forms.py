@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Mapping
 
+from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.rules import RULES
-from orchestrator.checks.spec_guard.values import Finding, Report, printable
+from orchestrator.checks.spec_guard.values import Report, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def render_text(report: Report) -> str:
     """Return the report for people: a line for each finding and note, and the verdict last."""
     lines = []
     for finding in report.findings:
-        lines.append(f"{_place(finding)}: {printable(finding.message)} [{finding.rule}]")
+        lines.append(f"{_place(finding)}: {printable(finding.message)} [{finding.code}]")
         if finding.hint:
             lines.append(f"  hint: {printable(finding.hint)}")
     lines += [f"note: {printable(note)}" for note in report.notes]
@@ -50,7 +51,7 @@ def render_github(report: Report, *, prefix: str, dry_run: bool) -> str:
     lines = []
     for finding in report.findings:
         path = (finding.files or (finding.path,))[0]
-        properties = {"file": _from_top(path, prefix), "line": finding.line or 1, "title": f"{_TOOL}: {finding.rule}"}
+        properties = {"file": _from_top(path, prefix), "line": finding.line or 1, "title": f"{_TOOL}: {finding.code}"}
         written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
         hint = f"\n{finding.hint}" if finding.hint else ""
         lines.append(f"::{level} {written}::{_data(finding.message + hint)}")
@@ -77,7 +78,7 @@ def sarif(report: Report, *, version: str, prefix: str, exit_code: int, dry_run:
     ``version`` is this program's, ``prefix`` leads from the repository's top to the workspace, ``exit_code``
     is the command's. In a dry run findings are warnings. Source: OASIS, SARIF 2.1.0 with errata 01.
     """
-    rules = sorted({finding.rule for finding in report.findings})
+    rules = sorted({finding.code for finding in report.findings})
     level = "warning" if dry_run else "error"
     return {
         "$schema": _SCHEMA,
@@ -120,12 +121,14 @@ def _rule(rule_id: str) -> dict[str, Any]:
 
 
 def _result(finding: Finding, rules: list[str], level: str, prefix: str) -> dict[str, Any]:
-    places = [_location(path, 0, prefix) for path in finding.files] or [_location(finding.path, finding.line, prefix)]
+    places = [_location(path, None, prefix) for path in finding.files] or [
+        _location(finding.path, finding.line, prefix)
+    ]
     hint = f" {printable(finding.hint)}" if finding.hint else ""
-    told = f"{finding.rule}\0{finding.path}\0{finding.message}".encode("utf-8", "surrogateescape")
+    told = f"{finding.code}\0{finding.path}\0{finding.message}".encode("utf-8", "surrogateescape")
     result: dict[str, Any] = {
-        "ruleId": finding.rule,
-        "ruleIndex": rules.index(finding.rule),
+        "ruleId": finding.code,
+        "ruleIndex": rules.index(finding.code),
         "level": level,
         "message": {"text": f"{printable(finding.message)}.{hint}"},
         "locations": places[:1],
@@ -136,7 +139,7 @@ def _result(finding: Finding, rules: list[str], level: str, prefix: str) -> dict
     return result
 
 
-def _location(path: str, line: int, prefix: str) -> dict[str, Any]:
+def _location(path: str, line: int | None, prefix: str) -> dict[str, Any]:
     from urllib.parse import quote
 
     uri = quote(os.fsencode(_from_top(path, prefix)))
@@ -161,9 +164,9 @@ def document(report: Report, *, project: str, task_id: str, dry_run: bool) -> di
 
 def _finding(finding: Finding) -> Mapping[str, Any]:
     return {
-        "rule": finding.rule,
+        "rule": finding.code,
         "path": finding.path,
-        "line": finding.line,
+        "line": finding.line or 0,
         "message": finding.message,
         "hint": finding.hint,
         "files": list(finding.files),

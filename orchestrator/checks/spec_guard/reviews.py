@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from orchestrator.base.build_artifacts import CACHES
+from orchestrator.base.finding import Finding
 from orchestrator.base.globs import Globs
-from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Finding, Question, Report, noted
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Question, Report, noted
 from orchestrator.config.spec_guard_policy import DEFAULT_AGE_DAYS
 
 # Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
@@ -26,7 +27,7 @@ def review(question: Question) -> Report:
     specs = sorted(_specs_of(root, task_id, Globs(question.policy.specs)))
     if not specs and _is_listed(root, task_id):
         message = f"task '{task_id}' is listed in {TASK_INDEX} and has no spec; write {SPEC_FOLDER}/{task_id}.md"
-        return Report((Finding("spec-missing", TASK_INDEX, 0, message),), (), None)
+        return Report((Finding("spec-missing", TASK_INDEX, message),), (), None)
     if not specs:
         return noted(f"there is no spec {SPEC_FOLDER}/{task_id}.md: its review date was not checked")
     findings: list[Finding] = []
@@ -74,15 +75,15 @@ def review_findings(path: str, text: str, today: date, days: int | None = DEFAUL
     """
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
-        return (Finding("review-missing", path, 1, "no front matter with last_review: YYYY-MM-DD"),)
+        return (Finding("review-missing", path, "no front matter with last_review: YYYY-MM-DD", 1),)
     end = next((at for at, line in enumerate(lines[1:], 1) if line.rstrip() in {"---", "..."}), None)
     if end is None:
-        return (Finding("review-malformed", path, 1, "the front matter has no end (a line '---')"),)
+        return (Finding("review-malformed", path, "the front matter has no end (a line '---')", 1),)
     entries = [(at, line.partition(":")[2]) for at, line in enumerate(lines[1:end], 2) if _KEY.match(line)]
     if not entries:
-        return (Finding("review-missing", path, 1, "the front matter has no last_review: YYYY-MM-DD"),)
+        return (Finding("review-missing", path, "the front matter has no last_review: YYYY-MM-DD", 1),)
     if len(entries) > 1:
-        return (Finding("review-malformed", path, entries[1][0], "last_review stands there twice"),)
+        return (Finding("review-malformed", path, "last_review stands there twice", entries[1][0]),)
     value = entries[0][1].partition(" #")[0].strip().strip("\"'")
     return _date_findings(path, entries[0][0], value, today, days)
 
@@ -93,11 +94,11 @@ def _date_findings(path: str, line: int, value: str, today: date, days: int | No
     except ValueError:
         reviewed = None
     if reviewed is None:
-        return (Finding("review-malformed", path, line, f"last_review is not a date (YYYY-MM-DD): {value[:40]!r}"),)
+        return (Finding("review-malformed", path, f"last_review is not a date (YYYY-MM-DD): {value[:40]!r}", line),)
     if reviewed > today + _ZONE_LEEWAY:
-        return (Finding("review-in-future", path, line, f"last_review {reviewed} lies in the future"),)
+        return (Finding("review-in-future", path, f"last_review {reviewed} lies in the future", line),)
     age = (today - reviewed).days
     if days is not None and age > days:
         message = f"last reviewed on {reviewed}, {age} days ago; {days} are allowed: read it and set today's date"
-        return (Finding("review-stale", path, line, message),)
+        return (Finding("review-stale", path, message, line),)
     return ()

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from datetime import date
 
+from orchestrator.base.finding import Finding
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 
 SPEC_FOLDER = "tasks/specs"
@@ -39,22 +40,6 @@ class Question:
     def shown(self) -> str:
         """The project's folder from the workspace, as findings name it."""
         return os.path.relpath(os.path.join(self.root, self.project_path), self.root)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule that does not hold. ``path`` is relative to the workspace, ``line`` counts from 1 (0: no line).
-
-    ``rule`` is one of ``rules.RULES``; ``files`` are further places that the finding is about, relative to
-    the workspace too; ``hint`` says what mends it.
-    """
-
-    rule: str
-    path: str
-    line: int
-    message: str
-    hint: str = ""
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE
+from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.maintain.tool_checks import config_findings, tool_findings
 from orchestrator.commands.run.launch import check_format
 from orchestrator.model.manifest.transitions import interrupted
-from orchestrator.store.doctor.finding import Finding, Mended
+from orchestrator.store.doctor.finding import Repaired, as_json, severity
 from orchestrator.store.doctor.repair import repair as mend
 from orchestrator.store.doctor.workspace import inspect_records
 
@@ -31,13 +31,13 @@ def doctor(
     check_format(format, ("text", "json"))
     store = context.store()
     seen = inspect_records(store)
-    mended: list[Mended] = []
-    if repair and any(finding.heals for finding in seen.findings):
+    mended: list[Repaired] = []
+    if repair and any(finding.repairable for finding in seen.findings):
         mended = list(mend(store, seen, interrupted))
         seen = inspect_records(store)
     projects, faults = config_findings(store.workspace.root, context.clock.now().date())
     findings = [*faults, *tool_findings(store.workspace.root, projects, context.environ), *seen.findings]
-    failed = any(finding.severity == "fault" for finding in findings)
+    failed = any(finding.level == "error" for finding in findings)
     checked = {
         "projects": len(projects),
         "tasks": len(seen.tasks),
@@ -47,18 +47,18 @@ def doctor(
         "workspace": store.workspace.root,
         "ok": not failed,
         "checked": checked,
-        "findings": [asdict(finding) for finding in findings],
-        "repaired": [asdict(item) for item in mended],
+        "findings": [as_json(finding) for finding in findings],
+        "repaired": [item._asdict() for item in mended],
     }
     return Answer(EXIT_GATE if failed else EXIT_DONE, document, _text(findings, mended, checked))
 
 
-def _text(findings: Iterable[Finding], mended: Iterable[Mended], checked: dict[str, int]) -> str:
+def _text(findings: Iterable[Finding], mended: Iterable[Repaired], checked: dict[str, int]) -> str:
     lines = [f"mended: {item.place}: {item.done} ({item.code})" for item in mended]
     counted: Counter[str] = Counter()
     for finding in findings:
-        counted[finding.severity] += 1
-        lines.append(f"{finding.severity}: {finding.place}: {finding.message} ({finding.code})")
+        counted[severity(finding)] += 1
+        lines.append(f"{severity(finding)}: {finding.place}: {finding.message} ({finding.code})")
         if finding.hint:
             lines.append(f"  hint: {finding.hint}")
     what = ", ".join(f"{count} {_plural(word.rstrip('s'), count)}" for word, count in checked.items())

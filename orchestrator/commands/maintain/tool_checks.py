@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from orchestrator.base.errors import NoxUnavailable, UsageError
+from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config import ProjectConfig
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.runner.environment.nox import run_session
-from orchestrator.store.doctor.finding import Finding
 
 _MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
 """Backends that come as Python modules too, which nox finds without PATH (nox 2026.10.20, ``virtualenv.py``)."""
@@ -24,12 +24,12 @@ _ALWAYS = frozenset({"none", "venv"})
 def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig], list[Finding]]:
     """Return the valid configs by project, and every fault of every config of the workspace."""
     configs, faults = survey(root, today=today)
-    findings = [Finding("config", CONFIG_FOLDER, fault, "see docs/configuration.md") for fault in faults]
+    findings = [Finding("config", CONFIG_FOLDER, fault, hint="see docs/configuration.md") for fault in faults]
     for config in configs.values():
         try:
             check_project_folder(root, config)
         except UsageError as error:
-            findings.append(Finding(error.code, config.file, error.message, error.hint))
+            findings.append(Finding(error.code, config.file, error.message, hint=error.hint))
     return configs, [*findings, *_shared_tasks(configs.values())]
 
 
@@ -43,7 +43,7 @@ def _shared_tasks(configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
             message = f"task '{task_id}' is the default task of more than one project"
             hint = "give each its own project.task_id, or name the task's project in tasks/index.json"
             files = ", ".join(config.file for config in sharing)
-            yield Finding("shared-task", files, message, hint, severity="warning")
+            yield Finding("shared-task", files, message, hint=hint, level="warning")
 
 
 def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -51,19 +51,19 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
     path = environ.get("PATH", os.defpath)
     if shutil.which("git", path=path) is None:
         message = "git is not there: runs don't record a commit, and spec-guard has no changes to look at"
-        yield Finding("no-git", "git", message, "install git", severity="warning")
+        yield Finding("no-git", "git", message, hint="install git", level="warning")
     cause = _nox_fault(root)
     if cause is not None:
         message = f"nox can't run sessions in this process, so each run takes a nox process more: {cause}"
-        yield Finding("nox-process", "nox", message, "upgrade codex-orchestrator or nox", severity="warning")
+        yield Finding("nox-process", "nox", message, hint="upgrade codex-orchestrator or nox", level="warning")
     for config in configs.values():
         backend = config.session.backend
         if not any(_has_backend(name, path) for name in backend.split("|")):
             message = f"backend '{backend}' is not there, so its environment can't be made"
-            yield Finding("no-backend", config.file, message, "install it, or name another session.backend")
+            yield Finding("no-backend", config.file, message, hint="install it, or name another session.backend")
         if _needs_node(root, config) and shutil.which("node", path=path) is None:
             message = "the project has a package.json, but node is not on PATH"
-            yield Finding("no-node", config.file, message, "install Node.js", severity="warning")
+            yield Finding("no-node", config.file, message, hint="install Node.js", level="warning")
 
 
 def _nox_fault(root: str) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from orchestrator.base.errors import ConfigError, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
@@ -98,8 +98,8 @@ def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any]
 class DocsReport(Record):
     """What does not hold in the documents, what is only named, and how much was looked at."""
 
-    findings: list[Flaw]
-    notes: list[Flaw]
+    findings: list[Finding]
+    notes: list[Finding]
     counted: dict[str, int]
 
 
@@ -145,7 +145,7 @@ def known_tasks(root: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str, sources: Sources) -> list[Flaw]:
+def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str, sources: Sources) -> list[Finding]:
     """Return what ``docs_findings`` would find of one task."""
     from orchestrator.checks.checklists.items import items_of
     from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
@@ -164,7 +164,7 @@ def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str
     return [*(finding for finding in found if finding.code not in NOTES), *baseline.findings]
 
 
-def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Flaw]:
+def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Finding]:
     """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
     from orchestrator.checks.checklists.proof import kept_findings
 
@@ -173,7 +173,7 @@ def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int
         names = sorted(os.listdir(os.path.join(store.workspace.root, EVIDENCE_FOLDER, task_id)))
     runs = [stem for stem, suffix in map(os.path.splitext, names) if suffix == ".json" and is_run_id(stem)]
     cited = [Citation(task_id, run_id, evidence_path(task_id, run_id)) for run_id in runs[-last:]]
-    return [flaw for citation in cited for flaw in kept_findings(citation, sources)]
+    return [finding for citation in cited for finding in kept_findings(citation, sources)]
 
 
 def bounded(store: RunStore, sources: Sources, last: int) -> Sources:

@@ -42,12 +42,12 @@ def export(
         raise Refused(f"run '{where.run_id}' is of version 1, which can't be verified", code="version-1")
     if document["status"] not in TERMINAL:
         raise Refused(f"run '{where.run_id}' has not ended", code="not-ended")
-    flaws = verify_run(store, where).flaws
-    if flaws:
+    findings = verify_run(store, where).findings
+    if findings:
         raise GateNotMet(
-            f"run '{where.run_id}' does not verify: {flaws[0].place}: {flaws[0].message}",
+            f"run '{where.run_id}' does not verify: {findings[0].place}: {findings[0].message}",
             hint=f"codex-orchestrator verify {where.run_id}",
-            code=flaws[0].code,
+            code=findings[0].code,
         )
     payload = render_statement(statement_of(document, link_of(store, where, document["attempt"])))
     data = payload if key is None else json.dumps(signed(payload, key), indent=2).encode() + b"\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from orchestrator.base.files.changes import UnfitFileError, current_text
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import run_moment
 from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Page, Row, read_page
 from orchestrator.commands.review.sla_limits import last_commit, limits, oldest_measurements, recorded, start_line
@@ -24,7 +24,7 @@ _SLACK = timedelta(days=1)
 _HINT = "codex-orchestrator sla"
 
 
-def page_flaws(store: RunStore, environ: Mapping[str, str], now: datetime) -> tuple[list[Flaw], int]:
+def page_findings(store: RunStore, environ: Mapping[str, str], now: datetime) -> tuple[list[Finding], int]:
     """Return what does not hold in docs/sla.md, and how many rows it has; without the page there is nothing to hold."""
     root = store.workspace.root
     try:
@@ -35,39 +35,39 @@ def page_flaws(store: RunStore, environ: Mapping[str, str], now: datetime) -> tu
         return [], 0
     page = read_page(text)
     oldest = oldest_measurements(root)
-    return [*_table_flaws(root, page), *_measurement_flaws(store, page, environ, now, oldest)], len(page.rows)
+    return [*_table_findings(root, page), *_measurement_findings(store, page, environ, now, oldest)], len(page.rows)
 
 
-def _table_flaws(root: str, page: Page) -> Iterator[Flaw]:
+def _table_findings(root: str, page: Page) -> Iterator[Finding]:
     """Yield what the page lacks, has twice, or says otherwise than the configs."""
     limit, broken = limits(root)
     for line, message in page.faults:
-        yield Flaw("sla-page-damaged", PAGE, message, line, _HINT)
+        yield Finding("sla-page-damaged", PAGE, message, line, _HINT)
     there = {row.key for row in page.rows}
     for project in broken:
         message = f"the limits of '{project}' can't be told"
-        yield Flaw("config-unreadable", PAGE, message, hint="codex-orchestrator doctor")
+        yield Finding("config-unreadable", PAGE, message, hint="codex-orchestrator doctor")
     for project, pipeline in limit:
         if pipeline == ALWAYS_LISTED and (project, pipeline) not in there:
-            yield Flaw("sla-missing", PAGE, f"project '{project}' is missing", hint=_HINT)
+            yield Finding("sla-missing", PAGE, f"project '{project}' is missing", hint=_HINT)
     seen = set()
     for row in page.rows:
         name = f"'{row.project}', {row.pipeline}"
         if row.key in seen:
-            yield Flaw("sla-repeated", PAGE, f"{name}: it has a row already", row.line, _HINT)
+            yield Finding("sla-repeated", PAGE, f"{name}: it has a row already", row.line, _HINT)
         seen.add(row.key)
         if row.project in broken:
             continue
         if row.key not in limit:
-            yield Flaw("sla-unknown", PAGE, f"{name}: there is no such project and pipeline", row.line, _HINT)
+            yield Finding("sla-unknown", PAGE, f"{name}: there is no such project and pipeline", row.line, _HINT)
         elif written(limit[row.key]) != written(row.limit):
             says = f"the page says {written(row.limit)}, the config {written(limit[row.key])}"
-            yield Flaw("sla-limit-differs", PAGE, f"{name}: {says}", row.line, _HINT)
+            yield Finding("sla-limit-differs", PAGE, f"{name}: {says}", row.line, _HINT)
 
 
-def _measurement_flaws(
+def _measurement_findings(
     store: RunStore, page: Page, environ: Mapping[str, str], now: datetime, oldest: Mapping[str, int | None]
-) -> Iterator[Flaw]:
+) -> Iterator[Finding]:
     """Yield what is measured not at all, too long ago, above the limit, or otherwise than the records have it."""
     # A commit is judged the same whenever somebody looks at it: its measurements age with the commits after it.
     today = last_commit(store.workspace.root, environ) or now
@@ -79,7 +79,7 @@ def _measurement_flaws(
             *_row_faults(row, ends.get(row.key, ()), now),
         )
         for code, message, hint in faults:
-            yield Flaw(code, PAGE, f"'{row.project}', {row.pipeline}: {message}", row.line, hint)
+            yield Finding(code, PAGE, f"'{row.project}', {row.pipeline}: {message}", row.line, hint)
 
 
 def _age_faults(row: Row, today: datetime, now: datetime, oldest: int | None) -> Iterator[tuple[str, str, str]]:

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import Workspace
 from orchestrator.checks.spec_guard.rules import RULES
-from orchestrator.checks.spec_guard.values import Finding, Question, Report
+from orchestrator.checks.spec_guard.values import Question, Report
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config import ProjectConfig
@@ -61,7 +61,7 @@ def spec_guard(
     named = base or context.environ.get("BASE_SHA", "")
     question = _question(workspace, config, target.task_id, named, context)
     report = run(question, git_in)
-    proved = (_finding(flaw) for flaw in _flaws(store, config.spec_guard, target.task_id, context.environ))
+    proved = (_finding(found) for found in _findings(store, config.spec_guard, target.task_id, context.environ))
     report = Report((*report.findings, *proved), report.notes, report.base)
     exit_code = EXIT_DONE if report.passed or dry_run else EXIT_GATE
     prefix = _prefix(workspace.root)
@@ -94,11 +94,11 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
     )
 
 
-def _flaws(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Flaw]:
+def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what ``verify`` and ``verify --docs`` would find of the task, each once."""
     from orchestrator.commands.review.evidence_sources import bounded, checklist_findings, evidence_findings, sources_of
 
-    found: list[Flaw] = []
+    found: list[Finding] = []
     sources = bounded(store, sources_of(store, environ), max(policy.records, 1))
     if policy.checklists:
         found += checklist_findings(store, environ, task_id, sources)
@@ -107,14 +107,14 @@ def _flaws(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapp
     if policy.records:
         from orchestrator.store.verification.recent import verify_recent
 
-        found += verify_recent(store, task_id, policy.records).flaws
-    yield from sorted(dict.fromkeys(found), key=lambda flaw: (flaw.path, flaw.line or 0, flaw.code))
+        found += verify_recent(store, task_id, policy.records).findings
+    yield from sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line or 0, finding.code))
 
 
-def _finding(flaw: Flaw) -> Finding:
+def _finding(finding: Finding) -> Finding:
     # What the disk says has many codes; rules are a closed list.
-    rule = flaw.code if flaw.code in RULES else "storage"
-    return Finding(rule, flaw.path, flaw.line or 0, flaw.message, flaw.hint)
+    rule = finding.code if finding.code in RULES else "storage"
+    return Finding(rule, finding.path, finding.message, finding.line, hint=finding.hint)
 
 
 def _prefix(root: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.store.store import RunStore
@@ -40,30 +40,30 @@ def verify(
         raise UsageError("--all is every run; a run was named too", hint="give one of them", code="run-and-all")
     store = context.store()
     document: dict[str, Any] = {"workspace": store.workspace.root}
-    flaws: list[Flaw] = []
+    findings: list[Finding] = []
     if run is not None or all or not (state or docs):
         seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links}
-        flaws += seen.flaws
+        findings += seen.findings
     if state:
         found, document["state"] = _aligned(store)
-        flaws += found
+        findings += found
     if docs:
         from orchestrator.commands.review.evidence_sources import docs_findings
-        from orchestrator.commands.review.sla_check import page_flaws
+        from orchestrator.commands.review.sla_check import page_findings
 
         report = docs_findings(store, context.environ)
-        stale, rows = page_flaws(store, context.environ, context.clock.now())
+        stale, rows = page_findings(store, context.environ, context.clock.now())
         notes = [note._asdict() for note in report.notes]
         document["docs"] = {**report.counted, "limits": rows, "notes": notes}
-        flaws += [*report.findings, *stale]
-    ordered = list(dict.fromkeys(flaws_by_place(flaws)))
+        findings += [*report.findings, *stale]
+    ordered = list(dict.fromkeys(flaws_by_place(findings)))
     document["ok"] = not ordered
-    document["findings"] = [flaw._asdict() for flaw in ordered]
+    document["findings"] = [finding.as_json() for finding in ordered]
     return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
 
 
-def _aligned(store: RunStore) -> tuple[list[Flaw], list[dict[str, Any]]]:
+def _aligned(store: RunStore) -> tuple[list[Finding], list[dict[str, Any]]]:
     """Return all differences, and for each project what was compared."""
     from orchestrator.config import project_names
     from orchestrator.store.find import task_ids
@@ -75,7 +75,7 @@ def _aligned(store: RunStore) -> tuple[list[Flaw], list[dict[str, Any]]]:
         for run_id, project in task.projects.items():
             runs.setdefault(project, []).append((run_id, run_id not in task.differing and "" not in task.differing))
     rows = [_row(project, sorted(compared)) for project, compared in sorted(runs.items())]
-    return [flaw for task in tasks for flaw in task.flaws], rows
+    return [finding for task in tasks for finding in task.findings], rows
 
 
 def _row(project: str, compared: list[tuple[str, bool]]) -> dict[str, Any]:
@@ -99,12 +99,12 @@ def _notes(notes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"{place}: {note['message']} ({code})"
 
 
-def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
+def _text(document: Mapping[str, Any], findings: Collection[Finding]) -> str:
     lines = []
-    for flaw in flaws:
-        lines.append(f"{flaw.place}: {flaw.message} ({flaw.code})")
-        if flaw.hint:
-            lines.append(f"  hint: {flaw.hint}")
+    for finding in findings:
+        lines.append(f"{finding.place}: {finding.message} ({finding.code})")
+        if finding.hint:
+            lines.append(f"  hint: {finding.hint}")
     for row in document.get("state", ()):
         what = f"manifests, metrics, state and pointers of {row['runs']} runs {'agree' if row['agree'] else 'DIFFER'}"
         last = ", ".join(entry["run_id"] for entry in reversed(row["last"])) or "no ended run yet"
@@ -119,5 +119,5 @@ def _text(document: Mapping[str, Any], flaws: Collection[Flaw]) -> str:
         counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"
         lines.append(f"Documents  {counted}")
         lines += [f"           {note}" for note in _notes(claims["notes"])]
-    lines.append(f"Findings   {len(flaws) or 'none'}")
+    lines.append(f"Findings   {len(findings) or 'none'}")
     return safe_text("\n".join(lines) + "\n", lines=True)

@@ -8,8 +8,8 @@ import os
 from contextlib import suppress
 
 from orchestrator.base.files import Seam
+from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
-from orchestrator.store.doctor.finding import Finding
 
 NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "fuse.sshfs"}
@@ -59,11 +59,11 @@ def inspect_file_system(path: str, place: str, seam: Seam, *, mountinfo: str | N
     if kind in NETWORK:
         message = f"it is on a network file system ({kind}): {_INSTEAD}"
         hint = f"let one machine work on a task at a time, or {_NO_LOCKS}"
-        findings.append(Finding("network-file-system", place, message, hint, severity="warning"))
+        findings.append(Finding("network-file-system", place, message, hint=hint, level="warning"))
     cause = flock_fault(path, seam)
     if cause is not None:
         message = f"locks don't work there ({cause}): {_STAND_IN}; {_INSTEAD}"
-        findings.append(Finding("no-flock", place, message, _NO_LOCKS))
+        findings.append(Finding("no-flock", place, message, hint=_NO_LOCKS))
     return findings
 
 

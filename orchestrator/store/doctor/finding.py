@@ -1,46 +1,43 @@
-"""What is wrong, where, and what to do about it."""
+"""What the doctor found and repaired, in its own published words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Literal
+from orchestrator.base.finding import Finding
+from orchestrator.base.record import Record
 
 REPAIR = "codex-orchestrator doctor --repair"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is wrong.
-
-    ``code`` is for machines, ``place`` a path (from the workspace where it lies below it). A ``warning``
-    breaks no promise today. ``heals`` says that ``--repair`` can mend it.
-    """
-
-    code: str
-    place: str
-    message: str
-    hint: str = ""
-    severity: Literal["fault", "warning"] = "fault"
-    heals: bool = False
+def repairable(code: str, path: str, message: str) -> Finding:
+    """Return a finding that ``doctor --repair`` repairs."""
+    return Finding(code, path, message, hint=REPAIR, repairable=True)
 
 
-def healable(code: str, place: str, message: str) -> Finding:
-    """Return a finding that ``doctor --repair`` mends."""
-    return Finding(code, place, message, REPAIR, heals=True)
+def severity(finding: Finding) -> str:
+    """Return ``fault`` or ``warning``, the doctor's words for a finding's level."""
+    return "fault" if finding.level == "error" else finding.level
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """What was mended: the finding's code, its place, and what was done."""
+def as_json(finding: Finding) -> dict[str, object]:
+    """Return the keys that ``doctor`` publishes."""
+    return {
+        "code": finding.code,
+        "place": finding.place,
+        "message": finding.message,
+        "hint": finding.hint,
+        "severity": severity(finding),
+        "heals": finding.repairable,
+    }
+
+
+class Repaired(Record):
+    """What was repaired: the finding's code, its place, and what was done."""
 
     code: str
     place: str
     done: str
 
 
-def mended(finding: Finding, done: str) -> Mended:
-    """Return that a finding was mended, and how."""
-    return Mended(finding.code, finding.place, done)
+def repaired(finding: Finding, done: str) -> Repaired:
+    """Return that a finding was repaired, and how."""
+    return Repaired(finding.code, finding.place, done)

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from orchestrator.store.doctor.finding import Finding
+from orchestrator.base.finding import Finding
 from orchestrator.store.layout import CHILDREN, CLI, COMMANDS, ERRORS, MANIFEST, MCP, OLD_POINTERS, OPEN, STAGING
 from orchestrator.store.store import RunStore
 
@@ -99,4 +99,4 @@ def _odd(store: RunStore, entry: os.DirEntry[str]) -> Iterator[Finding]:
 
 
 def _finding(store: RunStore, path: str, kind: str) -> Finding:
-    return Finding("planted", store.workspace.shown(path), f"{kind} stands where a file or folder belongs", _HINT)
+    return Finding("planted", store.workspace.shown(path), f"{kind} stands where a file or folder belongs", hint=_HINT)

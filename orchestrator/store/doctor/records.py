@@ -13,9 +13,10 @@ from datetime import datetime
 
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
+from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.store.doctor.finding import Finding, healable
+from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, TOKEN, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.publish import pointer_bytes
@@ -93,20 +94,24 @@ def _record(
         version = document.get("version")
         if version not in (1, VERSION) or isinstance(version, bool):
             known = f"version {version!r}; this program knows 1 and {VERSION}"
-            return None, None, [Finding("unknown-version", path, f"it is of {known}", "a newer program may read it")]
+            return (
+                None,
+                None,
+                [Finding("unknown-version", path, f"it is of {known}", hint="a newer program may read it")],
+            )
         if document.get("run_id") != where.run_id:
             raise DamagedRecord(f"it is the record of another run, {document.get('run_id')!r}")
         manifest = check(document, path) if version == VERSION else None
     except StorageError as error:
-        return None, None, [Finding(error.code, path, error.message, error.hint)]
+        return None, None, [Finding(error.code, path, error.message, hint=error.hint)]
     except (DamagedRecord, ValueError) as error:
         message = error.message if isinstance(error, DamagedRecord) else str(error)
-        found = healable("damaged-manifest", path, message)
-        return None, None, [Finding(found.code, path, message, "its run is alive") if is_busy else found]
+        found = repairable("damaged-manifest", path, message)
+        return None, None, [Finding(found.code, path, message, hint="its run is alive") if is_busy else found]
     if version == VERSION and document["task_id"] != where.task_id:
         message = f"its task_id is '{document['task_id']}', but it lies under '{where.task_id}'"
         hint = f"move the folder below {document['task_id']}/{CLI}/"
-        return document, None, [Finding("wrong-place", path, message, hint)]
+        return document, None, [Finding("wrong-place", path, message, hint=hint)]
     return document, manifest, []
 
 
@@ -123,9 +128,9 @@ def _parsed(folder: Folder, path: str) -> dict[str, Any]:
 
 def _state_of(where: Location, manifest: Manifest, place: str, is_marked: Callable[[str], bool]) -> Iterator[Finding]:
     if not manifest.is_terminal:
-        yield healable("died", place, "its process died, and its record is not closed yet")
+        yield repairable("died", place, "its process died, and its record is not closed yet")
     elif is_marked(where.run_id) or not manifest.metrics_recorded:
-        yield healable(
+        yield repairable(
             "unpublished", place, "it has ended, but its metrics line, state and pointer are not all written"
         )
 
@@ -133,24 +138,26 @@ def _state_of(where: Location, manifest: Manifest, place: str, is_marked: Callab
 def _leftovers(folder: Folder, manifest: Manifest, place: str, is_marked: Callable[[str], bool]) -> Iterator[Finding]:
     names = folder.names()
     if RESERVE in names and manifest.is_terminal and not is_marked(manifest.run_id):
-        yield healable("leftover-reserve", os.path.join(place, RESERVE), "space is still reserved for a run that ended")
+        yield repairable(
+            "leftover-reserve", os.path.join(place, RESERVE), "space is still reserved for a run that ended"
+        )
     yield from temp_files(names, place)
     with suppress(FileNotFoundError):
         token = os.stat(TOKEN, dir_fd=folder.fd, follow_symlinks=False)
         if stat.S_ISREG(token.st_mode) and stat.S_IMODE(token.st_mode) != 0o600:
             mode = stat.S_IMODE(token.st_mode)
-            yield healable(
+            yield repairable(
                 "token-mode", os.path.join(place, TOKEN), f"its mode is {mode:04o}; only its owner may read it"
             )
     if torn_tail(folder, EVENTS):
-        yield healable("torn-events", os.path.join(place, EVENTS), "its last line is torn")
+        yield repairable("torn-events", os.path.join(place, EVENTS), "its last line is torn")
 
 
 def temp_files(names: list[str], place: str) -> Iterator[Finding]:
     """Yield a finding for each temporary file among the names of a folder that nobody writes to now."""
     for name in sorted(names):
         if is_temp(name):
-            yield healable("leftover-temp", os.path.join(place, name), "a write that did not end left it behind")
+            yield repairable("leftover-temp", os.path.join(place, name), "a write that did not end left it behind")
 
 
 def is_temp(name: str) -> bool:
@@ -185,14 +192,14 @@ def _pointer(store: RunStore, where: Location, manifest: Manifest) -> Iterator[F
             found = parse(folder.read(MANIFEST, MANIFEST_LIMIT), place)
             yield from temp_files(folder.names(), store.paths(where).pointer_folder)
     except FileNotFoundError:
-        yield healable("pointer-missing", place, "there is no pointer to the run")
+        yield repairable("pointer-missing", place, "there is no pointer to the run")
     except (DamagedRecord, StorageError) as error:
         planted = isinstance(error, StorageError) and error.code != "too-large"
         if not planted:
-            yield healable("pointer-damaged", place, error.message)
+            yield repairable("pointer-damaged", place, error.message)
     else:
         if any(found.get(key) != expected[key] for key in _POINTED) and manifest.is_terminal:
-            yield healable("pointer-stale", place, "it does not say what the run's record says")
+            yield repairable("pointer-stale", place, "it does not say what the run's record says")
 
 
 def _older_pointer(store: RunStore, where: Location) -> Iterator[Finding]:
@@ -201,9 +208,9 @@ def _older_pointer(store: RunStore, where: Location) -> Iterator[Finding]:
     try:
         with store.runs() as runs, runs.sub(OLD_POINTERS) as pointers, pointers.sub(where.run_id) as folder:
             if redirect_of(folder) != target:
-                yield healable("older-pointer-wrong", place, f"it does not lead to '{target}'")
+                yield repairable("older-pointer-wrong", place, f"it does not lead to '{target}'")
     except FileNotFoundError:
-        yield healable("older-pointer-missing", place, "there is no older pointer to the run")
+        yield repairable("older-pointer-missing", place, "there is no older pointer to the run")
     except StorageError:
         return
 

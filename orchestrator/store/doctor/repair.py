@@ -15,7 +15,7 @@ from itertools import count
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.store.claim import take_over
-from orchestrator.store.doctor.finding import Mended, mended
+from orchestrator.store.doctor.finding import Repaired, repaired
 from orchestrator.store.doctor.records import inspect_run, is_temp, torn_tail
 from orchestrator.store.doctor.repair_folds import fold_again
 from orchestrator.store.doctor.repair_pointers import (
@@ -35,7 +35,7 @@ from orchestrator.store.store import RunStore
 DAMAGED = ".damaged"
 
 
-def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Mended]:
+def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Repaired]:
     """Mend what can be mended of what was seen, and yield each thing once it is done. Raises StorageError."""
     for task in seen.tasks:
         yield from _repair_task(store, task, close)
@@ -46,19 +46,19 @@ def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Mended
             break
 
 
-def _repair_task(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Mended]:
-    codes = {finding.code for finding in task.all_findings() if finding.heals}
+def _repair_task(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Repaired]:
+    codes = {finding.code for finding in task.all_findings() if finding.repairable}
     if not codes:
         return
     for run in task.runs:
-        if any(finding.code == "damaged-manifest" and finding.heals for finding in run.findings):
+        if any(finding.code == "damaged-manifest" and finding.repairable for finding in run.findings):
             with _past_planted():
                 yield from _set_aside(store, run.where)
     if codes & {"died", "unpublished", "stale-marker"}:
         with _past_planted():
             yield from _finish(store, task, close)
     for run in task.runs:
-        if run.manifest is not None and any(finding.heals for finding in run.findings):
+        if run.manifest is not None and any(finding.repairable for finding in run.findings):
             with _past_planted():
                 yield from _tidy_run(store, run.where)
     with _past_planted(), store.task(task.task_id) as folder:
@@ -69,7 +69,7 @@ def _repair_task(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Men
         yield from fold_again(store, task.task_id, folder)
 
 
-def _finish(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Mended]:
+def _finish(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Repaired]:
     """Close what died and publish what was not published, marked or not."""
     recover_task(store, task.task_id, close)
     for run in task.runs:
@@ -78,10 +78,10 @@ def _finish(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Mended]:
             with suppress(NotFound, DamagedRecord, FileNotFoundError):
                 recover_run(store, run.where, close)
             done = "its record is closed as interrupted" if "died" in codes else "its end is published"
-            yield Mended(codes.pop(), store.paths(run.where).folder, done)
+            yield Repaired(codes.pop(), store.paths(run.where).folder, done)
     for finding in task.findings:
         if finding.code == "stale-marker":
-            yield mended(finding, "removed")
+            yield repaired(finding, "removed")
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _past_planted() -> Iterator[None]:
             raise
 
 
-def _set_aside(store: RunStore, where: Location) -> Iterator[Mended]:
+def _set_aside(store: RunStore, where: Location) -> Iterator[Repaired]:
     """Move the folder of a run whose record is damaged below ``.damaged/``, unless a process holds it."""
     with suppress(FileNotFoundError), store.run_folder(where) as folder, _held(folder) as lock:
         if lock is None or beyond_locks(folder, store.clock.now()) is not None or _is_whole(store, where):
@@ -114,7 +114,7 @@ def _set_aside(store: RunStore, where: Location) -> Iterator[Mended]:
                 opened.remove(where.run_id)
             place = store.workspace.shown(os.path.join(aside.path, name))
         drop_pointer(store, where)
-        yield Mended("damaged-manifest", store.paths(where).folder, f"the run is set aside as '{place}'")
+        yield Repaired("damaged-manifest", store.paths(where).folder, f"the run is set aside as '{place}'")
 
 
 def _is_whole(store: RunStore, where: Location) -> bool:
@@ -133,7 +133,7 @@ def _held(folder: Folder) -> Iterator[Lock | None]:
             lock.release()
 
 
-def _tidy_run(store: RunStore, where: Location) -> Iterator[Mended]:
+def _tidy_run(store: RunStore, where: Location) -> Iterator[Repaired]:
     """Mend what lies beside a record that is in order, and what leads to it, unless the run goes on again."""
     try:
         run = take_over(store, where)
@@ -146,18 +146,18 @@ def _tidy_run(store: RunStore, where: Location) -> Iterator[Mended]:
         run.close()
 
 
-def _tidied(store: RunStore, run: OpenRun) -> Iterator[Mended]:
+def _tidied(store: RunStore, run: OpenRun) -> Iterator[Repaired]:
     folder, place = run.folder, store.paths(run.where).folder
     for name in sorted(folder.names()):
         if is_temp(name) or name == RESERVE:
             folder.remove(name)
             code = "leftover-reserve" if name == RESERVE else "leftover-temp"
-            yield Mended(code, os.path.join(place, name), "removed")
+            yield Repaired(code, os.path.join(place, name), "removed")
     if _mend_token(folder):
-        yield Mended("token-mode", os.path.join(place, TOKEN), "its mode is 0600 again")
+        yield Repaired("token-mode", os.path.join(place, TOKEN), "its mode is 0600 again")
     if torn_tail(folder, EVENTS):
         _cut_tail(folder, EVENTS)
-        yield Mended("torn-events", os.path.join(place, EVENTS), "the torn line is cut off")
+        yield Repaired("torn-events", os.path.join(place, EVENTS), "the torn line is cut off")
     yield from point_again(store, run)
 
 
@@ -190,7 +190,7 @@ def _cut_tail(folder: Folder, name: str) -> None:
         os.close(fd)
 
 
-def _clear_staging(store: RunStore, task: Folder) -> Iterator[Mended]:
+def _clear_staging(store: RunStore, task: Folder) -> Iterator[Repaired]:
     with suppress(FileNotFoundError), task.sub(STAGING) as staging:
         for name in sorted(staging.names()):
             if is_left_over(store, staging, name):
@@ -198,4 +198,4 @@ def _clear_staging(store: RunStore, task: Folder) -> Iterator[Mended]:
                     if lock is not None:
                         staging.remove_folder(name)
                         place = store.workspace.shown(os.path.join(staging.path, name))
-                        yield Mended("leftover-staging", place, "removed")
+                        yield Repaired("leftover-staging", place, "removed")

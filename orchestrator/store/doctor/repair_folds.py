@@ -10,7 +10,7 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.model.manifest.manifest import render
-from orchestrator.store.doctor.finding import Mended
+from orchestrator.store.doctor.finding import Repaired
 from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
 from orchestrator.store.doctor.records import RunSeen, inspect_run, is_temp
 from orchestrator.store.doctor.tasks import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Mended]:
+def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Repaired]:
     """Write metrics and state anew where they don't say what the manifests of now say, under the task's lock.
 
     The full look at every run comes before the lock, so that runs which end meanwhile don't wait for it.
@@ -44,7 +44,7 @@ def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Mended]:
     with store.lock_task(task):
         for name in filter(is_temp, task.names()):
             task.remove(name)
-            yield Mended("leftover-temp", store.workspace.shown(os.path.join(task.path, name)), "removed")
+            yield Repaired("leftover-temp", store.workspace.shown(os.path.join(task.path, name)), "removed")
         yield from _fold_metrics(store, task, settled)
         yield from _fold_state(store, task_id)
 
@@ -55,7 +55,7 @@ def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
             yield read_document(store, Location(task_id, run_id))
 
 
-def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iterator[Mended]:
+def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iterator[Repaired]:
     try:
         data = task.read(METRICS, METRICS_LIMIT)
     except FileNotFoundError:
@@ -76,16 +76,16 @@ def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iter
     if file.repeated:
         words.append(f"{len(file.repeated)} repeated ones left out")
     task.write(METRICS, wanted)
-    yield Mended("metrics", place, "; ".join(words) or "its last line is whole")
+    yield Repaired("metrics", place, "; ".join(words) or "its last line is whole")
 
 
-def _fold_state(store: RunStore, task_id: str) -> Iterator[Mended]:
+def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
     expected = state_of(task_id, _documents(store, task_id))
     with store.out(task_id) as out:
         place = store.workspace.shown(os.path.join(out.path, STATE))
         for name in filter(is_temp, out.names()):
             out.remove(name)
-            yield Mended("leftover-temp", store.workspace.shown(os.path.join(out.path, name)), "removed")
+            yield Repaired("leftover-temp", store.workspace.shown(os.path.join(out.path, name)), "removed")
         try:
             data = out.read(STATE, STATE_LIMIT)
         except FileNotFoundError:
@@ -106,7 +106,7 @@ def _fold_state(store: RunStore, task_id: str) -> Iterator[Mended]:
             project = expected["project"] or found["project"]
             expected = {**expected, "project": project, "revision": found["revision"] + 1}
         out.write(STATE, render(expected))
-        yield Mended("state", place, done)
+        yield Repaired("state", place, done)
 
 
 def _keep(store: RunStore, out: Folder, data: bytes) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id
-from orchestrator.store.doctor.finding import Mended, mended
+from orchestrator.store.doctor.finding import Repaired, repaired
 from orchestrator.store.doctor.records import is_pointer, is_temp, older_target, pointer_faults, redirect_of
 from orchestrator.store.doctor.workspace import older_orphans
 from orchestrator.store.find import run_ids
@@ -18,13 +18,13 @@ from orchestrator.store.publish import pointer_bytes
 from orchestrator.store.store import RunStore
 
 
-def point_again(store: RunStore, run: OpenRun) -> Iterator[Mended]:
+def point_again(store: RunStore, run: OpenRun) -> Iterator[Repaired]:
     """Write the pointers anew that don't say what the record says."""
     where = run.where
     for finding in pointer_faults(store, run.manifest):
         if finding.code.startswith("older-"):
             _link_again(store, where)
-            yield mended(finding, "made anew")
+            yield repaired(finding, "made anew")
         else:
             with (
                 store.task(where.task_id) as task,
@@ -34,7 +34,7 @@ def point_again(store: RunStore, run: OpenRun) -> Iterator[Mended]:
                 for name in filter(is_temp, pointer.names()):
                     pointer.remove(name)
                 pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
-            yield mended(finding, "removed" if finding.code == "leftover-temp" else "written anew")
+            yield repaired(finding, "removed" if finding.code == "leftover-temp" else "written anew")
 
 
 def _link_again(store: RunStore, where: Location) -> None:
@@ -69,13 +69,13 @@ def _drop(pointers: Folder, run_id: str) -> bool:
     return False
 
 
-def drop_pointers(store: RunStore, task: Folder) -> Iterator[Mended]:
+def drop_pointers(store: RunStore, task: Folder) -> Iterator[Repaired]:
     """Remove the pointers of a task that lead to runs that aren't there."""
     there = set(run_ids(store, os.path.basename(task.path)))
     with task.sub(MCP) as mcp:
         for run_id in sorted(filter(is_run_id, set(mcp.names()) - there)):
             if not _exists(task, run_id) and _leads_elsewhere(mcp, run_id) and _drop(mcp, run_id):
-                yield Mended("pointer-dangling", store.workspace.shown(os.path.join(mcp.path, run_id)), "removed")
+                yield Repaired("pointer-dangling", store.workspace.shown(os.path.join(mcp.path, run_id)), "removed")
 
 
 def _leads_elsewhere(mcp: Folder, run_id: str) -> bool:
@@ -90,10 +90,10 @@ def _exists(task: Folder, run_id: str) -> bool:
     return False
 
 
-def drop_older_pointers(store: RunStore, known: set[str]) -> Iterator[Mended]:
+def drop_older_pointers(store: RunStore, known: set[str]) -> Iterator[Repaired]:
     """Remove the older pointers, but those of ``known`` runs, that lead to runs that aren't there."""
     with suppress(FileNotFoundError), store.runs() as runs, runs.sub(OLD_POINTERS) as pointers:
         for run_id in older_orphans(store, known):
             if _drop(pointers, run_id):
                 place = store.workspace.shown(os.path.join(pointers.path, run_id))
-                yield Mended("older-pointer-dangling", place, "removed")
+                yield Repaired("older-pointer-dangling", place, "removed")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, take_open
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.model.manifest.document import VERSION, parse
 from orchestrator.store.doctor.earlier import expected_lines
-from orchestrator.store.doctor.finding import Finding, healable
+from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.metrics_file import missing, read_lines
 from orchestrator.store.doctor.records import (
     Check,
@@ -69,7 +70,7 @@ def inspect_task(store: RunStore, task_id: str, check: Check) -> TaskSeen:
     if not seen.findings:
         return seen
     again = _look(store, task_id, check)
-    return replace(again, findings=tuple(finding for finding in again.findings if finding in seen.findings))
+    return replace(again, findings=tuple(each for each in again.findings if each in seen.findings))
 
 
 def _look(store: RunStore, task_id: str, check: Check) -> TaskSeen:
@@ -128,17 +129,17 @@ def metrics_findings(store: RunStore, task: Folder, data: bytes | None, settled:
     absent = missing(file, expected)
     findings = []
     if file.is_torn:
-        findings.append(healable("metrics-torn", place, "its last line has no end"))
+        findings.append(repairable("metrics-torn", place, "its last line has no end"))
     unreadable = len(file.aside) - (1 if file.is_torn and file.aside else 0)
     if unreadable > 0:
         findings.append(
-            healable("metrics-unreadable", place, f"{unreadable} lines can't be read, or contradict others")
+            repairable("metrics-unreadable", place, f"{unreadable} lines can't be read, or contradict others")
         )
     if file.repeated:
-        findings.append(healable("metrics-repeated", place, f"{len(file.repeated)} lines stand there twice"))
+        findings.append(repairable("metrics-repeated", place, f"{len(file.repeated)} lines stand there twice"))
     if absent:
         shown = ", ".join(sorted({str(line["run_id"]) for line in absent})[:3])
-        findings.append(healable("metrics-missing", place, f"{len(absent)} lines of ended runs are missing: {shown}"))
+        findings.append(repairable("metrics-missing", place, f"{len(absent)} lines of ended runs are missing: {shown}"))
     return findings
 
 
@@ -155,14 +156,14 @@ def state_findings(
     place = store.workspace.shown(os.path.join(store.workspace.out_dir, task_id, STATE))
     expected = state_of(task_id, (run.document for run in settled))
     if state is None:
-        return [healable("state-missing", place, "there is no state of the task")] if expected["runs"] else []
+        return [repairable("state-missing", place, "there is no state of the task")] if expected["runs"] else []
     found = read_state(state, task_id)
     if found is None:
         is_early = not expected["runs"] and is_of_version_1(state)
-        return [] if is_early else [healable("state-damaged", place, "it can't be read as a state of version 2")]
+        return [] if is_early else [repairable("state-damaged", place, "it can't be read as a state of version 2")]
     is_quiet = moving == 0 and len(settled) == len(runs)
     same = _same(found, expected) if is_quiet else _is_within(found, expected, settled)
-    return [] if same else [healable("state-stale", place, "it does not say what the manifests say")]
+    return [] if same else [repairable("state-stale", place, "it does not say what the manifests say")]
 
 
 def state_of(task_id: str, documents: Iterable[dict[str, Any] | None]) -> State:
@@ -209,7 +210,7 @@ def _staging(store: RunStore, task: Folder) -> Iterator[Finding]:
         for name in sorted(staging.names()):
             if is_left_over(store, staging, name):
                 place = store.workspace.shown(os.path.join(staging.path, name))
-                yield healable("leftover-staging", place, "a start that did not end left it behind")
+                yield repairable("leftover-staging", place, "a start that did not end left it behind")
 
 
 def is_left_over(store: RunStore, staging: Folder, name: str) -> bool:
@@ -229,15 +230,15 @@ def _orphans(store: RunStore, task: Folder) -> Iterator[Finding]:
     for run_id in sorted(markers - there - _names(task, STAGING)):
         if is_run_id(run_id):
             place = shown(os.path.join(task.path, OPEN, run_id))
-            yield healable("stale-marker", place, "it marks a run that was never seen")
+            yield repairable("stale-marker", place, "it marks a run that was never seen")
     for run_id in sorted(filter(is_run_id, pointers - there)):
         place = shown(os.path.join(task.path, MCP, run_id))
         with suppress(FileNotFoundError, StorageError), task.sub(MCP) as mcp, mcp.sub(run_id) as folder:
             if is_pointer(folder):
-                yield healable("pointer-dangling", place, "it leads to a run that is not there")
+                yield repairable("pointer-dangling", place, "it leads to a run that is not there")
             else:
                 message = "a record of the early version that is not in the index"
-                yield Finding("early-record", place, message, "codex-orchestrator migrate", "warning")
+                yield Finding("early-record", place, message, hint="codex-orchestrator migrate", level="warning")
 
 
 def _names(folder: Folder, name: str) -> set[str]:

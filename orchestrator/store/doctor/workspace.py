@@ -10,11 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord, StorageError
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import json_schema, load
 from orchestrator.store.doctor.filesystem import inspect_file_system
-from orchestrator.store.doctor.finding import Finding, healable
+from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.planted import planted
 from orchestrator.store.doctor.records import redirect_of
 from orchestrator.store.doctor.tasks import TaskSeen, inspect_task
@@ -60,12 +61,12 @@ def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda ta
     known = {run.where.run_id for task in tasks for run in task.runs}
     for run_id in older_orphans(store, known):
         place = store.workspace.shown(os.path.join(store.workspace.runs_dir, OLD_POINTERS, run_id))
-        findings.append(healable("older-pointer-dangling", place, "it leads to a run that is not there"))
+        findings.append(repairable("older-pointer-dangling", place, "it leads to a run that is not there"))
     return RecordsSeen(tuple(tasks), tuple(findings))
 
 
 def _unreadable(place: str, error: StorageError) -> Finding:
-    return Finding(error.code, place, error.message, error.hint)
+    return Finding(error.code, place, error.message, hint=error.hint)
 
 
 def full_check(document: dict[str, Any], where: str) -> Manifest:
@@ -97,7 +98,7 @@ def _folders(store: RunStore) -> Iterator[Finding]:
     workspace = store.workspace
     for path in exposed_folders(workspace):
         message = "everybody may write there: records can be taken away, and links planted"
-        yield Finding("world-writable", workspace.shown(path), message, f"chmod o-w '{path}'", "warning")
+        yield Finding("world-writable", workspace.shown(path), message, hint=f"chmod o-w '{path}'", level="warning")
     seen = set()
     for path in (workspace.runs_dir, workspace.out_dir):
         while not os.path.isdir(path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
@@ -45,7 +45,7 @@ class Alignment:
     projects: Mapping[str, str]
     """The project of each compared run, by run id."""
     moving: tuple[str, ...]
-    flaws: tuple[Flaw, ...]
+    findings: tuple[Finding, ...]
     differing: frozenset[str]
     """The runs that some difference is about."""
 
@@ -53,15 +53,15 @@ class Alignment:
 def align_task(store: RunStore, task_id: str) -> Alignment:
     """Compare everything that follows from a task's manifests with them; what differs is looked at twice."""
     seen = _look(store, task_id)
-    if not seen.flaws:
+    if not seen.findings:
         return seen
     again = _look(store, task_id)
-    flaws = tuple(flaw for flaw in again.flaws if flaw in seen.flaws)
-    return Alignment(task_id, again.projects, again.moving, flaws, again.differing if flaws else frozenset())
+    findings = tuple(each for each in again.findings if each in seen.findings)
+    return Alignment(task_id, again.projects, again.moving, findings, again.differing if findings else frozenset())
 
 
 def _look(store: RunStore, task_id: str) -> Alignment:
-    flaws: list[Flaw] = []
+    findings: list[Finding] = []
     manifests: list[Manifest] = []
     moving: list[str] = []
     differing: set[str] = set()
@@ -71,8 +71,8 @@ def _look(store: RunStore, task_id: str) -> Alignment:
                 moving.append(run_id)
                 continue
             found = _ended(store, Location(task_id, run_id))
-            if isinstance(found, Flaw):
-                flaws.append(found)
+            if isinstance(found, Finding):
+                findings.append(found)
                 differing.add(run_id)
             elif found is not None:
                 manifests.append(found)
@@ -82,18 +82,18 @@ def _look(store: RunStore, task_id: str) -> Alignment:
         shown = store.workspace.shown(task.path)
     for manifest in manifests:
         about = [
-            *_metrics_flaws(manifest, lines, os.path.join(shown, METRICS), stamp(store.clock.now())),
-            *(Flaw(item.code, item.place, item.message) for item in pointer_faults(store, manifest)),
+            *_metrics_findings(manifest, lines, os.path.join(shown, METRICS), stamp(store.clock.now())),
+            *(Finding(item.code, item.place, item.message) for item in pointer_faults(store, manifest)),
         ]
-        flaws += about
+        findings += about
         differing |= {manifest.run_id} if about else set()
     if manifests:
         place = store.workspace.shown(os.path.join(store.workspace.out_dir, task_id, STATE))
-        for run, flaw in _state_flaws(state, manifests, place, is_quiet=not moving):
-            flaws.append(flaw)
+        for run, finding in _state_findings(state, manifests, place, is_quiet=not moving):
+            findings.append(finding)
             differing.add(run)
     projects = {manifest.run_id: manifest.project for manifest in manifests}
-    return Alignment(task_id, projects, tuple(moving), tuple(flaws), frozenset(differing))
+    return Alignment(task_id, projects, tuple(moving), tuple(findings), frozenset(differing))
 
 
 def _is_moving(store: RunStore, task: Folder, where: Location) -> bool:
@@ -105,7 +105,7 @@ def _is_moving(store: RunStore, task: Folder, where: Location) -> bool:
     return False
 
 
-def _ended(store: RunStore, where: Location) -> Manifest | Flaw | None:
+def _ended(store: RunStore, where: Location) -> Manifest | Finding | None:
     """Return the record of an ended run of version 2, what is wrong with it, or None for another one."""
     path = store.paths(where).manifest
     try:
@@ -113,12 +113,12 @@ def _ended(store: RunStore, where: Location) -> Manifest | Flaw | None:
         if document["version"] != VERSION:
             return None
         if not is_countable(document):
-            return Flaw("not-closed", path, "nobody runs it, and it is not closed", hint="doctor --repair")
+            return Finding("not-closed", path, "nobody runs it, and it is not closed", hint="doctor --repair")
         return load(document, path)
     except NotFound:
         return None
     except (DamagedRecord, StorageError) as error:
-        return Flaw(error.code, path, error.message)
+        return Finding(error.code, path, error.message)
 
 
 def _metrics(task: Folder) -> dict[str, tuple[int, dict[str, Any]]]:
@@ -144,19 +144,21 @@ def _state(store: RunStore, task_id: str) -> State | None:
     return None
 
 
-def _metrics_flaws(
+def _metrics_findings(
     manifest: Manifest, lines: Mapping[str, tuple[int, dict[str, Any]]], path: str, now: str
-) -> Iterator[Flaw]:
+) -> Iterator[Finding]:
     for expected in expected_lines(manifest, now):
         attempt = expected["attempt"]
         number, line = lines.get(event_id(manifest.run_id, attempt), (None, None))
         if line is None:
-            yield Flaw("metrics-missing", path, f"there is no line of {manifest.run_id}, attempt {attempt}")
+            yield Finding("metrics-missing", path, f"there is no line of {manifest.run_id}, attempt {attempt}")
             continue
         left_out = UNDATED if attempt == manifest.attempt else _APPROXIMATE
         for key in sorted(set(expected) - left_out):
             if line.get(key) != expected[key]:
-                yield Flaw("metrics-differ", path, _differ(manifest.run_id, key, line.get(key), expected[key]), number)
+                yield Finding(
+                    "metrics-differ", path, _differ(manifest.run_id, key, line.get(key), expected[key]), number
+                )
 
 
 def _differ(run_id: str, key: str, found: object, expected: object) -> str:
@@ -167,12 +169,12 @@ def _short(value: object) -> str:
     return json.dumps(value)[:80]
 
 
-def _state_flaws(
+def _state_findings(
     state: State | None, manifests: list[Manifest], path: str, *, is_quiet: bool
-) -> Iterator[tuple[str, Flaw]]:
-    """Yield run id (empty for the whole) and flaw."""
+) -> Iterator[tuple[str, Finding]]:
+    """Yield run id (empty for the whole) and finding."""
     if state is None:
-        yield "", Flaw("state-missing", path, "there is no state of version 2 that can be read")
+        yield "", Finding("state-missing", path, "there is no state of version 2 that can be read")
         return
     entries = {run["runId"]: run for run in state["runs"]}
     expected = [entry_of(manifest.as_json()) for manifest in manifests]
@@ -181,31 +183,31 @@ def _state_flaws(
         found = entries.pop(entry["runId"], None)
         if found is None:
             if is_quiet:
-                yield entry["runId"], Flaw("state-lacks-run", path, f"{entry['runId']} is not in it")
+                yield entry["runId"], Finding("state-lacks-run", path, f"{entry['runId']} is not in it")
             continue
         for key, value in entry.items():
             if found.get(key) != value:
                 said = _differ(entry["runId"], key, found.get(key), value)
-                yield entry["runId"], Flaw("state-differs", path, said)
+                yield entry["runId"], Finding("state-differs", path, said)
     if not is_quiet:
         return
     for run_id in sorted(entries):
-        yield run_id, Flaw("state-unknown-run", path, f"{run_id} is in it, and there is no such ended run")
+        yield run_id, Finding("state-unknown-run", path, f"{run_id} is in it, and there is no such ended run")
     order = [run["runId"] for run in state["runs"]]
     if order != [entry["runId"] for entry in expected[-KEPT_RUNS:]] and not entries:
-        yield "", Flaw("state-order", path, "its runs are not in the order of their starts")
-    yield from (("", flaw) for flaw in _total_flaws(state, expected, path))
+        yield "", Finding("state-order", path, "its runs are not in the order of their starts")
+    yield from (("", finding) for finding in _total_findings(state, expected, path))
 
 
-def _total_flaws(state: State, expected: list[dict[str, Any]], path: str) -> Iterator[Flaw]:
+def _total_findings(state: State, expected: list[dict[str, Any]], path: str) -> Iterator[Finding]:
     counts = {"runs": len(expected)}
     for status in ("succeeded", "failed", "cancelled"):
         counts[status] = sum(entry["status"] == status for entry in expected)
     for key, count in counts.items():
         if state["totals"].get(key) != count:
             said = f"'totals.{key}' is {_short(state['totals'].get(key))}, and the manifests make it {count}"
-            yield Flaw("state-differs", path, said)
+            yield Finding("state-differs", path, said)
     last = max(entry["completedAt"] for entry in expected)
     if state["lastRunAt"] != last:
         said = f"'lastRunAt' is {_short(state['lastRunAt'])}, and the manifests make it {_short(last)}"
-        yield Flaw("state-differs", path, said)
+        yield Finding("state-differs", path, said)

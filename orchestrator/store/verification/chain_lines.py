@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.store.chain import parsed
 from orchestrator.store.metrics_line import event_id
 
@@ -30,7 +30,7 @@ class Chain:
     """The readable lines of a chain, in order, and what is wrong with the chain itself."""
 
     links: tuple[Link, ...]
-    flaws: tuple[Flaw, ...]
+    findings: tuple[Finding, ...]
 
     def of_run(self, run_id: str) -> list[Link]:
         """Return the lines of a run's attempts."""
@@ -45,21 +45,21 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
     lines = data.split(b"\n")
     torn = lines.pop()
     links: list[Link] = []
-    flaws: list[Flaw] = []
+    findings: list[Finding] = []
     above = None if before is None else _link(first - 1, before)
     for number, line in enumerate(lines, start=first):
         link = _link(number, line)
         if link is None:
-            flaws.append(Flaw("chain-unreadable", path, "it is no line of a chain", number))
+            findings.append(Finding("chain-unreadable", path, "it is no line of a chain", number))
         else:
             last = links[-1] if links else above
             is_next = (last.number if last is not None else 0) == number - 1
-            flaws += _faults(link, before, last if is_next else None, links, path, is_next=is_next)
+            findings += _faults(link, before, last if is_next else None, links, path, is_next=is_next)
             links.append(link)
         before = line
     if torn:
-        flaws.append(Flaw("chain-torn", path, "the last line has no end", first + len(lines)))
-    return Chain(tuple(links), tuple(flaws))
+        findings.append(Finding("chain-torn", path, "the last line has no end", first + len(lines)))
+    return Chain(tuple(links), tuple(findings))
 
 
 def _link(number: int, line: bytes) -> Link | None:
@@ -75,19 +75,21 @@ def _is_count(value: object) -> bool:
 
 def _faults(
     link: Link, before: bytes | None, last: Link | None, earlier: list[Link], path: str, *, is_next: bool
-) -> Iterator[Flaw]:
+) -> Iterator[Finding]:
     content = link.content
     rests_on = None if before is None else hashlib.sha256(before).hexdigest()
     if content.get("previous_line") != rests_on:
         what = "it does not rest on the line before: a line was edited, removed, added or moved"
-        yield Flaw("chain-broken", path, what, link.number)
+        yield Finding("chain-broken", path, what, link.number)
     elif is_next and _previous(last) != content.get("previous"):
-        yield Flaw("chain-broken", path, "it names another attempt as the one before", link.number)
+        yield Finding("chain-broken", path, "it names another attempt as the one before", link.number)
     if content.get("event_id") != event_id(link.run_id, link.attempt):
-        yield Flaw("chain-edited", path, "its event_id is not that of its run and attempt", link.number)
+        yield Finding("chain-edited", path, "its event_id is not that of its run and attempt", link.number)
     same = [other for other in earlier if other.run_id == link.run_id]
     if same and link.attempt <= same[-1].attempt:
-        yield Flaw("chain-edited", path, f"attempt {link.attempt} of {link.run_id} is not after its last", link.number)
+        yield Finding(
+            "chain-edited", path, f"attempt {link.attempt} of {link.run_id} is not after its last", link.number
+        )
 
 
 def _previous(link: Link | None) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.store.chain import has_link, last_lines, parsed
 from orchestrator.store.doctor.tasks import shared_lock
 from orchestrator.store.doctor.workspace import full_check
@@ -21,8 +21,8 @@ from orchestrator.store.find import run_ids
 from orchestrator.store.layout import CHAIN, METRICS, Location
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import Chain, Link, read_chain
-from orchestrator.store.verification.metrics_lines import metrics_flaws
-from orchestrator.store.verification.runs import run_flaws
+from orchestrator.store.verification.metrics_lines import metrics_findings
+from orchestrator.store.verification.runs import run_findings
 from orchestrator.store.verification.tasks import Verified, holds_lock, marked_runs
 
 _MORE = 4
@@ -42,14 +42,16 @@ class _Tail:
 def verify_recent(store: RunStore, task_id: str, last: int) -> Verified:
     """Verify the ``last`` ended attempts of a task, and its newest runs. What was found is looked at again.
 
-    A task that never had a run has no flaws. Runs that are alive are judged by their earlier attempts only.
+    A task that never had a run has no findings. Runs that are alive are judged by their earlier attempts only.
     """
     seen = _look(store, task_id, last, counted=False)
-    if not seen.flaws:
+    if not seen.findings:
         return seen
     # Lines are numbered only now: that takes reading all that is before them.
     seen, again = (_look(store, task_id, last, counted=True) for _ in range(2))
-    return Verified(again.tasks, again.runs, again.links, tuple(flaw for flaw in again.flaws if flaw in seen.flaws))
+    return Verified(
+        again.tasks, again.runs, again.links, tuple(each for each in again.findings if each in seen.findings)
+    )
 
 
 def _look(store: RunStore, task_id: str, last: int, *, counted: bool) -> Verified:
@@ -60,7 +62,7 @@ def _look(store: RunStore, task_id: str, last: int, *, counted: bool) -> Verifie
         return Verified(0, 0, 0, ())
     except StorageError as error:
         place = store.workspace.shown(os.path.join(store.workspace.runs_dir, task_id))
-        return Verified(1, 0, 0, (Flaw(error.code, place, error.message, hint=error.hint),))
+        return Verified(1, 0, 0, (Finding(error.code, place, error.message, hint=error.hint),))
 
 
 def _look_into(store: RunStore, task: Folder, task_id: str, last: int, *, counted: bool) -> Verified:
@@ -77,17 +79,17 @@ def _look_into(store: RunStore, task: Folder, task_id: str, last: int, *, counte
     recent = chain.links[-last:]
     wanted = sorted({link.run_id for link in recent}.union(newest))
     moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
-    flaws = list(chain.flaws)
+    findings = list(chain.findings)
 
     def older(event: str) -> bool:
         return not tail.is_whole and has_link(task, event)
 
-    flaws += metrics_flaws(metrics.data, metrics_path, chain, moving, first=metrics.first, older=older)
+    findings += metrics_findings(metrics.data, metrics_path, chain, moving, first=metrics.first, older=older)
     for run_id in wanted:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
-        flaws += run_flaws(store, where, links, chain_path, full_check, is_moving=run_id in moving)
-    return Verified(1, len(wanted), len(recent), tuple(flaws))
+        findings += run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+    return Verified(1, len(wanted), len(recent), tuple(findings))
 
 
 def _chain(task: Folder, path: str, last: int, settled: Collection[str], *, counted: bool) -> tuple[_Tail, Chain]:

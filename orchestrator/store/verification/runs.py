@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.store.chain import file_digest, whole_lines_digest
-from orchestrator.store.cited_run import reuse_flaws
+from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
 from orchestrator.store.liveness import sign_of_life
@@ -27,9 +27,9 @@ Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 """The full check of a record of version 2; raises DamagedRecord."""
 
 
-def run_flaws(
+def run_findings(
     store: RunStore, where: Location, links: Sequence[Link], chain_path: str, check: Check, *, is_moving: bool
-) -> Iterator[Flaw]:
+) -> Iterator[Finding]:
     """Yield what differs between a run and the ``links`` of its attempts, oldest first.
 
     ``is_moving``: its end is not fully published, so that the last link may be missing. A run whose lock
@@ -43,14 +43,14 @@ def run_flaws(
             yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
     except (FileNotFoundError, NotFound):
         for link in links[-1:]:
-            yield Flaw("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
+            yield Finding("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
     except StorageError as error:
-        yield Flaw(error.code, paths.folder, error.message, hint=error.hint)
+        yield Finding(error.code, paths.folder, error.message, hint=error.hint)
 
 
 def _look(
     store: RunStore, folder: Folder, where: Location, links: Sequence[Link], place: str, check: Check, *, settled: bool
-) -> Iterator[Flaw]:
+) -> Iterator[Finding]:
     path = os.path.join(place, "manifest.json")
     try:
         document = read_manifest(folder, where)
@@ -58,33 +58,33 @@ def _look(
             return
         manifest = check(document, path)
     except DamagedRecord as error:
-        yield Flaw("manifest-damaged", path, error.message)
+        yield Finding("manifest-damaged", path, error.message)
         return
     if manifest.task_id != where.task_id:
-        yield Flaw("manifest-misplaced", path, f"it is of task '{manifest.task_id}', not '{where.task_id}'")
+        yield Finding("manifest-misplaced", path, f"it is of task '{manifest.task_id}', not '{where.task_id}'")
     last = links[-1] if links else None
     is_last = last is not None and last.attempt == manifest.attempt
     if settled:
-        yield from _record_flaws(document, manifest, last, path)
-        yield from reuse_flaws(store, manifest, path)
+        yield from _record_findings(document, manifest, last, path)
+        yield from reuse_findings(store, manifest, path)
     if last is not None:
         is_still = settled and is_last
-        yield from _events_flaws(folder, links, place, is_still=is_still)
-        yield from _file_flaws(folder, links, place, is_still=is_still)
+        yield from _events_findings(folder, links, place, is_still=is_still)
+        yield from _file_findings(folder, links, place, is_still=is_still)
 
 
-def _record_flaws(document: dict[str, Any], manifest: Manifest, last: Link | None, path: str) -> Iterator[Flaw]:
+def _record_findings(document: dict[str, Any], manifest: Manifest, last: Link | None, path: str) -> Iterator[Finding]:
     if last is not None and manifest.attempt < last.attempt:
-        yield Flaw("manifest-edited", path, f"it is of attempt {manifest.attempt}; the chain knows {last.attempt}")
+        yield Finding("manifest-edited", path, f"it is of attempt {manifest.attempt}; the chain knows {last.attempt}")
     elif last is not None and manifest.attempt == last.attempt:
         if manifest_digest(document) != last.content.get("manifest_digest"):
             message = f"it is not what attempt {last.attempt} left (line {last.number} of the task's chain)"
-            yield Flaw("manifest-edited", path, message)
+            yield Finding("manifest-edited", path, message)
     elif manifest.is_terminal:
-        yield Flaw("not-in-chain", path, f"attempt {manifest.attempt} ended, and the task's chain has no line of it")
+        yield Finding("not-in-chain", path, f"attempt {manifest.attempt} ended, and the task's chain has no line of it")
 
 
-def _events_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Flaw]:
+def _events_findings(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Finding]:
     path = os.path.join(place, EVENTS)
     for link in links:
         said = link.content.get("events")
@@ -94,17 +94,17 @@ def _events_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still
         try:
             found = file_digest(folder, EVENTS, size)
         except (FileNotFoundError, StorageError):
-            yield Flaw("events-missing", path, "there are no events of the run")
+            yield Finding("events-missing", path, "there are no events of the run")
             return
         if found[0] < size:
-            yield Flaw("events-cut", path, f"attempt {link.attempt} left {size} bytes; {found[0]} are there")
+            yield Finding("events-cut", path, f"attempt {link.attempt} left {size} bytes; {found[0]} are there")
             return
         if found[1] != digest:
             message = f"the events of attempt {link.attempt} are not as they were"
-            yield Flaw("events-edited", path, message, _first_bad(folder, size))
+            yield Finding("events-edited", path, message, _first_bad(folder, size))
             return
         if is_still and link is links[-1] and whole_lines_digest(folder, EVENTS)[0] > size:
-            yield Flaw("events-added", path, f"there are events after the end of attempt {link.attempt}")
+            yield Finding("events-added", path, f"there are events after the end of attempt {link.attempt}")
 
 
 def _first_bad(folder: Folder, size: int) -> int | None:
@@ -124,7 +124,7 @@ def _first_bad(folder: Folder, size: int) -> int | None:
     return None
 
 
-def _file_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Flaw]:
+def _file_findings(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Finding]:
     """Compare files with the last word on them; error files may be new where a later attempt goes on."""
     last_word: dict[str, dict[str, Any]] = {}
     for link in links:
@@ -141,23 +141,23 @@ def _file_flaws(folder: Folder, links: Sequence[Link], place: str, *, is_still: 
                 for entry_name in sorted(inner.names()):
                     if f"{name}/{entry_name}" not in last_word and not entry_name.startswith("."):
                         message = "it was not there when the run ended"
-                        yield Flaw("file-added", os.path.join(place, name, entry_name), message)
+                        yield Finding("file-added", os.path.join(place, name, entry_name), message)
 
 
-def _one_file(folder: Folder, relative: str, entry: dict[str, Any], place: str) -> Iterator[Flaw]:
+def _one_file(folder: Folder, relative: str, entry: dict[str, Any], place: str) -> Iterator[Finding]:
     path = os.path.join(place, relative)
     kind = "log" if relative.startswith(f"{COMMANDS}/") else "error-file"
     if entry.get("sha256") is None:
-        yield Flaw("undigested", path, "it could not be read when the run ended, so nothing proves it")
+        yield Finding("undigested", path, "it could not be read when the run ended, so nothing proves it")
         return
     above, name = os.path.split(relative)
     try:
         with folder.sub(above) as inner:
             size, digest = file_digest(inner, name)
     except (FileNotFoundError, StorageError):
-        yield Flaw(f"{kind}-missing", path, "it is gone, or can't be read")
+        yield Finding(f"{kind}-missing", path, "it is gone, or can't be read")
         return
     if size < entry["bytes"]:
-        yield Flaw(f"{kind}-cut", path, f"it had {entry['bytes']} bytes when the run ended, and has {size}")
+        yield Finding(f"{kind}-cut", path, f"it had {entry['bytes']} bytes when the run ended, and has {size}")
     elif digest != entry["sha256"]:
-        yield Flaw(f"{kind}-edited", path, "it is not what the run left")
+        yield Finding(f"{kind}-edited", path, "it is not what the run left")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.finding import Flaw
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.store.doctor.tasks import METRICS_LIMIT, shared_lock
 from orchestrator.store.doctor.workspace import full_check
@@ -18,8 +18,8 @@ from orchestrator.store.layout import CHAIN, METRICS, OPEN, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import read_chain
-from orchestrator.store.verification.metrics_lines import metrics_flaws
-from orchestrator.store.verification.runs import run_flaws
+from orchestrator.store.verification.metrics_lines import metrics_findings
+from orchestrator.store.verification.runs import run_findings
 
 CHAIN_LIMIT = 1 << 30
 
@@ -31,14 +31,14 @@ class Verified:
     tasks: int
     runs: int
     links: int
-    flaws: tuple[Flaw, ...]
+    findings: tuple[Finding, ...]
 
 
 def verify_all(store: RunStore) -> Verified:
     """Verify every run of every task."""
     seen = [verify_task(store, task_id) for task_id in task_ids(store)]
-    flaws = tuple(flaw for task in seen for flaw in task.flaws)
-    return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), flaws)
+    findings = tuple(finding for task in seen for finding in task.findings)
+    return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), findings)
 
 
 def verify_run(store: RunStore, where: Location) -> Verified:
@@ -49,37 +49,39 @@ def verify_run(store: RunStore, where: Location) -> Verified:
 def verify_task(store: RunStore, task_id: str, only: str | None = None) -> Verified:
     """Verify a task's chain, metrics and runs, or of these ``only`` one run. What was found is looked at twice.
 
-    Runs may end, and be published, between two looks: what is a flaw then is none at the next.
+    Runs may end, and be published, between two looks: what is a finding then is none at the next.
     """
     seen = _look(store, task_id, only)
-    if not seen.flaws:
+    if not seen.findings:
         return seen
     again = _look(store, task_id, only)
-    return Verified(again.tasks, again.runs, again.links, tuple(flaw for flaw in again.flaws if flaw in seen.flaws))
+    return Verified(
+        again.tasks, again.runs, again.links, tuple(each for each in again.findings if each in seen.findings)
+    )
 
 
 def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     with store.task(task_id) as task:
         moving = marked_runs(task)
         with shared_lock(task):
-            chain_data, chain_flaws = _read(store, task, CHAIN, CHAIN_LIMIT)
-            metrics_data, other_flaws = _read(store, task, METRICS, METRICS_LIMIT)
+            chain_data, chain_findings = _read(store, task, CHAIN, CHAIN_LIMIT)
+            metrics_data, other_findings = _read(store, task, METRICS, METRICS_LIMIT)
         ids = set(run_ids(store, task_id))
         moving |= marked_runs(task)
         shown = store.workspace.shown(task.path)
     chain_path = os.path.join(shown, CHAIN)
     chain = read_chain(chain_data, chain_path)
-    flaws = [*chain_flaws, *chain.flaws, *other_flaws]
+    findings = [*chain_findings, *chain.findings, *other_findings]
     wanted = sorted(ids | {link.run_id for link in chain.links if is_run_id(link.run_id)})
     moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
-    told = metrics_flaws(metrics_data, os.path.join(shown, METRICS), chain, moving)
-    flaws += told
+    told = metrics_findings(metrics_data, os.path.join(shown, METRICS), chain, moving)
+    findings += told
     looked = [run_id for run_id in wanted if only in (None, run_id)]
     for run_id in looked:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
-        flaws += run_flaws(store, where, links, chain_path, full_check, is_moving=run_id in moving)
-    return Verified(1, len(looked), len(chain.links), tuple(flaws))
+        findings += run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+    return Verified(1, len(looked), len(chain.links), tuple(findings))
 
 
 def marked_runs(task: Folder) -> set[str]:
@@ -96,15 +98,15 @@ def holds_lock(store: RunStore, where: Location) -> bool:
     return False
 
 
-def _read(store: RunStore, task: Folder, name: str, limit: int) -> tuple[bytes, list[Flaw]]:
+def _read(store: RunStore, task: Folder, name: str, limit: int) -> tuple[bytes, list[Finding]]:
     try:
         return task.read(name, limit), []
     except FileNotFoundError:
         return b"", []
     except StorageError as error:
-        return b"", [Flaw(error.code, store.workspace.shown(os.path.join(task.path, name)), error.message)]
+        return b"", [Finding(error.code, store.workspace.shown(os.path.join(task.path, name)), error.message)]
 
 
-def flaws_by_place(flaws: Collection[Flaw]) -> Iterator[Flaw]:
-    """Yield flaws in the order of files and lines."""
-    yield from sorted(flaws, key=lambda flaw: (flaw.path, flaw.line or 0, flaw.code))
+def flaws_by_place(findings: Collection[Finding]) -> Iterator[Finding]:
+    """Yield findings in the order of files and lines."""
+    yield from sorted(findings, key=lambda finding: (finding.path, finding.line or 0, finding.code))

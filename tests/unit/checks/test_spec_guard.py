@@ -83,7 +83,7 @@ def _guard(
 
 
 def _rules(report: Report) -> list[str]:
-    return [finding.rule for finding in report.findings]
+    return [finding.code for finding in report.findings]
 
 
 @pytest.mark.parametrize("changed", ["packages/a/src/a.py", "packages/a/pyproject.toml"])
@@ -355,7 +355,7 @@ def test_specs_of_other_tasks_are_not_our_business(root: Path) -> None:
 )
 def test_bad_review_dates(text: str, rule: str, line: int) -> None:
     """Missing, malformed, future and old dates are findings at their line."""
-    assert [(found.rule, found.line) for found in review_findings("s.md", text, TODAY)] == [(rule, line)]
+    assert [(found.code, found.line) for found in review_findings("s.md", text, TODAY)] == [(rule, line)]
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_any_text_gives_at_most_one_finding(text: str) -> None:
 
 def test_the_report_reads_as_places_notes_and_a_verdict() -> None:
     """The text names path and line, then the notes, and the verdict last."""
-    findings = (Finding("a", "x.md", 3, "is old"), Finding("b", "packages/a", 0, "has changed"))
+    findings = (Finding("a", "x.md", "is old", 3), Finding("b", "packages/a", "has changed"))
     assert render_text(Report(findings, ("not compared",), "ba5e" * 10)) == (
         "x.md:3: is old [a]\npackages/a: has changed [b]\nnote: not compared\n"
         "spec-guard: 2 findings (compared with ba5eba5eba5e)\n"

@@ -57,7 +57,7 @@ def test_any_mount_table_is_read(text: str) -> None:
 def test_a_network_file_system_is_told(tmp_path: Path) -> None:
     """A warning that says what serves instead of the lock; a local one gets no word."""
     (finding,) = inspect_file_system(str(tmp_path), ".runs", Seam(), mountinfo="1 0 0:1 / / rw - nfs a:/ rw\n")
-    assert (finding.code, finding.severity) == ("network-file-system", "warning")
+    assert (finding.code, finding.level) == ("network-file-system", "warning")
     assert "boot id" in finding.message
     assert "heartbeat" in finding.message
     assert inspect_file_system(str(tmp_path), ".runs", Seam(), mountinfo="1 0 0:1 / / rw - ext4 a rw\n") == []
@@ -78,7 +78,7 @@ def test_locks_that_do_not_hold_are_told(tmp_path: Path) -> None:
     assert flock_fault(str(tmp_path), Granting()) == "two holders had one lock at once"
     assert flock_fault(str(tmp_path), Lacking()) is not None
     (finding,) = inspect_file_system(str(tmp_path), ".runs", Granting(), mountinfo="")
-    assert (finding.code, finding.severity) == ("no-flock", "fault")
+    assert (finding.code, finding.level) == ("no-flock", "error")
 
 
 def line(event: str, **keys: object) -> bytes:

@@ -65,7 +65,7 @@ def store(tmp_path: Path) -> RunStore:
 
 def codes(store: RunStore) -> set[str]:
     """Return the codes of all that is found."""
-    return {flaw.code for flaw in verify_all(store).flaws}
+    return {finding.code for finding in verify_all(store).findings}
 
 
 def task_of(store: RunStore) -> Path:
@@ -105,7 +105,7 @@ def swapped(path: Path) -> None:
 def test_what_was_left_alone_is_sound(store: RunStore) -> None:
     """Runs, one of them with two attempts, verify without a finding."""
     seen = verify_all(store)
-    assert seen.flaws == ()
+    assert seen.findings == ()
     assert (seen.tasks, seen.runs, seen.links) == (1, 3, 4)
 
 
@@ -179,7 +179,7 @@ def test_every_lie_is_found(store: RunStore, lie: str) -> None:
     code, tell = LIES[lie]
     tell(store)
     assert code in codes(store)
-    assert code in {flaw.code for flaw in verify_recent(store, TASK, 4).flaws}
+    assert code in {finding.code for finding in verify_recent(store, TASK, 4).findings}
 
 
 def test_findings_name_file_and_line(store: RunStore) -> None:
@@ -187,15 +187,15 @@ def test_findings_name_file_and_line(store: RunStore) -> None:
     path = task_of(store) / "metrics.json"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[1].replace('"sla_breached": false', '"sla_breached": true'), *lines[2:]]))
-    (flaw,) = verify_all(store).flaws
-    assert (flaw.code, flaw.place) == ("metrics-edited", f".runs/{TASK}/metrics.json:2")
+    (finding,) = verify_all(store).findings
+    assert (finding.code, finding.place) == ("metrics-edited", f".runs/{TASK}/metrics.json:2")
 
 
 def test_one_run_is_verified_by_itself(store: RunStore) -> None:
     """What is wrong with another run is no finding about this one."""
     edited(run_of(store, 1) / "manifest.json", "tester", "liar")
-    assert verify_run(store, Location(TASK, make_run_id(3))).flaws == ()
-    assert {flaw.code for flaw in verify_run(store, Location(TASK, make_run_id(1))).flaws} == {"manifest-edited"}
+    assert verify_run(store, Location(TASK, make_run_id(3))).findings == ()
+    assert {found.code for found in verify_run(store, Location(TASK, make_run_id(1))).findings} == {"manifest-edited"}
 
 
 def test_approvals_and_children_do_not_break_the_chain(store: RunStore) -> None:
@@ -244,7 +244,7 @@ def test_a_repaired_metrics_file_verifies(store: RunStore) -> None:
 
 def test_the_last_attempts_are_judged_and_earlier_ones_are_not_read(store: RunStore) -> None:
     """Only the end of chain and metrics is read: what is wrong before it, or with older runs, is not seen."""
-    assert verify_recent(store, TASK, 2).flaws == ()
+    assert verify_recent(store, TASK, 2).findings == ()
     edited(run_of(store, 2) / "manifest.json", "tester", "liar")
     for number in range(4, 40):
         ended(store, number)
@@ -252,10 +252,10 @@ def test_the_last_attempts_are_judged_and_earlier_ones_are_not_read(store: RunSt
         path = task_of(store) / name
         path.write_text("x" + path.read_text()[1:])
     seen = verify_recent(store, TASK, 3)
-    assert (seen.flaws, seen.runs, seen.links) == ((), 3, 3)
-    assert {flaw.code for flaw in verify_task(store, TASK).flaws} > {"manifest-edited", "chain-unreadable"}
+    assert (seen.findings, seen.runs, seen.links) == ((), 3, 3)
+    assert {finding.code for finding in verify_task(store, TASK).findings} > {"manifest-edited", "chain-unreadable"}
     edited(run_of(store, 38) / "commands" / "01-build.log", "output", "Output")
-    assert [flaw.code for flaw in verify_recent(store, TASK, 3).flaws] == ["log-edited"]
+    assert [finding.code for finding in verify_recent(store, TASK, 3).findings] == ["log-edited"]
 
 
 def test_findings_among_the_last_have_the_numbers_of_the_whole_file(store: RunStore) -> None:
@@ -266,8 +266,8 @@ def test_findings_among_the_last_have_the_numbers_of_the_whole_file(store: RunSt
     lines = path.read_text().splitlines(keepends=True)
     lines[-2] = lines[-2].replace('"failed"', '"succeeded"')
     path.write_text("".join(lines))
-    (flaw,) = verify_recent(store, TASK, 3).flaws
-    assert (flaw.code, flaw.place) == ("chain-broken", f".runs/{TASK}/chain.jsonl:12")
+    (finding,) = verify_recent(store, TASK, 3).findings
+    assert (finding.code, finding.place) == ("chain-broken", f".runs/{TASK}/chain.jsonl:12")
 
 
 def test_an_attempt_whose_earlier_one_is_further_back(store: RunStore) -> None:
@@ -275,9 +275,9 @@ def test_an_attempt_whose_earlier_one_is_further_back(store: RunStore) -> None:
     for number in range(4, 12):
         ended(store, number)
     resumed(store, 5)
-    assert verify_recent(store, TASK, 1).flaws == ()
+    assert verify_recent(store, TASK, 1).findings == ()
     edited(run_of(store, 5) / "commands" / "01-build.log", "output", "Output")
-    assert [flaw.code for flaw in verify_recent(store, TASK, 1).flaws] == ["log-edited"]
+    assert [finding.code for finding in verify_recent(store, TASK, 1).findings] == ["log-edited"]
 
 
 def test_metrics_that_were_repaired_are_found_wherever_they_stand(store: RunStore) -> None:
@@ -288,10 +288,10 @@ def test_metrics_that_were_repaired_are_found_wherever_they_stand(store: RunStor
     first, *rest = path.read_text().splitlines()
     line = {**json.loads(first), "recorded_at": "2026-11-22T09:00:00.000Z"}
     path.write_text("\n".join([*rest, json.dumps(line)]) + "\n")
-    assert verify_recent(store, TASK, 2).flaws == ()
+    assert verify_recent(store, TASK, 2).findings == ()
     last = {**json.loads(rest[-1]), "recorded_at": "2026-11-22T09:00:00.000Z"}
     path.write_text("\n".join([json.dumps(last), first, *rest[:-1]]) + "\n")
-    assert verify_recent(store, TASK, 1).flaws == ()
+    assert verify_recent(store, TASK, 1).findings == ()
 
 
 def test_a_live_run_among_the_last_is_judged_by_what_has_ended(store: RunStore) -> None:
@@ -300,15 +300,15 @@ def test_a_live_run_among_the_last_is_judged_by_what_has_ended(store: RunStore) 
     again = take_over(store, Location(TASK, make_run_id(1)))
     reopen(store, again)
     again.save(again.manifest._replace(attempt=2, status="in_progress", completed_at=None, outcome=None))
-    assert verify_recent(store, TASK, 1).flaws == ()
-    assert verify_recent(store, TASK, 4).flaws == ()
+    assert verify_recent(store, TASK, 1).findings == ()
+    assert verify_recent(store, TASK, 4).findings == ()
     run.close()
     again.close()
 
 
 def test_a_task_without_runs_has_nothing_to_verify(tmp_path: Path) -> None:
     """A task that never ran has no findings, and none are made up."""
-    assert verify_recent(make_store(tmp_path), TASK, 5).flaws == ()
+    assert verify_recent(make_store(tmp_path), TASK, 5).findings == ()
 
 
 def test_a_link_in_the_chains_place_is_a_finding(store: RunStore, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_link_in_the_chains_place_is_a_finding(store: RunStore, tmp_path: Path
     chain = task_of(store) / "chain.jsonl"
     chain.rename(tmp_path / "elsewhere")
     chain.symlink_to(tmp_path / "elsewhere")
-    (flaw,) = verify_recent(store, TASK, 2).flaws
-    assert flaw.path == f".runs/{TASK}"
-    assert "chain.jsonl" in flaw.message
-    assert flaw.code == "planted-link"
+    (finding,) = verify_recent(store, TASK, 2).findings
+    assert finding.path == f".runs/{TASK}"
+    assert "chain.jsonl" in finding.message
+    assert finding.code == "planted-link"
