@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import nox
@@ -16,6 +18,9 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
 nox.options.sessions = ["lint", "typecheck", "tests"]
+
+OLDEST_MINOR = 11
+"""Of ``requires-python``."""
 
 register()
 
@@ -29,6 +34,69 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The fast tests, with few generated cases unless ``CI`` is set; arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs)
+
+
+def interpreters(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the Pythons beside this one, from 3.11 up, as label to path: ``{"3.12": "/usr/bin/python3.12"}``.
+
+    Looked through are the folders of PATH and pyenv's versions, which are labelled by their folder (``3.12.1``).
+    Nothing is started: this file is read by every run of a project of this repository.
+    """
+    pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/nowhere"), ".pyenv"))
+    places = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
+    programs = [path for folder in places if folder != pyenv / "shims" for path in sorted(folder.glob("python3.*"))]
+    programs += sorted(pyenv.glob("versions/3.*/bin/python3.*"))
+    seen = {os.path.realpath(sys.executable)}
+    found: dict[str, str] = {}
+    for program in programs:
+        minor = re.fullmatch(r"python3\.(\d+)", program.name)
+        real = os.path.realpath(program)
+        if minor is None or int(minor[1]) < OLDEST_MINOR or real in seen or not os.access(real, os.X_OK):
+            continue
+        seen.add(real)
+        folder = Path(real).parent.parent
+        label = folder.name if folder.parent == pyenv / "versions" else f"3.{minor[1]}"
+        found[label if label not in found else f"{label}-{len(found)}"] = real
+    return found
+
+
+OTHERS = interpreters(os.environ)
+
+
+def _unit_with(python: str) -> Callable[[nox.Session], None]:
+    def session_of(session: nox.Session) -> None:
+        session.install("-e", ".[dev]")
+        session.run("python", "-VV")
+        session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs)
+
+    session_of.__doc__ = f"The fast tests with {python}."
+    return session_of
+
+
+for _label, _python in OTHERS.items():
+    nox.session(name=f"tests-{_label}", python=_python)(_unit_with(_python))
+
+
+@nox.session(name="other-pythons", venv_backend="none")
+def other_pythons(session: nox.Session) -> None:
+    """The fast tests with every Python from 3.11 up that is found beside this one; in CI there must be one."""
+    if not OTHERS:
+        missing = (
+            "there is no other Python from 3.11 up, on PATH or below pyenv's versions; "
+            "get one from your system's packages, or by 'pyenv install 3.12' or 'uv python install 3.12'"
+        )
+        if os.environ.get("CI"):
+            session.error(missing)
+        session.skip(missing)
+    for label in OTHERS:
+        session.notify(f"tests-{label}", session.posargs)
 
 
 @nox.session

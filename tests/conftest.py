@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.generated import FEW, in_ci
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
 
@@ -18,8 +19,10 @@ def pytest_configure() -> None:
 
     No generated case is judged by its time, and programs that tests start take stop signals.
     """
-    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("busy")
+    busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("few", busy, max_examples=FEW)
+    settings.register_profile("all", busy, max_examples=100)
+    settings.load_profile("all" if in_ci() else "few")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config.planning.cannot_fail import shell_reason
+from tests.generated import examples
 
 simple = st.sampled_from(["guard", "guard", "true", "echo x", "exit 0", "exit 1", "X=1", "set -e", "{ ! guard; }"])
 joined = st.sampled_from([" && ", " || ", "; ", " | ", "\n"])
@@ -28,7 +29,7 @@ lines = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(lines)
 def test_what_can_not_fail_does_not(line: str) -> None:
     """A line of which the reader says that it can't fail ends with 0, whatever the guards in it come to."""

@@ -68,7 +68,7 @@ def test_changes_are_those_of_a_named_tuple(x: int, changes: dict[str, int]) -> 
     for kind in kinds:
         try:
             found.append(tuple(kind(x)._replace(**changes)))
-        except ValueError:
+        except (TypeError, ValueError):  # Python 3.13's namedtuple raises the one, earlier ones the other
             found.append(("refused",))
     assert found[0] == found[1]
 

@@ -24,6 +24,7 @@ from orchestrator.base.redaction.finder import (
     PlainFinder,
 )
 from orchestrator.base.redaction.shapes import SHAPES, Shape
+from tests.generated import examples
 
 FINDERS: list[FinderMaker] = [PlainFinder]
 try:
@@ -247,7 +248,7 @@ SECRET = st.text(st.sampled_from("abABz019+/ '\"\\%&<$ö\n\t-_."), min_size=6, m
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     secrets=st.lists(SECRET, min_size=1, max_size=4),
     data=st.data(),
@@ -280,7 +281,7 @@ def test_any_split(secrets: list[str], data: st.DataObject, cuts: list[int]) -> 
     assert not [needle for needle in needles if needle in masked and b"*" not in needle]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(
     secrets=st.lists(SECRET, min_size=1, max_size=3), text=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400))
 )
@@ -291,7 +292,7 @@ def test_other_bytes_pass(secrets: list[str], text: bytes, cuts: list[int]) -> N
         assert through(Redactor(secrets), pieces(text, cuts)) == text
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(secret=SECRET, before=st.binary(max_size=300), after=st.binary(max_size=300))
 def test_one_occurrence(secret: str, before: bytes, after: bytes) -> None:
     """Around one masked secret everything stays as it is."""

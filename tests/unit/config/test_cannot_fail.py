@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config.planning.cannot_fail import argv_reason, shell_reason
+from tests.generated import examples
 
 HARMLESS = r"""
 true
@@ -158,7 +159,7 @@ def test_a_command_without_a_shell_that_can_fail_is_not_accused(line: str) -> No
     assert argv_reason(shlex.split(line)) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     st.lists(
         st.sampled_from(PIECES),

@@ -21,6 +21,7 @@ from orchestrator.config.loading import parse_project
 from orchestrator.config.source import Source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
+from tests.generated import examples
 from tests.harness import WorkspaceFolder
 
 DOCUMENTATION = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
@@ -387,7 +388,7 @@ tables = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.dictionaries(keys, tables, max_size=5))
 def test_any_table_is_loaded_or_refused_in_plain_words(table: dict[str, object]) -> None:
     """Whatever a file holds, the loader answers with faults that fit on a line, never with a crash."""

@@ -13,6 +13,7 @@ from orchestrator.base.errors import DamagedRecord
 from orchestrator.report.changes import changes
 from orchestrator.report.stage_logs import stage_logs
 from orchestrator.report.status_text import status_text
+from tests.generated import examples
 from tests.records import make_manifest
 from tests.unit.report.test_status_text import begun, child, failed_run, resumed, shown, version_1
 
@@ -75,7 +76,7 @@ def mutated(draw: st.DrawFn) -> Any:
 
 
 @given(record=mutated(), alive=st.booleans(), width=st.sampled_from([1, 40, 100]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 def test_a_record_is_shown_or_refused(record: Any, alive: bool, width: int) -> None:
     """Any record makes a whole, printable document and text, or a DamagedRecord."""
     with suppress(DamagedRecord):
@@ -89,7 +90,7 @@ def test_a_record_is_shown_or_refused(record: Any, alive: bool, width: int) -> N
 
 
 @given(record=mutated())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 def test_the_logs_of_a_record_are_shown_or_refused(record: Any) -> None:
     """The list of logs holds to the same."""
     with suppress(DamagedRecord):
@@ -97,7 +98,7 @@ def test_the_logs_of_a_record_are_shown_or_refused(record: Any) -> None:
 
 
 @given(value=st.dictionaries(st.sampled_from(["version", "run_id", "status", "commands"]), VALUES))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 def test_what_is_no_record_is_refused(value: Any) -> None:
     """Any object in a record's place is refused as damaged, for want of a key."""
     try:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.files import Seam
 from orchestrator.runner.stage_log import FinishedLog, StageLog
+from tests.generated import examples
 
 
 def written(folder: Path, chunks: list[bytes], limit: int) -> tuple[bytes, FinishedLog]:
@@ -32,7 +33,7 @@ def test_output_within_the_limit_is_kept_as_it_is(tmp_path: Path) -> None:
     assert (content, finished.left_out, finished.name) == (b"one\ntwo\n", 0, "log")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(sizes=st.lists(st.integers(0, 400), max_size=20), limit=st.integers(2, 1500))
 def test_head_and_tail_are_kept_around_a_marker(tmp_path_factory: object, sizes: list[int], limit: int) -> None:
     """Whatever the split, the file begins with the output's head, ends with its tail and stays bounded."""

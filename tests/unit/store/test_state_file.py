@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.model.manifest.transitions import closed
 from orchestrator.store.state_file import KEPT_RUNS, added, entry_of, is_countable, is_readable, rebuilt
+from tests.generated import examples
 from tests.records import PROJECT, TASK, make_manifest
 
 ENDED_AT = "2026-11-22T09:00:00.000Z"
@@ -93,7 +94,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(data=st.data(), value=JSON)
 def test_whatever_stands_in_a_state_it_is_unreadable_or_can_be_gone_on_from(data: st.DataObject, value: Any) -> None:
     """A state with any value in any place is either told to be unreadable, or a run can be added to it."""
