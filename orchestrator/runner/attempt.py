@@ -20,6 +20,7 @@ from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.scheduler import run_stages
 from orchestrator.runner.signals import SignalInbox
+from orchestrator.runner.slots import Slots
 from orchestrator.runner.stage_command import StageJobs
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
@@ -35,7 +36,11 @@ _GUARD_PATIENCE_SECONDS = 30.0
 
 
 class Setting(Record):
-    """What an attempt runs with: the world as arguments. ``cache`` is None where no stage declares inputs."""
+    """What an attempt runs with: the world as arguments.
+
+    ``at_once`` is how many stages were asked to run at once, None where nobody said; ``cache`` is None where no
+    stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither.
+    """
 
     store: RunStore
     clock: Clock
@@ -43,8 +48,9 @@ class Setting(Record):
     host: ProcessHost
     observer: Observer
     provenance: Capture
-    at_once: int
+    at_once: int | None
     cache: StageCache | None = None
+    fresh: bool = False
 
 
 def perform(
@@ -128,25 +134,31 @@ class _RunAttempt:
         made = describe(env_dir)
         recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
         if broken is None and self._attempts.cancelled_by is None:
+            run_folder = self._setting.store.paths(run.where).absolute_folder
             jobs = StageJobs(
                 workspace=workspace,
                 project_folder=project_folder,
                 manifest=recorder.manifest,
-                run_folder=self._setting.store.paths(run.where).absolute_folder,
+                run_folder=run_folder,
                 stage_env=stage_env,
                 own_environ=self._setting.environ,
                 open_log=recorder.open_log,
                 show=self._setting.observer.output,
+                fresh=self._setting.fresh,
             )
-            run_stages(
-                plan,
-                done,
-                self._attempts,
-                recorder,
-                lambda stage, log: jobs.job(plan, stage, log),
-                at_once=self._setting.at_once,
-                cache=self._setting.cache,
-            )
+            slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
+            try:
+                run_stages(
+                    plan,
+                    done,
+                    self._attempts,
+                    recorder,
+                    lambda stage, log: jobs.job(plan, stage, log),
+                    slots=slots,
+                    cache=self._setting.cache,
+                )
+            finally:
+                slots.close()
         return self._close(broken)
 
     def give_up(self, error: BaseException) -> None:

@@ -10,6 +10,7 @@ from orchestrator.runner.recorder import Recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from orchestrator.runner.slots import Slots
     from orchestrator.runner.stage_cache import StageCache
 
 _RETRIED = frozenset({"failure", "timeout"})
@@ -33,12 +34,12 @@ def run_stages(
     recorder: Recorder,
     job_of: Callable[[PlannedStage, str], Job],
     *,
-    at_once: int,
+    slots: Slots,
     cache: StageCache | None = None,
 ) -> None:
     """Run every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
 
-    At most ``at_once`` run at the same time. ``job_of`` makes the job of a stage, given the name of its
+    A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
     log. ``cache`` tells which stages need not run because nothing changed, None that each must. Every stage
     has ended when this returns. Raises StorageError when the record or a log could not be written; what
     runs is then the caller's to stop.
@@ -52,11 +53,11 @@ def run_stages(
                 recorder.event("run:cancelling", signal=attempts.cancelled_by)
             _abandon(state, recorder, attempts.lost)
         else:
-            _launch(state, attempts, recorder, job_of, at_once)
+            _launch(state, attempts, recorder, job_of, slots)
         recorder.flush()
         if state.running:
-            for finished in attempts.turn():
-                _settle(state, finished, attempts, recorder, job_of)
+            for finished in attempts.turn(slots.patience()):
+                _settle(state, finished, attempts, recorder, job_of, slots)
             attempts.raise_refusal()
 
 
@@ -65,10 +66,10 @@ def _launch(
     attempts: Attempts,
     recorder: Recorder,
     job_of: Callable[[PlannedStage, str], Job],
-    at_once: int,
+    slots: Slots,
 ) -> None:
     """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
-    moved = True
+    full, moved = False, True
     while moved:
         moved = False
         for stage in list(state.waiting):
@@ -79,9 +80,10 @@ def _launch(
                 reason = f"needs '{failed[0]}', which did not succeed" if failed else stage.skip or ""
                 recorder.stage_skipped(stage, reason)
                 state.settled[stage.id] = not failed
-            elif len(state.running) < at_once:
-                _reuse_or_start(state, stage, attempts, recorder, job_of)
+            elif not full and slots.take():
+                _reuse_or_start(state, stage, attempts, recorder, job_of, slots)
             else:
+                full = True
                 continue
             state.waiting.remove(stage)
             moved = True
@@ -93,9 +95,11 @@ def _reuse_or_start(
     attempts: Attempts,
     recorder: Recorder,
     job_of: Callable[[PlannedStage, str], Job],
+    slots: Slots,
 ) -> None:
     look = state.cache.look(stage) if state.cache is not None else None
     if look is not None and look.reused is not None:
+        slots.give()
         recorder.stage_reused(stage, look.reused)
         state.settled[stage.id] = True
     else:
@@ -125,6 +129,7 @@ def _settle(
     attempts: Attempts,
     recorder: Recorder,
     job_of: Callable[[PlannedStage, str], Job],
+    slots: Slots,
 ) -> None:
     stage = state.running.pop(finished.key)
     ended = finished.ended
@@ -136,6 +141,7 @@ def _settle(
     if again:
         _start(state, stage, attempts, recorder, job_of, None)
         return
+    slots.give()
     state.settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
 
 

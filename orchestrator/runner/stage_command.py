@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
-from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
+from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.process_loop import Job
@@ -23,8 +23,8 @@ class StageJobs(Record):
     """Makes jobs of stages for one attempt of a run.
 
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,
-    which a sub-pipeline's run needs to make its own allow-list from. ``actor`` and ``policy`` go down
-    to sub-pipelines.
+    which a sub-pipeline's run needs to make its own allow-list from. Actor, approval policy and
+    ``fresh`` (nothing is taken from the cache) go down to sub-pipelines.
     """
 
     workspace: Workspace
@@ -35,6 +35,7 @@ class StageJobs(Record):
     own_environ: Mapping[str, str]
     open_log: Callable[[str, int], StageLog]
     show: Callable[[str, bytes], None]
+    fresh: bool = False
 
     def job(self, plan: Plan, stage: PlannedStage, log: str) -> Job:
         """Return the job of ``stage``, with the log of that name open."""
@@ -59,7 +60,8 @@ class StageJobs(Record):
             target = ("--pipeline", stage.pipeline or "", "--project", stage.project or plan.project)
             actor = ("--actor", self.manifest.mode.actor)
             policy = ("--approval-policy", self.manifest.approval_policy) if self.manifest.approval_policy else ()
-            return (sys.executable, "-P", "-m", "orchestrator", "start", *target, *actor, *policy)
+            fresh = ("--no-cache",) if self.fresh else ()
+            return (sys.executable, "-P", "-m", "orchestrator", "start", *target, *actor, *policy, *fresh)
         return stage.argv
 
     def _env(self, stage: PlannedStage, attempt: int) -> dict[str, str]:
@@ -76,7 +78,7 @@ class StageJobs(Record):
             RUN_VARIABLE: run.run_id,
             "CODEX_ORCHESTRATOR_ROOT_RUN_ID": run.lineage.rootRunId,
             "CODEX_ORCHESTRATOR_MANIFEST_PATH": os.path.join(self.run_folder, "manifest.json"),
-            "CODEX_ORCHESTRATOR_RUN_DIR": self.run_folder,
+            RUN_FOLDER_VARIABLE: self.run_folder,
             STAGE_VARIABLE: stage.id,
             "TRACEPARENT": trace,
         }

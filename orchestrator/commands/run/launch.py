@@ -40,7 +40,7 @@ class Attempt(Record):
     plan: Plan
     redactor: Redactor
     open_run: Callable[[], OpenRun]
-    at_once: int
+    at_once: int | None
     task_id: str
     done: Collection[str] = ()
     active_before: float = 0.0
@@ -71,14 +71,10 @@ class Attempt(Record):
         )
 
 
-def jobs_at_once(jobs: int | None) -> int:
-    """Return how many stages may run at the same time: what was asked for, else the number of usable cores."""
-    if jobs is None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    if jobs < 1:
+def check_jobs(jobs: int | None) -> None:
+    """Raise UsageError when that many stages can't run at the same time; None leaves it to the run."""
+    if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs is {jobs}; it must be at least 1", code="bad-jobs")
-    return jobs
 
 
 def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:

@@ -16,7 +16,7 @@ from orchestrator.commands.run.launch import (
     Attempt,
     answer_for,
     check_format,
-    jobs_at_once,
+    check_jobs,
     observer_for,
     run_in_session,
 )
@@ -61,7 +61,7 @@ def resume(context: Context, **options: Any) -> Answer:
     """
     request = Request(**options)
     check_format(request.format)
-    at_once = jobs_at_once(request.jobs)
+    check_jobs(request.jobs)
     actor = actor_of(context.environ, request.actor)
     store = context.store()
     where = find_run(store, request.run)
@@ -87,7 +87,7 @@ def resume(context: Context, **options: Any) -> Answer:
         plan,
         redactor,
         open_run,
-        at_once,
+        request.jobs,
         done=done,
         active_before=active,
         task_id=where.task_id,

@@ -64,6 +64,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             provenance=provenance,
             at_once=attempt.at_once,
             cache=cache,
+            fresh=attempt.fresh,
         )
 
     def __enter__(self) -> Setting:

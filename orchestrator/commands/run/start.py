@@ -16,7 +16,7 @@ from orchestrator.commands.run.launch import (
     Attempt,
     answer_for,
     check_format,
-    jobs_at_once,
+    check_jobs,
     observer_for,
     run_in_session,
 )
@@ -80,7 +80,7 @@ def prepare(context: Context, request: Request) -> Attempt:
     from orchestrator.config.routing import route
 
     check_format(request.format)
-    at_once = jobs_at_once(request.jobs)
+    check_jobs(request.jobs)
     overrides = _overrides(request)
     store = context.store()
     workspace = store.workspace
@@ -122,7 +122,7 @@ def prepare(context: Context, request: Request) -> Attempt:
         plan,
         redactor,
         open_run,
-        at_once,
+        request.jobs,
         task_id=target.task_id,
         fresh=request.no_cache,
         hold_back=None if request.detach else lambda: open_run(held_back=True),
