@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,13 @@ def most_at_once(workspace: WorkspaceFolder) -> int:
 def tree(workspace: WorkspaceFolder) -> WorkspaceFolder:
     """Pipeline ``all`` of ``top`` runs ``work`` of ``a`` and ``b``, side by side, of three marked stages each."""
     for name in ("a", "b"):
-        stages = {f"s{number}": {"shell": MARKED, "needs": []} for number in range(3)}
+        stages: dict[str, str | Mapping[str, object]] = {
+            f"s{number}": {"shell": MARKED, "needs": []} for number in range(3)
+        }
         workspace.project(name, stages, pipeline="work")
-    both = {name: {"pipeline": "work", "project": name, "needs": []} for name in ("a", "b")}
+    both: dict[str, str | Mapping[str, object]] = {
+        name: {"pipeline": "work", "project": name, "needs": []} for name in ("a", "b")
+    }
     workspace.project("top", both, pipeline="all")
     return workspace
 
