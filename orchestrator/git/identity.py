@@ -1,14 +1,53 @@
-"""The names that git's settings give its user."""
+"""Who works here: the account of this process, and the names that git's settings give its user."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
+from orchestrator.base.person_names import escaped
 from orchestrator.git.process import GitProcess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _TIMEOUT_SECONDS = 10.0
 _QUERY = ("config", "--null", "--get-regexp", r"^user\.(name|email)$")
+
+
+_CI_ACTORS = (
+    ("GITHUB_ACTIONS", "GITHUB_ACTOR"),
+    ("GITLAB_CI", "GITLAB_USER_LOGIN"),
+    ("BUILDKITE", "BUILDKITE_BUILD_CREATOR_EMAIL"),
+    ("CIRCLECI", "CIRCLE_USERNAME"),
+    ("TF_BUILD", "BUILD_REQUESTEDFOREMAIL"),
+)
+"""What says that a CI system runs this, and who started its job, by the systems' documentation."""
+
+
+def current_account(folder: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the account of this process as ``model.accounts.Account`` has it; git is asked in ``folder``.
+
+    What is not known is None; characters that a name must not have are escaped. Raises nothing.
+    """
+    import pwd
+
+    uid = os.getuid()
+    try:
+        login: str | None = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        login = None
+    found = _settings(folder, environ)
+    name = environ.get("GIT_AUTHOR_NAME") or found.get("user.name")
+    email = environ.get("GIT_AUTHOR_EMAIL") or found.get("user.email")
+    texts = {"host": os.uname().nodename, "login": login, "name": name, "email": email, "ci_actor": ci_actor(environ)}
+    return {"uid": uid, **{key: escaped(text) if text else None for key, text in texts.items()}}
+
+
+def ci_actor(environ: Mapping[str, str]) -> str | None:
+    """Return who started the CI job that this is, None outside of CI and where the system does not say."""
+    return next((environ[actor] for flag, actor in _CI_ACTORS if environ.get(flag) and environ.get(actor)), None)
 
 
 def git_names(folder: str, environ: Mapping[str, str]) -> list[str]:
@@ -16,10 +55,14 @@ def git_names(folder: str, environ: Mapping[str, str]) -> list[str]:
 
     A hook's ``GIT_DIR`` does not decide whose they are (``environment.git_environ``).
     """
+    return list(_settings(folder, environ).values())
+
+
+def _settings(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
     place = folder if os.path.isdir(folder) else "/"
     try:
         answer = GitProcess.start(place, _QUERY, environ, paths=None).answer(_TIMEOUT_SECONDS)
     except OSError:  # TimeoutError is one
-        return []
-    entries = answer.output.decode("utf-8", "replace").split("\0")
-    return [value for _, _, value in (entry.partition("\n") for entry in entries) if value]
+        return {}
+    entries = (entry.partition("\n") for entry in answer.output.decode("utf-8", "replace").split("\0"))
+    return {key: value for key, _, value in entries if value}

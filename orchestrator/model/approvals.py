@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from orchestrator.base.person_names import forms_of
 from orchestrator.base.record import Record
+from orchestrator.model.accounts import Person, account_of, distinct, is_same, people_of
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -26,14 +27,14 @@ REASON_CODES = frozenset(
 
 
 class Subject(Record):
-    """What is reviewed: a run's attempt, its manifest digest, who ran it (folded), and its tree then and now.
+    """What is reviewed: a run's attempt, its manifest digest, the people who ran it, and its tree then and now.
 
     ``tree`` is None where no digest was recorded; ``moved`` says how the current tree compares with it.
     """
 
     attempt: int
     digest: str
-    actors: frozenset[str]
+    people: tuple[Person, ...]
     tree: str | None
     moved: TreeWord = "unknown"
 
@@ -64,24 +65,12 @@ class ReviewContext(Record):
     drift: tuple[str, ...] = ()
 
 
-def folded(name: str) -> str:
-    """Return the form in which names of people are compared: without case, outer space and forms of letters."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
-
-
-def actors_of(record: Mapping[str, Any]) -> frozenset[str]:
-    """Return, folded, who started and who resumed the run of a manifest (or of its status document)."""
-    resumed = [event.get("actor") for event in record.get("resume_events") or ()]
-    started = (record.get("mode") or {}).get("actor")
-    return frozenset(folded(name) for name in (started, *resumed) if isinstance(name, str) and name.strip())
-
-
 def subject_of(record: Mapping[str, Any], moved: TreeWord = "unknown") -> Subject:
     """Return the subject of reviews of a run, by its manifest (version 2)."""
     from orchestrator.model.manifest.manifest import manifest_digest
 
     last = record["provenance"][-1] if record["provenance"] else {}
-    return Subject(record["attempt"], manifest_digest(record), actors_of(record), last.get("tree_digest"), moved)
+    return Subject(record["attempt"], manifest_digest(record), people_of(record), last.get("tree_digest"), moved)
 
 
 def tree_word(then: str | None, now: str | None) -> TreeWord:
@@ -135,7 +124,7 @@ def _validity(
 def _supersedes(later: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     if later.get("decision") not in (APPROVE, REQUEST_CHANGES) or not isinstance(later.get("actor"), str):
         return False
-    if folded(later["actor"]) != folded(entry["actor"]):
+    if not is_same(person_of(later), person_of(entry)):
         return False
     both = later["decision"] == entry["decision"] == APPROVE
     return not both or later.get("role") == entry.get("role")
@@ -147,7 +136,7 @@ def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy) 
         return Validity("stale-attempt", said)
     if entry.get("manifest_digest") != subject.digest:
         return Validity("stale-record", "the record is not the one that was approved")
-    own = entry.get("own_run") is True or folded(entry["actor"]) in subject.actors
+    own = entry.get("own_run") is True or any(is_same(person_of(entry), person) for person in subject.people)
     if own and not policy.alone:
         return Validity("own-run", f"{entry['actor']} ran it, and the project's config has no 'review.alone'")
     if policy.stale_when_tree_moves and subject.moved != "same":
@@ -158,16 +147,27 @@ def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy) 
 
 def _entered_by(entry: Mapping[str, Any], subject: Subject) -> str:
     by = entry.get("recorded_by")
-    return f"entered by {by}, who ran it" if isinstance(by, str) and folded(by) in subject.actors else ""
+    if not isinstance(by, str) or not any(forms_of(by) & person.given for person in subject.people):
+        return ""
+    return f"entered by {by}, who ran it"
+
+
+def person_of(entry: Mapping[str, Any]) -> Person:
+    """Return who made a decision: the account that it was recorded from, and the name that was given."""
+    return Person(account_of(entry.get("account")), forms_of(str(entry.get("actor"))))
 
 
 def reasons(entries: Sequence[Mapping[str, Any]], policy: ReviewPolicy) -> Iterator[tuple[str, str]]:
     """Yield the code and message of what reviews leave open; each entry has its ``validity`` as a document."""
     good = [entry for entry in entries if entry.get("decision") == APPROVE and entry["validity"]["state"] == "valid"]
-    people = {folded(entry["actor"]) for entry in good}
-    lacking = len(people) < policy.approvals
+    people = distinct(person_of(entry) for entry in good)
+    lacking = people < policy.approvals
     if lacking:
-        yield "approval-missing", f"{len(people)} of {policy.approvals} approvals"
+        several = f", since {len(good)} are of {people} {'account' if people == 1 else 'accounts'}"
+        yield (
+            "approval-missing",
+            f"{people} of {policy.approvals} approvals{several if people < len({e['actor'] for e in good}) else ''}",
+        )
     for role in policy.roles:
         if all(entry.get("role") != role for entry in good):
             lacking = True

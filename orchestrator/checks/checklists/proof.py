@@ -10,7 +10,8 @@ from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.evidence import Evidence
 from orchestrator.checks.checklists.items import Citation, Item, task_of_path, word
 from orchestrator.checks.checklists.needs import APPROVAL
-from orchestrator.model.approvals import APPROVE, Subject, Validity, actors_of, reasons, validities
+from orchestrator.model.accounts import people_of
+from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
 
@@ -292,7 +293,7 @@ def judged_reviews(
     entries: tuple[Mapping[str, Any], ...], evidence: Evidence, policy: ReviewPolicy
 ) -> list[dict[str, Any]]:
     """Return reviews with their validity, as ``approvals.reasons`` takes them."""
-    subject = Subject(int(evidence.manifest["attempt"]), evidence.digest, actors_of(evidence.manifest), None)
+    subject = Subject(int(evidence.manifest["attempt"]), evidence.digest, people_of(evidence.manifest), None)
     found: tuple[Validity, ...] = validities(entries, subject, policy)
     return [{**entry, "validity": one.as_json()} for entry, one in zip(entries, found, strict=True)]
 

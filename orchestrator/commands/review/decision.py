@@ -17,7 +17,7 @@ from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
-from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, actors_of, folded
+from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
@@ -87,8 +87,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
             finish(store, run, interrupted)
         before = view(store, where, context.environ, around)
         mask = _mask(context, run.manifest)
-        names = reviewer.names | {folded(mask(reviewer.actor))}
-        own = bool(names & actors_of(run.manifest.as_json()))
+        own = reviewer.ran(run.manifest.as_json())
         if asked.decision == APPROVE:
             _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
             _check_ready(where, before)
@@ -215,6 +214,7 @@ def _entry(
         "escalation": None if asked.escalation is None else mask(asked.escalation.strip()),
         "own_run": own,
         "recorded_by": None if reviewer.recorded_by is None else mask(reviewer.recorded_by),
+        "account": {key: mask(value) if isinstance(value, str) else value for key, value in reviewer.account.items()},
         "attempt": manifest.attempt,
         "manifest_digest": manifest_digest(manifest.as_json()),
         "commit": last.get("commit"),

@@ -8,8 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.base.errors import UsageError
+from orchestrator.base.person_names import escaped, forms_of, unfit
 from orchestrator.commands.run.start import ACTOR_VARIABLES, actor_of
-from orchestrator.model.approvals import folded
+from orchestrator.git.identity import current_account, git_names
+from orchestrator.model.accounts import Person, account_of, given_names, is_same, people_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_CHARACTERS = 200
 _GIT_VARIABLES = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL")
@@ -17,14 +23,22 @@ _GIT_VARIABLES = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """``actor`` decides; ``names`` (folded) are all that this person is known by; ``recorded_by`` typed it.
+    """``actor`` decides, from the account ``account``; ``names`` (folded) are all that this person is known by.
 
-    ``recorded_by`` is None when that is the same person.
+    ``recorded_by`` typed it; None when that is the same person.
     """
 
     actor: str
     names: frozenset[str]
     recorded_by: str | None
+    account: Mapping[str, Any]
+
+    def ran(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether the run of a manifest was started or resumed by this person, or from this account."""
+        people = people_of(record)
+        if all(person.account is None for person in people):
+            return bool(self.names & given_names(record))
+        return any(is_same(Person(account_of(self.account), forms_of(self.actor)), person) for person in people)
 
 
 def reviewer_of(environ: Mapping[str, str], folder: str, named: str | None) -> Reviewer:
@@ -36,10 +50,19 @@ def reviewer_of(environ: Mapping[str, str], folder: str, named: str | None) -> R
     actor = actor_of(environ, named)
     if len(actor) > MOST_CHARACTERS:
         raise UsageError(f"--actor has more than {MOST_CHARACTERS} characters", code="bad-actor")
-    known = frozenset(folded(name) for name in _known_names(environ, folder) if name.strip())
-    if folded(actor) in known:
-        return Reviewer(actor, known, None)
-    return Reviewer(actor, frozenset({folded(actor)}), actor_of(environ, None))
+    wrong = unfit(actor)
+    if wrong is not None and named is not None:
+        raise UsageError(
+            f"--actor has the character {wrong}, which nobody can see",
+            hint="give the name without it",
+            code="bad-actor",
+        )
+    actor = escaped(actor)
+    account = current_account(folder, environ)
+    known = frozenset().union(*(forms_of(name) for name in _known_names(environ, folder)))
+    if forms_of(actor) & known:
+        return Reviewer(actor, known | forms_of(actor), None, account)
+    return Reviewer(actor, forms_of(actor), escaped(actor_of(environ, None)), account)
 
 
 def _known_names(environ: Mapping[str, str], folder: str) -> Iterator[str]:
@@ -49,6 +72,4 @@ def _known_names(environ: Mapping[str, str], folder: str) -> Iterator[str]:
 
     with suppress(KeyError):
         yield pwd.getpwuid(os.getuid()).pw_name
-    from orchestrator.git.identity import git_names
-
     yield from git_names(folder, environ)

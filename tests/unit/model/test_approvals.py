@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.base.person_names import escaped, folded, forms_of, unfit
+from orchestrator.model.accounts import Account, Person, distinct, given_names, is_same, people_of
 from orchestrator.model.approvals import (
     ALONE,
     DECISIONS,
     State,
     Subject,
     TreeWord,
-    actors_of,
-    folded,
     freshness,
     reasons,
     subject_of,
@@ -29,7 +29,7 @@ from orchestrator.report.status_document import status_document
 from orchestrator.report.status_text import status_text
 from tests.records import START, make_manifest
 
-SUBJECT = Subject(1, "d1", frozenset({"alice"}), "t1", "same")
+SUBJECT = Subject(1, "d1", (Person(None, frozenset({"alice"})),), "t1", "same")
 NONE = ReviewPolicy()
 
 
@@ -154,9 +154,87 @@ def test_a_request_for_changes_stands_until_its_author_decides_otherwise() -> No
 def test_actors_are_who_started_and_who_resumed() -> None:
     """Names are compared without case, outer space and forms of letters."""
     record = {"mode": {"actor": " Alice"}, "resume_events": [{"actor": "ＢＯＢ"}, {}]}
-    assert actors_of(record) == {"alice", "bob"}
-    assert actors_of({"mode": None}) == frozenset()
+    assert given_names(record) == {"alice", "bob"}
+    assert given_names({"mode": None}) == frozenset()
     assert folded("Straße ") == "strasse"
+
+
+LAPTOP = Account(uid=1000, host="laptop", login="ann", name="Ann", email="ann@example.org")
+JOB = Account(uid=1001, host="runner", login="runner", email="runner@ci.example", ci_actor="ann")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (LAPTOP, Account(uid=1000, host="laptop", login="bob"), True),  # one machine's user, whatever the login
+        (LAPTOP, Account(uid=7, host="desk", email="Ann@Example.org"), True),
+        (LAPTOP, Account(uid=7, host="desk", login="ann", email="other@example.org"), False),
+        (LAPTOP, Account(uid=7, host="desk", login="ann"), True),
+        (LAPTOP, Account(uid=1000, host="desk", login="x"), False),
+        (Account(uid=0, host="a", login="root"), Account(uid=0, host="b", login="root"), False),
+        (JOB, JOB._replace(ci_actor="ANN", host="other"), True),
+        (JOB, JOB._replace(ci_actor="bob"), False),
+        (JOB, LAPTOP._replace(login="bob", name=None, email="bob@example.org"), False),
+        (JOB, Account(uid=1001, host="runner"), True),
+        (JOB, LAPTOP._replace(email="runner@ci.example", login="x", name=None), False),
+        (LAPTOP, None, False),
+    ],
+)
+def test_accounts_are_joined_as_the_contract_says(one: Account, other: Account | None, same: bool) -> None:
+    """By CI's actor, by user and host, by git's e-mail, by a login beside no e-mail; root joins nobody."""
+    here, there = Person(one, frozenset({"given"})), Person(other, frozenset({"somebody"}))
+    assert is_same(here, there) is same
+    assert is_same(there, here) is same
+
+
+def test_a_given_name_joins_and_never_divides() -> None:
+    """Who gives a name of the other is the other; another name of the same account is nobody else."""
+    elsewhere = Account(uid=7, host="desk")
+    assert is_same(Person(LAPTOP, frozenset({"x"})), Person(elsewhere, forms_of("ann@example.org")))
+    assert is_same(Person(LAPTOP, frozenset({"x"})), Person(LAPTOP, frozenset({"y"})))
+    assert is_same(Person(None, forms_of("Ann <ann@example.org>")), Person(LAPTOP, frozenset()))
+    assert not is_same(Person(LAPTOP, frozenset({"root"})), Person(elsewhere, frozenset({"root"})))
+    assert not is_same(Person(JOB, frozenset({"x"})), Person(JOB._replace(ci_actor="bob"), frozenset({"runner"})))
+    joined = Person(elsewhere, forms_of("ann"))
+    assert distinct([Person(LAPTOP, frozenset()), Person(Account(uid=1, host="z"), frozenset()), joined]) == 2
+
+
+def test_the_own_account_approves_under_no_name() -> None:
+    """A run that records its account is not approved from it, and a second approval from one account is none."""
+    run = {"mode": {"actor": "ci-bot"}, "recorded_by": [{"attempt": 1, **LAPTOP.as_json()}]}
+    subject = SUBJECT._replace(people=people_of(run))
+    assert states(entry("boss", account=LAPTOP.as_json()), subject=subject) == ["own-run"]
+    desk = Account(uid=7, host="desk").as_json()
+    two = (entry("bob", account=desk), entry("carl", account=desk))
+    assert states(*two, subject=subject) == ["superseded", "valid"]
+    assert open_codes(*two, subject=subject, policy=ReviewPolicy(approvals=2)) == ["approval-missing"]
+    roles = (entry("bob", account=desk, role="a"), entry("carl", account=desk, role="b"))
+    assert open_codes(*roles, subject=subject, policy=ReviewPolicy(approvals=2)) == ["approval-missing"]
+
+
+@pytest.mark.parametrize(
+    "invisible", ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u180e", "\u3164", "\ufe0f", "\U000e0061", "\u202e"]
+)
+def test_what_nobody_can_see_makes_nobody_else(invisible: str) -> None:
+    """Such characters are left out when names are compared; a name that is given may not have most of them."""
+    assert folded(f"a{invisible}nn") == "ann"
+    assert invisible not in escaped(f"a{invisible}nn") or unfit(f"a{invisible}nn") is None
+
+
+def test_joiners_of_scripts_are_letters_of_a_name() -> None:
+    """U+200C and U+200D may stand in a name, and are not compared; a control character may not."""
+    name = "می\u200cخواهم"
+    assert unfit(name) is None
+    assert escaped(name) == name
+    assert folded(name) == folded(name.replace("\u200c", ""))
+    assert unfit("a\x1bb") == "U+001B"
+    assert escaped("a\x1bb") == "a\\x1bb"
+
+
+@given(st.text(max_size=12))
+def test_folding_is_done_once(name: str) -> None:
+    """The compared form of a compared form is itself."""
+    assert folded(folded(name)) == folded(name)
 
 
 reviews = st.builds(

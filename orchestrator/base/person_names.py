@@ -1,0 +1,59 @@
+"""Names of people: how they are compared, and which are refused.
+
+Compared are Unicode's NFKC with case folding, without what can't be seen (UAX #31 2.3, UTS #39: default ignorable
+code points); U+200C and U+200D, which scripts join letters with, may stand in a name and are left out too.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+JOINERS = frozenset("\u200c\u200d")
+
+_INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Default ignorable code points (DerivedCoreProperties.txt, Unicode 15) that are neither of Cf nor in ``_RANGES``."""
+
+_WITH_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>\s]+@[^<>\s]+)>")
+_RANGES = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
+_UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def folded(name: str) -> str:
+    """Return the form in which names are compared: without case, forms of letters, outer space and the invisible."""
+    text = "".join(char for char in unicodedata.normalize("NFKC", name) if not _is_invisible(char))
+    # Folding may undo the normalisation, and the other way round (Unicode 3.13, D145).
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join("".join(char for char in text if not _is_invisible(char)).split())
+
+
+def _is_invisible(char: str) -> bool:
+    code = ord(char)
+    if char in _INVISIBLE or any(low <= code <= high for low, high in _RANGES):
+        return True
+    return unicodedata.category(char) in ("Cf", "Cc") and not char.isspace()
+
+
+def unfit(name: str) -> str | None:
+    """Return which character a name must not have, as ``U+200B``: control and format characters; None when none."""
+    for char in name:
+        if char not in JOINERS and (
+            unicodedata.category(char) in _UNFIT or (_is_invisible(char) and unicodedata.category(char) != "Mn")
+        ):
+            return f"U+{ord(char):04X}"
+    return None
+
+
+def forms_of(name: str) -> frozenset[str]:
+    """Return, folded, what somebody is named by ``name``: ``@ann`` is ann, ``Ann <ann@example.org>`` is both."""
+    text = folded(name)
+    forms = {text, text.removeprefix("@")}
+    written = _WITH_ADDRESS.fullmatch(text)
+    if written is not None:
+        forms.update((written["name"].strip(), written["address"]))
+    return frozenset(form for form in forms if form)
+
+
+def escaped(name: str) -> str:
+    """Return a name, as git or the environment has it, with escapes for the characters that ``unfit`` refuses."""
+    return "".join(char if unfit(char) is None else char.encode("unicode_escape").decode() for char in name)
