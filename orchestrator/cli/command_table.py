@@ -88,6 +88,7 @@ COMMANDS = table(
         Late("orchestrator.commands.look.status", "status"),
         (
             _LATEST,
+            Option("brief", "the shortest answer, at most 2 KiB: state, causes of failure, next command"),
             Option("watch", "refresh until the run has ended"),
             Option("interval", "seconds between two refreshes of --watch", "N", default=DEFAULT_INTERVAL, read=seconds),
             _FORMAT,

@@ -77,13 +77,20 @@ def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """A child counts unless a later one did the same work, or its stage may fail."""
+    for child in unsuccessful_children(body):
+        yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"
+
+
+def unsuccessful_children(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the child runs that keep a run from being ready, oldest first."""
     latest = {}
     for child in sorted(body["child_runs"], key=lambda child: str(child["run_id"])):
         latest[child["stage_id"], child["task_id"], child["project"], child["pipeline_id"]] = child
-    for child in latest.values():
-        allowed = body["plan_stages"].get(child["stage_id"], False)
-        if child["status"] != "succeeded" and not allowed:
-            yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"
+    return [
+        child
+        for child in latest.values()
+        if child["status"] != "succeeded" and not body["plan_stages"].get(child["stage_id"], False)
+    ]
 
 
 def _of_reviews(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

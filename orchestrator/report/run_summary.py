@@ -6,15 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled
+from orchestrator.report.next_step import with_next
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.model.manifest.manifest import Command, GuardrailEntry, Manifest
-
-ENVIRONMENT = "environment"
-"""The name that a failure of the session's environment has among the failed stages, and its log."""
+    from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 
 _DIGEST_LINES = 10
 
@@ -23,23 +21,15 @@ def run_document(
     manifest: Manifest,
     *,
     exit_code: int | None,
-    last_lines: Mapping[str, Sequence[str]],
-    environment_log: str | None = None,
+    failed: Sequence[Mapping[str, Any]] = (),
+    next_argv: Sequence[str] | None,
 ) -> dict[str, Any]:
     """Return the run document (contract, section 2, "start, resume") of a manifest.
 
-    ``exit_code`` is the process's, None when the run goes on without it; ``last_lines`` are those of each
-    error file, by stage, with ``environment`` for an environment that could not be made, whose log is
-    ``environment_log`` where it is not the first one.
+    ``exit_code`` is the process's, None when the run goes on without it; ``failed`` are its failed stages
+    (``failures.failed_stages``), ``next_argv`` is the next command, None when nothing is left to do.
     """
     root = manifest.artifact_root
-    failed = [
-        _failed(command, last_lines, manifest.run_id) for command in manifest.commands if command.status == "failed"
-    ]
-    if manifest.outcome == "error" and not failed:
-        if environment_log is None and ENVIRONMENT in last_lines:
-            environment_log = os.path.join(root, "commands", "00-environment.log")
-        failed = [_environment(manifest, last_lines, environment_log)]
     return {
         "run_id": manifest.run_id,
         "task_id": manifest.task_id,
@@ -52,38 +42,9 @@ def run_document(
         "artifact_root": root,
         "manifest": os.path.join(root, "manifest.json"),
         "log_path": manifest.log_path,
-        "failed": failed,
+        "failed": list(failed),
+        **with_next(next_argv),
     }
-
-
-def _failed(command: Command, last_lines: Mapping[str, Sequence[str]], run_id: str) -> dict[str, Any]:
-    return {
-        "stage": command.id,
-        "outcome": command.outcome,
-        "exit_code": command.exit_code,
-        "signal": command.signal,
-        "last_lines": list(last_lines.get(command.id) or ([command.summary] if command.summary else [])),
-        "log_path": command.log_path,
-        "next_command": _resume(run_id),
-    }
-
-
-def _environment(manifest: Manifest, last_lines: Mapping[str, Sequence[str]], log: str | None) -> dict[str, Any]:
-    detail = manifest.status_detail
-    lines = last_lines.get(ENVIRONMENT) or (detail.splitlines() if detail else [])
-    return {
-        "stage": ENVIRONMENT,
-        "outcome": "error",
-        "exit_code": None,
-        "signal": None,
-        "last_lines": list(lines),
-        "log_path": log,
-        "next_command": _resume(manifest.run_id),
-    }
-
-
-def _resume(run_id: str) -> str:
-    return f"codex-orchestrator resume {run_id}"
 
 
 def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int, color: bool) -> str:
@@ -100,8 +61,8 @@ def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int,
     for guardrail in manifest.guardrails:
         lines += _guardrail(ink, guardrail, width)
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
-    if answer["status"] in ("failed", "cancelled"):
-        lines += labelled(ink, "Next", [clean(_resume(answer["run_id"]))], width, "bold", whole=True)
+    if answer["next_command"] is not None:
+        lines += labelled(ink, "Next", [clean(answer["next_command"])], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -122,8 +83,11 @@ def _headline(ink: Ink, answer: Mapping[str, Any], manifest: Manifest, width: in
 def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     from orchestrator.report.stage_words import how_it_ended
 
-    how = how_it_ended(failure)
+    cause = failure["cause"]
+    how = how_it_ended(failure) if cause is None else cause["line"]
     head = f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else "")
+    if cause is not None:
+        failure = cause
     shown = failure["last_lines"][-_DIGEST_LINES:]
     lines = [ink("red", head), *(clip(f"  | {clean(line)}", width) for line in shown)]
     if failure["log_path"]:

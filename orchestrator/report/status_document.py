@@ -15,6 +15,7 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
 from orchestrator.report.fields import MOMENT, Fields, of_run
 from orchestrator.report.interrupted import as_died, later_of
+from orchestrator.report.next_step import next_argv, with_next
 from orchestrator.report.readiness import readiness
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ KEYS = (
     *("sla", "provenance", "session", "mode", "ready"),
     *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
-    *("next_command", "alive_by"),
+    *("next_command", "next_argv", "alive_by"),
 )
 """The keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
@@ -69,7 +70,7 @@ def status_document(
     body["manifest"] = manifest
     body.update(_reviewed(record, body, review_context or ReviewContext()))
     body["ready"] = readiness(body)
-    body["next_command"] = _next_command(body)
+    body.update(with_next(next_argv(body)))
     del body["plan_stages"]
     return {key: body[key] for key in KEYS}
 
@@ -182,12 +183,3 @@ def _child(entry: dict[str, Any], lookup: ChildLookup) -> dict[str, Any]:
     if found is None:
         return {**entry, "outcome": None, "alive": None}
     return {**entry, **found}
-
-
-def _next_command(body: Mapping[str, Any]) -> str | None:
-    """Return what to type next: watch a live run, resume one that did not succeed, else nothing."""
-    if body["alive"]:
-        return f"codex-orchestrator status {body['run_id']} --watch"
-    if body["status"] == "succeeded" or body["version"] == 1:
-        return None
-    return f"codex-orchestrator resume {body['run_id']}"

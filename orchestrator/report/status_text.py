@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 _GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}
+_CHILD_ORDER = {"failed": 0, "cancelled": 0, "succeeded": 2}
+"""What is wrong comes first: only some children are listed."""
+
 _SHORTEST = 20
 
 
@@ -142,7 +145,8 @@ def _relatives(document: Mapping[str, Any]) -> Iterator[_Part]:
     if lineage.get("note"):
         yield "Lineage", [lineage["note"]], "yellow"
     if document["child_runs"]:
-        yield "Children", listed([_child(child) for child in document["child_runs"]]), ""
+        children = sorted(document["child_runs"], key=lambda child: _CHILD_ORDER.get(child["status"], 1))
+        yield "Children", listed([_child(child) for child in children]), ""
 
 
 def _child(child: Mapping[str, Any]) -> str:

@@ -147,7 +147,8 @@ class Recorder:
         self.log_closed(log)
         lines = last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
-        summary = ended.detail or (lines[-1] if lines else None)
+        failed_below = self._failed_below(stage) if ended.outcome == "failure" else None
+        summary = ended.detail or failed_below or (lines[-1] if lines else None)
         self._change(
             stage_ended(
                 self.manifest, stage.id, self._now(), ended, summary=summary, left_out=log.left_out, forgiven=forgiven
@@ -166,6 +167,19 @@ class Recorder:
             detail=ended.detail,
             will_retry=will_retry,
         )
+
+    def _failed_below(self, stage: PlannedStage) -> str | None:
+        """Return what a sub-pipeline failed by, in one line; None of other stages, or where its record is not known."""
+        if stage.kind != "subpipeline":
+            return None
+        from orchestrator.store.failed_stage import failed_stage
+        from orchestrator.store.layout import Location
+
+        self.adopt_children()
+        child_id = self.manifest.command(stage.id).sub_run_id
+        child = next((child for child in self.manifest.child_runs if child.run_id == child_id), None)
+        cause = failed_stage(self._store, Location(child.task_id, child.run_id)) if child is not None else None
+        return cause.line if cause is not None else None
 
     def stage_skipped(self, stage: PlannedStage, reason: str) -> None:
         """Record that a stage is not started, and why."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.text.appearance import appearance, is_redrawable, screen_size
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.failures import failures
 from orchestrator.commands.look.run_view import (
     Patience,
     child_standing,
@@ -37,6 +38,7 @@ def status(
     run: str = "latest",
     watch: bool = False,
     interval: float = 2.0,
+    brief: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Return the status document of a run (docs/status.md), exit code 0 whatever its state.
@@ -54,14 +56,14 @@ def status(
         return view(store, where, context.environ)
 
     if not watch:
-        return _answer(context, look())
+        return _answer(context, look(), brief=brief)
     patience = Patience(context.stdout)
     screen = _screen(context) if format == "text" else _Silent()
     document = watched(look, screen.show, lambda: patience(interval))
     if document is None:
         return Answer(EXIT_DONE, None, "")
     screen.leave()
-    return _answer(context, document)
+    return _answer(context, document, brief=brief)
 
 
 def view(
@@ -72,7 +74,7 @@ def view(
     A ``review_context`` that is known already is not collected again.
     """
     seen = observe(store, where)
-    return status_document(
+    document = status_document(
         seen.record,
         alive=seen.alive,
         alive_by=seen.alive_by,
@@ -82,6 +84,7 @@ def view(
         child=child_standing(store),
         review_context=review_context or review_context_of(store, seen.record, environ),
     )
+    return {**document, "failed": failures(store, where, document)}
 
 
 def watched(
@@ -99,9 +102,14 @@ def watched(
     return document if show(document) else None
 
 
-def _answer(context: Context, document: Document) -> Answer:
+def _answer(context: Context, document: Document, *, brief: bool) -> Answer:
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
+    if brief:
+        from orchestrator.report.brief import brief_document, brief_text
+
+        short = brief_document(document)
+        return Answer(EXIT_DONE, short, brief_text(short, width=width, color=color))
     return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
 
 

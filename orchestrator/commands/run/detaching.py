@@ -1,29 +1,33 @@
-"""``start --detach``: the run goes on in a process of its own, its id is told once it is on disk."""
+"""``start --detach``: the run goes on in a process of its own, its id is printed once it is on disk."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, Refusal, StorageError
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import Attempt, answer_for, run_in_session, silent_observer
+from orchestrator.commands.run.launch import Attempt, answer_for, run_in_session
+from orchestrator.report.next_step import watching
 from orchestrator.report.run_summary import run_document
 from orchestrator.store.open_run import OpenRun
 
 
 class DetachedRefusal(Refusal):
-    """What the detached process refused, told by the one that waited for it."""
+    """A refusal of the detached process, reported by the one that waited for it."""
 
     def __init__(self, exit_code: int, message: str, hint: str, code: str) -> None:
         super().__init__(message, hint=hint, code=code)
         self.exit_code = exit_code  # type: ignore[misc]
 
 
-def detached(context: Context, attempt: Attempt) -> Answer:
-    """Return the document of a run that has been claimed and goes on by itself; in its own process, of its end.
+def detached(context: Context, attempt: Attempt, form: str) -> Answer:
+    """Return the document, or for ndjson the first event, of a claimed run that goes on by itself.
+
+    In the run's own process: the document of its end.
 
     Raises what the other process refused before its run was on disk.
     """
@@ -33,25 +37,22 @@ def detached(context: Context, attempt: Attempt) -> Answer:
     if os.fork():
         os.close(write)
         with open(read, "rb") as pipe:
-            return _told(pipe.read())
+            return _answer(pipe.read())
     os.close(read)
     os.setsid()
     _leave_terminal()
-    told = False
+    word = _FirstWord(write)
 
-    def open_and_tell() -> OpenRun:
-        nonlocal told
+    def open_and_report() -> OpenRun:
         run = attempt.open_run()
-        _tell(write, {"document": run_document(run.manifest, exit_code=None, last_lines={})})
-        told = True
+        if form != "ndjson":
+            word.give({"document": _document(run)})
         return run
 
-    quiet = silent_observer(context)
     try:
-        result = run_in_session(context, attempt._replace(open_run=open_and_tell), quiet)
+        result = run_in_session(context, attempt._replace(open_run=open_and_report), word)
     except BaseException as error:
-        if not told:
-            _tell(write, _as_told(error))
+        word.give(_refusal(error))
         raise
     return answer_for(context, attempt.store, result)
 
@@ -64,22 +65,56 @@ def _leave_terminal() -> None:
         os.close(nothing)
 
 
-def _tell(pipe: int, word: dict[str, object]) -> None:
-    """Tell the process that waits; the run goes on also when nobody waits any more."""
-    with suppress(BrokenPipeError), open(pipe, "wb") as file:
-        file.write(json.dumps(word).encode())
+def _document(run: OpenRun) -> dict[str, object]:
+    return run_document(run.manifest, exit_code=None, next_argv=watching(run.manifest.run_id))
 
 
-def _as_told(error: BaseException) -> dict[str, object]:
+class _FirstWord:
+    """The one answer to the process that waits; as an observer it gives the event of the run's start.
+
+    The run goes on also when nobody waits any more.
+    """
+
+    refresh_seconds: float | None = None
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+        self._given = False
+
+    def give(self, word: dict[str, object]) -> None:
+        """Write the answer, once."""
+        if self._given:
+            return
+        self._given = True
+        with suppress(BrokenPipeError), open(self._pipe, "wb") as file:
+            file.write(json.dumps(word).encode())
+
+    def event(self, event: Mapping[str, object]) -> None:
+        """Give the first event of the run, which is on disk then."""
+        self.give({"event": dict(event)})
+
+    def output(self, stage_id: str, data: bytes) -> None:
+        """Leave output to the stage's log."""
+
+    def tick(self) -> None:
+        """Nothing changes with time alone."""
+
+    def close(self) -> None:
+        """Nothing is delayed."""
+
+
+def _refusal(error: BaseException) -> dict[str, object]:
     if isinstance(error, Refusal):
         return {"exit_code": error.exit_code, "message": error.message, "hint": error.hint, "code": error.code}
     return {"exit_code": 1, "message": f"{type(error).__name__}: {error}", "hint": "", "code": "bug"}
 
 
-def _told(data: bytes) -> Answer:
+def _answer(data: bytes) -> Answer:
     if not data:
         raise StorageError("the detached process ended before its run was on disk")
     word = json.loads(data)
+    if "event" in word:
+        return Answer(EXIT_DONE, None, json.dumps(word["event"]) + "\n")
     if "document" not in word:
         raise DetachedRefusal(word["exit_code"], word["message"], word["hint"], word["code"])
     return Answer(EXIT_DONE, word["document"], f"{word['document']['run_id']}\n")

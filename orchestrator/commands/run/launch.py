@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from contextlib import suppress
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, StorageError, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, UsageError
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
-from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
+from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,12 +129,8 @@ def observer_for(context: Context, form: str) -> Observer:
         stderr=context.stderr,
         environ=context.environ,
         clock=context.clock,
+        at_end=lambda task_id, run_id: next_keys(context, Location(task_id, run_id)),
     )
-
-
-def silent_observer(context: Context) -> Observer:
-    """Return an observer that shows nothing."""
-    return make_observer("ndjson", stdout=None, stderr=None, environ=context.environ, clock=context.clock)
 
 
 def exit_code_of(result: Result) -> int:
@@ -150,28 +145,40 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
 
     ``exit_code`` is told by a command whose own success is not the run's.
     """
+    from orchestrator.commands.look.failures import failures
     from orchestrator.report.run_summary import failure_digest, run_document
 
     exit_code = exit_code_of(result) if exit_code is None else exit_code
     manifest = result.manifest
-    errors = {} if result.manifest.outcome == "success" else error_files(store, result)
-    lines = {stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()}
-    environment_log = errors.get(ENVIRONMENT, {}).get("log_path")
-    answer = run_document(manifest, exit_code=exit_code, last_lines=lines, environment_log=environment_log)
+    where = Location(manifest.task_id, manifest.run_id)
+    ended = _ended_document(context, store, where)
+    failed, next_argv = failures(store, where, ended), ended["next_argv"]
+    answer = run_document(manifest, exit_code=exit_code, failed=failed, next_argv=next_argv)
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
     return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
 
 
-def error_files(store: RunStore, result: Result) -> dict[str, dict[str, Any]]:
-    """Return what the error files of a run say, by stage."""
-    import json
+def next_keys(context: Context, where: Location) -> dict[str, Any]:
+    """Return ``next_command`` and ``next_argv`` of a run that has just ended."""
+    ended = _ended_document(context, context.store(), where)
+    return {key: ended[key] for key in ("next_command", "next_argv")}
 
-    found: dict[str, dict[str, Any]] = {}
-    where = Location(result.manifest.task_id, result.manifest.run_id)
-    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
-        for name in errors.names():
-            with suppress(FileNotFoundError, StorageError, ValueError):
-                error = json.loads(errors.read(name, 1 << 20))
-                found[str(error["command_id"])] = error
-    return found
+
+def _ended_document(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
+    """Return the status document of a run that has just ended; its tree is the one that it ran on."""
+    from orchestrator.commands.look.run_view import child_standing
+    from orchestrator.commands.review.review_context import review_policy
+    from orchestrator.model.approvals import ReviewContext
+    from orchestrator.report.status_document import status_document
+    from orchestrator.store.find import read_document
+
+    record = read_document(store, where)
+    return status_document(
+        record,
+        alive=False,
+        now=context.clock.now(),
+        manifest=store.paths(where).manifest,
+        child=child_standing(store),
+        review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
+    )

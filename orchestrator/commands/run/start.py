@@ -62,7 +62,7 @@ def start(context: Context, **options: Any) -> Answer:
     if request.detach:
         from orchestrator.commands.run.detaching import detached
 
-        return detached(context, attempt)
+        return detached(context, attempt, request.format)
     try:
         result = run_in_session(context, attempt, observer_for(context, request.format))
     except NoxUnavailable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.text.appearance import is_redrawable, wants_color
@@ -45,17 +45,18 @@ def make_observer(
     stderr: TextIO | None,
     environ: Mapping[str, str],
     clock: Clock,
+    at_end: Callable[[str, str], Mapping[str, Any]] = lambda task_id, run_id: {},
 ) -> Observer:
     """Return the observer for ``--format kind``; a stream is None where the process was started without it.
 
     ``text``: a live table on a terminal that is not a dumb one, else lines, on stdout. ``json``: lines on
     stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one JSON object a line, and no
-    output of stages: it is in their logs.
+    output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id.
     """
     if kind == "ndjson":
         from orchestrator.runner.progress.ndjson import RecordObserver
 
-        return RecordObserver(Sink(stdout, environ))
+        return RecordObserver(Sink(stdout, environ), at_end)
     stream = stdout if kind == "text" else stderr
     sink = Sink(stream, environ)
     if kind == "text" and is_redrawable(stream, environ):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import stage_skipped
+from orchestrator.report.failures import failed_stages
+from orchestrator.report.next_step import resuming
 from orchestrator.report.run_summary import failure_digest, run_document
 from tests.records import make_manifest, make_run_id
 from tests.unit.report.test_status_text import failed_run, over, succeeded
@@ -17,9 +20,16 @@ def broken(detail: str = "the environment could not be made: no Python 3.99") ->
     return over(manifest, outcome="error", detail=detail)
 
 
-def document(manifest: Manifest, **more: Any) -> dict[str, Any]:
+def document(
+    manifest: Manifest,
+    exit_code: int | None = 3,
+    last_lines: Mapping[str, Sequence[str]] = {},
+    environment_log: str | None = None,
+) -> dict[str, Any]:
     """Return the run document of a record."""
-    return run_document(manifest, **{"exit_code": 3, "last_lines": {}, **more})
+    failed = failed_stages(manifest.as_json(), last_lines=last_lines, environment_log=environment_log, causes={})
+    following = None if manifest.status == "succeeded" else resuming(manifest.run_id)
+    return run_document(manifest, exit_code=exit_code, failed=failed, next_argv=following)
 
 
 def test_the_run_document_has_the_contracts_keys_in_order() -> None:
@@ -27,7 +37,7 @@ def test_the_run_document_has_the_contracts_keys_in_order() -> None:
     found = document(succeeded(), exit_code=0)
     assert list(found) == [
         *("run_id", "task_id", "project", "pipeline_id", "status", "outcome", "attempt", "exit_code"),
-        *("artifact_root", "manifest", "log_path", "failed"),
+        *("artifact_root", "manifest", "log_path", "failed", "next_command", "next_argv"),
     ]
     assert found["manifest"] == f".runs/1001-hello/cli/{make_run_id(1)}/manifest.json"
     assert (found["exit_code"], found["failed"]) == (0, [])
@@ -44,6 +54,7 @@ def test_a_failed_stage_is_listed_with_its_last_lines() -> None:
             "signal": None,
             "last_lines": ["one", "two"],
             "log_path": f".runs/1001-hello/cli/{make_run_id(1)}/commands/spec-guard.log",
+            "cause": None,
             "next_command": f"codex-orchestrator resume {make_run_id(1)}",
         }
     ]
@@ -81,7 +92,8 @@ def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
 
 def digest(manifest: Manifest, lines: dict[str, list[str]], width: int = 80) -> str:
     """Return the closing lines of a record."""
-    return failure_digest(document(manifest, last_lines=lines), manifest, width=width, color=False)
+    answer = document(manifest, last_lines=lines)
+    return failure_digest(answer, manifest, width=width, color=False)
 
 
 def test_the_digest_of_a_failed_run() -> None:

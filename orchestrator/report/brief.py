@@ -1,0 +1,90 @@
+"""The shortest answer about a run: ``status --brief``, for who asks often and reads little."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from orchestrator.report.layout import Ink, clean, clip, labelled
+from orchestrator.report.stage_words import how_it_ended
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LIMIT = 2048
+"""Bytes of the document as JSON, however it is printed (contract, section 2)."""
+
+_CAUSE = 160
+"""Characters of a cause or reason; a sixth of that when there is more than fits."""
+
+_KEYS = ("run_id", "project", "task_id", "status", "outcome", "attempt", "alive")
+
+
+def brief_document(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the brief form of a status document, which has ``failed`` besides: at most 2 KiB of JSON.
+
+    What does not fit is left out from the end of ``failed`` and counted in ``failed_left_out``.
+    """
+    failed = [_failed(entry) for entry in document["failed"]]
+    for longest in (_CAUSE, _CAUSE // 6):
+        for count in range(min(len(failed), 20), 0, -1) if longest == _CAUSE // 6 else (len(failed),):
+            found = _assembled(document, failed[:count], len(failed) - count, longest)
+            if _size(found) <= LIMIT:
+                return found
+    return _assembled(document, [], len(failed), _CAUSE // 6)
+
+
+def brief_text(brief: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return the brief form for people: a line for the run, one for each failed stage, what to type next."""
+    ink = Ink(color)
+    outcome = f" ({brief['outcome']})" if brief["outcome"] not in (None, "success", "failure") else ""
+    ready = "ready" if brief["ready"]["ready"] else "not ready"
+    style = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(brief["status"], "cyan")
+    status = f"{brief['status'].replace('_', ' ')}{outcome}, {ready}"
+    lines = labelled(ink, "Run", [clean(brief["run_id"])], width, "bold")
+    lines += labelled(ink, "Status", [clean(status)], width, style)
+    for entry in brief["failed"]:
+        lines += labelled(ink, "Failed", [clean(f"{entry['stage']}: {entry['cause']}")], width, "red")
+        if entry["log_path"]:
+            lines += labelled(ink, "Log", [clean(entry["log_path"])], width, whole=True)
+    if brief["failed_left_out"]:
+        lines += labelled(ink, "Failed", [f"and {brief['failed_left_out']} more"], width)
+    if brief["next_command"]:
+        lines += labelled(ink, "Next", [clean(brief["next_command"])], width, "bold", whole=True)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    cause = entry["cause"]
+    if cause is not None:
+        line, log, run_id = cause["line"], cause["log_path"], cause["run_id"]
+    else:
+        last = entry["last_lines"][-1] if entry["last_lines"] else ""
+        line, log, run_id = ": ".join(filter(None, (how_it_ended(entry), last))), entry["log_path"], None
+    return {
+        "stage": entry["stage"],
+        "outcome": entry["outcome"],
+        "cause": line,
+        "log_path": log,
+        "child_run_id": run_id,
+    }
+
+
+def _assembled(
+    document: Mapping[str, Any], failed: list[dict[str, Any]], left_out: int, longest: int
+) -> dict[str, Any]:
+    ready = document["ready"]
+    reasons = [{**reason, "message": clip(reason["message"], longest)} for reason in ready["reasons"]]
+    return {
+        **{key: document[key] for key in _KEYS},
+        "ready": {"ready": ready["ready"], "reasons": reasons if longest == _CAUSE else reasons[:4]},
+        "failed": [{**entry, "cause": clip(entry["cause"], longest)} for entry in failed],
+        "failed_left_out": left_out,
+        "next_command": document["next_command"],
+        "next_argv": document["next_argv"],
+    }
+
+
+def _size(document: Mapping[str, Any]) -> int:
+    return len(json.dumps(document, indent=2)) + 1

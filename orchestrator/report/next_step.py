@@ -1,0 +1,66 @@
+"""The next command of a run: what brings it on, None when nothing is left to do (contract, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.report.readiness import unsuccessful_children
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PROGRAM = "codex-orchestrator"
+_OF_REVIEWERS = frozenset({"approval-missing", "approval-role-missing", "approval-stale", "approval-own-run"})
+"""Reasons that only a decision removes."""
+
+_OF_CHILDREN = "child-not-succeeded"
+_OF_THE_CONFIG = "review-policy-unknown"
+_FOR_GOOD = "mixed-trees"
+"""A reason that no resume removes: what passed on another tree is not run again."""
+
+
+def watching(run_id: str) -> list[str]:
+    """Return the command that follows a run that goes on."""
+    return [PROGRAM, "status", run_id, "--watch"]
+
+
+def resuming(run_id: str) -> list[str]:
+    """Return the command that resumes a run."""
+    return [PROGRAM, "resume", run_id]
+
+
+def next_argv(body: Mapping[str, Any]) -> list[str] | None:
+    """Return the next command of a run, by its status document; None when nothing is left to do.
+
+    A run that goes on is watched, one that did not succeed is resumed. One that succeeded and is not ready
+    waits for a reviewer, for a child run, or has to be started anew.
+    """
+    run_id = body["run_id"]
+    if body["version"] == 1:
+        return None
+    if body["alive"]:
+        return watching(run_id)
+    codes = {reason["code"] for reason in body["ready"]["reasons"]}
+    if body["status"] != "succeeded":
+        return _starting(body) if _FOR_GOOD in codes else resuming(run_id)
+    if not codes:
+        return None
+    if codes <= _OF_REVIEWERS:
+        return [PROGRAM, "review", run_id]
+    if codes <= _OF_REVIEWERS | {_OF_CHILDREN}:
+        child = unsuccessful_children(body)[0]
+        return watching(child["run_id"]) if child["alive"] else resuming(child["run_id"])
+    if codes <= _OF_REVIEWERS | {_OF_THE_CONFIG}:
+        return [PROGRAM, "doctor"]
+    return _starting(body)
+
+
+def _starting(body: Mapping[str, Any]) -> list[str]:
+    what = ("--pipeline", body["pipeline_id"], "--project", body["project"], "--task", body["task_id"])
+    return [PROGRAM, "start", *what]
+
+
+def with_next(argv: Sequence[str] | None) -> dict[str, Any]:
+    """Return the two keys of a document. Ids hold nothing that a shell would read otherwise."""
+    return {"next_command": None if argv is None else " ".join(argv), "next_argv": None if argv is None else list(argv)}
