@@ -269,11 +269,13 @@ class Recorder:
         ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))
         self._run.heartbeat()
         try:
-            self.manifest = self._run.save(self._timed(ended))
+            ended = self._timed(ended)
+            announced = self._end_event(ended)
+            self.manifest = self._run.save(ended)
             if not self._run.is_shown:
                 show(self._store, self._run)
-            with suppress(StorageError):
-                self._announce_end()
+            if announced is not None:
+                self._notify(announced)
             settle_with_parent(self._store, self.manifest)
             self._publish()
             self.manifest = self._run.manifest
@@ -304,14 +306,20 @@ class Recorder:
             self._run.folder.remove(RESERVE)
             publish(self._store, self._run, certain=False)
 
-    def _announce_end(self) -> None:
-        self.event(
-            "run:end",
-            status=self.manifest.status,
-            outcome=self.manifest.outcome,
-            status_detail=self.manifest.status_detail,
-            duration_seconds=self.manifest.sla.active_seconds,
-        )
+    def _end_event(self, ended: Manifest) -> Mapping[str, Any] | None:
+        """Write the event of the end, which the record rests on; an error's record stands without it."""
+        fields = {
+            "status": ended.status,
+            "outcome": ended.outcome,
+            "status_detail": ended.status_detail,
+            "duration_seconds": ended.sla.active_seconds,
+        }
+        try:
+            return self._run.last_event("run:end", fields)
+        except StorageError:
+            if ended.outcome != "error":
+                raise
+            return None
 
     def _judged(self, manifest: Manifest) -> Manifest:
         return judged(manifest, self.plan, self._clock)

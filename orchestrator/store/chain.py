@@ -3,8 +3,11 @@
 A line of ``.runs/<task>/chain.jsonl`` holds the digests (sha256) of what an ended attempt left: its manifest
 (the contract's manifest digest, so that approvals and child links don't break it), its metrics line, its
 events, its logs and error files; then the manifest digest of the task's previous ended attempt, and the
-digest of the line before. Whoever edits, removes or reorders something must write all later lines anew.
-Lines are only ever appended, under the task's lock, once for each ``event_id``.
+digest of the line before, of any kind. Whoever edits, removes or reorders something must write all later lines
+anew. Lines are only ever appended, under the task's lock; the end of an attempt once for each ``event_id``.
+
+A line with a ``kind`` tells of something else than the end of an attempt. Lines of ``form`` 2 hold digests that
+were taken while the files were written.
 """
 
 from __future__ import annotations
@@ -15,23 +18,34 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, whole_lines
-from orchestrator.base.sha256 import Digest, sha256, sha256_for
+from orchestrator.base.files import Folder, explained
+from orchestrator.base.record import Record
+from orchestrator.base.sha256 import sha256
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.model.plan import digest_of
-from orchestrator.store.layout import CHAIN, COMMANDS, ERRORS, EVENTS
+from orchestrator.store.layout import CHAIN, LINE_HINT
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-_CHUNK = 1 << 20
+
+FORM = 2
 _BLOCK = 1 << 16
+_LINE_LIMIT = 1 << 26
+_HINT_LIMIT = 256
 UNDATED = frozenset({"recorded_at", "child_runs"})
 """Keys of a metrics line that its digest leaves out: ``doctor --repair`` can't know them of a lost line."""
 
 Line: TypeAlias = "dict[str, Any]"
+
+
+class Link(Record):
+    """The line of an attempt's end, and where in the chain it begins (bytes)."""
+
+    line: Line
+    offset: int
 
 
 def metrics_digest(line: Mapping[str, Any]) -> str:
@@ -39,110 +53,49 @@ def metrics_digest(line: Mapping[str, Any]) -> str:
     return digest_of({key: value for key, value in line.items() if key not in UNDATED})
 
 
-def evidence_of(folder: Folder, manifest: Manifest, written: Mapping[str, Digest] | None = None) -> Line:
-    """Return the digests and sizes (bytes) of the events, logs and error files of a run's last attempt.
+def add_link(
+    task: Folder, manifest: Manifest, evidence: Line, metrics: Mapping[str, Any], recorded_at: str
+) -> tuple[Link, int]:
+    """Append the line of an attempt's end, which is in no line yet; the task's lock is held.
 
-    Logs of earlier attempts are in those attempts' lines. What stands in ``written`` (``OpenRun.written``) is
-    taken from there, whatever the disk holds now; other files are read. One that can't be has null for both.
+    Returns it, and the bytes of a torn line that were cut off. The file is synced, its name is the caller's to sync.
     """
-    written = written or {}
-    earlier = {
-        os.path.basename(attempt.log_path)
-        for command in manifest.commands
-        for attempt in command.attempts
-        if attempt.log_path and attempt.run_attempt < manifest.attempt
-    }
-    files = [*_files(folder, COMMANDS, earlier, written), *_files(folder, ERRORS, set(), written)]
-    files.sort(key=lambda line: str(line["path"]))
-    return {"events": _noted(written[EVENTS]) if EVENTS in written else _measured_lines(folder), "files": files}
-
-
-def _files(folder: Folder, name: str, left_out: set[str], written: Mapping[str, Digest]) -> Iterator[Line]:
-    noted = {path.removeprefix(f"{name}/") for path in written if path.startswith(f"{name}/")}
-    with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
-        for entry in sorted(set(inner.names()) - left_out - noted):
-            if not entry.startswith("."):
-                yield {"path": f"{name}/{entry}", **_measured(inner, entry)}
-    for entry in sorted(noted):
-        yield {"path": f"{name}/{entry}", **_noted(written[f"{name}/{entry}"])}
-
-
-def _noted(digest: Digest) -> Line:
-    return {"bytes": digest.bytes, "sha256": digest.sha256}
-
-
-def _measured_lines(folder: Folder) -> Line:
-    with suppress(FileNotFoundError, StorageError):
-        size, digest = whole_lines_digest(folder, EVENTS)
-        return {"bytes": size, "sha256": digest}
-    return {"bytes": None, "sha256": None}
-
-
-def _measured(folder: Folder, name: str) -> Line:
-    with suppress(FileNotFoundError, StorageError):
-        size, digest = file_digest(folder, name)
-        return {"bytes": size, "sha256": digest}
-    return {"bytes": None, "sha256": None}
-
-
-def whole_lines_digest(folder: Folder, name: str) -> tuple[int, str]:
-    """Return size and sha256 of a file up to its last newline: what is torn behind it is cut off one day."""
-    fd = folder.open_read(name)
-    try:
-        size = whole_lines(fd, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)
-    return file_digest(folder, name, size)
-
-
-def file_digest(folder: Folder, name: str, most: int | None = None) -> tuple[int, str]:
-    """Return size and sha256 of a file, or of its first ``most`` bytes; flat in memory.
-
-    Raises FileNotFoundError, StorageError.
-    """
-    fd = folder.open_read(name)
-    try:
-        there = os.fstat(fd).st_size
-        digest, size = sha256_for(there if most is None else min(there, most)), 0
-        while chunk := os.read(fd, _CHUNK if most is None else min(_CHUNK, most - size)):
-            digest.update(chunk)
-            size += len(chunk)
-    except OSError as error:
-        raise StorageError(f"'{folder.path}/{name}' can't be read: {error.strerror}") from error
-    finally:
-        os.close(fd)
-    return size, digest.hexdigest()
-
-
-def add_link(task: Folder, manifest: Manifest, evidence: Line, metrics: Mapping[str, Any], *, certain: bool) -> int:
-    """Append the line of an attempt's end; the task's lock is held. Returns the bytes of a torn line it cut off.
-
-    ``certain`` says that it was never appended; else it is looked for first. The file is synced, its name is
-    the caller's to sync.
-    """
-    event = event_id(manifest.run_id, manifest.attempt)
-    if not certain and has_link(task, event):
-        task.sync_file(CHAIN)
-        return 0
-    before = last_line(task)
-    line = {
+    content = {
+        "form": FORM,
         "run_id": manifest.run_id,
         "attempt": manifest.attempt,
         "status": manifest.status,
         "manifest_digest": manifest_digest(manifest.as_json()),
         "metrics_digest": metrics_digest(metrics),
         **evidence,
-        "previous": _named(before),
-        "previous_line": None if before is None else sha256(before).hexdigest(),
-        "recorded_at": metrics.get("recorded_at"),
-        "event_id": event,
     }
-    return task.append_line(CHAIN, json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace"), sync=True)
+    rest = {"recorded_at": recorded_at, "event_id": event_id(manifest.run_id, manifest.attempt)}
+    return add_line(task, content, rest)
 
 
-def _named(line: bytes | None) -> Line | None:
-    document = parsed(line) if line is not None else None
-    return None if document is None else {key: document.get(key) for key in ("run_id", "attempt", "manifest_digest")}
+def add_line(task: Folder, content: Line, rest: Line) -> tuple[Link, int]:
+    """Append a line of any kind: ``content``, what it rests on, ``rest``. The task's lock is held; see ``add_link``."""
+    before = last_line(task)
+    line = {
+        **content,
+        "previous": _named(last_end(task)),
+        "previous_line": None if before is None else sha256(before).hexdigest(),
+        "host": os.uname().nodename,
+        **rest,
+    }
+    data = json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    cut = task.append_line(CHAIN, data, sync=True)
+    size = os.stat(CHAIN, dir_fd=task.fd, follow_symlinks=False).st_size
+    return Link(line, size - len(data) - 1), cut
+
+
+def _named(line: Line | None) -> Line | None:
+    return None if line is None else {key: line.get(key) for key in ("run_id", "attempt", "manifest_digest")}
+
+
+def is_end(line: Mapping[str, Any]) -> bool:
+    """Tell whether a line tells of the end of an attempt."""
+    return line.get("kind") is None
 
 
 def parsed(line: bytes) -> Line | None:
@@ -154,10 +107,60 @@ def parsed(line: bytes) -> Line | None:
     return None
 
 
+def find_link(task: Folder, event: str, hint: int | None = None) -> Link | None:
+    """Return the line of the attempt's end with that ``event_id``; None when no whole line is.
+
+    ``hint`` is where it may begin: what stands there is looked at first. Raises StorageError.
+    """
+    if hint is not None and (found := _line_at(task, hint)) is not None and _is_of(found, event):
+        return Link(found, hint)
+    wanted, offset = event.encode(), 0
+    for data in lines_of(task):
+        if wanted in data and (line := parsed(data)) is not None and _is_of(line, event):
+            return Link(line, offset)
+        offset += len(data) + 1
+    return None
+
+
+def _is_of(line: Line, event: str) -> bool:
+    return is_end(line) and line.get("event_id") == event
+
+
+def _line_at(task: Folder, offset: int) -> Line | None:
+    """Return the line that begins at ``offset``; None when none does."""
+    try:
+        fd = task.open_read(CHAIN)
+    except FileNotFoundError:
+        return None
+    with explained(f"{task.path}/{CHAIN}"), open(fd, "rb") as file:
+        if offset > 0:
+            file.seek(offset - 1)
+            if file.read(1) != b"\n":
+                return None
+        data = file.readline(_LINE_LIMIT)
+        return parsed(data[:-1]) if data.endswith(b"\n") else None
+
+
+def write_hint(folder: Folder, link: Link) -> None:
+    """Note in a run's folder where its line is. It only saves time, so a disk that refuses it is no harm."""
+    with suppress(StorageError):
+        note = json.dumps({"attempt": link.line.get("attempt"), "offset": link.offset}).encode() + b"\n"
+        folder.write(LINE_HINT, note, sync=False, sync_folder=False)
+
+
+def read_hint(folder: Folder, attempt: int) -> int | None:
+    """Return where the line of the run's ``attempt`` may begin; None when that isn't noted."""
+    with suppress(FileNotFoundError, StorageError, ValueError, RecursionError):
+        note = json.loads(folder.read(LINE_HINT, _HINT_LIMIT))
+        offset = note.get("offset") if isinstance(note, dict) and note.get("attempt") == attempt else None
+        if isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
+            return offset
+    return None
+
+
 def has_link(task: Folder, event: str) -> bool:
     """Tell whether a whole line of that ``event_id`` is in the chain."""
-    wanted = f'"event_id": "{event}"'.encode()
-    return any(wanted in line for line in lines_of(task))
+    return find_link(task, event) is not None
 
 
 def lines_of(task: Folder) -> Iterator[bytes]:
@@ -202,3 +205,20 @@ def last_line(task: Folder) -> bytes | None:
         return None
     line, end, _ = tail.partition(b"\n")
     return line if end else None
+
+
+def last_end(task: Folder) -> Line | None:
+    """Return the last line that tells of an attempt's end; lines of other kinds behind it are passed over."""
+    count = 1
+    while True:
+        try:
+            begin, tail = last_lines(task, CHAIN, count)
+        except FileNotFoundError:
+            return None
+        for data in reversed(tail.split(b"\n")[:-1]):
+            line = parsed(data)
+            if line is None or is_end(line):
+                return line
+        if begin == 0:
+            return None
+        count *= 4

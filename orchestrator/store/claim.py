@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 
 from orchestrator.base.clock import stamp
@@ -12,11 +13,15 @@ from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.store.chain import find_link
+from orchestrator.store.claims import note_claim
+from orchestrator.store.evidence import events_of
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import (
     CLI,
     COMMANDS,
     ERRORS,
+    EVENTS,
     HEARTBEAT,
     MANIFEST,
     MCP,
@@ -31,10 +36,16 @@ from orchestrator.store.layout import (
     Location,
 )
 from orchestrator.store.liveness import beyond_locks
+from orchestrator.store.metrics_line import event_id
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
+from orchestrator.store.proof import altered, prove_open
 from orchestrator.store.publish import check_publishable, point_older, pointer_bytes
 from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _PROBE_PATIENCE_SECONDS = 1.0
 """A reader that looks whether a run is alive holds its lock for microseconds; this outlasts it."""
@@ -57,6 +68,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
             folder.sync()
             _move(places, where, folder)
             _point(places.pointers, places.mcp, store, manifest)
+            note_claim(store, where.run_id)
         except BaseException:
             try:
                 _withdraw(where, places)
@@ -64,7 +76,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
                 lock.release()
                 folder.close()
             raise
-    return OpenRun(where, folder, lock, manifest, store.clock)
+    return OpenRun(where, folder, lock, manifest, store.clock, is_new=True)
 
 
 def hold_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
@@ -78,7 +90,7 @@ def hold_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     with ExitStack() as stack:
         places = _open_places(stack, store, where)
         folder, lock = _prepare(places.staging, where, manifest, token, is_brief=True)
-    return OpenRun(where, folder, lock, manifest, store.clock, is_shown=False)
+    return OpenRun(where, folder, lock, manifest, store.clock, is_shown=False, is_new=True)
 
 
 def show(store: RunStore, run: OpenRun) -> None:
@@ -86,6 +98,7 @@ def show(store: RunStore, run: OpenRun) -> None:
     with ExitStack() as stack:
         _move(_open_places(stack, store, run.where, sync=False), run.where, run.folder)
     run.is_shown = True
+    note_claim(store, run.where.run_id)
 
 
 def withdraw(store: RunStore, run: OpenRun) -> None:
@@ -164,6 +177,8 @@ def _prepare(
             if not is_brief:
                 folder.reserve(RESERVE, RESERVE_BYTES)
             folder.create(TOKEN, token.encode() + b"\n", mode=0o600, sync=not is_brief)
+            # Empty, so that its name is safe from the first sync of the folder.
+            folder.create(EVENTS, b"", sync=False)
             folder.create(HEARTBEAT, manifest.heartbeat_at.encode() + b"\n", sync=False)
             for name in (COMMANDS, ERRORS):
                 folder.sub(name, create=True, sync=False).close()
@@ -192,7 +207,7 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
     """Take the lock of an existing run of version 2, then load its record.
 
     Raises Refused when the run is alive, here or as far as can be told elsewhere, or of version 1,
-    NotFound when there is none, DamagedRecord.
+    NotFound when there is none, DamagedRecord also when the record is not what its last attempt left.
     """
     try:
         folder = store.run_folder(where)
@@ -215,9 +230,12 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
             path = os.path.join(folder.path, MANIFEST)
             from orchestrator.model.manifest.schema import load
 
-            manifest = load(read_manifest(folder, where), path)
+            document = read_manifest(folder, where)
+            manifest = load(document, path)
             if not (manifest.is_terminal and manifest.metrics_recorded):
                 _refuse_alive_elsewhere(store, where, folder)
+            run = OpenRun(where, folder, lock, manifest, store.clock)
+            _prove(store, run, document)
             write_owner(folder, lock, "close")
         except BaseException:
             lock.release()
@@ -225,7 +243,22 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
     except BaseException:
         folder.close()
         raise
-    return OpenRun(where, folder, lock, manifest, store.clock)
+    return run
+
+
+def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any]) -> None:
+    """Compare a record with the line of its attempt; one without is given that of the attempt before.
+
+    Raises DamagedRecord when it differs.
+    """
+    with store.task(run.where.task_id) as task:
+        proof = prove_open(task, run.folder, document, "digests")
+        if proof.altered is not None:
+            raise altered(run.where, proof.altered)
+        run.line, run.has_line = proof.line, proof.holds
+        if run.line is None and run.manifest.attempt > 1:
+            before = find_link(task, event_id(run.where.run_id, run.manifest.attempt - 1))
+            run.line = None if before is None else before.line
 
 
 def _refuse_alive_elsewhere(store: RunStore, where: Location, folder: Folder) -> None:
@@ -252,7 +285,13 @@ def _lock_patiently(folder: Folder) -> Lock | None:
 
 
 def reopen(store: RunStore, run: OpenRun) -> None:
-    """Mark a run that goes on after its end as not fully published again, before its record changes."""
+    """Mark a run that goes on after its end as not fully published again, before its record changes.
+
+    Raises DamagedRecord when the events are not those that the run left, StorageError.
+    """
+    run.go_on()
+    if run.line is not None and events_of(run.line)[1] not in (None, run.events_digest().sha256):
+        raise altered(run.where, f"'{EVENTS}' is not what its attempt left")
     write_owner(run.folder, run.lock, "run")
     check_publishable(store, run.where.task_id)
     with store.task(run.where.task_id) as task, task.sub(OPEN, create=True) as opened:

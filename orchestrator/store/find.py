@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from orchestrator.base.identifiers import (
 )
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
+from orchestrator.store.claims import claims_backwards
 from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, Location
 from orchestrator.store.liveness import Sign, sign_of_life
 from orchestrator.store.store import RunStore
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""
+
+_ASIDE = frozenset({"canary", "exec"})
+"""Reserved pipelines whose runs are never ``latest``."""
 
 _POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
 
@@ -67,16 +72,12 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     """
     _check_reference(store, reference)
     if is_run_id(reference):
-        found = _by_pointer(store, reference) or _by_scan(store, reference)
+        found = place(store, reference)
         if found is not None:
             return found
-    every = [(run_id, task_id) for task_id in task_ids(store) for run_id in run_ids(store, task_id)]
     if reference == "latest":
-        if not every:
-            raise NotFound(
-                "there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>"
-            )
-        return _latest(store, every)
+        return _latest(store)
+    every = _every(store)
     matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
     matches = matches or _migrated(every, reference)
     if not matches:
@@ -94,26 +95,53 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     return Location(matches[0][1], matches[0][0])
 
 
-def _latest(store: RunStore, every: list[tuple[str, str]]) -> Location:
-    """Return the newest run that was not started inside another one of this workspace.
+def _every(store: RunStore) -> list[tuple[str, str]]:
+    return [(run_id, task_id) for task_id in task_ids(store) for run_id in run_ids(store, task_id)]
 
-    A record that can't be read counts as such, so that it is named. Of a run with very many children, the
-    newest one's root is taken without looking at the rest.
+
+def _latest(store: RunStore) -> Location:
+    """Return the run that was claimed last of those that were not started inside another one of this workspace.
+
+    A record that can't be read counts as such, so that it is named. Of a run with very many children, its root
+    is taken without looking at the rest. Raises NotFound.
     """
-    newest = max(every)
-    where = Location(newest[1], newest[0])
-    above = _parent(store, where)
-    if above is None:
-        return where
-    for run_id, task_id in sorted(every, reverse=True)[1:_MOST_CHILDREN]:
-        found = Location(task_id, run_id)
-        if _parent(store, found) is None:
-            return found
+    newest: Location | None = None
+    for where in itertools.islice(_last_claimed(store), _MOST_CHILDREN):
+        above = _parent(store, where)
+        if above is not None:
+            newest = newest or where
+        elif not _never_latest(store, where):
+            return where
+    if newest is None:
+        raise NotFound("there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>")
+    above, where = _parent(store, newest), newest
     for _ in range(DEEPEST_NESTING):  # deeper is refused at the start, so no record leads in a circle
         if above is None:
             break
         where, above = above, _parent(store, above)
     return where
+
+
+def _last_claimed(store: RunStore) -> Iterator[Location]:
+    """Yield the runs that are there, the last one to be claimed first; those that nobody noted come last, by id."""
+    known = set()
+    with contextlib.suppress(FileNotFoundError), store.runs() as runs:
+        for run_id in claims_backwards(runs):
+            known.add(run_id)
+            where = place(store, run_id)
+            if where is not None:
+                yield where
+    for run_id, task_id in sorted(_every(store), reverse=True):
+        if run_id not in known:
+            yield Location(task_id, run_id)
+
+
+def _never_latest(store: RunStore, where: Location) -> bool:
+    """Tell whether a run is of a pipeline that nobody means by the last run (contract, section 4)."""
+    try:
+        return read_document(store, where).get("pipeline_id") in _ASIDE
+    except (NotFound, DamagedRecord, StorageError):
+        return False
 
 
 def _parent(store: RunStore, where: Location) -> Location | None:
@@ -129,7 +157,7 @@ def _parent(store: RunStore, where: Location) -> Location | None:
     if isinstance(task_id, str) and name_fault("task", task_id) is None:
         found = Location(task_id, parent)
         return found if _exists(store, found) else None
-    return _by_pointer(store, parent) or _by_scan(store, parent)
+    return place(store, parent)
 
 
 def _migrated(every: list[tuple[str, str]], name: str) -> list[tuple[str, str]]:
@@ -146,6 +174,11 @@ def _check_reference(store: RunStore, reference: str) -> None:
         if match is None:
             raise
         raise UsageError(error.message, hint=f"did you mean '{match}'?", code=error.code) from None
+
+
+def place(store: RunStore, run_id: str) -> Location | None:
+    """Return where a run is by its id, without listing runs; None where there is none."""
+    return _by_pointer(store, run_id) or _by_scan(store, run_id)
 
 
 def _by_pointer(store: RunStore, run_id: str) -> Location | None:

@@ -13,6 +13,8 @@ HEARTBEAT = ".heartbeat"
 TOKEN = ".resume-token"  # noqa: S105 -- a file's name
 RUN_LOCK = ".lock"
 RESERVE = ".reserve"
+LINE_HINT = ".line"
+"""Notes where in the task's chain the line of the run's last ended attempt begins."""
 COMMANDS = "commands"
 ERRORS = "errors"
 CHILDREN = "children"
@@ -25,6 +27,9 @@ OLD_POINTERS = "local-mcp"
 STAGING = ".staging"
 OPEN = ".open"
 """Holds an empty file for each run whose end is not fully published: what recovery looks at."""
+
+CLAIMS = ".claims"
+"""Beside the tasks: a line with the id of each run, in the order in which they were claimed."""
 
 TASK_LOCK = ".lock"
 METRICS = "metrics.json"

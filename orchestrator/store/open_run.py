@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, Lock, explained, whole_lines
-from orchestrator.base.sha256 import Digest, RunningDigest, sha256
+from orchestrator.base.files import Folder, Lock
+from orchestrator.base.sha256 import Digest, RunningDigest
 from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.store.evidence import chunks_of, whole_lines_size
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_CHUNK = 1 << 20
-
 
 class OpenRun:
     """The holder of a run's lock. ``manifest`` is what was saved last.
 
     Not ``is_shown``, nobody sees the run yet, and ``manifest`` is the one that its first record will follow.
+    ``is_new`` says that its events begin with this process. ``line`` is the chain's line of the run's last ended
+    attempt; ``digests`` has what this process wrote, by path in the run's folder.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class OpenRun:
         clock: Clock,
         *,
         is_shown: bool = True,
+        is_new: bool = False,
     ) -> None:
         self.where = where
         self.folder = folder
@@ -44,23 +45,15 @@ class OpenRun:
         self.is_shown = is_shown
         self.is_pointed = is_shown
         """Whether the compatibility pointers to the run are there."""
+        self.has_line = False
+        """Whether the record's attempt has its line in the chain, and was found to be as that line says."""
+        self.line: Mapping[str, Any] | None = None
+        self.digests: dict[str, Digest] = {}
+        self._events = RunningDigest() if is_new else None
+        self._goes_on = is_new
+        self._unsynced: dict[str, None] = {}
         self._clock = clock
         self._sequence = 0
-        self._events: RunningDigest | None = None
-        self._files: dict[str, Digest] = {}
-
-    @property
-    def written(self) -> Mapping[str, Digest]:
-        """The digests of what this holder of the lock wrote, taken while it was written, by path in the folder.
-
-        ``runner.ndjson`` is there as soon as an event was written. Its lines of earlier attempts were read once,
-        before the first event: what they were is what those attempts' lines of the chain say.
-        """
-        return self._files if self._events is None else {**self._files, EVENTS: self._events.value()}
-
-    def note_log(self, name: str, digest: Digest) -> None:
-        """Take the digest of a log below ``commands/`` that is closed."""
-        self._files[f"{COMMANDS}/{name}"] = digest
 
     def save(self, manifest: Manifest) -> Manifest:
         """Write the record, whole and synced, as the next revision; returns what was written.
@@ -83,6 +76,8 @@ class OpenRun:
         return manifest
 
     def _write(self, manifest: Manifest, data: bytes) -> None:
+        if manifest.is_terminal:
+            self.sync_evidence()
         if not (self.is_shown or self.folder.has(MANIFEST)):
             # Nobody sees it, whole or not, so that its bytes and its name can share a sync.
             self.folder.create(MANIFEST, data)
@@ -91,6 +86,45 @@ class OpenRun:
         # A transition that is lost with the folder's entry leaves the one before it: still whole. The
         # end of a run is acknowledged, so its name must survive too.
         self.folder.write(MANIFEST, data, sync_folder=manifest.is_terminal)
+
+    def sync_evidence(self) -> None:
+        """Make events and error files survive a power cut: the record that ends an attempt rests on them.
+
+        One that somebody took away meanwhile is not there to be synced; the digest of what was written tells of it.
+        """
+        errors = [name for name in self._unsynced if name != EVENTS]
+        with suppress(FileNotFoundError):
+            if EVENTS in self._unsynced:
+                self.folder.sync_file(EVENTS)
+            if errors:
+                with self.folder.sub(ERRORS) as folder:
+                    for name in filter(folder.has, errors):
+                        folder.sync_file(name)
+                    folder.sync()
+        self._unsynced.clear()
+
+    def adopt_files(self) -> None:
+        """Take over what a process left that died: it may not have come to sync its events and error files."""
+        self._unsynced[EVENTS] = None
+        with suppress(FileNotFoundError), self.folder.sub(ERRORS) as errors:
+            self._unsynced.update(dict.fromkeys(errors.names()))
+
+    def go_on(self) -> None:
+        """Begin another attempt: from now on the events are this process's. Raises StorageError."""
+        self._count_events()
+        self._goes_on = True
+
+    def events_digest(self) -> Digest:
+        """Return the digest of the events: as they were written, unless another process wrote the attempt's."""
+        return self._count_events().value()._replace(read_back=not self._goes_on)
+
+    def _count_events(self) -> RunningDigest:
+        if self._events is None:
+            self._events = RunningDigest()
+            with suppress(FileNotFoundError):
+                for chunk in chunks_of(self.folder, EVENTS, whole_lines_size(self.folder, EVENTS)):
+                    self._events.update(chunk)
+        return self._events
 
     def event(self, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Append an event to ``runner.ndjson`` and return it."""
@@ -104,25 +138,23 @@ class OpenRun:
             **fields,
         }
         line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
-        digest = self._events or self._earlier_events()
+        written = self._count_events()
         cut = self.folder.append_line(EVENTS, line)
-        digest.update(line + b"\n")
-        self._events = digest
+        written.update(line + b"\n")
+        self._unsynced[EVENTS] = None
         if cut:
             self.event("events:healed", {"cut_bytes": cut})
         return entry
 
-    def _earlier_events(self) -> RunningDigest:
-        digest = RunningDigest()
-        with suppress(FileNotFoundError), explained(os.path.join(self.folder.path, EVENTS)):
-            fd = self.folder.open_read(EVENTS)
-            try:
-                size = whole_lines(fd, os.fstat(fd).st_size)
-                while chunk := os.pread(fd, min(_CHUNK, size - digest.size), digest.size):
-                    digest.update(chunk)
-            finally:
-                os.close(fd)
-        return digest
+    def last_event(self, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Append the event of an end; a full disk gives back the space that was reserved, as for the record."""
+        try:
+            return self.event(kind, fields)
+        except StorageError:
+            if not self.folder.has(RESERVE):
+                raise
+            self.folder.remove(RESERVE)
+            return self.event(kind, fields)
 
     def heartbeat(self) -> None:
         """Say that the run is alive; never a reason for it to fail."""
@@ -147,10 +179,19 @@ class OpenRun:
     def write_error(self, name: str, document: Mapping[str, Any]) -> None:
         """Write ``errors/<name>``."""
         with self.folder.sub(ERRORS, create=True, sync=False) as errors:
-            text = json.dumps(document, indent=2, ensure_ascii=False)
-            data = text.encode("utf-8", "backslashreplace") + b"\n"
+            data = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
             errors.write(name, data, sync=False, sync_folder=False)
-        self._files[f"{ERRORS}/{name}"] = Digest(len(data), sha256(data).hexdigest())
+        self._wrote(f"{ERRORS}/{name}", data)
+        self._unsynced[name] = None
+
+    def note_log(self, name: str, digest: Digest) -> None:
+        """Keep the digest of a log that is complete."""
+        self.digests[f"{COMMANDS}/{name}"] = digest
+
+    def _wrote(self, path: str, data: bytes) -> None:
+        passed = RunningDigest()
+        passed.update(data)
+        self.digests[path] = passed.value()
 
     def close(self) -> None:
         """Give the lock back; harmless when repeated."""

@@ -12,8 +12,9 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.model.manifest.document import parse
-from orchestrator.model.manifest.manifest import Manifest, render
-from orchestrator.store.chain import add_link, evidence_of, parsed
+from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
+from orchestrator.store.chain import Link, add_link, find_link, metrics_digest, parsed, write_hint
+from orchestrator.store.evidence import evidence_of
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import (
     CHAIN,
@@ -30,12 +31,14 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.metrics_line import event_id, metrics_line
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.proof import altered
 from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024
@@ -49,15 +52,14 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
     """
     where = run.where
-    evidence = evidence_of(run.folder, run.manifest, run.written)
+    evidence = evidence_of(run)
     with store.task(where.task_id) as task:
         with store.lock_task(task):
-            # The line comes first: where it was missing, the link and the entry are missing too.
-            is_new, line = _add_metrics(store, task, run.manifest, certain=certain)
-            if add_link(task, run.manifest, evidence, line, certain=certain):
-                store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
+            is_new, link = _add_lines(store, task, run, evidence, certain=certain)
             task.sync()
             _add_state(store, task, run.manifest, certain=is_new)
+        run.line, run.has_line = link.line, True
+        write_hint(run.folder, link)
         with task.sub(MCP, create=True) as mcp:
             if run.is_pointed:
                 with mcp.sub(where.run_id, create=True) as pointer:
@@ -65,6 +67,8 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
                 if not certain:
                     # A claim that died may have left the folder without its name being synced.
                     mcp.sync()
+                    with store.runs() as runs, runs.sub(OLD_POINTERS, create=True) as pointers:
+                        point_older(pointers, where)
             else:
                 _point_newly(store, mcp, run)
         if not run.manifest.metrics_recorded:
@@ -73,6 +77,31 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
             run.folder.remove(RESERVE)
         with task.sub(OPEN, create=True, sync=False) as opened:
             opened.remove(where.run_id)
+
+
+def _add_lines(
+    store: RunStore, task: Folder, run: OpenRun, evidence: dict[str, Any], *, certain: bool
+) -> tuple[bool, Link]:
+    """Add the lines of an end to metrics and chain; return whether the first was missing, and the second.
+
+    The metrics come first: where their line was missing, the other and the entry are missing too. Where one is there
+    that says something else than the record, DamagedRecord is raised, and nothing is written.
+    """
+    manifest = run.manifest
+    event = event_id(manifest.run_id, manifest.attempt)
+    link = None if certain else find_link(task, event)
+    if link is not None and link.line.get("manifest_digest") != manifest_digest(manifest.as_json()):
+        raise altered(run.where, f"it is not what attempt {manifest.attempt} left")
+    is_new, line = _add_metrics(store, task, run, certain=certain)
+    if link is not None:
+        task.sync_file(CHAIN)
+        return is_new, link
+    # A line that is made up for long after the end is of now: the order of the chain is that of its times.
+    at = str(line.get("recorded_at")) if is_new else stamp(store.clock.now())
+    link, cut = add_link(task, manifest, evidence, line, at)
+    if cut:
+        store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
+    return is_new, link
 
 
 def check_publishable(store: RunStore, task_id: str) -> None:
@@ -141,14 +170,18 @@ def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def _add_metrics(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> tuple[bool, dict[str, Any]]:
+def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) -> tuple[bool, dict[str, Any]]:
     """Add the line of this end; return whether it was missing, and the line. The caller syncs its file's name."""
+    manifest = run.manifest
     event = event_id(manifest.run_id, manifest.attempt)
+    document = metrics_line(manifest, stamp(store.clock.now()))
     found = None if certain else next((line for known, line in _metrics_lines(task) if known == event), None)
     if found is not None:
+        written = parsed(found) or {}
+        if metrics_digest(written) != metrics_digest(document):
+            raise altered(run.where, "its metrics line says something else")
         task.sync_file(METRICS)
-        return False, parsed(found) or {}
-    document = metrics_line(manifest, stamp(store.clock.now()))
+        return False, written
     line = json.dumps(document, ensure_ascii=False)
     cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
     if cut:

@@ -10,13 +10,17 @@ from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id
-from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.manifest.transitions import forgotten
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import take_over
-from orchestrator.store.layout import CLI, HEARTBEAT, OPEN, STAGING, Location
+from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
+from orchestrator.store.evidence import events_of, file_digest
+from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
+from orchestrator.store.proof import altered
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
 
@@ -110,19 +114,63 @@ def _warn_unlocked(store: RunStore, where: Location, folder: Folder) -> None:
 def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
     """Close the record of a run whose lock was free, if it is still open, and publish its end.
 
-    Its children are taken in, and its parent is told, before the run leaves the list of open ones.
+    Its children are taken in, and its parent is told, before the run leaves the list of open ones. What is signed
+    by a line of the chain agrees with its events: successes that these don't know are not kept, and a record that
+    contradicts them stays as it is. Raises DamagedRecord for such a one, StorageError.
     """
-    # Who died may not have come to sync the names that all that follows rests on.
+    # The interrupted process may not have come to sync the names that all that follows rests on.
     run.folder.sync_name()
-    if run.manifest.is_terminal:
+    manifest = run.manifest
+    if manifest.is_terminal and run.has_line:
         run.folder.sync()
     else:
-        ended_at = last_sign_of_life(run)
-        run.save(with_children(store, run.folder, close(run.manifest, ended_at)))
-        with suppress(StorageError):
-            run.event("run:interrupted", {"status": "failed", "outcome": "error", "completed_at": ended_at})
+        run.adopt_files()
+        _check_earlier_events(run)
+        attempts = by_attempt(read_events(run.folder))
+        lost = unproved(manifest, attempts)
+        if manifest.is_terminal:
+            why = next(contradictions(manifest, attempts, run.folder), None)
+            if why is not None:
+                raise altered(run.where, why)
+        has_end = attempts.get(manifest.attempt, NOTHING).end is not None
+        if manifest.is_terminal and not lost and (has_end or manifest.outcome == "error"):
+            run.sync_evidence()
+            run.folder.sync()
+        else:
+            _close(store, run, close, lost)
     settle_with_parent(store, run.manifest)
     publish(store, run, certain=False)
+
+
+def _close(store: RunStore, run: OpenRun, close: Closer, lost: tuple[str, ...]) -> None:
+    """Close a record as interrupted, without the successes that its events don't tell of."""
+    ended_at = run.manifest.completed_at or last_sign_of_life(run)
+    closed = with_children(store, run.folder, close(forgotten(run.manifest, lost), ended_at))
+    stages = {command.id: command.outcome for command in closed.commands if _is_of(command, closed.attempt)}
+    end = {"status": closed.status, "outcome": closed.outcome, "completed_at": ended_at, "stages": stages}
+    try:
+        run.last_event(INTERRUPTED_END, end)
+    except StorageError as error:
+        if error.code not in _OTHERS_TROUBLE:
+            raise
+    run.save(closed)
+
+
+def _is_of(command: Command, attempt: int) -> bool:
+    """Tell whether the entry of a stage is of this attempt: what is kept of an earlier one has its events there."""
+    if command.reused is not None:
+        return False
+    return not command.attempts or command.outcome == "skip" or command.attempts[-1].run_attempt == attempt
+
+
+def _check_earlier_events(run: OpenRun) -> None:
+    """Raise DamagedRecord when the events of earlier attempts are not those that the line of the last one has."""
+    size, digest = (None, None) if run.line is None else events_of(run.line)
+    if size is not None and digest is not None:
+        with suppress(FileNotFoundError):
+            if file_digest(run.folder, EVENTS, size) == (size, digest):
+                return
+        raise altered(run.where, f"'{EVENTS}' is not what an earlier attempt left")
 
 
 def last_sign_of_life(run: OpenRun) -> str:

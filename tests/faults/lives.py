@@ -40,12 +40,15 @@ from orchestrator.runner.progress import make_observer
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.child_links import with_children
 from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.event_log import by_attempt, contradictions, read_events, unproved
 from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.proof import prove
 from orchestrator.store.publish import publish
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
 from tests.fake_processes import FakeHost, Script
+from tests.faults.crash_seam import QuickSeam
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
 
 AT = "2026-11-22T08:43:09.000Z"
@@ -119,6 +122,8 @@ def plain_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched,
             run.event("stage:start", {"stage": stage.id})
             ended = Ended("success", 0, wall_seconds=1.0)
             manifest = stage_ended(manifest, stage.id, AT, ended, summary=None, left_out=0, forgiven=False)
+            run.event("stage:end", {"stage": stage.id, "outcome": "success", "exit_code": 0, "signal": None})
+        run.event("run:end", {"status": "succeeded", "outcome": "success"})
         manifest = verbs.save(run, closed(judged(manifest, plan, FakeClock()), AT, "success", None, "done"))
         told.saved.append((first.run_id, 1, manifest.status))
         watch(told)
@@ -160,6 +165,7 @@ def held_back_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatc
         told.published.append((ended.run_id, 1, ended.status))
         told.linked.append((parent.run_id, ended.run_id))
         watch(told)
+        outer.event("run:end", {"status": "cancelled", "outcome": "cancellation"})
         verbs.save(outer, with_children(store, outer.folder, cancelled(outer.manifest)))
         told.saved.append((parent.run_id, 1, "cancelled"))
         verbs.publish(store, outer, certain=True)
@@ -327,7 +333,10 @@ def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told
     ended = sorted((run_id, 1 + n) for run_id, document in documents.items() for n in range(document["attempt"]))
     assert lines == ended, "not exactly one metrics line for each terminal transition"
     check_chain(root, documents, ended)
-    for document in documents.values():
+    for run_id, document in documents.items():
+        older = root / ".runs" / "local-mcp" / run_id / MANIFEST
+        assert older.resolve() == (task_of(root) / CLI / run_id / MANIFEST).resolve(), "a run without its older pointer"
+        check_proof(root, document)
         assert document["status"] in TERMINAL, "a run that died is still open"
         assert document["metrics_recorded"] is True
         (line,) = [
@@ -362,6 +371,22 @@ def check_chain(root: Path, documents: Mapping[str, Mapping[str, Any]], ended: l
         document = documents[link["run_id"]]
         if link["attempt"] == document["attempt"]:
             assert link["manifest_digest"] == manifest_digest(document), "a link of another record"
+
+
+def task_of(root: Path) -> Path:
+    """Return the task's folder."""
+    return root / ".runs" / TASK
+
+
+def check_proof(root: Path, document: Mapping[str, Any]) -> None:
+    """Assert that a closed record, its events and its error files are what its line in the chain says."""
+    proof = prove(store_of(root, QuickSeam()), Location(TASK, document["run_id"]), document, "digests")
+    assert proof.holds, f"a record that its line does not prove: {proof.altered}"
+    with store_of(root, QuickSeam()).run_folder(Location(TASK, document["run_id"])) as folder:
+        attempts = by_attempt(read_events(folder))
+        manifest = load(dict(document), "m")
+        assert not list(contradictions(manifest, attempts, folder)), "a record that contradicts its events"
+        assert not unproved(manifest, attempts), "a success that the events don't tell of"
 
 
 def check_entry(root: Path, document: Mapping[str, Any]) -> None:

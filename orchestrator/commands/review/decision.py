@@ -83,7 +83,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
                 hint=f"codex-orchestrator review {where.run_id}",
                 code="changed-meanwhile",
             )
-        if not run.manifest.metrics_recorded:
+        if not (run.manifest.metrics_recorded and run.has_line):
             finish(store, run, interrupted)
         before = view(store, where, context.environ, around)
         mask = _mask(context, run.manifest)

@@ -22,6 +22,7 @@ from orchestrator.store.cancel_request import CancelRequest, leave_request, with
 from orchestrator.store.find import find_run, is_alive, read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.owner import Owner, holds, is_here, read_owner
+from orchestrator.store.proof import refuse_altered
 from orchestrator.store.recovery import recover_run, recover_task
 from orchestrator.store.store import RunStore
 
@@ -100,6 +101,7 @@ def _find_target(store: RunStore, where: Location) -> _Target:
                 code="version-1",
             )
         if seen.record["status"] in TERMINAL:
+            refuse_altered(store, where, seen.record)
             raise _ended(where, str(seen.record["status"]), "already")
         if not seen.alive:
             _close_died(store, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from orchestrator.base.clock import later, parse_stamp, stamp
@@ -27,6 +27,7 @@ from orchestrator.model.manifest.transitions import interrupted, reset_for_resum
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen, take_over
+from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import TOKEN
 from orchestrator.store.open_run import OpenRun
@@ -67,10 +68,10 @@ def resume(context: Context, **options: Any) -> Answer:
     where = find_run(store, request.run)
     run = take_over(store, where)
     try:
-        if not run.manifest.metrics_recorded:
+        if not (run.manifest.metrics_recorded and run.has_line):
             finish(store, run, interrupted)
         plan, redactor = _checked(context, store, run, request)
-        kept = _kept(run.manifest, plan, redactor)
+        kept = _kept(run.manifest, plan, redactor, unproved(run.manifest, by_attempt(read_events(run.folder))))
         done = frozenset(kept)
         active = run.manifest.sla.active_seconds
     except BaseException:
@@ -147,8 +148,11 @@ def _check_token(run: OpenRun, token: str | None) -> None:
         )
 
 
-def _kept(manifest: Manifest, plan: Plan, redactor: Redactor) -> Mapping[str, Command]:
-    """Return the stages that succeeded and are still the same work; a stage that needs a redone one is redone."""
+def _kept(manifest: Manifest, plan: Plan, redactor: Redactor, lost: Collection[str]) -> Mapping[str, Command]:
+    """Return the stages that succeeded and are still the same work; a stage that needs a redone one is redone.
+
+    ``lost`` are those whose success the events don't know.
+    """
     same = unchanged_stages(manifest.plan, plan, redactor)
     before = {command.id: command for command in manifest.commands}
     kept: dict[str, Command] = {}
@@ -156,7 +160,7 @@ def _kept(manifest: Manifest, plan: Plan, redactor: Redactor) -> Mapping[str, Co
         command = before.get(stage.id)
         needs_hold = all(need in kept or plan.stage(need).kind == "skip" for need in stage.needs)
         passed = command is not None and (command.status == "succeeded" or command.reused is not None)
-        if command is not None and passed and stage.id in same and needs_hold:
+        if command is not None and passed and stage.id in same and stage.id not in lost and needs_hold:
             kept[stage.id] = command
     return kept
 

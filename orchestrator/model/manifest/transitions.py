@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.model.manifest.document import INTERRUPTED
@@ -171,6 +171,22 @@ def interrupted(manifest: Manifest, at: str) -> Manifest:
         elif command.status == "pending":
             manifest = stage_skipped(manifest, command.id, "the run was interrupted before this stage")
     return closed(manifest, at, "error", INTERRUPTED, manifest.summary)
+
+
+def forgotten(manifest: Manifest, stages: Collection[str]) -> Manifest:
+    """Return the record without the successes of ``stages``, of whose end nothing else tells: they count as not run."""
+    for stage_id in stages:
+        command = manifest.command(stage_id)
+        last = tuple(
+            attempt._replace(outcome="error", exit_code=None, detail=INTERRUPTED) for attempt in command.attempts[-1:]
+        )
+        manifest = with_command(manifest, command._replace(attempts=(*command.attempts[:-1], *last)))
+        manifest = stage_skipped(manifest, stage_id, "the run was interrupted before the end of this stage was on disk")
+    guardrails = tuple(
+        entry._replace(outcome="missing", reason="its stage did not run to its end") if entry.id in stages else entry
+        for entry in manifest.guardrails
+    )
+    return manifest._replace(guardrails=guardrails)
 
 
 def _seconds(begin: str, end: str) -> float:

@@ -11,8 +11,8 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
-from orchestrator.store.chain import file_digest, whole_lines_digest
 from orchestrator.store.cited_run import reuse_findings
+from orchestrator.store.evidence import file_digest, whole_lines_size
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
 from orchestrator.store.liveness import sign_of_life
@@ -103,7 +103,7 @@ def _events_findings(folder: Folder, links: Sequence[Link], place: str, *, is_st
             message = f"the events of attempt {link.attempt} are not as they were"
             yield Finding("events-edited", path, message, _first_bad(folder, size))
             return
-        if is_still and link is links[-1] and whole_lines_digest(folder, EVENTS)[0] > size:
+        if is_still and link is links[-1] and whole_lines_size(folder, EVENTS) > size:
             yield Finding("events-added", path, f"there are events after the end of attempt {link.attempt}")
 
 

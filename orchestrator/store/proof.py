@@ -1,0 +1,127 @@
+"""Whether an ended record is what its last attempt left: compared with that attempt's line in the task's chain.
+
+Whatever decides on a record asks here first (contract, section 7, "Records").
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import DamagedRecord, StorageError
+from orchestrator.base.files import Folder
+from orchestrator.base.record import Record
+from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.manifest import manifest_digest
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.chain import Line, find_link, read_hint
+from orchestrator.store.evidence import entries_of, events_of, file_digest, names_in, size_of
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, Location
+from orchestrator.store.metrics_line import event_id
+from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
+
+
+ALTERED = "record-altered"
+
+Depth: TypeAlias = "Literal['sizes', 'digests', 'logs']"
+"""What is compared besides the record: sizes; digests of events and error files; those of logs too."""
+
+
+class Proof(Record):
+    """How a record stands.
+
+    ``line`` is its attempt's line, None where there is none. ``altered`` says in which point record or files are not
+    what that line says, None when they are. ``is_open``: its end is not fully published, so that the line may come.
+    """
+
+    line: Line | None
+    altered: str | None
+    is_open: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether the record is proved."""
+        return self.line is not None and self.altered is None
+
+
+def prove(store: RunStore, where: Location, document: Mapping[str, Any], depth: Depth) -> Proof:
+    """Compare the record ``document`` of the run at ``where`` with its line. Reads only; raises FileNotFoundError."""
+    with store.task(where.task_id) as task, store.run_folder(where) as folder:
+        return prove_open(task, folder, document, depth)
+
+
+def prove_open(task: Folder, folder: Folder, document: Mapping[str, Any], depth: Depth) -> Proof:
+    """Do what ``prove`` does, of a run whose ``folder`` is open already."""
+    run_id, attempt = str(document.get("run_id")), document.get("attempt")
+    if not isinstance(attempt, int) or isinstance(attempt, bool):
+        return Proof(None, "its attempt is no number")
+    link = find_link(task, event_id(run_id, attempt), read_hint(folder, attempt))
+    if link is None:
+        return Proof(None, None, _is_open(task, run_id))
+    return Proof(link.line, next(_differences(folder, document, link.line, depth), None))
+
+
+def _is_open(task: Folder, run_id: str) -> bool:
+    with suppress(FileNotFoundError, StorageError), task.sub(OPEN) as opened:
+        return opened.has(run_id)
+    return False
+
+
+def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth: Depth) -> Iterator[str]:
+    if document.get("status") not in TERMINAL:
+        yield f"it is {document.get('status')}, and its attempt {document['attempt']} has ended"
+    elif manifest_digest(document) != line.get("manifest_digest"):
+        yield f"its record is not what attempt {document['attempt']} left"
+    size, digest = events_of(line)
+    if size is not None:
+        entry = {"bytes": size, "sha256": digest}
+        yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes")
+    known = entries_of(line)
+    for path, entry in known.items():
+        above, name = os.path.split(path)
+        if above not in (COMMANDS, ERRORS) or not isinstance(entry.get("bytes"), int):
+            continue
+        read = depth == "logs" or (depth == "digests" and above == ERRORS)
+        try:
+            with folder.sub(above) as inner:
+                yield from _of_a_file(inner, name, entry, read=read, path=path)
+        except (FileNotFoundError, StorageError):
+            yield f"'{above}' is gone, or can't be read"
+    for path in names_in(folder, (ERRORS,)):
+        if path not in known:
+            yield f"'{path}' was not there when its attempt ended"
+
+
+def _of_a_file(folder: Folder, name: str, entry: Mapping[str, Any], *, read: bool, path: str = "") -> Iterator[str]:
+    shown = path or name
+    try:
+        size = size_of(folder, name)
+        if size != entry["bytes"]:
+            yield f"'{shown}' has {size} bytes, and its attempt left {entry['bytes']}"
+        elif read and file_digest(folder, name)[1] != entry["sha256"]:
+            yield f"'{shown}' is not what its attempt left"
+    except (FileNotFoundError, StorageError):
+        yield f"'{shown}' is gone, or can't be read"
+
+
+def altered(where: Location, why: str) -> DamagedRecord:
+    """Return the refusal of a record that is not what its run left (exit code 7)."""
+    return DamagedRecord(
+        f"the record of run '{where.run_id}' was altered: {why}",
+        hint=f"codex-orchestrator verify {where.run_id}",
+        code=ALTERED,
+    )
+
+
+def refuse_altered(store: RunStore, where: Location, document: Mapping[str, Any]) -> None:
+    """Raise DamagedRecord when a record of version 2 differs from its line; one without a line is not judged here."""
+    if document.get("version") == VERSION:
+        with suppress(FileNotFoundError):
+            why = prove(store, where, document, "digests").altered
+            if why is not None:
+                raise altered(where, why)
