@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Clocks differ, and are set: by less than this no time is taken for wrong (contract, section 7, "Records")."""
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol

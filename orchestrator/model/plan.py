@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
@@ -10,7 +9,7 @@ from types import MappingProxyType
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import MASK, looks_secret
-from orchestrator.base.sha256 import sha256
+from orchestrator.model.digest import digest_of as digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -197,12 +196,6 @@ def builtin_versions(record: Mapping[str, Any]) -> dict[str, int]:
         for entry in entries
         if isinstance(entry.get("builtin_version"), int) and "pipeline" in entry
     }
-
-
-def digest_of(value: object) -> str:
-    """Return the sha256 (hex) of the canonical JSON of ``value``: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _body(plan: Plan) -> dict[str, Any]:

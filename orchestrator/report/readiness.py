@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 
 
-def readiness(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``{"ready": bool, "reasons": [{"code", "message"}]}`` of a run, by its status document."""
-    found = [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *_of_children(body)]
+def readiness(body: Mapping[str, Any], record_fault: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Return ``{"ready": bool, "reasons": [{"code", "message"}]}`` of a run, by its status document.
+
+    ``record_fault`` is code and words of why the record itself is not proved.
+    """
+    found = [*([] if record_fault is None else [record_fault])]
+    found += [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *_of_children(body)]
     found += _of_reviews(body)
     if body["version"] == 1:
         found.append(("version-1", "the record is of version 1, which does not say on which tree the stages ran"))

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = "Mapping[str, Any]"
 
+ALTERED = "record-altered"
+IN_FUTURE = "record-in-future"
+"""Codes of the status document (docs/status.md) that a row tells too."""
+
 DAMAGED = "damaged"
 """Stands in the place of the status of a run whose record can't be read."""
 
 KEYS = (
     *("run_id", "task_id", "project", "pipeline_id", "status", "outcome", "status_detail", "alive", "died", "attempt"),
     *("started_at", "completed_at", "duration_seconds", "stages", "sla_breached", "parent_run_id", "manifest"),
-    *("version", "damage"),
+    *("version", "damage", "altered", "in_future"),
 )
 
 _STAGE_STATUSES = ("succeeded", "failed", "skipped", "running", "pending")
@@ -54,6 +58,10 @@ def run_row(document: Mapping[str, Any], project: str | None) -> dict[str, Any]:
         "manifest": document["manifest"],
         "version": document["version"],
         "damage": None,
+        "altered": next(
+            (reason["message"] for reason in document["ready"]["reasons"] if reason["code"] == ALTERED), None
+        ),
+        "in_future": any(note["code"] == IN_FUTURE for note in document["notes"]),
     }
 
 

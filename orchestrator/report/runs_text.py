@@ -46,7 +46,9 @@ def _summary(document: Mapping[str, Any]) -> str:
 
 
 def word(row: Row) -> str:
-    """Return the one word for how a run stands: ``died`` and ``damaged`` besides statuses and outcomes."""
+    """Return the one word for how a run stands: ``altered``, ``died`` and ``damaged`` besides statuses and outcomes."""
+    if row["altered"]:
+        return "altered"
     if row["died"]:
         return "died"
     if row["outcome"] in ("error", "timeout"):
@@ -66,6 +68,8 @@ def _what(row: Row) -> str:
     text = " ".join([str(name) for name in names if name] + [f"task {row['task_id']}"])
     if row["attempt"] and row["attempt"] > 1:
         text += f", attempt {row['attempt']}"
+    if row["in_future"]:
+        text += ", its clock was ahead"
     return clean(text + (", version 1" if row["version"] == 1 else ""))
 
 
@@ -94,5 +98,5 @@ def _narrow(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
 
 
 def _damage(ink: Ink, row: Row, width: int) -> Iterator[str]:
-    if row["damage"] is not None:
-        yield from (_INDENT + ink("red", line) for line in wrap(clean(row["damage"]), width - len(_INDENT)))
+    for words in filter(None, (row["damage"], row["altered"])):
+        yield from (_INDENT + ink("red", line) for line in wrap(clean(words), width - len(_INDENT)))

@@ -6,10 +6,10 @@ looks like: section 5, promise 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from orchestrator.base.clock import parse_stamp
+from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report import shapes, version_1
@@ -32,7 +32,7 @@ KEYS = (
     *("sla", "provenance", "session", "mode", "ready"),
     *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
-    *("next_command", "next_argv", "alive_by"),
+    *("next_command", "next_argv", "alive_by", "notes"),
 )
 """The keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
@@ -47,10 +47,12 @@ def status_document(
     heartbeat: str | None = None,
     child: ChildLookup = lambda task_id, run_id: None,
     review_context: ReviewContext | None = None,
+    record_fault: tuple[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what is known of a run, from its manifest ``record`` (version 1 or 2).
 
     Without ``review_context``, reviews are judged by the default policy, and the current tree is not known.
+    ``record_fault`` says, by code and words, why the record is not proved.
 
     ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
@@ -69,10 +71,23 @@ def status_document(
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["manifest"] = manifest
     body.update(_reviewed(record, body, review_context or ReviewContext()))
-    body["ready"] = readiness(body)
+    body["notes"] = list(_notes(body, now))
+    body["ready"] = readiness(body, record_fault)
     body.update(with_next(next_argv(body)))
     del body["plan_stages"]
     return {key: body[key] for key in KEYS}
+
+
+def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:
+    if in_future(body, now):
+        moment = body["completed_at"] or body["started_at"]
+        yield {"code": "record-in-future", "message": f"its clock was ahead: {moment} has not come yet"}
+
+
+def in_future(body: Mapping[str, Any], now: datetime) -> bool:
+    """Tell whether a run began or ended at a time that has not come yet, some minutes of difference apart."""
+    moments = (body["started_at"], body["completed_at"])
+    return any(moment is not None and parse_stamp(moment) > now + CLOCK_TOLERANCE for moment in moments)
 
 
 def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: ReviewContext) -> dict[str, Any]:

@@ -126,6 +126,8 @@ def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
         reason = f": {event['reason']}" if event["reason"] else ""
         yield "Resumed", [f"{plural(len(document['resume_events']), 'time')}, last by {event['actor']}{reason}"], ""
     yield from _origin(document)
+    for note in document["notes"]:
+        yield "Note", [note["message"]], "yellow"
     yield from _verdict(document["ready"])
 
 

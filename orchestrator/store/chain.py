@@ -21,14 +21,15 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.manifest.manifest import Manifest, manifest_digest
-from orchestrator.model.plan import digest_of
+from orchestrator.model.digest import digest_of, manifest_digest
 from orchestrator.store.layout import CHAIN, LINE_HINT
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
+
+    from orchestrator.model.manifest.manifest import Manifest
 
 
 FORM = 2

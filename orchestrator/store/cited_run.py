@@ -7,9 +7,11 @@ from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
+from orchestrator.store.proof import prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.base.finding import Finding
 
 Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
-"""Records that were read already; None for one that can't be."""
+"""Records that were read already; None for one that can't be, or is not what its line in the chain proves."""
 
 
 def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -> bool:
@@ -57,6 +59,8 @@ def _record(store: RunStore, records: Records, reused: Reused) -> Mapping[str, A
         records[where] = None
         # What stands in a record or a cache is no path until it has the form of an id.
         if name_fault("task", where.task_id) is None and is_run_id(where.run_id):
-            with suppress(Refusal):
-                records[where] = read_document(store, where)
+            with suppress(Refusal, FileNotFoundError):
+                record = read_document(store, where)
+                if record["version"] == VERSION and prove(store, where, record, "digests").holds:
+                    records[where] = record
     return records[where]

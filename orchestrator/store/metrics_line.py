@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 
 _VERDICTS = frozenset({"passed", "failed"})
 

@@ -11,8 +11,9 @@ from contextlib import suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
+from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import parse
-from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
+from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.chain import Link, add_link, find_link, metrics_digest, parsed, write_hint
 from orchestrator.store.evidence import evidence_of
 from orchestrator.store.find import read_document, run_ids

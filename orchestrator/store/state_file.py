@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.model.manifest.manifest import manifest_digest
+from orchestrator.model.digest import manifest_digest
 from orchestrator.model.outcome import TERMINAL
 
 TYPE_CHECKING = False

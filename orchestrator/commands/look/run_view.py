@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -9,12 +10,17 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import descriptor
+from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
+from orchestrator.store.proof import ALTERED, prove
 from orchestrator.store.store import RunStore
+
+_PUBLISH_PATIENCE_SECONDS = 2.0
+_PUBLISH_LOOK_SECONDS = 0.002
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +54,33 @@ def observe(store: RunStore, where: Location) -> Seen:
         if alive_by or again == record:
             return Seen(again, alive_by)
         record = again
+
+
+def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str] | None:
+    """Return code and words of why a record that was seen is not proved; None when it is, or goes on.
+
+    A run that is being published gets its line within milliseconds: it is waited for.
+    """
+    record = seen.record
+    if record.get("version") != VERSION or seen.alive:
+        return None
+    until = time.monotonic() + _PUBLISH_PATIENCE_SECONDS
+    while True:
+        try:
+            proof = prove(store, where, record, "sizes")
+        except FileNotFoundError:
+            return None
+        if proof.altered is not None:
+            return ALTERED, f"the record was altered: {proof.altered}"
+        if proof.line is not None or record.get("status") not in TERMINAL:
+            return None
+        if not proof.is_open:
+            return ALTERED, f"the record was altered: the task's chain has no line of attempt {record.get('attempt')}"
+        if time.monotonic() > until or life_of(store, where) is None:
+            if prove(store, where, record, "sizes").line is not None:
+                continue
+            return "record-unpublished", "its end is not fully published: the next start, resume or review does that"
+        time.sleep(_PUBLISH_LOOK_SECONDS)
 
 
 def heartbeat_of(store: RunStore, where: Location) -> str | None:

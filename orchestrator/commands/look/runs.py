@@ -9,7 +9,7 @@ from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, Storage
 from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, nearest
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import observe
+from orchestrator.commands.look.run_view import observe, record_fault
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.run_list.names import Names, newest_first
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows
@@ -96,7 +96,13 @@ def _reader(store: RunStore) -> Callable[[Location], Row | None]:
         manifest = store.paths(where).manifest
         try:
             seen = observe(store, where)
-            document = status_document(seen.record, alive=seen.alive, now=store.clock.now(), manifest=manifest)
+            document = status_document(
+                seen.record,
+                alive=seen.alive,
+                now=store.clock.now(),
+                manifest=manifest,
+                record_fault=record_fault(store, where, seen),
+            )
         except NotFound:  # it went away meanwhile
             return None
         except (DamagedRecord, StorageError) as error:

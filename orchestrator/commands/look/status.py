@@ -15,6 +15,7 @@ from orchestrator.commands.look.run_view import (
     child_standing,
     heartbeat_of,
     observe,
+    record_fault,
 )
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import ReviewContext
@@ -78,6 +79,7 @@ def view(
         seen.record,
         alive=seen.alive,
         alive_by=seen.alive_by,
+        record_fault=record_fault(store, where, seen),
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),

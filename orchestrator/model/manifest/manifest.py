@@ -12,16 +12,14 @@ from collections.abc import Mapping
 
 from orchestrator.base.json_values import plain
 from orchestrator.base.record import Record
+from orchestrator.model.digest import NOT_DIGESTED as NOT_DIGESTED
+from orchestrator.model.digest import manifest_digest as manifest_digest
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus, StageStatus
-from orchestrator.model.plan import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
-
-NOT_DIGESTED = frozenset({"approvals", "metrics_recorded", "child_runs", "heartbeat_at", "updated_at", "revision"})
-"""Keys that change after a run's end, and so are no part of the manifest digest (contract, section 4)."""
 
 _LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance", "runs"})
 """Lists that are shown an entry a line; ``runs`` is the snapshot's."""
@@ -243,11 +241,6 @@ class Manifest(Record):
         document: dict[str, Any] = {"version": self.version}
         document.update(plain(self))
         return document
-
-
-def manifest_digest(document: Mapping[str, Any]) -> str:
-    """Return the manifest digest that state, approvals and evidence cite (contract, section 4)."""
-    return digest_of({key: value for key, value in document.items() if key not in NOT_DIGESTED})
 
 
 def render(document: Mapping[str, Any]) -> bytes:

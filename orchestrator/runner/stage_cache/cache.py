@@ -201,6 +201,9 @@ class StageCache:
                 reasons += [f"outputs changed: {changed}"] if changed else []
             except Unfit as unfit:
                 reasons.append(f"its outputs can't be told: {unfit}")
+        if not reasons and now.key != kept.shown_by.cache_key:
+            # What the entry says of itself decides nothing: the key is what the cited run's record has of it.
+            reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not succeed on this")
         if not reasons and not self.shown(stage.id, kept.shown_by):
             reasons.append(f"run {kept.shown_by.run_id}, which showed it, is gone or is another record now")
         if not reasons and self.fresh:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
-from orchestrator.model.manifest.manifest import Manifest, manifest_digest
+from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.evidence import file_digest, whole_lines_size
 from orchestrator.store.find import read_manifest
