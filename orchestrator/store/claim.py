@@ -39,7 +39,7 @@ from orchestrator.store.liveness import beyond_locks
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
-from orchestrator.store.proof import altered, prove_open
+from orchestrator.store.proof import Depth, altered, prove_open
 from orchestrator.store.publish import check_publishable, point_older, pointer_bytes
 from orchestrator.store.store import RunStore
 
@@ -203,11 +203,12 @@ def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -
     mcp.sync()
 
 
-def take_over(store: RunStore, where: Location) -> OpenRun:
+def take_over(store: RunStore, where: Location, depth: Depth = "digests") -> OpenRun:
     """Take the lock of an existing run of version 2, then load its record.
 
     Raises Refused when the run is alive, here or as far as can be told elsewhere, or of version 1,
-    NotFound when there is none, DamagedRecord also when the record is not what its last attempt left.
+    NotFound when there is none, DamagedRecord; the last also when it is not what its last attempt left, as far as
+    ``depth`` compares it.
     """
     try:
         folder = store.run_folder(where)
@@ -235,7 +236,7 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
             if not (manifest.is_terminal and manifest.metrics_recorded):
                 _refuse_alive_elsewhere(store, where, folder)
             run = OpenRun(where, folder, lock, manifest, store.clock)
-            _prove(store, run, document)
+            _prove(store, run, document, depth)
             write_owner(folder, lock, "close")
         except BaseException:
             lock.release()
@@ -246,13 +247,13 @@ def take_over(store: RunStore, where: Location) -> OpenRun:
     return run
 
 
-def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any]) -> None:
+def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: Depth) -> None:
     """Compare a record with the line of its attempt; one without is given that of the attempt before.
 
     Raises DamagedRecord when it differs.
     """
     with store.task(run.where.task_id) as task:
-        proof = prove_open(task, run.folder, document, "digests")
+        proof = prove_open(task, run.folder, document, depth)
         if proof.altered is not None:
             raise altered(run.where, proof.altered)
         run.line, run.has_line = proof.line, proof.holds

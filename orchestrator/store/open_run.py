@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -11,7 +12,7 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.base.sha256 import Digest, RunningDigest
 from orchestrator.model.manifest.manifest import Manifest, render
-from orchestrator.store.evidence import chunks_of, whole_lines_size
+from orchestrator.store.evidence import chunks_of, names_in, whole_lines_size
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 
 TYPE_CHECKING = False
@@ -84,30 +85,31 @@ class OpenRun:
             self.folder.sync()
             return
         # A transition that is lost with the folder's entry leaves the one before it: still whole. The
-        # end of a run is acknowledged, so its name must survive too.
-        self.folder.write(MANIFEST, data, sync_folder=manifest.is_terminal)
+        # end of a run is acknowledged, so its name must survive too; so must that of a new attempt, before its
+        # first event stands behind those that the line of the last one proves.
+        begins = manifest.attempt > self.manifest.attempt
+        self.folder.write(MANIFEST, data, sync_folder=manifest.is_terminal or begins)
 
     def sync_evidence(self) -> None:
         """Make events and error files survive a power cut: the record that ends an attempt rests on them.
 
         One that somebody took away meanwhile is not there to be synced; the digest of what was written tells of it.
         """
-        errors = [name for name in self._unsynced if name != EVENTS]
         with suppress(FileNotFoundError):
             if EVENTS in self._unsynced:
                 self.folder.sync_file(EVENTS)
-            if errors:
-                with self.folder.sub(ERRORS) as folder:
-                    for name in filter(folder.has, errors):
+        for above in (ERRORS, COMMANDS):
+            names = [name for folder, name in map(os.path.split, self._unsynced) if folder == above]
+            if names:
+                with suppress(FileNotFoundError), self.folder.sub(above) as folder:
+                    for name in filter(folder.has, names):
                         folder.sync_file(name)
                     folder.sync()
         self._unsynced.clear()
 
     def adopt_files(self) -> None:
-        """Take over what a process left that died: it may not have come to sync its events and error files."""
-        self._unsynced[EVENTS] = None
-        with suppress(FileNotFoundError), self.folder.sub(ERRORS) as errors:
-            self._unsynced.update(dict.fromkeys(errors.names()))
+        """Take over what a process left that died: it may not have come to sync what is about to be signed."""
+        self._unsynced.update(dict.fromkeys((EVENTS, *names_in(self.folder, (ERRORS, COMMANDS)))))
 
     def go_on(self) -> None:
         """Begin another attempt: from now on the events are this process's. Raises StorageError."""
@@ -182,7 +184,7 @@ class OpenRun:
             data = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
             errors.write(name, data, sync=False, sync_folder=False)
         self._wrote(f"{ERRORS}/{name}", data)
-        self._unsynced[name] = None
+        self._unsynced[f"{ERRORS}/{name}"] = None
 
     def note_log(self, name: str, digest: Digest) -> None:
         """Keep the digest of a log that is complete."""

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 ALTERED = "record-altered"
 
-Depth: TypeAlias = "Literal['sizes', 'digests', 'logs']"
-"""What is compared besides the record: sizes; digests of events and error files; those of logs too."""
+Depth: TypeAlias = "Literal['sizes', 'events', 'digests', 'logs']"
+"""What is compared besides the record: sizes; digests of events and error files, without logs or with the sizes of
+logs; digests of logs too. Logs are not synced, so that recovery after a power cut does not ask for them."""
 
 
 class Proof(Record):
@@ -84,9 +85,13 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
     known = entries_of(line)
     for path, entry in known.items():
         above, name = os.path.split(path)
-        if above not in (COMMANDS, ERRORS) or not isinstance(entry.get("bytes"), int):
+        if (
+            above not in (COMMANDS, ERRORS)
+            or (depth == "events" and above == COMMANDS)
+            or not isinstance(entry.get("bytes"), int)
+        ):
             continue
-        read = depth == "logs" or (depth == "digests" and above == ERRORS)
+        read = depth == "logs" or (depth != "sizes" and above == ERRORS)
         try:
             with folder.sub(above) as inner:
                 yield from _of_a_file(inner, name, entry, read=read, path=path)

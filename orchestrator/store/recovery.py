@@ -90,7 +90,7 @@ def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
                 if sign != "lock":
                     _warn_unlocked(store, where, folder)
                 return False
-        run = take_over(store, where)
+        run = take_over(store, where, "events")
     except FileNotFoundError:
         return False
     except Refused:

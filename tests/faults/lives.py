@@ -380,7 +380,7 @@ def task_of(root: Path) -> Path:
 
 def check_proof(root: Path, document: Mapping[str, Any]) -> None:
     """Assert that a closed record, its events and its error files are what its line in the chain says."""
-    proof = prove(store_of(root, QuickSeam()), Location(TASK, document["run_id"]), document, "digests")
+    proof = prove(store_of(root, QuickSeam()), Location(TASK, document["run_id"]), document, "events")
     assert proof.holds, f"a record that its line does not prove: {proof.altered}"
     with store_of(root, QuickSeam()).run_folder(Location(TASK, document["run_id"])) as folder:
         attempts = by_attempt(read_events(folder))

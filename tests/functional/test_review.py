@@ -208,7 +208,7 @@ def test_an_edited_record_ends_its_approvals(workspace: WorkspaceFolder, orchest
     manifest = workspace.manifest(run)
     (run / "manifest.json").write_text(json.dumps({**manifest, "summary": "perfect"}))
     document = status(orchestrate)
-    assert (states(document), codes(document)) == (["stale-record"], ["approval-stale"])
+    assert (states(document), codes(document)) == (["stale-record"], ["record-altered", "approval-stale"])
 
 
 def test_a_tree_that_moves_is_shown_and_ends_approvals_by_policy(
