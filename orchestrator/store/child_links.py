@@ -52,9 +52,10 @@ def settle_with_parent(store: RunStore, child: Manifest) -> None:
             return
         run = take_over(store, parent)
         try:
-            linked = with_children(store, run.folder, run.manifest)
-            if linked != run.manifest:
-                run.save(linked)
+            # Its line in the chain proves its stages: of an ended run only the list of children grows.
+            children = with_children(store, run.folder, run.manifest).child_runs
+            if children != run.manifest.child_runs:
+                run.save(run.manifest._replace(child_runs=children))
         finally:
             run.close()
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 """The full check of a record of version 2; raises DamagedRecord."""
 
-_TEMPORARY = re.compile(r"\.(?:manifest|cancel|metrics|state)[A-Za-z0-9._:-]*\.tmp")
+_TEMPORARY = re.compile(r"\.(?:manifest|cancel|metrics|state|line)[A-Za-z0-9._:-]*\.tmp")
 
 _POINTED = ("redirect_to", "manifest", "status", "completed_at")
 """``updated_at`` is left out: a record is written once more after its pointer."""
@@ -75,7 +76,17 @@ def _look(store: RunStore, folder: Folder, where: Location, check: Check, is_mar
         findings += _state_of(where, manifest, place, is_marked)
         findings += _leftovers(folder, manifest, place, is_marked)
         findings += pointer_faults(store, manifest)
+        findings += _clock(manifest, place, store.clock.now())
     return RunSeen(where, busy, document, manifest, tuple(findings))
+
+
+def _clock(manifest: Manifest, place: str, now: datetime) -> Iterator[Finding]:
+    for moment in (manifest.started_at, manifest.completed_at):
+        if moment is not None and parse_stamp(moment) > now + CLOCK_TOLERANCE:
+            message = f"its clock was ahead: {moment} lies in the future"
+            hint = "set the clock right; until then the run is in no window of time"
+            yield Finding("record-in-future", place, message, hint=hint, level="warning")
+            return
 
 
 def _is_alive(folder: Folder, now: datetime) -> bool:

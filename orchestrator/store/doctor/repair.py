@@ -75,8 +75,10 @@ def _finish(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Repaired
     for run in task.runs:
         codes = {finding.code for finding in run.findings} & {"died", "unpublished"}
         if codes and run.manifest is not None:
-            with suppress(NotFound, DamagedRecord, FileNotFoundError):
+            try:
                 recover_run(store, run.where, close)
+            except (NotFound, DamagedRecord, FileNotFoundError):
+                continue
             done = "its record is closed as interrupted" if "died" in codes else "its end is published"
             yield Repaired(codes.pop(), store.paths(run.where).folder, done)
     for finding in task.findings:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.model.manifest.manifest import render
+from orchestrator.store.chain import is_end, lines_of, metrics_digest, parsed
 from orchestrator.store.doctor.finding import Repaired
 from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
 from orchestrator.store.doctor.records import RunSeen, inspect_run, is_temp
@@ -63,7 +64,7 @@ def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iter
     except StorageError:
         return
     file = read_lines(data)
-    absent = missing(file, (line for run in settled for line in expected_of(store, run)))
+    absent = _proved(task, missing(file, (line for run in settled for line in expected_of(store, run))))
     wanted = healed(file, absent)
     if wanted == data:
         return
@@ -77,6 +78,23 @@ def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iter
         words.append(f"{len(file.repeated)} repeated ones left out")
     task.write(METRICS, wanted)
     yield Repaired("metrics", place, "; ".join(words) or "its last line is whole")
+
+
+def _proved(task: Folder, lines: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the metrics lines whose end is in the task's chain; what follows from any other record proves nothing.
+
+    Of an earlier attempt the current record does not tell everything, so that its line's digest is not compared.
+    """
+    wanted = list(lines)
+    links = [link for link in map(parsed, lines_of(task)) if link is not None and is_end(link)] if wanted else []
+    known = {link.get("event_id"): link.get("metrics_digest") for link in links}
+    last = {link.get("run_id"): link.get("event_id") for link in links}
+    return [
+        line
+        for line in wanted
+        if line["event_id"] in known
+        and (line["event_id"] != last[line["run_id"]] or metrics_digest(line) == known[line["event_id"]])
+    ]
 
 
 def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
