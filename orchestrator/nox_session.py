@@ -2,48 +2,73 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 from orchestrator.base.clock import SystemClock
-from orchestrator.base.errors import Refusal
+from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import answer_for, observer_for
-from orchestrator.commands.run.nox_process import deliver, delivered_request
+from orchestrator.commands.run.carry_out import answer_seen
+from orchestrator.commands.run.launch import PreparedRun, observer_for
+from orchestrator.commands.run.nox_process import Delivery, delivered, reply_with
+from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
-from orchestrator.commands.run.start import Request, prepare
+from orchestrator.runner.progress import Observer
+from orchestrator.runner.progress.stream import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nox.sessions import Session
 
+    from orchestrator.commands.context import Answer
+
+_NOT_HERE = ("pipeline", "project", "detach")
+"""Options of ``start`` that the session's name has answered, or that make no sense in a session."""
+
 
 def register(root: str | None = None) -> None:
     """Register the projects' sessions of the workspace ``root`` (the current folder's when left out) with nox.
 
-    Sessions are not among nox's default ones: they run when they are named, or by their tags. Faults in
-    configurations are told on stderr; the sessions of the other projects are registered all the same.
+    Sessions are not among nox's default ones: they run when they are named, or by their tags, and at once under
+    ``-j``. A project whose config has an error keeps its sessions, by its file's name, and they fail with the error.
     """
-    import nox
-
     from orchestrator.base.workspace import find_workspace
-    from orchestrator.config.collisions import pipeline_names, session_name
+    from orchestrator.config.collisions import pipeline_names
     from orchestrator.config.planning import survey
 
     workspace = find_workspace(root or os.getcwd(), os.environ)
-    configs, faults = survey(workspace.root, today=SystemClock().now().date())
-    for fault in faults:
-        print(f"codex-orchestrator: {fault}", file=sys.stderr)  # noqa: T201 -- nox has no way to say it
+    configs, errors = survey(workspace.root, today=SystemClock().now().date())
+    if errors:
+        context = Context.of_process()
+        for error in errors:
+            context.warn(error)
     for project in sorted(configs):
         for pipeline in pipeline_names(configs[project]):
-            nox.session(
-                name=session_name(pipeline, project), venv_backend="none", tags=[pipeline, project], default=False
-            )(_body(workspace.root, project, pipeline))
+            _register(pipeline, project, _runs(workspace.root, project, pipeline))
+    for stem in _broken(workspace.root, configs):
+        own = [error for error in errors if f"{CONFIG_FOLDER}/{stem}.toml" in error] or errors
+        for pipeline in _pipelines_of(workspace.root, stem):
+            _register(pipeline, stem, _fails(own, stem, pipeline))
 
 
-def _body(root: str, project: str, pipeline: str) -> Callable[[Session], None]:
+def _register(pipeline: str, project: str, body: Callable[[Session], None]) -> None:
+    import nox
+
+    from orchestrator.config.collisions import session_name
+
+    nox.session(
+        name=session_name(pipeline, project),
+        venv_backend="none",
+        tags=[pipeline, project],
+        default=False,
+        allow_parallel=True,
+    )(body)
+
+
+def _runs(root: str, project: str, pipeline: str) -> Callable[[Session], None]:
     def body(session: Session) -> None:
         run_session(session, root, project, pipeline)
 
@@ -51,37 +76,107 @@ def _body(root: str, project: str, pipeline: str) -> Callable[[Session], None]:
     return body
 
 
+def _fails(errors: Sequence[str], stem: str, pipeline: str) -> Callable[[Session], None]:
+    def body(session: Session) -> None:
+        session.error("\n".join(errors) or f"{CONFIG_FOLDER}/{stem}.toml can't be read")
+
+    body.__doc__ = f"The pipeline '{pipeline}' of {CONFIG_FOLDER}/{stem}.toml, which has an error."
+    return body
+
+
+def _broken(root: str, configs: object) -> list[str]:
+    """Return the names, without ``.toml``, of the config files that none of ``configs`` came from."""
+    known = configs if isinstance(configs, dict) else {}
+    names = sorted(os.listdir(os.path.join(root, CONFIG_FOLDER)))
+    stems = [name.removesuffix(".toml") for name in names if name.endswith(".toml") and not name.startswith(".")]
+    return [stem for stem in stems if stem not in known]
+
+
+def _pipelines_of(root: str, stem: str) -> list[str]:
+    """Return the pipelines that a config with an error may have: the built-in ones, and those that it names."""
+    import tomllib
+
+    from orchestrator.config.builtin import builtin_names
+
+    names = dict.fromkeys(builtin_names())
+    try:
+        with open(os.path.join(root, CONFIG_FOLDER, f"{stem}.toml"), "rb") as file:
+            tables = tomllib.load(file).get("pipelines")
+    except (OSError, ValueError):
+        tables = None
+    return list(names | dict.fromkeys(tables if isinstance(tables, dict) else ()))
+
+
 def run_session(session: Session, root: str, project: str, pipeline: str) -> None:
     """Run a pipeline in a session that nox started, with the record that ``start`` would leave."""
     context = Context(root, os.environ, sys.stdout, sys.stderr)
-    request, reply = delivered_request(context.environ)
-    if request is None:
-        if session.posargs:
-            session.error(f"'{' '.join(session.posargs)}': options are for 'codex-orchestrator start', not for nox")
-        request = Request(project=project, pipeline=pipeline)
+    delivery = delivered(context.environ)
     try:
-        attempt = prepare(context, request)
-        result = perform_in(session, context, attempt, observer_for(context, request.format))
+        request = _posargs_request(project, pipeline, session.posargs) if delivery is None else delivery.request
+        prepared, observer = _prepared(context, request, delivery)
+        try:
+            result = perform_in(session, context, prepared, observer)
+        except BaseException:
+            prepared.abandon()
+            raise
     except Refusal as refusal:
-        if reply is not None:
-            deliver(reply, refusal)
+        if delivery is not None:
+            reply_with(delivery.reply, refusal)
         session.error(refusal.message + (f"\nhint: {refusal.hint}" if refusal.hint else ""))
-    answer = answer_for(context, attempt.store, result)
-    if reply is not None:
-        deliver(reply, answer)
+    answer = answer_seen(context, prepared.store, result, observer)
+    if delivery is not None:
+        reply_with(delivery.reply, answer)
     else:
-        _show(answer.text)
+        _show(context, answer, request.format)
     if answer.exit_code:
         session.error(f"run {result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})")
 
 
-def _show(text: str) -> None:
-    """Write to stdout. Who closed it has seen enough: nox's exit code is the run's, at the process's exit too."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, sys.stdout.fileno())
-            os.close(nothing)
+def _posargs_request(project: str, pipeline: str, words: Sequence[str]) -> StartRequest:
+    """Return the request of a session that somebody called by nox, with the options of ``start`` behind ``--``."""
+    if not words:
+        return StartRequest(project=project, pipeline=pipeline)
+    from orchestrator.cli.command_table import COMMANDS
+    from orchestrator.cli.parser import parse
+
+    found = parse(["start", *words], COMMANDS)
+    if found.core or found.command is None:
+        raise UsageError(f"'{' '.join(words)}': only options of 'codex-orchestrator start' can follow --")
+    for name in _NOT_HERE:
+        if name in found.given:
+            raise UsageError(
+                f"--{name} makes no sense in the nox session of '{pipeline}' of project '{project}'",
+                hint="select another session, or use 'codex-orchestrator start'",
+                code="option-conflict",
+            )
+    return StartRequest(**{**found.command.arguments(found.given), "project": project, "pipeline": pipeline})
+
+
+def _prepared(
+    context: Context, request: StartRequest | ResumeRequest, delivery: Delivery | None
+) -> tuple[PreparedRun, Observer]:
+    if isinstance(request, ResumeRequest):
+        from orchestrator.commands.run.resume import prepare_resume
+
+        prepared = prepare_resume(context, request)
+    else:
+        from orchestrator.commands.run.start import prepare
+
+        prepared = prepare(context, request)
+    if delivery is None or delivery.announce is None:
+        return prepared, observer_for(context, request.format)
+    from orchestrator.commands.run.detaching import FirstWord
+
+    word = FirstWord(delivery.announce, request.format)
+    return word.of(prepared), word
+
+
+def _show(context: Context, answer: Answer, form: str) -> None:
+    """Write the answer to stdout, as far as somebody reads it: nox's exit code is the run's in any case."""
+    text = f"{json.dumps(answer.document)}\n" if form == "json" else answer.text if form == "text" else ""
+    sink = Sink(context.stdout, context.environ)
+    sink.text(text)
+    sink.close()
+    if not sink.open:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())

@@ -93,6 +93,10 @@ class FakeHost:
         for key in list(self._running):
             self.terminate(key, grace_seconds=grace_seconds)
 
+    def watch(self) -> float | None:
+        """Nothing of this host is ever stopped."""
+        return None
+
     def messages(self) -> list[Heard]:
         """Return what has happened by now."""
         self.tick()

@@ -139,7 +139,8 @@ class Driver:
                     return message
             left = until - time.monotonic()
             assert left > 0, f"no {kind.__name__} for {key}; heard: {self.heard}"
-            if select.select([self.guard], [], [], left)[0]:
+            again = self.guard.watch()
+            if select.select([self.guard], [], [], left if again is None else min(left, again))[0]:
                 self.heard += self.guard.messages()
 
     def run(self, argv: Sequence[str], *, cwd: str | Path = "/", env: Mapping[str, str] | None = None) -> Exited:

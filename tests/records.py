@@ -9,7 +9,7 @@ from orchestrator.base.redaction import Redactor
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan
-from orchestrator.runner.first_record import Asked, first_manifest
+from orchestrator.runner.first_record import RunTerms, first_manifest
 from orchestrator.store.layout import Location, RunPaths
 from orchestrator.store.store import RunStore
 
@@ -72,7 +72,7 @@ def make_manifest(number: int = 1, plan: Plan | None = None, clock: FakeClock | 
     paths = RunPaths(folder, f"{folder}/manifest.json", f"{folder}/runner.ndjson", f".runs/{TASK}/mcp/{run_id}", "")
     manifest = first_manifest(
         plan or make_plan(),
-        Asked(TASK, "tester"),
+        RunTerms(TASK, "tester"),
         run_id,
         Lineage(None, run_id, 0),
         paths,

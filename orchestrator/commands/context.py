@@ -40,11 +40,15 @@ class Context:
 
     def store(self) -> RunStore:
         """Return the store of the workspace; what must be said though nothing fails for it goes to stderr."""
+        return RunStore(self.workspace(), self.clock, warn=self.warn)
 
-        def warn(message: str) -> None:
-            self.stderr.write(f"codex-orchestrator: {safe_text(message)}\n")
+    def warn(self, message: str) -> None:
+        """Say something on stderr, which nobody may be reading: it is waited for a moment, and never for long."""
+        from orchestrator.runner.progress.stream import Sink
 
-        return RunStore(self.workspace(), self.clock, warn=warn)
+        sink = Sink(self.stderr, self.environ)
+        sink.text(f"codex-orchestrator: {safe_text(message)}\n")
+        sink.close()
 
 
 class Answer(Record):

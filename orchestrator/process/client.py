@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 
 from orchestrator.process.guard import wire
@@ -18,6 +19,18 @@ from orchestrator.process.spawn_errors import sentence
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from guard.main import main; main()"
 _INTERPRETER = ("-I", "-S")  # no user's variables, no site-packages: half of an interpreter's start
 _LAST_RESORT_SECONDS = 1.0
+_FLUSH_SECONDS = 0.01
+_SEND_SECONDS = 0.2
+_CLOSING_LOOK_SECONDS = 0.5
+
+LOOK_SECONDS = 2.0
+"""How often a guard is told to go on, in case that somebody has stopped it; to one that runs that is nothing."""
+
+STOPPED_PATIENCE = 2.0
+"""Seconds after a stage's end was due (its grace is over) that a guard may be stopped; then it is killed."""
+
+SILENT_PATIENCE = 12.0
+"""The same of a guard that runs: keepers and guard may take some 6 s each for what can't be killed."""
 
 
 class Guard:
@@ -34,6 +47,9 @@ class Guard:
         self._inbox = wire.Inbox()
         self._lost = False
         self._asked: dict[int, tuple[str, str]] = {}
+        self._outbox: deque[tuple[bytes, int | None]] = deque()
+        self._due: dict[int, float] = {}
+        self._look_at = 0.0
 
     @classmethod
     def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True) -> Guard:
@@ -79,15 +95,34 @@ class Guard:
 
     def terminate(self, key: int, *, grace_seconds: float) -> None:
         """End one stage's tree; see ``ProcessHost.terminate``."""
+        self._expect_end(key, grace_seconds)
         self._send(("terminate", key, float(grace_seconds)))
 
     def terminate_all(self, *, grace_seconds: float) -> None:
         """End every stage's tree; see ``ProcessHost.terminate``."""
+        for key in self._asked:
+            self._expect_end(key, grace_seconds)
         self._send(("terminate", None, float(grace_seconds)))
 
     def adopt_keep_fd(self, fd: int) -> None:
         """Hold a descriptor open until every process of the run is gone; the caller may close its copy."""
         self._send(("keep",), fd)
+
+    def watch(self) -> float | None:
+        """Let a guard that somebody stopped go on, kill one that can't be moved; see ``ProcessHost.watch``."""
+        if self._lost or not (self._asked or self._outbox):
+            return None
+        now = time.monotonic()
+        self._flush()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self._signal(signal.SIGCONT)
+        due = min(self._due.values(), default=None)
+        late = 0.0 if due is None else now - due
+        if late > SILENT_PATIENCE or (late > STOPPED_PATIENCE and _is_stopped(self._pid)):
+            self._due.clear()
+            self._signal(signal.SIGKILL)
+        return min(self._look_at - now, _FLUSH_SECONDS if self._outbox else LOOK_SECONDS)
 
     def messages(self) -> list[Heard]:
         """Return what has been heard since the last call, without waiting."""
@@ -114,11 +149,12 @@ class Guard:
             return 0
         until = time.monotonic() + timeout_seconds
         killed = self._say_goodbye(until)
-        _readable(self._life, until)
+        self._await_silence(until)
         if self._pid and self._reap(until) is None:
-            os.kill(self._pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._reap(time.monotonic() + _LAST_RESORT_SECONDS)
             _readable(self._life, time.monotonic() + _LAST_RESORT_SECONDS)
+        self._drop_outbox()
         self._sock.close()
         os.close(self._life)
         self._life = -1
@@ -130,16 +166,82 @@ class Guard:
             return 0
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-        while _readable(self._sock.fileno(), until) and self._inbox.receive(self._sock):
+        while self._moving(self._sock.fileno(), until) and self._inbox.receive(self._sock):
             for message in self._inbox.messages():
                 if message[0] == "closed":
                     return int(message[1])
         return 0
 
+    def _await_silence(self, until: float) -> None:
+        """Wait until no process of the run is left to hold the other end of the pipe."""
+        self._moving(self._life, until)
+
+    def _moving(self, fd: int, until: float) -> bool:
+        """Wait until ``fd`` is readable; a guard that is stopped meanwhile is told to go on, and killed if it can't."""
+        stopped_since: float | None = None
+        while True:
+            now = time.monotonic()
+            if self._pid:
+                self._signal(signal.SIGCONT)
+                stopped_since = (stopped_since or now) if _is_stopped(self._pid) else None
+                if stopped_since is not None and now > stopped_since + STOPPED_PATIENCE:
+                    self._signal(signal.SIGKILL)
+            if _readable(fd, min(until, now + _CLOSING_LOOK_SECONDS)):
+                return True
+            if now >= until:
+                return False
+
+    def _signal(self, number: int) -> None:
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    def _expect_end(self, key: int, grace_seconds: float) -> None:
+        if key in self._asked:
+            due = time.monotonic() + grace_seconds
+            self._due[key] = min(due, self._due.get(key, due))
+
+    def _forget(self, key: int) -> tuple[str, str]:
+        self._due.pop(key, None)
+        return self._asked.pop(key, ("", ""))
+
     def _send(self, message: wire.Message, fd: int | None = None) -> None:
-        if not self._lost:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended: ``messages`` tells
-                wire.send(self._sock, message, fd)
+        """Send an order, or keep it until the guard takes it: one that is stopped must not stop its owner."""
+        if self._lost:
+            return
+        # A large environment takes some rounds; a guard that takes nothing is not waited for a second time.
+        until = 0.0 if self._outbox else time.monotonic() + _SEND_SECONDS
+        self._outbox.append((wire.frame(message), None if fd is None else os.dup(fd)))
+        self._flush()
+        while self._outbox and (left := until - time.monotonic()) > 0:
+            poll = select.poll()
+            poll.register(self._sock, select.POLLOUT)
+            poll.poll(left * 1000)
+            self._flush()
+
+    def _flush(self) -> None:
+        while self._outbox:
+            data, fd = self._outbox[0]
+            rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
+            try:
+                sent = self._sock.sendmsg([data], rights, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):  # it has ended: ``messages`` says so
+                self._drop_outbox()
+                return
+            if fd is not None:
+                os.close(fd)
+            if sent < len(data):
+                self._outbox[0] = (data[sent:], None)
+            else:
+                self._outbox.popleft()
+
+    def _drop_outbox(self) -> None:
+        for _, fd in self._outbox:
+            if fd is not None:
+                os.close(fd)
+        self._outbox.clear()
 
     def _understood(self, message: wire.Message) -> Heard | None:
         kind, rest = message[0], message[1:]
@@ -147,10 +249,10 @@ class Guard:
             return Spawned(*rest)
         if kind == "failed":
             key, reason, number, more = rest
-            return SpawnFailed(key, reason, sentence(*self._asked.pop(key, ("", "")), reason, number, more))
+            return SpawnFailed(key, reason, sentence(*self._forget(key), reason, number, more))
         if kind == "exited":
             key, status, cpu, rss, swept, survivors, _ = rest
-            self._asked.pop(key, None)
+            self._forget(key)
             return Exited(key, *_split(status), cpu, rss, swept, survivors)
         if kind == "lost":
             return self._loss(f"the guard process broke: {rest[0]}")
@@ -190,6 +292,15 @@ def _start(sock: int, trees: str) -> int:
         ],
         setsigmask=signal.valid_signals(),  # until it has left the terminal's session, a Ctrl-C would hit it
     )
+
+
+def _is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped (proc(5), state T); False where that can't be known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except (OSError, IndexError):
+        return False
 
 
 def _above_standard(fd: int) -> int:

@@ -81,6 +81,12 @@ class ProcessHost(Protocol):
     def terminate_all(self, *, grace_seconds: float) -> None:
         """Do so with every stage."""
 
+    def watch(self) -> float | None:
+        """See to it that what was stopped goes on and what is due is done; return when to call again, in seconds.
+
+        None when nothing runs. Waits for nothing.
+        """
+
     def messages(self) -> list[Heard]:
         """Return what has been heard since the last call, without waiting."""
 

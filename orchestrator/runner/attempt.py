@@ -112,7 +112,7 @@ class _RunAttempt:
         self._redactor = redactor
         self._recorder = recorder
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
-        self._attempts = Attempts(setting.host, inbox, setting.clock, redactor, self._wake)
+        self._attempts = Attempts(setting.host, inbox, setting.clock, redactor, self._wake, setting.observer.sink)
 
     def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
         plan, recorder = self._plan, self._recorder

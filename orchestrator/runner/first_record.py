@@ -20,7 +20,7 @@ from orchestrator.store.recovery import finish
 from orchestrator.store.store import RunStore
 
 
-class Asked(Record):
+class RunTerms(Record):
     """What the caller of ``start`` said about the run, to be recorded."""
 
     task_id: str
@@ -32,7 +32,7 @@ class Asked(Record):
 
 def first_manifest(
     plan: Plan,
-    asked: Asked,
+    terms: RunTerms,
     run_id: str,
     lineage: Lineage,
     paths: RunPaths,
@@ -45,13 +45,13 @@ def first_manifest(
     at = stamp(now)
     shown = redacted(plan, redactor.text)
     manifest = Manifest(
-        task_id=asked.task_id,
-        task_slug=_slug(asked.task_id),
+        task_id=terms.task_id,
+        task_slug=_slug(terms.task_id),
         run_id=run_id,
         parent_run_id=lineage.parentRunId,
         pipeline_id=plan.pipeline,
         pipeline_title=shown.title,
-        approval_policy=_masked(asked.approval_policy, redactor),
+        approval_policy=_masked(terms.approval_policy, redactor),
         status="in_progress",
         status_detail=None,
         started_at=at,
@@ -79,9 +79,9 @@ def first_manifest(
         provenance=(),
         mode=Mode(
             name="local",
-            overrides={key: redactor.text(value) for key, value in (asked.overrides or {}).items()},
-            reason=_masked(asked.override_reason, redactor),
-            actor=redactor.text(asked.actor),
+            overrides={key: redactor.text(value) for key, value in (terms.overrides or {}).items()},
+            reason=_masked(terms.override_reason, redactor),
+            actor=redactor.text(terms.actor),
         ),
         revision=1,
     )

@@ -23,6 +23,12 @@ from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnF
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
+
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
 
@@ -33,6 +39,8 @@ CHUNK = 1 << 19
 """Bytes that are read, masked and written at once. Twice as many are no faster, and are what our memory grows by."""
 
 TAIL_BYTES = 16 * 1024
+
+_DISPLAY = "display"
 
 _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "failed": None}
 """Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
@@ -47,6 +55,20 @@ class Job(Record):
     timeout_seconds: float | None
     log: StageLog
     show: Callable[[bytes], None]
+
+
+class Display(Protocol):
+    """What shows output to somebody who may not be reading it (``progress.stream.Sink``)."""
+
+    @property
+    def waits_for(self) -> int | None:
+        """The descriptor to be waited for until it is writable, or None."""
+
+    def held_up(self, now: float) -> float | None:
+        """Return the seconds for which no more should be shown, or None."""
+
+    def push(self) -> None:
+        """Show what can be shown now, without waiting."""
 
 
 class Finished(Record):
@@ -89,6 +111,7 @@ class Attempts:
         clock: Clock,
         redactor: Redactor,
         wake: Callable[[float], float | None],
+        display: Display | None = None,
         selector: selectors.BaseSelector | None = None,
     ) -> None:
         self._host = host
@@ -96,6 +119,9 @@ class Attempts:
         self._clock = clock
         self._redactor = redactor
         self._wake = wake
+        self._display = display
+        self._display_fd: int | None = None
+        self._held = False
         self._selector = selector or selectors.DefaultSelector()
         self._selector.register(host.fileno(), selectors.EVENT_READ)
         self._selector.register(inbox.fileno(), selectors.EVENT_READ)
@@ -130,7 +156,8 @@ class Attempts:
         now = self._clock.monotonic()
         running = _Running(job, read, now, self._redactor.stream())
         self._running[self._keys] = running
-        self._selector.register(read, selectors.EVENT_READ, self._keys)
+        if not self._held:
+            self._selector.register(read, selectors.EVENT_READ, self._keys)
         try:
             if self._lost is None:
                 self._host.spawn(self._keys, job.argv, cwd=job.cwd, env=job.env, output_fd=write)
@@ -160,7 +187,9 @@ class Attempts:
         is returned all the same.
         """
         for ready, _ in self._selector.select(self._patience(longest)):
-            if ready.data is not None:
+            if ready.data is _DISPLAY:
+                self._push()
+            elif ready.data is not None:
                 with self._refusals():
                     self._pump(ready.data)
         for number in self._inbox.take():
@@ -201,11 +230,45 @@ class Attempts:
 
     def _patience(self, longest: float | None) -> float | None:
         now = self._clock.monotonic()
-        waits = [longest, self._wake(now)]
+        waits = [longest, self._wake(now), self._mind_display(now)]
+        if self._lost is None:
+            waits.append(self._host.watch())
         for running in self._running.values():
             waits += [at - now for at in (running.kill_at, running.cut_at) if at is not None]
         known = [max(0.0, wait) for wait in waits if wait is not None]
         return min(known) if known else None
+
+    def _mind_display(self, now: float) -> float | None:
+        """Wait for the display's reader where it is behind; hold the stages' output up for a while, at most."""
+        if self._display is None:
+            return None
+        wait = self._display.held_up(now)
+        if self._held != (wait is not None):
+            self._held = wait is not None
+            for key, running in self._running.items():
+                if running.is_open:
+                    if self._held:
+                        self._selector.unregister(running.fd)
+                    else:
+                        self._selector.register(running.fd, selectors.EVENT_READ, key)
+        if self._display.waits_for != self._display_fd:
+            self._forget_display()
+            self._display_fd = self._display.waits_for
+            if self._display_fd is not None:
+                try:
+                    self._selector.register(self._display_fd, selectors.EVENT_WRITE, _DISPLAY)
+                except (OSError, KeyError):  # somebody has closed it
+                    self._display_fd = None
+        return wait
+
+    def _push(self) -> None:
+        if self._display is not None:
+            self._display.push()
+
+    def _forget_display(self) -> None:
+        if self._display_fd is not None:
+            self._selector.unregister(self._display_fd)
+            self._display_fd = None
 
     def _pump(self, key: int) -> None:
         running = self._running[key]
@@ -287,7 +350,8 @@ class Attempts:
     def _close_pipe(self, running: _Running) -> None:
         if running.is_open:
             running.is_open = False
-            self._selector.unregister(running.fd)
+            if not self._held:
+                self._selector.unregister(running.fd)
             os.close(running.fd)
 
     @staticmethod

@@ -18,7 +18,8 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Seam
 from orchestrator.cli.invocation import Door, guarded
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.start import Request, prepare
+from orchestrator.commands.run.requests import StartRequest
+from orchestrator.commands.run.start import prepare
 from tests.faults.planted import KINDS, Outside, orchestrate_here, plant
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
@@ -47,7 +48,7 @@ def dead_run(tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]) 
     root, _ = _workspace_with_failure(tmp_path_factory.mktemp("dead"), environ)
     with open(os.devnull, "w", encoding="utf-8") as nothing:
         context = Context(str(root), environ, nothing, nothing)
-        run = prepare(context, Request(pipeline=PIPELINE, project="x")).open_run()
+        run = prepare(context, StartRequest(pipeline=PIPELINE, project="x")).open_run()
     run.event("run:start", {})
     run.close()
     return root, run.where.run_id

@@ -7,9 +7,9 @@ import inspect
 import pytest
 
 from orchestrator.cli.command_table import COMMANDS
-from orchestrator.commands.run import resume, start
+from orchestrator.commands.run import requests
 
-REQUESTS = {"start": start.Request, "resume": resume.Request}
+REQUESTS = {"start": requests.StartRequest, "resume": requests.ResumeRequest}
 """Functions that take their options as the fields of a class."""
 
 

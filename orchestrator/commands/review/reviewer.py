@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.person_names import escaped, forms_of, unfit
-from orchestrator.commands.run.start import ACTOR_VARIABLES, actor_of
+from orchestrator.commands.run.requests import ACTOR_VARIABLES, actor_of
 from orchestrator.git.identity import current_account, git_names
 from orchestrator.model.accounts import Person, account_of, given_names, is_same, people_of
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import Attempt
+from orchestrator.commands.run.launch import PreparedRun
 from orchestrator.git import Capture
 from orchestrator.model.manifest.manifest import SessionInfo
 from orchestrator.runner.environment import describe, environment_folder, needs_making
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def spared(
-    context: Context, attempt: Attempt, observer: Observer, provenance: Capture
+def answered_by_cache(
+    context: Context, prepared: PreparedRun, observer: Observer, provenance: Capture
 ) -> tuple[StageCache | None, Result | None]:
     """Return what tells which stages need not run (None: each must), and the attempt's end if none has to.
 
     Raises Refusal when the run could not be opened or recorded.
     """
-    env_dir = environment_folder(attempt.store.workspace.root, attempt.plan.session)
-    cache = attempt.cache(context, env_dir, provenance.ignored_names)
-    if cache is None or not _is_unchanged(attempt, cache):
+    env_dir = environment_folder(prepared.store.workspace.root, prepared.plan.session)
+    cache = prepared.cache(context, env_dir, provenance.ignored_names)
+    if cache is None or not _is_unchanged(prepared, cache):
         return cache, None
     try:
-        return cache, _record_unchanged(attempt, cache, provenance, observer.event, context.clock)
+        return cache, _record_unchanged(prepared, cache, provenance, observer.event, context.clock)
     finally:
         cache.ignored.abandon()
         observer.close()
 
 
-def _is_unchanged(attempt: Attempt, cache: StageCache) -> bool:
+def _is_unchanged(prepared: PreparedRun, cache: StageCache) -> bool:
     """Tell whether no stage of the attempt has to run, nor the environment to be made."""
     if needs_making(cache.place.env_dir, cache.place.made_from):
         return False
-    waiting = [stage for stage in attempt.plan.stages if stage.id not in attempt.done and stage.kind != "skip"]
+    waiting = [stage for stage in prepared.plan.stages if stage.id not in prepared.done and stage.kind != "skip"]
     return bool(waiting) and cache.look_ahead(waiting)
 
 
 def _record_unchanged(
-    attempt: Attempt,
+    prepared: PreparedRun,
     cache: StageCache,
     provenance: Capture,
     notify: Callable[[Mapping[str, Any]], None],
@@ -60,19 +60,19 @@ def _record_unchanged(
     when it is published. Raises Refusal when the run could not be opened, StorageError when it could not be
     recorded.
     """
-    plan = attempt.plan
-    held_back: list[Mapping[str, Any]] = []
+    plan = prepared.plan
+    unseen: list[Mapping[str, Any]] = []
     with SignalInbox():
-        run = (attempt.hold_back or attempt.open_run)()
-        tell = notify if run.is_shown else held_back.append
+        run = (prepared.open_unseen or prepared.open_run)()
+        report = notify if run.is_shown else unseen.append
         recorder = Recorder(
-            attempt.store,
+            prepared.store,
             run,
             plan,
             clock,
-            tell,
-            active_before=attempt.active_before,
-            mask=attempt.redactor.text,
+            report,
+            active_before=prepared.active_before,
+            mask=prepared.redactor.text,
         )
         try:
             recorder.announce()
@@ -82,14 +82,14 @@ def _record_unchanged(
             for stage in plan.stages:
                 if stage.kind == "skip":
                     recorder.stage_skipped(stage, stage.skip or "")
-                elif stage.id not in attempt.done and (reused := cache.look(stage).reused) is not None:
+                elif stage.id not in prepared.done and (reused := cache.look(stage).reused) is not None:
                     recorder.stage_reused(stage, reused)
             manifest = recorder.close()
         except BaseException as error:
             recorder.give_up(error)
             if not run.is_shown:
-                withdraw(attempt.store, run)
+                withdraw(prepared.store, run)
             raise
-        for event in held_back:
+        for event in unseen:
             notify(event)
     return Result(manifest, None)

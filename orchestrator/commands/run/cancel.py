@@ -13,7 +13,7 @@ from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.run.launch import answer_for, check_format
-from orchestrator.commands.run.start import actor_of
+from orchestrator.commands.run.requests import actor_of
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL

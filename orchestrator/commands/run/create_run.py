@@ -12,7 +12,7 @@ from orchestrator.commands.run.ancestry import Ancestry
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
-from orchestrator.runner.first_record import Asked, announce_to_parent, first_manifest
+from orchestrator.runner.first_record import RunTerms, announce_to_parent, first_manifest
 from orchestrator.store.child_links import leave_link
 from orchestrator.store.claim import claim, hold_back, withdraw
 from orchestrator.store.last_approved import noted_run
@@ -26,34 +26,34 @@ from orchestrator.store.store import RunStore
 def begin_run(
     store: RunStore,
     plan: Plan,
-    asked: Asked,
+    terms: RunTerms,
     ancestry: Ancestry,
     redactor: Redactor,
     clock: Clock,
     *,
-    held_back: bool = False,
+    unseen: bool = False,
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
-    With ``held_back``, nobody sees the run before it ends (``hold_back``). Raises Refusal; then there is no such run.
+    With ``unseen``, nobody sees the run before it ends (``hold_back``). Raises Refusal; then there is no such run.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
-    recover_task(store, asked.task_id, interrupted)
+    recover_task(store, terms.task_id, interrupted)
     run_id = make_run_id(clock.now(), os.urandom(4))
     token = os.urandom(32).hex()
     manifest = first_manifest(
         plan,
-        asked,
+        terms,
         run_id,
         ancestry.lineage(run_id),
-        store.paths(Location(asked.task_id, run_id)),
+        store.paths(Location(terms.task_id, run_id)),
         sha256(token.encode()).hexdigest(),
         redactor,
         clock,
     )
     manifest = with_drift(store, manifest)
-    if held_back:
+    if unseen:
         return begin_held_back(store, manifest, token)
     run = claim(store, manifest, token)
     announce_to_parent(store, run)

@@ -10,21 +10,17 @@ from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, Refusal, StorageError
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import Attempt, answer_for, run_in_session
+from orchestrator.commands.run.carry_out import carry_out
+from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.nox_process import RelayedRefusal
+from orchestrator.commands.run.requests import StartRequest
 from orchestrator.report.next_step import watching
 from orchestrator.report.run_summary import run_document
+from orchestrator.runner.progress.stream import Sink
 from orchestrator.store.open_run import OpenRun
 
 
-class DetachedRefusal(Refusal):
-    """A refusal of the detached process, reported by the one that waited for it."""
-
-    def __init__(self, exit_code: int, message: str, hint: str, code: str) -> None:
-        super().__init__(message, hint=hint, code=code)
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
-def detached(context: Context, attempt: Attempt, form: str) -> Answer:
+def detached(context: Context, prepared: PreparedRun, request: StartRequest) -> Answer:
     """Return the document, or for ndjson the first event, of a claimed run that goes on by itself.
 
     In the run's own process: the document of its end.
@@ -37,24 +33,16 @@ def detached(context: Context, attempt: Attempt, form: str) -> Answer:
     if os.fork():
         os.close(write)
         with open(read, "rb") as pipe:
-            return _answer(pipe.read())
+            return _answer(pipe.readline())
     os.close(read)
     os.setsid()
     _leave_terminal()
-    word = _FirstWord(write)
-
-    def open_and_report() -> OpenRun:
-        run = attempt.open_run()
-        if form != "ndjson":
-            word.give({"document": _document(run)})
-        return run
-
+    word = FirstWord(write, request.format)
     try:
-        result = run_in_session(context, attempt._replace(open_run=open_and_report), word)
+        return carry_out(context, word.of(prepared), request, observer=word, announce=write)
     except BaseException as error:
         word.give(_refusal(error))
         raise
-    return answer_for(context, attempt.store, result)
 
 
 def _leave_terminal() -> None:
@@ -65,29 +53,38 @@ def _leave_terminal() -> None:
         os.close(nothing)
 
 
-def _document(run: OpenRun) -> dict[str, object]:
-    return run_document(run.manifest, exit_code=None, next_argv=watching(run.manifest.run_id))
-
-
-class _FirstWord:
-    """The one answer to the process that waits; as an observer it gives the event of the run's start.
+class FirstWord:
+    """The one answer, a line, to the process that waits; as an observer it gives the event of the run's start.
 
     The run goes on also when nobody waits any more.
     """
 
     refresh_seconds: float | None = None
 
-    def __init__(self, pipe: int) -> None:
+    def __init__(self, pipe: int, form: str) -> None:
+        self.sink = Sink(None, {})
         self._pipe = pipe
+        self._form = form
         self._given = False
 
+    def of(self, prepared: PreparedRun) -> PreparedRun:
+        """Return ``prepared`` as a run that is reported as soon as it is on disk."""
+
+        def open_and_report() -> OpenRun:
+            run = prepared.open_run()
+            if self._form != "ndjson":
+                next_argv = watching(run.manifest.run_id)
+                self.give({"document": run_document(run.manifest, exit_code=None, next_argv=next_argv)})
+            return run
+
+        return prepared._replace(open_run=open_and_report)
+
     def give(self, word: dict[str, object]) -> None:
-        """Write the answer, once."""
-        if self._given:
-            return
-        self._given = True
-        with suppress(BrokenPipeError), open(self._pipe, "wb") as file:
-            file.write(json.dumps(word).encode())
+        """Write the answer and close the pipe, once."""
+        if not self._given:
+            self._given = True
+            with suppress(OSError), open(self._pipe, "wb") as file:
+                file.write(json.dumps(word).encode() + b"\n")
 
     def event(self, event: Mapping[str, object]) -> None:
         """Give the first event of the run, which is on disk then."""
@@ -116,5 +113,5 @@ def _answer(data: bytes) -> Answer:
     if "event" in word:
         return Answer(EXIT_DONE, None, json.dumps(word["event"]) + "\n")
     if "document" not in word:
-        raise DetachedRefusal(word["exit_code"], word["message"], word["hint"], word["code"])
+        raise RelayedRefusal(word["exit_code"], word["message"], word["hint"], word["code"])
     return Answer(EXIT_DONE, word["document"], f"{word['document']['run_id']}\n")

@@ -1,4 +1,4 @@
-"""Running a prepared attempt in the nox session of its pipeline, and answering with its record."""
+"""A run that is ready to begin, what shows it while it goes on, and the answer with its record."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "ndjson")
 
 
-class Attempt(Record):
-    """An attempt that is ready to run: ``open_run`` claims its run, or takes it over.
+def _nothing() -> None:
+    """Do nothing: nothing is held."""
+
+
+class PreparedRun(Record):
+    """An attempt of a run that is ready to begin: ``open_run`` claims the run, or takes it over.
 
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
-    ``fresh`` has every stage run, whether or not something changed. ``hold_back`` opens a run that nobody sees
-    before it ends, where that may be.
+    ``fresh`` has every stage run, whether or not something changed. ``open_unseen`` opens a run that nobody sees
+    before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin.
     """
 
     store: RunStore
@@ -44,7 +48,8 @@ class Attempt(Record):
     done: Collection[str] = ()
     active_before: float = 0.0
     fresh: bool = False
-    hold_back: Callable[[], OpenRun] | None = None
+    open_unseen: Callable[[], OpenRun] | None = None
+    abandon: Callable[[], None] = _nothing
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""
@@ -82,42 +87,19 @@ def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
         raise UsageError(f"--format is '{name}'; it is one of {', '.join(allowed)}", code="bad-format")
 
 
-def run_in_session(context: Context, attempt: Attempt, observer: Observer) -> Result:
-    """Run ``attempt`` inside its nox session, in this process, and return its end.
-
-    Where no stage has to run there is nothing to isolate: then neither nox nor a guard is loaded or started.
-    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
-    the installed nox can't run a session in this process.
-    """
-    cache = None
-    provenance = capture(context, attempt)
-    try:
-        if attempt.may_reuse():
-            from orchestrator.commands.run import cached_run as sparing
-
-            cache, result = sparing.spared(context, attempt, observer, provenance)
-            if result is not None:
-                return result
-        from orchestrator.commands.run.session_run import run_here
-
-        return run_here(context, attempt, observer, cache, provenance)
-    finally:
-        provenance.abandon()
-
-
-def capture(context: Context, attempt: Attempt) -> Capture:
+def capture(context: Context, prepared: PreparedRun) -> Capture:
     """Begin to capture the provenance of an attempt."""
-    root = attempt.store.workspace.root
-    folder = os.path.normpath(os.path.join(root, attempt.plan.project_path))
+    root = prepared.store.workspace.root
+    folder = os.path.normpath(os.path.join(root, prepared.plan.project_path))
     # What stages declare that they make is no part of the tree that they were run on.
-    outputs = tuple(pattern for stage in attempt.plan.stages for pattern in stage.outputs)
+    outputs = tuple(pattern for stage in prepared.plan.stages for pattern in stage.outputs)
     return Capture.begin(
         folder,
         root,
         context.environ,
         ignored=outputs,
-        ignored_names=attempt.may_reuse(),
-        workspace=attempt.store.workspace,
+        ignored_names=prepared.may_reuse(),
+        workspace=prepared.store.workspace,
     )
 
 

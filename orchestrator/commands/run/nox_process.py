@@ -7,20 +7,40 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.base.errors import Refusal, StorageError
+from orchestrator.base.record import Record
 from orchestrator.base.workspace import ROOT_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.detaching import DetachedRefusal
-from orchestrator.commands.run.start import Request
-from orchestrator.model.plan import Plan
+from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.runner.environment.nox import noxfile_for, scrubbed, session_command
-from orchestrator.store.store import RunStore
 
-_REQUEST = "CODEX_ORCHESTRATOR_REQUEST"
-_REPLY = "CODEX_ORCHESTRATOR_REPLY"
+_DELIVERY = "CODEX_ORCHESTRATOR_REQUEST"
+_KINDS = {"start": StartRequest, "resume": ResumeRequest}
 
 
-def run_in_nox_process(context: Context, store: RunStore, plan: Plan, request: Request) -> Answer:
-    """Run ``request`` by ``python -m nox`` and return its answer.
+class RelayedRefusal(Refusal):
+    """What another process refused, reported by the one that waited for it."""
+
+    def __init__(self, exit_code: int, message: str, hint: str, code: str) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+class Delivery(Record):
+    """What a nox process was started for: the request, the file for its reply, the pipe at which it announces its run.
+
+    ``announce`` is None where nobody waits for the run's id.
+    """
+
+    request: StartRequest | ResumeRequest
+    reply: str
+    announce: int | None
+
+
+def run_in_nox_process(
+    context: Context, prepared: PreparedRun, request: StartRequest | ResumeRequest, *, announce: int | None = None
+) -> Answer:
+    """Run ``request`` by ``python -m nox``, in the session of what was prepared for it, and return its answer.
 
     Stop signals that reach this process go on to nox's, whose session closes the record.
     """
@@ -28,16 +48,18 @@ def run_in_nox_process(context: Context, store: RunStore, plan: Plan, request: R
     import subprocess
     import tempfile
 
-    root = store.workspace.root
+    root = prepared.store.workspace.root
+    command = "start" if isinstance(request, StartRequest) else "resume"
+    options = dict(zip(type(request)._fields, request, strict=True))
     with tempfile.TemporaryDirectory(prefix="codex-orchestrator-") as folder:
         reply = os.path.join(folder, "reply.json")
-        environ = {
-            **scrubbed(context.environ),
-            ROOT_VARIABLE: root,
-            _REQUEST: json.dumps(request._asdict()),
-            _REPLY: reply,
-        }
-        process = subprocess.Popen(session_command(root, noxfile_for(root), plan.session.name), cwd=root, env=environ)
+        delivery = {"command": command, "options": options, "reply": reply, "announce": announce}
+        process = subprocess.Popen(
+            session_command(root, noxfile_for(root), prepared.plan.session.name),
+            cwd=root,
+            env={**scrubbed(context.environ), ROOT_VARIABLE: root, _DELIVERY: json.dumps(delivery)},
+            pass_fds=() if announce is None else (announce,),
+        )
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, lambda got, _: process.send_signal(got)) for number in numbers}
         try:
@@ -48,18 +70,18 @@ def run_in_nox_process(context: Context, store: RunStore, plan: Plan, request: R
         return _answer(reply, process.returncode)
 
 
-def delivered_request(environ: Mapping[str, str]) -> tuple[Request | None, str | None]:
-    """Return the request that this nox process was started for, and where its reply goes; None twice for a bare nox."""
-    text, reply = environ.get(_REQUEST), environ.get(_REPLY)
-    if not text or not reply:
-        return None, None
-    os.environ.pop(_REQUEST, None)
-    os.environ.pop(_REPLY, None)
-    fields = json.loads(text)
-    return Request(**{**fields, "overrides": tuple(fields["overrides"])}), reply
+def delivered(environ: Mapping[str, str]) -> Delivery | None:
+    """Return what this nox process was started for; None for a nox that somebody called."""
+    text = environ.get(_DELIVERY)
+    if not text:
+        return None
+    os.environ.pop(_DELIVERY, None)
+    found = json.loads(text)
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in found["options"].items()}
+    return Delivery(_KINDS[found["command"]](**options), found["reply"], found["announce"])
 
 
-def deliver(reply: str, word: Answer | Refusal) -> None:
+def reply_with(reply: str, word: Answer | Refusal) -> None:
     """Write the answer, or the refusal, for the process that waits for it."""
     if isinstance(word, Answer):
         document: dict[str, object] = {"exit_code": word.exit_code, "document": word.document, "text": word.text}
@@ -82,5 +104,5 @@ def _answer(reply: str, returncode: int) -> Answer:
         ) from error
     if "refused" in word:
         refused = word["refused"]
-        raise DetachedRefusal(word["exit_code"], refused["message"], refused["hint"], refused["code"])
+        raise RelayedRefusal(word["exit_code"], refused["message"], refused["hint"], refused["code"])
     return Answer(word["exit_code"], word["document"], word["text"])

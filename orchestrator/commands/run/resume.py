@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from orchestrator.base.clock import later, parse_stamp, stamp
-from orchestrator.base.errors import NoxUnavailable, Refused
+from orchestrator.base.errors import Refused
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import (
-    Attempt,
-    answer_for,
-    check_format,
-    check_jobs,
-    observer_for,
-    run_in_session,
-)
-from orchestrator.commands.run.start import actor_of
+from orchestrator.commands.run.carry_out import carry_out
+from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
+from orchestrator.commands.run.requests import ResumeRequest, actor_of
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
@@ -39,28 +32,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The options of ``resume``."""
-
-    run: str = "latest"
-    token: str | None = None
-    actor: str | None = None
-    reason: str | None = None
-    accept_drift: bool = False
-    jobs: int | None = None
-    no_cache: bool = False
-    format: str = "text"
-
-
 def resume(context: Context, **options: Any) -> Answer:
-    """Run what has not succeeded of a run and return its record. Options are the fields of ``Request``.
+    """Run what has not succeeded of a run and return its record. Options are the fields of ``ResumeRequest``.
 
     Raises NotFound, DamagedRecord, and Refused when the run is alive, has succeeded, is of version 1,
     when the token is wrong or the plan has drifted; then its record is as it was, but that a run whose
     process died is closed.
     """
-    request = Request(**options)
+    request = ResumeRequest(**options)
+    return carry_out(context, prepare_resume(context, request), request)
+
+
+def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
+    """Return the next attempt of a run, ready to run, with the run's lock held; raises as ``resume`` does."""
     check_format(request.format)
     check_jobs(request.jobs)
     actor = actor_of(context.environ, request.actor)
@@ -72,7 +56,6 @@ def resume(context: Context, **options: Any) -> Answer:
             finish(store, run, interrupted)
         plan, redactor = _checked(context, store, run, request)
         kept = _kept(run.manifest, plan, redactor, unproved(run.manifest, by_attempt(read_events(run.folder))))
-        done = frozenset(kept)
         active = run.manifest.sla.active_seconds
     except BaseException:
         run.close()
@@ -83,31 +66,21 @@ def resume(context: Context, **options: Any) -> Answer:
         _continue(store, run, plan, redactor, kept, request, actor, context)
         return run
 
-    attempt = Attempt(
+    return PreparedRun(
         store,
         plan,
         redactor,
         open_run,
         request.jobs,
-        done=done,
+        done=frozenset(kept),
         active_before=active,
         task_id=where.task_id,
         fresh=request.no_cache,
+        abandon=run.close,
     )
-    try:
-        result = run_in_session(context, attempt, observer_for(context, request.format))
-    except NoxUnavailable as error:
-        run.close()
-        raise Refused(
-            f"the installed nox can't run a session in this process: {error}", hint="start a new run"
-        ) from error
-    except BaseException:
-        run.close()
-        raise
-    return answer_for(context, store, result)
 
 
-def _checked(context: Context, store: RunStore, run: OpenRun, request: Request) -> tuple[Plan, Redactor]:
+def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeRequest) -> tuple[Plan, Redactor]:
     """Return today's plan when the run may go on with it."""
     manifest = run.manifest
     if manifest.status == "succeeded":
@@ -171,7 +144,7 @@ def _continue(
     plan: Plan,
     redactor: Redactor,
     kept: Mapping[str, Command],
-    request: Request,
+    request: ResumeRequest,
     actor: str,
     context: Context,
 ) -> None:

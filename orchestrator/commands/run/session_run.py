@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import Attempt, capture
+from orchestrator.commands.run.launch import PreparedRun, capture
 from orchestrator.process import Guard
 from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 def run_here(
-    context: Context, attempt: Attempt, observer: Observer, cache: StageCache | None, provenance: Capture
+    context: Context, prepared: PreparedRun, observer: Observer, cache: StageCache | None, provenance: Capture
 ) -> Result:
-    """Run ``attempt`` inside its nox session, in this process, and return its end.
+    """Run ``prepared`` inside its nox session, in this process, and return its end.
 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
     opened, when the installed nox can't run a session in this process.
     """
-    plan, root = attempt.plan, attempt.store.workspace.root
+    plan, root = prepared.plan, prepared.store.workspace.root
     env_dir = environment_folder(root, plan.session)
     results: list[Result] = []
-    with running_setting(context, attempt, observer, cache, provenance) as setting:
+    with running_setting(context, prepared, observer, cache, provenance) as setting:
 
         def body(session: Session) -> None:
-            results.append(_perform(setting, attempt, env_dir))
+            results.append(_perform(setting, prepared, env_dir))
 
         ended = run_session(plan.session.name, body, root=root, tags=(plan.pipeline, plan.project))
     if ended.error is not None:
@@ -49,22 +49,22 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
     def __init__(
         self,
         context: Context,
-        attempt: Attempt,
+        prepared: PreparedRun,
         observer: Observer,
         cache: StageCache | None,
         provenance: Capture,
     ) -> None:
         self._host = Guard.start()
         self._setting = Setting(
-            store=attempt.store,
+            store=prepared.store,
             clock=context.clock,
             environ=context.environ,
             host=self._host,
             observer=observer,
             provenance=provenance,
-            at_once=attempt.at_once,
+            at_once=prepared.at_once,
             cache=cache,
-            fresh=attempt.fresh,
+            fresh=prepared.fresh,
         )
 
     def __enter__(self) -> Setting:
@@ -77,25 +77,25 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         self._setting.observer.close()
 
 
-def perform_in(session: Session, context: Context, attempt: Attempt, observer: Observer) -> Result:
-    """Run ``attempt`` inside a session that nox itself started, and return its end."""
-    env_dir = None if attempt.plan.session.backend == "none" else os.path.abspath(session.env_dir)
-    provenance = capture(context, attempt)
+def perform_in(session: Session, context: Context, prepared: PreparedRun, observer: Observer) -> Result:
+    """Run ``prepared`` inside a session that nox itself started, and return its end."""
+    env_dir = None if prepared.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+    provenance = capture(context, prepared)
     try:
-        cache = attempt.cache(context, env_dir, provenance.ignored_names)
-        with running_setting(context, attempt, observer, cache, provenance) as setting:
-            return _perform(setting, attempt, env_dir)
+        cache = prepared.cache(context, env_dir, provenance.ignored_names)
+        with running_setting(context, prepared, observer, cache, provenance) as setting:
+            return _perform(setting, prepared, env_dir)
     finally:
         provenance.abandon()
 
 
-def _perform(setting: Setting, attempt: Attempt, env_dir: str | None) -> Result:
+def _perform(setting: Setting, prepared: PreparedRun, env_dir: str | None) -> Result:
     return perform(
         setting,
-        attempt.plan,
+        prepared.plan,
         env_dir,
-        attempt.redactor,
-        attempt.open_run,
-        done=attempt.done,
-        active_before=attempt.active_before,
+        prepared.redactor,
+        prepared.open_run,
+        done=prepared.done,
+        active_before=prepared.active_before,
     )

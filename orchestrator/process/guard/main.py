@@ -18,10 +18,16 @@ import time
 
 from . import signals, wire
 from .keeper import PATIENCE, Keeper
-from .tree import ReapedTree, become_subreaper, kill_all
+from .tree import ReapedTree, become_subreaper, go_on_without_parent, is_stopped, kill_all
 
 CLOSING_PATIENCE = PATIENCE + 1.0
 """Seconds that keepers have to kill their trees; then they are killed, and the guard does it."""
+STOPPED_PATIENCE = 2.0
+"""Seconds that a keeper may be stopped after its tree should have ended; then it is killed, and the guard does it."""
+LOOK = 2.0
+"""Seconds between two times that keepers are told to go on, in case that somebody has stopped them."""
+HURRIED_LOOK = 0.5
+"""The same while a tree is to end."""
 STRAY_PATIENCE = 1.0
 """Seconds of SIGKILL for what a dead keeper has left; the guard does nothing else in that time."""
 FLUSH_SECONDS = 1.0
@@ -38,6 +44,8 @@ class _Kept:
         self.sock = sock
         self.inbox = wire.Inbox()
         self.reported = False
+        self.due: float | None = None
+        """When its tree should have ended: the grace that it was given is over."""
 
 
 class Guard:
@@ -51,6 +59,7 @@ class Guard:
         self._keepers: dict[int, _Kept] = {}
         self._closing_at: float | None = None
         self._killed = 0
+        self._look_at = 0.0
         self._hopeless: set[int] = set()
         self._poll = select.poll()
         self._poll.register(owner, select.POLLIN)
@@ -65,8 +74,7 @@ class Guard:
                     self._flush()
                 elif self._closing_at is None:
                     self._obey()
-            if self._closing_at is not None and time.monotonic() > self._closing_at + CLOSING_PATIENCE:
-                self._give_up_on_keepers()
+            self._mind_keepers(time.monotonic())
         self._say(("closed", self._killed))
         self._flush(wait=FLUSH_SECONDS)
 
@@ -76,9 +84,10 @@ class Guard:
         self._flush(wait=FLUSH_SECONDS)
 
     def _milliseconds(self) -> float | None:
-        if self._closing_at is None:
+        if not self._keepers:
             return None
-        return max(self._closing_at + CLOSING_PATIENCE - time.monotonic(), 0.0) * 1000 + 1
+        is_hurried = self._closing_at is not None or any(kept.due is not None for kept in self._keepers.values())
+        return (HURRIED_LOOK if is_hurried else LOOK) * 1000
 
     def _obey(self) -> None:
         try:
@@ -121,6 +130,7 @@ class Guard:
         code = 1
         try:
             posix.setsid()
+            go_on_without_parent()
             self._owner.close()
             for other in self._keepers.values():
                 other.sock.close()
@@ -135,10 +145,25 @@ class Guard:
     def _terminate(self, key: int | None, grace: float) -> None:
         for kept in self._keepers.values():
             if key is None or kept.key == key:
+                due = time.monotonic() + max(grace, 0.0)
+                kept.due = due if kept.due is None else min(due, kept.due)
+                signals.send(kept.pid, signals.CONT)
                 try:
-                    wire.send(kept.sock, ("grace", grace))
-                except OSError:  # it has just ended
+                    kept.sock.send(wire.frame(("grace", grace)), _socket.MSG_DONTWAIT)
+                except OSError:  # it has just ended, or has been stopped for long: then it is killed when it is due
                     continue
+
+    def _mind_keepers(self, now: float) -> None:
+        """Let keepers that somebody stopped go on; kill those whose tree should have ended, and that can't be moved."""
+        for kept in self._keepers.values():
+            due = kept.due if self._closing_at is None else self._closing_at
+            late = 0.0 if due is None else now - due
+            if late > CLOSING_PATIENCE or (late > STOPPED_PATIENCE and is_stopped(kept.pid)):
+                signals.send(kept.pid, signals.KILL)
+            elif now >= self._look_at:
+                signals.send(kept.pid, signals.CONT)
+        if now >= self._look_at:
+            self._look_at = now + LOOK
 
     def _hear(self, fd: int) -> None:
         kept = self._keepers[fd]
@@ -190,10 +215,6 @@ class Guard:
                 pass
             signals.send(kept.pid, signals.CONT)  # in case that someone has stopped it
 
-    def _give_up_on_keepers(self) -> None:
-        for kept in self._keepers.values():
-            signals.send(kept.pid, signals.KILL)
-
     def _say(self, message: wire.Message) -> None:
         self._outbox += wire.frame(message)
         self._flush()
@@ -239,6 +260,7 @@ def _settle() -> _socket.socket:
     """Leave the owner's session, signals and descriptors behind, and return the socket to it."""
     posix.setsid()
     signals.ignore_usual()
+    go_on_without_parent()
     owner = _socket.socket(fileno=posix.dup(0))
     owner.setblocking(False)
     null = posix.open("/dev/null", posix.O_RDWR)

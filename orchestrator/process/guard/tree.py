@@ -14,13 +14,29 @@ if TYPE_CHECKING:
 
     ProcessTable = list[tuple[int, tuple[int, int, str, str]]]
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h, since Linux 3.4
 _START_FIELD = 19  # of /proc/pid/stat behind the command's name (proc(5): field 22)
+_STOPPED = "Tt"
 _GONE = "ZX"  # states of proc(5): a zombie only waits to be reaped
 
 
 def become_subreaper() -> bool:
     """Let orphans among this process's descendants become its children; False where that cannot be had."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def go_on_without_parent() -> None:
+    """Have this process go on when its parent has died, should it be stopped then: it has a tree to end."""
+    _prctl(PR_SET_PDEATHSIG, signals.CONT)
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped; False where that can't be known."""
+    return (_stat(pid) or ("", 0))[0] in _STOPPED
+
+
+def _prctl(option: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -29,7 +45,7 @@ def become_subreaper() -> bool:
 
         itself: Any = None  # dlopen(3) of NULL: what the interpreter is linked with, the C library among it
         prctl = _ctypes.dlsym(_ctypes.dlopen(itself, posix.RTLD_NOW), "prctl")
-        return bool(_ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0)
+        return bool(_ctypes.call_function(prctl, (option, int(value), 0, 0, 0)) == 0)
     except (ImportError, AttributeError, OSError):
         return False
 

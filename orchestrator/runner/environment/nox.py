@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SessionStatus: TypeAlias = "Literal['success', 'failed', 'aborted', 'skipped']"
 
+_REGISTERING = "orchestrator.nox_session"
+"""The module whose ``register`` gives a noxfile the projects' sessions."""
+
 _PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "param", "parametrize", "session"})
 """Names that nox's ``__init__`` defines, submodules apart (nox 2026.10.20, ``nox.__all__``)."""
 
@@ -93,11 +96,31 @@ def session_command(root: str, noxfile: str, name: str) -> list[str]:
 def noxfile_for(root: str) -> str:
     """Return the workspace's noxfile when it registers the projects' sessions, else the one in this package."""
     own = os.path.join(root, "noxfile.py")
-    with contextlib.suppress(OSError, ValueError), open(own, encoding="utf-8") as file:
-        if "nox_session" in file.read(1 << 20):
+    with contextlib.suppress(OSError), open(own, "rb") as file:
+        if _registers(file.read(1 << 20)):
             return own
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return os.path.join(package, "cli", "packaged_noxfile.py")
+
+
+def _registers(noxfile: bytes) -> bool:
+    """Tell whether a noxfile imports ``orchestrator.nox_session``: a comment or a text that names it is not enough."""
+    if b"nox_session" not in noxfile:
+        return False
+    import ast
+
+    try:
+        tree = ast.parse(noxfile)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) and any(name.name == _REGISTERING for name in node.names):
+            return True
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            named = {f"{node.module}.{name.name}" for name in node.names}
+            if node.module == _REGISTERING or _REGISTERING in named:
+                return True
+    return False
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.text.safe_text import RESET
 from orchestrator.runner.progress.event_text import sentence, shown
+from orchestrator.runner.progress.stream import Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,3 +138,16 @@ class LineObserver:
         if self._unfinished is not None:
             self._target.write(self._unfinished.filter.reset_if_needed() + b"\n")
             self._unfinished = None
+
+
+class SinkLines(LineObserver):
+    """Lines to a stream that nobody may be reading."""
+
+    def __init__(self, sink: Sink, *, color: bool) -> None:
+        super().__init__(sink, color=color)
+        self.sink = sink
+
+    def close(self) -> None:
+        """Show what is left of every stage's output, as far as somebody reads it."""
+        super().close()
+        self.sink.close()

@@ -66,7 +66,8 @@ class LiveObserver:
     refresh_seconds: float | None = _REFRESH
 
     def __init__(self, sink: Sink, *, color: bool, clock: Clock) -> None:
-        self._sink = sink
+        self.sink = self._sink = sink
+        self._gaps = 0
         self._color = color
         self._clock = clock
         self._above = _Collected()
@@ -103,10 +104,13 @@ class LiveObserver:
         columns, _ = self._sink.size()
         self._draw(self._rendered(columns, 10_000))
         self._drawn = []
+        self._sink.close()
 
     def _draw(self, table: list[str]) -> None:
         """Put ``table`` in the place of the one on the screen, below what was to be written above it."""
         above = self._above.take()
+        if self._gaps != self._sink.gaps:
+            self._gaps, self._drawn = self._sink.gaps, []  # what is on the screen is not known
         if not above and table == self._drawn:
             return
         parts = [self._erasure().encode(), above]

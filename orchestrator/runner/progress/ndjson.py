@@ -18,7 +18,7 @@ class RecordObserver:
     refresh_seconds: float | None = None
 
     def __init__(self, sink: Sink, at_end: Callable[[str, str], Mapping[str, Any]]) -> None:
-        self._sink = sink
+        self.sink = self._sink = sink
         self._at_end = at_end
         self._task_id = ""
 
@@ -37,4 +37,10 @@ class RecordObserver:
         """Nothing changes with time alone."""
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Write what is kept for a reader that is behind."""
+        self._sink.close()
+
+
+def dropped(count: int) -> bytes:
+    """Return the record that stands where records of ``count`` bytes were dropped."""
+    return json.dumps({"type": "display:dropped", "bytes": count}, separators=(",", ":")).encode() + b"\n"

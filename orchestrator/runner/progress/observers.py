@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.text.appearance import is_redrawable, wants_color
-from orchestrator.runner.progress.lines import LineObserver
+from orchestrator.runner.progress.lines import SinkLines
 from orchestrator.runner.progress.stream import Sink
 
 TYPE_CHECKING = False
@@ -20,6 +20,10 @@ OutputFormat: TypeAlias = "Literal['text', 'json', 'ndjson']"
 
 class Observer(Protocol):
     """Something that is told of a run, from one thread."""
+
+    @property
+    def sink(self) -> Sink:
+        """What it writes to, which keeps what its reader doesn't take at once."""
 
     @property
     def refresh_seconds(self) -> float | None:
@@ -54,13 +58,13 @@ def make_observer(
     output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id.
     """
     if kind == "ndjson":
-        from orchestrator.runner.progress.ndjson import RecordObserver
+        from orchestrator.runner.progress.ndjson import RecordObserver, dropped
 
-        return RecordObserver(Sink(stdout, environ), at_end)
+        return RecordObserver(Sink(stdout, environ, notice=dropped), at_end)
     stream = stdout if kind == "text" else stderr
     sink = Sink(stream, environ)
     if kind == "text" and is_redrawable(stream, environ):
         from orchestrator.runner.progress.live import LiveObserver
 
         return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)
-    return LineObserver(sink, color=wants_color(environ, is_tty=sink.is_tty))
+    return SinkLines(sink, color=wants_color(environ, is_tty=sink.is_tty))

@@ -1,10 +1,17 @@
-"""Where an observer writes: bytes to a text stream, whole and at once, until the stream fails."""
+"""Where an observer writes: bytes to a text stream that nobody may be reading.
+
+The loop of a run times stages, hears signals and keeps its heartbeat; a write to a pipe, terminal or socket whose
+reader doesn't move would stop all of it. So nothing here waits: what the reader does not take at once is kept, up to
+a bound, and what comes beyond it is dropped and counted. The logs of the run are whole all the same.
+"""
 
 from __future__ import annotations
 
 import os
 import select
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Callable, Mapping
 
 from orchestrator.base.text.appearance import descriptor, is_terminal, screen_size
 
@@ -12,20 +19,43 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-_PATIENCE = 30.0
-"""Seconds to wait for a reader of a non-blocking stream before it is given up."""
+BACKLOG_BYTES = 1 << 20
+"""What is kept for a reader that is behind; a pipe holds 64 KiB by itself."""
+
+PATIENCE_SECONDS = 2.0
+"""How long stages are held up for a reader that is behind before output is dropped: it must take half the backlog."""
+
+DRAIN_SECONDS = 10.0
+"""How long the end of a run waits for a reader that still takes something."""
+
+_STEP = 512
+"""Bytes that a pipe or terminal takes without waiting once it says that it is writable (POSIX's PIPE_BUF)."""
 
 
 class Sink:
-    """A text stream that takes bytes and never raises.
+    """A text stream that takes bytes, never raises and never waits.
 
-    A stream that is closed, broken or full (EPIPE, EIO, ENOSPC, …) is not written to again.
+    A stream that is closed, broken or full (EPIPE, EIO, ENOSPC, …) is not written to again. ``notice`` makes the
+    line that is written where output was dropped, given its number of bytes.
     """
 
-    def __init__(self, stream: TextIO | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, stream: TextIO | None, environ: Mapping[str, str], *, notice: Callable[[int], bytes] | None = None
+    ) -> None:
         self._stream = stream
         self._environ = environ
         self._descriptor = descriptor(stream)
+        self._notice = notice or left_out
+        self._put: Callable[[memoryview], int] | None = None
+        self._private: int | None = None
+        self._backlog = bytearray()
+        self._full_since: float | None = None
+        self._dropping = False
+        self._dropped = 0
+        self.gaps = 0
+        """How often output was dropped: what was on the screen before is not what is there now."""
+        self.unread = 0
+        """The bytes that nobody had read when the sink was closed."""
 
     @property
     def open(self) -> bool:
@@ -51,28 +81,130 @@ class Sink:
         self.write(text.encode(self.encoding, "replace"))
 
     def write(self, data: bytes) -> None:
-        """Write ``data`` now."""
+        """Write ``data``, or keep it until its reader takes it, or drop and count it."""
         if self._stream is None or not data:
             return
-        try:
-            if self._descriptor is not None:
-                self._stream.flush()
-                _write_all(self._descriptor, data)
-            elif hasattr(self._stream, "buffer"):
-                self._stream.buffer.write(data)
-                self._stream.buffer.flush()
-            else:
-                self._stream.write(data.decode("utf-8", "replace"))
-        except (OSError, ValueError):
-            self._stream = None
+        self.push()
+        if self._dropping and self._backlog:
+            self._dropped += len(data)
+            return
+        self._backlog += data
+        self.push()
 
+    @property
+    def waits_for(self) -> int | None:
+        """The descriptor to be waited for until it is writable, None when nothing is kept."""
+        return (self._private if self._private is not None else self._descriptor) if self._backlog else None
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``; a stage may have set a terminal that it shares with us to non-blocking."""
-    rest = memoryview(data)
-    while rest:
+    def held_up(self, now: float) -> float | None:
+        """Return the seconds for which no more should be written, at monotonic time ``now``; None: any more may."""
+        if self._full_since is None:
+            if len(self._backlog) <= BACKLOG_BYTES or self._dropping:
+                return None
+            self._full_since = now
+        if len(self._backlog) <= BACKLOG_BYTES // 2:
+            self._full_since = None
+            return None
+        left = self._full_since + PATIENCE_SECONDS - now
+        if left <= 0:
+            self._full_since, self._dropping = None, True
+            self.gaps += 1
+            return None
+        return left
+
+    def push(self) -> None:
+        """Write what the reader takes now."""
         try:
-            rest = rest[os.write(descriptor, rest) :]
+            while self._backlog and self._stream is not None:
+                with memoryview(self._backlog) as data:
+                    taken = self._take(data)
+                if not taken:
+                    return
+                del self._backlog[:taken]
         except BlockingIOError:
-            if not select.select([], [descriptor], [], _PATIENCE)[1]:
-                raise
+            return
+        except (OSError, ValueError):
+            self._forget()
+        if self._dropping and not self._backlog:
+            self._dropping = False
+            self._say_dropped()
+
+    def close(self) -> None:
+        """Write what is left, as long as the reader goes on taking it, and count the rest as ``unread``."""
+        began = moved = time.monotonic()
+        while (waits_for := self.waits_for) is not None:
+            before, now = len(self._backlog), time.monotonic()
+            if now - moved > PATIENCE_SECONDS or now - began > DRAIN_SECONDS:
+                break
+            poll = select.poll()
+            poll.register(waits_for, select.POLLOUT)
+            poll.poll(200)
+            self.push()
+            if len(self._backlog) != before:
+                moved = time.monotonic()
+        self.unread += len(self._backlog) + self._dropped
+        self._backlog.clear()
+        self._dropped = 0
+        if self._private is not None:
+            os.close(self._private)
+        self._private, self._put = None, None
+
+    def _say_dropped(self) -> None:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self.write(self._notice(dropped))
+
+    def _forget(self) -> None:
+        self._stream = None
+        self._backlog = bytearray()
+
+    def _take(self, data: memoryview) -> int:
+        """Write once, and return how much was written; 0 or BlockingIOError when nothing could be."""
+        stream = self._stream
+        if stream is None:
+            return len(data)
+        if self._descriptor is None:
+            if hasattr(stream, "buffer"):
+                stream.buffer.write(data)
+                stream.buffer.flush()
+            else:
+                stream.write(bytes(data).decode("utf-8", "replace"))
+            return len(data)
+        if self._put is None:
+            stream.flush()
+            self._put = self._way(self._descriptor)
+        return self._put(data)
+
+    def _way(self, fd: int) -> Callable[[memoryview], int]:
+        """Return what writes to ``fd`` without waiting; files and devices such as /dev/null never wait."""
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            return _socket_way(fd)
+        if stat.S_ISFIFO(mode) or self.is_tty:
+            # O_NONBLOCK belongs to the open file, which other processes share: a private one has its own.
+            try:
+                place = f"/proc/self/fd/{fd}"
+                self._private = private = os.open(place, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            except OSError:
+                return lambda data: _careful_write(fd, data)
+            return lambda data: os.write(private, data)
+        return lambda data: os.write(fd, data)
+
+
+def left_out(count: int) -> bytes:
+    """Return the line that stands where ``count`` bytes of display were dropped."""
+    return f"\n==> {count} bytes of output are not shown: they were not read in time; the logs are whole\n".encode()
+
+
+def _careful_write(fd: int, data: memoryview) -> int:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return os.write(fd, data[:_STEP]) if poll.poll(0) else 0
+
+
+def _socket_way(fd: int) -> Callable[[memoryview], int]:
+    import socket
+
+    sock = socket.socket(fileno=os.dup(fd))
+    # The open file is shared with other processes: not the socket is set to non-blocking, each call is.
+    return lambda data: sock.send(data, socket.MSG_DONTWAIT)

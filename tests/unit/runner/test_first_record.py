@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.base.redaction import Redactor
-from orchestrator.runner.first_record import Asked, first_manifest
+from orchestrator.runner.first_record import RunTerms, first_manifest
 from orchestrator.store.layout import RunPaths
 from tests.records import FakeClock, make_manifest, make_plan
 
@@ -19,6 +19,6 @@ def test_the_slug_is_the_id_without_its_number(task: str, slug: str) -> None:
     known = make_manifest()
     paths = RunPaths(*(known.artifact_root for _ in RunPaths._fields))
     manifest = first_manifest(
-        make_plan(), Asked(task, "me"), known.run_id, known.lineage, paths, "digest", Redactor(()), FakeClock()
+        make_plan(), RunTerms(task, "me"), known.run_id, known.lineage, paths, "digest", Redactor(()), FakeClock()
     )
     assert manifest.task_slug == slug

@@ -122,7 +122,9 @@ def test_a_stream_that_does_not_block() -> None:
     thread = threading.Thread(target=read)
     with os.fdopen(writer, "w", encoding="utf-8") as stream:
         thread.start()
-        Sink(stream, {}).write(b"x" * 1_000_000)
+        sink = Sink(stream, {})
+        sink.write(b"x" * 1_000_000)
+        sink.close()
     thread.join()
     os.close(reader)
     assert len(got) == 1_000_000

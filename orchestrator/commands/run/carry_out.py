@@ -1,0 +1,74 @@
+"""From a prepared run to its answer: in this process where the installed nox can, else in a process of nox's own."""
+
+from __future__ import annotations
+
+from orchestrator.base.errors import NoxUnavailable
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for
+from orchestrator.runner.progress import Observer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.commands.run.requests import ResumeRequest, StartRequest
+    from orchestrator.runner.recorder import Result
+    from orchestrator.store.store import RunStore
+
+
+def carry_out(
+    context: Context,
+    prepared: PreparedRun,
+    request: StartRequest | ResumeRequest,
+    *,
+    observer: Observer | None = None,
+    announce: int | None = None,
+) -> Answer:
+    """Run what was prepared for ``request`` and return its record.
+
+    ``observer`` is left out for the one of the request's format. A process of nox's announces the run at the pipe
+    ``announce`` as soon as it is on disk. Raises Refusal; what ``prepared`` holds is then given back.
+    """
+    observer = observer or observer_for(context, request.format)
+    try:
+        result = run_in_session(context, prepared, observer)
+    except NoxUnavailable:
+        prepared.abandon()
+        from orchestrator.commands.run.nox_process import run_in_nox_process
+
+        return run_in_nox_process(context, prepared, request, announce=announce)
+    except BaseException:
+        prepared.abandon()
+        raise
+    return answer_seen(context, prepared.store, result, observer)
+
+
+def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
+    """Run what was prepared inside its nox session, in this process, and return its end.
+
+    Where no stage has to run there is nothing to isolate: then neither nox nor a guard is loaded or started.
+    Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
+    the installed nox can't run a session in this process.
+    """
+    cache = None
+    provenance = capture(context, prepared)
+    try:
+        if prepared.may_reuse():
+            from orchestrator.commands.run.cached_run import answered_by_cache
+
+            cache, result = answered_by_cache(context, prepared, observer, provenance)
+            if result is not None:
+                return result
+        from orchestrator.commands.run.session_run import run_here
+
+        return run_here(context, prepared, observer, cache, provenance)
+    finally:
+        provenance.abandon()
+
+
+def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer) -> Answer:
+    """Return the answer; without its closing lines where nobody reads what the run shows: they would be waited for."""
+    answer = answer_for(context, store, result)
+    unread = observer.sink.unread
+    if not unread:
+        return answer
+    context.warn(f"{unread} bytes of output and the closing lines are not shown: nobody reads them; the logs are whole")
+    return answer._replace(text="")

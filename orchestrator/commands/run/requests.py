@@ -1,0 +1,79 @@
+"""What ``start`` and ``resume`` are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from orchestrator.base.errors import UsageError
+from orchestrator.base.limits import DEFAULT_PIPELINE
+from orchestrator.base.record import Record
+
+ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
+"""Who started it, from CI systems' documented variables to the login name."""
+
+
+class StartRequest(Record):
+    """The options of ``start``. ``overrides`` are ``K=V`` texts."""
+
+    pipeline: str = DEFAULT_PIPELINE
+    project: str | None = None
+    task: str | None = None
+    parent_run: str | None = None
+    jobs: int | None = None
+    actor: str | None = None
+    approval_policy: str | None = None
+    mode: str = "local"
+    overrides: tuple[str, ...] = ()
+    override_reason: str | None = None
+    format: str = "text"
+    detach: bool = False
+    no_cache: bool = False
+
+
+class ResumeRequest(Record):
+    """The options of ``resume``."""
+
+    run: str = "latest"
+    token: str | None = None
+    actor: str | None = None
+    reason: str | None = None
+    accept_drift: bool = False
+    jobs: int | None = None
+    no_cache: bool = False
+    format: str = "text"
+
+
+def actor_of(environ: Mapping[str, str], named: str | None) -> str:
+    """Return who acts: the name given, else what the environment says, else the user id."""
+    if named is not None:
+        if not named.strip():
+            raise UsageError("--actor is empty", hint="say who acts, or leave the option out", code="bad-actor")
+        return named.strip()
+    for variable in ACTOR_VARIABLES:
+        if environ.get(variable):
+            return environ[variable]
+    return f"uid-{os.getuid()}"
+
+
+def overrides_of(request: StartRequest) -> dict[str, str]:
+    """Return the overrides as a mapping. Mode and overrides are recorded, never enforced."""
+    if request.mode not in ("local", "cloud"):
+        raise UsageError(f"--mode is '{request.mode}'; it is local or cloud", code="bad-mode")
+    if request.mode == "cloud":
+        raise UsageError(
+            "--mode cloud: no cloud engine is configured in this workspace", hint="use --mode local", code="no-engine"
+        )
+    found: dict[str, str] = {}
+    for text in request.overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--override '{text}' is not of the form KEY=VALUE", code="bad-override")
+        if key in found:
+            raise UsageError(f"--override names '{key}' twice", code="bad-override")
+        found[key] = value
+    if found and not (request.override_reason or "").strip():
+        raise UsageError("--override needs --override-reason", hint="say why, for the record", code="no-reason")
+    if request.override_reason is not None and not found:
+        raise UsageError("--override-reason needs --override", code="no-override")
+    return found
