@@ -51,7 +51,7 @@ class EnvironmentMaker:
 
         ``environ`` is the user's, ``stage_env`` what stages get. Raises StorageError.
         """
-        key = environment_key(session, env_dir=env_dir, project_folder=project_folder)
+        key = environment_key(session, env_dir=env_dir, project_folder=project_folder, environ=stage_env)
         if not needs_making(env_dir, key):
             return None
         began = self._clock.monotonic()

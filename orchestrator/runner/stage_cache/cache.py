@@ -22,6 +22,7 @@ from orchestrator.runner.stage_cache.inputs import (
     session_digest,
     stage_digest,
 )
+from orchestrator.runner.stage_cache.named_files import named_files
 from orchestrator.runner.stage_cache.tools import tools_of, words_of
 
 _OURSELVES = "codex-orchestrator"
@@ -216,10 +217,10 @@ class StageCache:
             raise Unfit("they match no file")
         for need in _all_needs(self.plan, stage):
             survey.add(paths(need.outputs))
-        for word in words_of(stage):
-            survey.add_file(os.path.normpath(os.path.join(stage.cwd, word)))
         env = self.env_of(stage)
         place = self.place
+        for path in dict.fromkeys(named_files(stage, env, place.project_folder, self.ignored.names())):
+            survey.add_file(path)
         return Observation(
             stage_digest(stage),
             session_digest(self.plan, place.made_from, place.project_folder),

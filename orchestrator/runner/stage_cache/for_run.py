@@ -51,7 +51,7 @@ def cache_for(
     if env_dir is not None:
         from orchestrator.runner.environment.fingerprint import environment_key
 
-        made_from = environment_key(plan.session, env_dir=env_dir, project_folder=folder)
+        made_from = environment_key(plan.session, env_dir=env_dir, project_folder=folder, environ=session_env)
     return StageCache(
         plan=plan,
         place=Place(workspace, task_id, folder, env_dir, made_from),

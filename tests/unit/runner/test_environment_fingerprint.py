@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from orchestrator.runner.environment.fingerprint import environment_key
 
 def key(project: Path, *, interpreter: str = "cpython-3.11.7", env_dir: str = "/w/.nox/x", **session: Any) -> list[str]:
     """Return the two parts of the key: made from, installed from."""
+    environ = session.pop("environ", {})
     plan = SessionPlan(name="x", **{"backend": "uv", "install": ("-e", "."), **session})
-    return environment_key(plan, env_dir=env_dir, project_folder=str(project), interpreter=interpreter).split(":")
+    found = environment_key(
+        plan, env_dir=env_dir, project_folder=str(project), interpreter=interpreter, environ=environ
+    )
+    return found.split(":")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +107,208 @@ def test_an_installed_copy_follows_its_sources(tmp_path: Path) -> None:
     assert key(tmp_path, install=(".",)) == before
     module.write_text("ab")
     assert key(tmp_path, install=(".",)) != before
+
+
+@pytest.fixture
+def lib(tmp_path: Path) -> Path:
+    """A project ``libs/lib x`` beside the one that is installed into, with a module in a package."""
+    folder = tmp_path / "libs" / "libx"
+    (folder / "libx" / "build").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text('[project]\nname = "libx"\nversion = "1"\n')
+    (folder / "libx" / "build" / "v.py").write_text("V = 1")
+    return folder
+
+
+COPIES = [
+    "./libs/libx",
+    "libs/libx",
+    "./libs/libx[extra]",
+    "./libs/libx ; python_version > '3'",
+    "libx @ file://{lib}",
+    "libx[extra] @ file://{lib} ; python_version > '3'",
+    "libx@file://{lib}",
+    "file://{lib}",
+    "file://localhost{lib}",
+    "file:libs/libx",
+    "file://${HOME_OF_LIBS}/libx",
+    "file://{lib}#egg=libx",
+    "./libs/li\\\nbx",
+    "./libs/libx --config-settings=a=b  # comment",
+]
+
+
+@pytest.mark.parametrize("line", COPIES)
+@pytest.mark.parametrize("way", ["argument", "list", "nested", "project"])
+def test_a_local_requirement_is_followed(tmp_path: Path, lib: Path, line: str, way: str) -> None:
+    """Its project file and its code count, however it is named: by an argument, a list, a list's list, a project."""
+    line = line.replace("{lib}", str(lib))
+    environ = {"HOME_OF_LIBS": str(lib.parent)}
+    install: tuple[str, ...] = (line,)
+    if "\n" in line and way in ("argument", "project"):
+        pytest.skip("only a file has lines")
+    if way == "project":
+        if "file:" not in line or "${" in line:
+            pytest.skip("metadata has direct references only (PEP 508)")
+        (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "a"\ndependencies = ["{line}"]\n')
+        install = ("-e", ".")
+    elif way != "argument":
+        (tmp_path / "requirements.txt").write_text(f"{line}\n" if way == "list" else "-r more/deep.txt\n")
+        (tmp_path / "more").mkdir()
+        (tmp_path / "more" / "deep.txt").write_text(f"attrs\n{line}\n")
+        install = ("-r", "requirements.txt")
+    keys = [key(tmp_path, install=install, environ=environ)]
+    for file, text in ((lib / "pyproject.toml", "[project]"), (lib / "libx" / "build" / "v.py", "V = 22")):
+        file.write_text(text)
+        keys.append(key(tmp_path, install=install, environ=environ))
+    assert len({one[1] for one in keys}) == 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-e ./libs/libx", "--editable=libs/libx[extra]", "-e file://{lib}", "--editable libs/libx", "-elibs/libx"],
+)
+def test_an_editable_requirement_rests_on_its_metadata(tmp_path: Path, lib: Path, line: str) -> None:
+    """A change of its code needs no install; one of its project file does."""
+    (tmp_path / "requirements.txt").write_text(line.replace("{lib}", str(lib)))
+    before = key(tmp_path, install=("-r", "requirements.txt"))
+    (lib / "libx" / "build" / "v.py").write_text("V = 22")
+    assert key(tmp_path, install=("-r", "requirements.txt")) == before
+    (lib / "pyproject.toml").write_text("[project]")
+    assert key(tmp_path, install=("-r", "requirements.txt")) != before
+
+
+@pytest.mark.parametrize(
+    "variable", ["PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_BUILD_CONSTRAINT", "PIP_REQUIREMENT"]
+)
+@pytest.mark.parametrize("place", ["environ", "set_env"])
+def test_files_that_variables_name_count(tmp_path: Path, variable: str, place: str) -> None:
+    """Of the caller and of the session; each of several, and what these name."""
+    for name in ("one.txt", "two.txt", "three.txt"):
+        (tmp_path / name).write_text("-c three.txt" if name == "two.txt" else "x")
+    given: dict[str, Any] = {place: {variable: f"one.txt {tmp_path}/two.txt"}}
+    keys = {key(tmp_path, **given)[1]}
+    for name in ("three.txt", "two.txt", "one.txt"):
+        (tmp_path / name).write_text("y")
+        keys.add(key(tmp_path, **given)[1])
+    assert len(keys) == 4
+
+
+SOURCES = [
+    '[tool.uv.sources]\nlibx = { path = "libs/libx" }\n',
+    '[tool.uv.sources]\nlibx = { path = "libs/libx", extra = "gpu" }\n',
+    '[tool.uv.sources.libx]\npath = "./libs/libx"\n',
+    '[tool.poetry.dependencies]\nlibx = {path = "libs/libx"}\n',
+    '[tool.uv.sources]\nlibx = { workspace = true }\n[tool.uv.workspace]\nmembers = ["libs/*"]\n',
+    'tool.uv.sources.libx.path = "libs/libx"\n',
+]
+
+
+@pytest.mark.parametrize("table", SOURCES)
+@pytest.mark.parametrize("install", [("-e", "."), (".",), ("-r", "pyproject.toml")])
+def test_projects_that_a_project_file_names_count(
+    tmp_path: Path, lib: Path, table: str, install: tuple[str, ...]
+) -> None:
+    """Path sources of uv and Poetry, and members of a workspace."""
+    (tmp_path / "pyproject.toml").write_text(table)
+    before = key(tmp_path, install=install)
+    (lib / "pyproject.toml").write_text("[project]")
+    assert key(tmp_path, install=install)[1] != before[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[tool.setuptools.dynamic]\ndependencies = { file = ["deps/base.in"] }\n'),
+        ("pyproject.toml", '[tool.hatch.version]\npath = "deps/base.in"\n'),
+        ("pyproject.toml", '[tool.hatch.metadata.hooks.requirements_txt]\nfiles = ["deps/base.in"]\n'),
+        ("setup.cfg", "[options]\ninstall_requires = file: deps/base.in, other.txt\n"),
+        ("setup.py", "setup(install_requires=open('deps/base.in').read().split())\n"),
+        ("pyproject.toml", '[build-system]\nbackend-path = ["deps"]\nbuild-backend = "own"\n'),
+    ],
+)
+def test_files_that_the_build_backend_reads_count(tmp_path: Path, file: str, text: str) -> None:
+    """Also for an editable install, whose metadata they make."""
+    (tmp_path / "deps").mkdir()
+    (tmp_path / "deps" / "base.in").write_text("attrs")
+    (tmp_path / file).write_text(text)
+    before = key(tmp_path)
+    (tmp_path / "deps" / "base.in").write_text("attrs<30")
+    assert key(tmp_path)[1] != before[1]
+
+
+def test_what_other_tools_and_readers_are_told_does_not_count(tmp_path: Path) -> None:
+    """A linter's and a test runner's files, and the readme, install nothing."""
+    (tmp_path / "README.md").write_text("a")
+    (tmp_path / "tests.py").write_text("a")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nreadme = "README.md"\n[tool.ruff.lint.per-file-ignores]\n"tests.py" = ["S101"]\n'
+    )
+    before = key(tmp_path)
+    (tmp_path / "README.md").write_text("b")
+    (tmp_path / "tests.py").write_text("b")
+    assert key(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["build", "dist", "out", "venv", "htmlcov", ".template"])
+def test_a_copied_package_has_all_its_folders(tmp_path: Path, name: str) -> None:
+    """A name that stands for a made thing at the top is code below it, and behind a link."""
+    inner = tmp_path / "src" / "pkg" / name
+    inner.mkdir(parents=True)
+    (inner / "v.py").write_text("1")
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "w.py").write_text("1")
+    (tmp_path / "src" / "pkg" / "linked").symlink_to(elsewhere)
+    keys = {key(tmp_path, install=(".",))[1]}
+    for file in (inner / "v.py", elsewhere / "w.py"):
+        file.write_text("22")
+        keys.add(key(tmp_path, install=(".",))[1])
+    assert len(keys) == 3
+
+
+def test_what_tools_make_does_not_install_again(tmp_path: Path) -> None:
+    """Caches, environments and build artifacts of an honest day leave a copy as it is; links in a circle end."""
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "m.py").write_text("1")
+    (tmp_path / "pkg" / "again").symlink_to(tmp_path)
+    before = key(tmp_path, install=(".",))
+    for name in ("build/lib", ".mypy_cache", "pkg/__pycache__", "a.egg-info", ".venv/lib", "env/lib", "out", ".nox/x"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "f").write_text("x")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("")
+    (tmp_path / ".coverage").write_text("x")
+    assert key(tmp_path, install=(".",)) == before
+
+
+def test_a_git_repository_on_this_disk_counts_by_its_commits(tmp_path: Path) -> None:
+    """``git+file:`` installs what a branch stands at."""
+    refs = tmp_path / "repo" / ".git" / "refs" / "heads"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("a")
+    install = (f"lib @ git+file://{tmp_path}/repo@main",)
+    before = key(tmp_path, install=install)
+    (refs / "main").write_text("b")
+    assert key(tmp_path, install=install)[1] != before[1]
+
+
+def test_a_folder_of_archives_counts(tmp_path: Path) -> None:
+    """``--find-links`` and an archive that is named."""
+    (tmp_path / "wheels").mkdir()
+    wheel = tmp_path / "wheels" / "a-1-py3-none-any.whl"
+    for install in (("--find-links", "wheels", "a"), ("-fwheels", "a"), ("wheels/a-1-py3-none-any.whl",)):
+        wheel.write_text("1")
+        before = key(tmp_path, install=install)
+        wheel.write_text("22")
+        assert key(tmp_path, install=install)[1] != before[1]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_list_of_requirements_stops_a_start(line: str, project: str) -> None:
+    """Whatever stands in the files, a key comes out."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "requirements.txt").write_text(line, encoding="utf-8", errors="replace")
+        (Path(folder) / "pyproject.toml").write_text(project, encoding="utf-8", errors="replace")
+        assert key(Path(folder), install=("-r", "requirements.txt", "-e", "."))
 
 
 def test_what_cannot_be_read_counts_as_missing(tmp_path: Path) -> None:
