@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from operator import itemgetter
 
+from orchestrator.base.kinds import KindError, damaged, read_fields
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,6 +88,22 @@ class Record(tuple["object", ...], metaclass=_RecordType):
         if named:
             raise TypeError(f"{cls.__name__} has no field {', '.join(map(repr, named))}, or has it twice")
         return (*given, *values)
+
+    @classmethod
+    def from_json(cls, document: object, *, lenient: bool = False, exact: bool = False) -> Self:
+        """Return the record that a JSON object holds.
+
+        A missing key takes its default. ``lenient`` takes it for null or an empty list besides, where that is
+        allowed; ``exact`` refuses keys that the record does not have. Raises DamagedRecord, which names the key.
+        """
+        try:
+            record = read_fields(cls, document, lenient)
+            if exact and isinstance(document, dict) and document.keys() - set(cls._fields):
+                raise KindError(f"an object of {', '.join(cls._fields)} only", ", ".join(map(str, document)))
+        except KindError as wrong:
+            raise damaged(wrong) from None
+        made: Self = record
+        return made
 
     @classmethod
     def _make(cls, values: Iterable[Any]) -> Self:

@@ -19,7 +19,7 @@ RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
 RUN_FOLDER_VARIABLE = "CODEX_ORCHESTRATOR_RUN_DIR"
 
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 def root_lineage(run_id: str, note: str | None = None) -> Lineage:
@@ -50,13 +50,23 @@ def child_lineage(parent: Mapping[str, Any], stage_id: str | None) -> Lineage:
     )
 
 
+def trace_of(inherited: str, root_run_id: str) -> tuple[str, str | None]:
+    """Return a run's trace id and the id of the span above it (hex): an inherited ``TRACEPARENT``'s.
+
+    Where none is inherited, or it is none by W3C Trace Context, the trace follows from the root run's id.
+    """
+    found = _TRACEPARENT.fullmatch(inherited)
+    if found is None:
+        return sha256(root_run_id.encode()).hexdigest()[:32], None
+    return found[1], found[2]
+
+
 def traceparent(environ: Mapping[str, str], root_run_id: str, run_id: str, stage_id: str, attempt: int) -> str:
     """Return the W3C trace context of a stage: the trace that goes on, else one derived from the root run.
 
     Source: W3C Trace Context, level 1, section 3.2.
     """
-    inherited = _TRACEPARENT.fullmatch(environ.get("TRACEPARENT", ""))
-    trace = inherited[1] if inherited else sha256(root_run_id.encode()).hexdigest()[:32]
+    trace, _ = trace_of(environ.get("TRACEPARENT", ""), root_run_id)
     span = sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
 
+from orchestrator.base.canonical import digest_of
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import MASK, looks_secret
-from orchestrator.model.digest import digest_of as digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

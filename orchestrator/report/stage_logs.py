@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.report import shapes
-from orchestrator.report.fields import Fields, of_run
+from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.report.status_document import of_run
+from orchestrator.report.version_1 import Command1, Manifest1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,19 +32,19 @@ class StageLogs:
 
 def stage_logs(record: Mapping[str, Any]) -> Sequence[StageLogs]:
     """Return the logs of every stage, in the order of the stages. Raises DamagedRecord."""
-    of_version_1 = record.get("version") == 1
     with of_run(record):
-        return [_of_stage(entry, of_version_1) for entry in Fields(record, lenient=of_version_1).each("commands")]
+        if record.get("version") == 1:
+            return [_of_stage(entry) for entry in Manifest1.from_json(record, lenient=True).commands]
+        return [_of_stage(entry) for entry in Manifest.from_json(record).commands]
 
 
-def _of_stage(entry: Fields, of_version_1: bool) -> StageLogs:
-    command = entry.take(shapes.COMMAND)
-    attempts = [] if of_version_1 else [attempt.take(shapes.ATTEMPT) for attempt in entry.each("attempts")]
-    paths = [attempt["log_path"] for attempt in attempts] or [command["log_path"]]
+def _of_stage(command: Command | Command1) -> StageLogs:
+    attempts = command.attempts if isinstance(command, Command) else ()
+    paths = [attempt.log_path for attempt in attempts] or [command.log_path]
     names = tuple(os.path.basename(path) for path in paths if path)
-    reason = f": {command['summary']}" if command["summary"] else ""
-    note = f"was skipped{reason}" if command["status"] == "skipped" else "has not run"
-    if command.get("reused") is not None:
-        note += f"; its log is shown by 'codex-orchestrator logs {command['reused']['run_id']} --stage {command['id']}'"
-    left_out = attempts[-1]["log_bytes_left_out"] if attempts else 0
-    return StageLogs(command["id"], names, command["status"] not in ("pending", "running"), note, left_out)
+    reason = f": {command.summary}" if command.summary else ""
+    note = f"was skipped{reason}" if command.status == "skipped" else "has not run"
+    if isinstance(command, Command) and command.reused is not None:
+        note += f"; its log is shown by 'codex-orchestrator logs {command.reused.run_id} --stage {command.id}'"
+    left_out = attempts[-1].log_bytes_left_out if attempts else 0
+    return StageLogs(command.id, names, command.status not in ("pending", "running"), note, left_out)

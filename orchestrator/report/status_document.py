@@ -7,13 +7,18 @@ looks like: section 5, promise 5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.json_values import plain
+from orchestrator.base.kinds import Count, is_moment
+from orchestrator.base.record import Record
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
-from orchestrator.model.outcome import TERMINAL
-from orchestrator.report import shapes, version_1
-from orchestrator.report.fields import MOMENT, Fields, of_run
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
+from orchestrator.report import version_1
 from orchestrator.report.interrupted import as_died, later_of
 from orchestrator.report.next_step import next_argv, with_next
 from orchestrator.report.readiness import readiness
@@ -34,7 +39,14 @@ KEYS = (
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
     *("next_command", "next_argv", "alive_by", "notes"),
 )
-"""The keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
+"""The first keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
+
+_NOT_SHOWN = frozenset(
+    {"resume_token", "metrics_recorded", "run_summary_path", "compat_path", "task_slug", "parent_run_id", "runner"}
+    | {"heartbeat_interval_seconds", "heartbeat_stale_after_seconds", "revision"}
+)
+_LATER = tuple(key for key in Manifest._fields if key not in KEYS and key not in _NOT_SHOWN)
+"""Keys that were added to the record since: they are shown as they are, after the others."""
 
 
 def status_document(
@@ -58,11 +70,9 @@ def status_document(
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
     computed up to ``now`` (UTC). Raises DamagedRecord, naming the key, when a field can't be read.
     """
-    of_version_1 = record.get("version") == 1
-    fields = Fields(record, lenient=of_version_1)
     with of_run(record):
-        body = version_1.body(fields) if of_version_1 else _body(fields)
-    if heartbeat is not None and MOMENT.accepts(heartbeat):
+        body = version_1.body(record) if record.get("version") == 1 else _body(record)
+    if heartbeat is not None and is_moment(heartbeat):
         body["heartbeat_at"] = later_of(body["heartbeat_at"], heartbeat)
     body["alive"] = alive and body["status"] not in TERMINAL
     body["alive_by"] = (alive_by or "lock") if body["alive"] else None
@@ -74,8 +84,9 @@ def status_document(
     body["notes"] = list(_notes(body, now))
     body["ready"] = readiness(body, record_fault)
     body.update(with_next(next_argv(body)))
-    del body["plan_stages"]
-    return {key: body[key] for key in KEYS}
+    document = {key: body[key] for key in KEYS}
+    document.update((key, body[key]) for key in _LATER if key in body)
+    return document
 
 
 def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:
@@ -105,51 +116,80 @@ def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: Review
     }
 
 
+class _Standing(Record):
+    """What is read of a record to say how its run stands."""
+
+    status: RunStatus
+    outcome: Outcome | None = None
+
+
 def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
-    """Return ``status``, ``outcome`` and ``alive`` of a run of now. Raises DamagedRecord."""
-    fields = Fields(record)
-    status = fields.get("status", shapes.RUN["status"])
-    if status not in TERMINAL and not alive:
+    """Return the current ``status``, ``outcome`` and ``alive`` of a run. Raises DamagedRecord."""
+    read = _Standing.from_json(record)
+    if read.status not in TERMINAL and not alive:
         return {"status": "failed", "outcome": "error", "alive": False}
-    if record.get("version") == 1:
-        outcome = version_1.RUN_OUTCOME.get(status)
-    else:
-        outcome = fields.get("outcome", shapes.RUN_2["outcome"])
-    return {"status": status, "outcome": outcome, "alive": alive and status not in TERMINAL}
+    outcome = version_1.RUN_OUTCOME.get(read.status) if record.get("version") == 1 else read.outcome
+    return {"status": read.status, "outcome": outcome, "alive": alive and read.status not in TERMINAL}
 
 
-def _body(fields: Fields) -> dict[str, Any]:
-    plan = fields.within("plan")
-    return {
-        **fields.take(shapes.RUN),
-        **fields.take(shapes.RUN_2),
-        "version": 2,
-        "commands": [_command(entry) for entry in fields.each("commands")],
-        "child_runs": [entry.take({**shapes.CHILD, **shapes.CHILD_2}) for entry in fields.each("child_runs")],
-        "lineage": fields.within("lineage").take(shapes.LINEAGE),
-        "guardrails": [entry.take(shapes.GUARDRAIL) for entry in fields.each("guardrails")],
-        "approvals": [dict(entry.value) for entry in fields.each("approvals")],
-        "sla": fields.within("sla").take(shapes.SLA),
-        "provenance": [{**entry.value, **entry.take(shapes.PROVENANCE)} for entry in fields.each("provenance")],
-        "session": fields.within("session").take(shapes.SESSION),
-        "mode": fields.within("mode").take(shapes.MODE),
-        "resume_events": [{**entry.value, **entry.take(shapes.RESUME_EVENT)} for entry in fields.each("resume_events")],
-        "plan": {
-            **plan.take({"digest": shapes.RUN["run_id"]}),
-            "flags": [entry.take(shapes.FLAG_OF_PLAN) for entry in plan.each("flags")],
-            "waivers": [entry.take(shapes.WAIVER) for entry in plan.each("waivers")],
-        },
-        "plan_stages": {
-            stage.get("id", shapes.COMMAND["id"]): stage.get("allow_failure", shapes.COMMAND_2["guardrail"])
-            for stage in plan.each("stages")
-        },
-    }
+class _Flag(Record):
+    stage: str | None
+    code: str
+    message: str
 
 
-def _command(entry: Fields) -> dict[str, Any]:
-    attempts = [attempt.take(shapes.ATTEMPT) for attempt in entry.each("attempts")]
-    reused = entry.within("reused").take(shapes.REUSED) if entry.value.get("reused") is not None else None
-    return {**entry.take(shapes.COMMAND), **entry.take(shapes.COMMAND_2), "attempts": attempts, "reused": reused}
+class _Waiver(Record):
+    guardrail: str
+    reason: str
+    approved_by: str
+    until: str
+
+
+class _Stage(Record):
+    id: str
+    allow_failure: bool
+
+
+class _Plan(Record):
+    """What is shown of a plan, and needed to judge its run."""
+
+    digest: str
+    flags: tuple[_Flag, ...]
+    waivers: tuple[_Waiver, ...]
+    stages: tuple[_Stage, ...]
+
+
+class _Provenance(Record):
+    """What must hold of each attempt's provenance; everything else of it is shown as it is."""
+
+    attempt: Count
+    commit: str | None
+    branch: str | None
+    dirty: bool | None
+    tree_digest: str | None
+
+
+class _Nested(Record):
+    plan: _Plan
+    provenance: tuple[_Provenance, ...]
+
+
+def _body(record: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = plain(Manifest.from_json(record))
+    plan = _Nested.from_json(record).plan
+    body["plan"] = {"digest": plan.digest, "flags": plain(plan.flags), "waivers": plain(plan.waivers)}
+    body["plan_stages"] = {stage.id: stage.allow_failure for stage in plan.stages}
+    return body
+
+
+@contextmanager
+def of_run(record: Mapping[str, Any]) -> Iterator[None]:
+    """Say in every DamagedRecord from inside which run's record it is."""
+    try:
+        yield
+    except DamagedRecord as error:
+        message = f"run '{record.get('run_id')}': {error.message}"
+        raise DamagedRecord(message, hint=error.hint, code=error.code) from None
 
 
 def _live(body: dict[str, Any], now: datetime) -> dict[str, Any]:

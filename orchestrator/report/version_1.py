@@ -6,10 +6,13 @@ one. Source: the early version's files, ``tests/samples/version-1``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from orchestrator.report import shapes
-from orchestrator.report.fields import Fields
+from orchestrator.base.clock import parse_stamp
+from orchestrator.base.json_values import plain
+from orchestrator.base.kinds import Count, Moment
+from orchestrator.base.record import Record
+from orchestrator.model.outcome import RunStatus, StageStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,48 +26,106 @@ _BOUND_PIPELINE: Final = "diagnostics"
 """The pipeline that policy binds (contract, section 3); in version 1 no other was expected to have a guardrail."""
 
 
-def body(fields: Fields) -> dict[str, Any]:
+class Command1(Record):
+    """A stage of version 1."""
+
+    index: Count  # type: ignore[assignment]  # version 1's name hides tuple.index
+    id: str
+    title: str
+    command: str | None
+    kind: str
+    status: StageStatus
+    started_at: Moment | None
+    completed_at: Moment | None
+    exit_code: int | None
+    summary: str | None
+    log_path: str | None
+    error_file: str | None
+    sub_run_id: str | None
+
+
+class _Child(Record):
+    run_id: str
+    pipeline_id: str
+    status: RunStatus
+    manifest: str
+
+
+class _ResumeEvent(Record):
+    actor: str
+    reason: str
+    outcome: str
+    timestamp: Moment
+
+
+class Manifest1(Record):
+    """What is shown of a record of version 1. The program that wrote it never checked it: it is read leniently."""
+
+    run_id: str
+    status: RunStatus
+    status_detail: str | None
+    started_at: Moment
+    completed_at: Moment | None
+    artifact_root: str
+    log_path: str
+    heartbeat_at: Moment
+    task_id: str
+    pipeline_id: str
+    pipeline_title: str
+    summary: str | None
+    approval_policy: str | None
+    updated_at: Moment
+    parent_run_id: str | None
+    commands: tuple[Command1, ...]
+    child_runs: tuple[_Child, ...]
+    resume_events: tuple[_ResumeEvent, ...]
+    approvals: tuple[Mapping[str, Any], ...]
+
+
+def body(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of the status document of a version-1 record. Raises DamagedRecord."""
-    run = fields.take(shapes.RUN)
-    parent = fields.get("parent_run_id", shapes.COMMAND["summary"])
-    commands = [_command(entry) for entry in fields.each("commands")]
-    resumes = [{**entry.value, **entry.take(shapes.RESUME_EVENT)} for entry in fields.each("resume_events")]
-    accepted = sum(event["outcome"] == "accepted" for event in resumes)
+    read = Manifest1.from_json(record, lenient=True)
+    run: dict[str, Any] = plain(read)
+    parent = run.pop("parent_run_id")
+    commands = [_command(entry) for entry in read.commands]
+    accepted = sum(event.outcome == "accepted" for event in read.resume_events)
     return {
         **run,
         "version": 1,
         "project": None,
-        "outcome": RUN_OUTCOME.get(run["status"]),
+        "outcome": RUN_OUTCOME.get(read.status),
         "attempt": 1 + accepted,
         "commands": commands,
-        "child_runs": [_child(entry, run["task_id"]) for entry in fields.each("child_runs")],
+        "child_runs": [
+            {**entry, "task_id": read.task_id, "project": None, "stage_id": None} for entry in run["child_runs"]
+        ],
         "lineage": {
             "parentRunId": parent,
-            "rootRunId": run["run_id"] if parent is None else None,
+            "rootRunId": read.run_id if parent is None else None,
             "depth": 0 if parent is None else None,
         },
-        "guardrails": _guardrails(run["pipeline_id"], commands),
-        "approvals": [dict(entry.value) for entry in fields.each("approvals")],
+        "guardrails": _guardrails(read.pipeline_id, commands),
         "sla": None,
         "provenance": [],
         "session": None,
         "mode": None,
-        "resume_events": resumes,
+        "resume_events": [dict(event) for event in record.get("resume_events") or ()],
         "plan": None,
         "plan_stages": {},
     }
 
 
-def _command(entry: Fields) -> dict[str, Any]:
-    command = entry.take(shapes.COMMAND)
+def _command(command: Command1) -> dict[str, Any]:
     duration = None
-    if command["started_at"] is not None and command["completed_at"] is not None:
-        duration = round((entry.moment("completed_at") - entry.moment("started_at")).total_seconds(), 3)
+    if command.started_at is not None and command.completed_at is not None:
+        taken = parse_stamp(command.completed_at) - parse_stamp(command.started_at)
+        duration = round(taken.total_seconds(), 3)
+    shown: dict[str, Any] = plain(command)
     return {
-        **command,
+        **shown,
         "needs": [],
-        "guardrail": _guards(command),
-        "outcome": STAGE_OUTCOME.get(command["status"]),
+        "guardrail": _guards(shown),
+        "outcome": STAGE_OUTCOME.get(command.status),
         "signal": None,
         "duration_seconds": duration,
         "attempts": [],
@@ -73,10 +134,6 @@ def _command(entry: Fields) -> dict[str, Any]:
 
 def _guards(command: dict[str, Any]) -> bool:
     return command["id"] == _GUARDRAIL or _GUARDRAIL in (command["command"] or "")
-
-
-def _child(entry: Fields, task_id: str) -> dict[str, Any]:
-    return {**entry.take(shapes.CHILD), "task_id": task_id, "project": None, "stage_id": None}
 
 
 def _guardrails(pipeline_id: str, commands: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.model.guardrails import judged
+from orchestrator.model.lineage import trace_of
 from orchestrator.model.manifest.manifest import Lineage, Manifest, Mode, SessionInfo, Sla
 from orchestrator.model.manifest.transitions import interrupted, pending_command
 from orchestrator.model.plan import Plan, redacted
@@ -21,13 +22,14 @@ from orchestrator.store.store import RunStore
 
 
 class RunTerms(Record):
-    """What the caller of ``start`` said about the run, to be recorded."""
+    """What the caller of ``start`` said about the run, to be recorded; ``traceparent`` is its environment's."""
 
     task_id: str
     actor: str
     approval_policy: str | None = None
     overrides: Mapping[str, str] | None = None
     override_reason: str | None = None
+    traceparent: str = ""
 
 
 def first_manifest(
@@ -44,6 +46,7 @@ def first_manifest(
     now = clock.now()
     at = stamp(now)
     shown = redacted(plan, redactor.text)
+    trace_id, parent_span_id = trace_of(terms.traceparent, lineage.rootRunId)
     manifest = Manifest(
         task_id=terms.task_id,
         task_slug=_slug(terms.task_id),
@@ -71,7 +74,7 @@ def first_manifest(
         project=plan.project,
         attempt=1,
         outcome=None,
-        lineage=lineage,
+        lineage=lineage._replace(trace_id=trace_id, parent_span_id=parent_span_id),
         plan=shown.record(),
         session=SessionInfo(plan.session.name, None, None),
         guardrails=(),
@@ -84,6 +87,8 @@ def first_manifest(
             actor=redactor.text(terms.actor),
         ),
         revision=1,
+        digest_form=2,
+        began_at=at,
     )
     return judged(manifest, plan, clock)
 

@@ -151,7 +151,14 @@ class Recorder:
         summary = ended.detail or failed_below or (lines[-1] if lines else None)
         self._change(
             stage_ended(
-                self.manifest, stage.id, self._now(), ended, summary=summary, left_out=log.left_out, forgiven=forgiven
+                self.manifest,
+                stage.id,
+                self._now(),
+                ended,
+                summary=summary,
+                left_out=log.left_out,
+                forgiven=forgiven,
+                log_sha256=log.digest.sha256,
             )
         )
         if ended.outcome in UNSUCCESSFUL:

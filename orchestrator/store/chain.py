@@ -17,11 +17,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.digest import digest_of, manifest_digest
+from orchestrator.model.digest import manifest_digest
 from orchestrator.store.layout import CHAIN, LINE_HINT
 from orchestrator.store.metrics_line import event_id
 

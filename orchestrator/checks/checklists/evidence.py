@@ -12,12 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, manifest_digest
 from orchestrator.model.manifest.schema import load
-from orchestrator.model.plan import digest_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

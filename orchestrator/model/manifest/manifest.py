@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 
 from orchestrator.base.json_values import plain
+from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
 from orchestrator.model.digest import NOT_DIGESTED as NOT_DIGESTED
 from orchestrator.model.digest import manifest_digest as manifest_digest
@@ -30,12 +31,12 @@ class Attempt(Record):
 
     ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
     its output was cut because a process out of reach kept it open; ``log_bytes_left_out`` counts what
-    the log limit dropped.
+    the log limit dropped. ``log_sha256`` is of the log as it was written.
     """
 
-    run_attempt: int
-    started_at: str
-    completed_at: str | None
+    run_attempt: Count
+    started_at: Moment
+    completed_at: Moment | None
     outcome: Outcome | None
     exit_code: int | None
     signal: str | None
@@ -44,9 +45,10 @@ class Attempt(Record):
     max_rss_bytes: int | None
     log_path: str | None
     detail: str | None = None
-    swept: int = 0
+    swept: Count = 0
     pipe_held: bool = False
-    log_bytes_left_out: int = 0
+    log_bytes_left_out: Count = 0
+    log_sha256: str | None = None
 
 
 class Reused(Record):
@@ -57,11 +59,11 @@ class Reused(Record):
 
     run_id: str
     task_id: str
-    attempt: int
+    attempt: Count
     cache_key: str
     manifest: str
     log_path: str | None
-    completed_at: str | None
+    completed_at: Moment | None
 
 
 class Command(Record):
@@ -71,14 +73,14 @@ class Command(Record):
     because nothing that it rests on has changed: its status is ``skipped``, its outcome ``skip``.
     """
 
-    index: int  # type: ignore[assignment]  # the contract's name hides tuple.index
+    index: Count  # type: ignore[assignment]  # the contract's name hides tuple.index
     id: str
     title: str
     command: str | None
     kind: Literal["command", "subpipeline"]
     status: StageStatus
-    started_at: str | None
-    completed_at: str | None
+    started_at: Moment | None
+    completed_at: Moment | None
     exit_code: int | None
     summary: str | None
     log_path: str | None
@@ -112,8 +114,8 @@ class ResumeEvent(Record):
     actor: str
     reason: str
     outcome: Literal["accepted"]
-    timestamp: str
-    attempt: int
+    timestamp: Moment
+    attempt: Count
     previous_status: RunStatus
     accepted_drift: bool
     drift: tuple[str, ...]
@@ -121,15 +123,21 @@ class ResumeEvent(Record):
 
 
 class Lineage(Record):
-    """Where the run stands in the tree of runs; ``note`` says why an inherited parent was not taken."""
+    """Where the run stands in the tree of runs; ``note`` says why an inherited parent was not taken.
+
+    ``trace_id`` and ``parent_span_id`` are those of W3C Trace Context (hex): an inherited ``TRACEPARENT``'s, else
+    the trace follows from the root run and there is no span above.
+    """
 
     parentRunId: str | None  # noqa: N815 -- the contract's name
     rootRunId: str  # noqa: N815
-    depth: int
+    depth: Count
     parent_task_id: str | None = None
     parent_project: str | None = None
     parent_stage_id: str | None = None
     note: str | None = None
+    trace_id: str | None = None
+    parent_span_id: str | None = None
 
 
 class SessionInfo(Record):
@@ -140,23 +148,44 @@ class SessionInfo(Record):
     python: str | None
 
 
+class Compared(Record):
+    """What the spec guard compared: two commits, and how many files of the project differ between them."""
+
+    base: str
+    head: str | None
+    files: Count
+
+
+class Proof(Record):
+    """The recorded run of the pipeline ``canary`` that proves that a guard, with this command, can fail."""
+
+    run_id: str
+    task_id: str
+    attempt: Count
+    manifest_digest: str
+    command_digest: str
+    proved_at: Moment
+
+
 class GuardrailEntry(Record):
-    """The verdict on one guardrail, and why."""
+    """The verdict on one guardrail, and why; what the spec guard compared; what proves that it can fail."""
 
     id: str
     required: bool
     outcome: Literal["passed", "failed", "missing", "skipped", "advisory", "waived"]
     reason: str
+    compared: Compared | None = None
+    proof: Proof | None = None
 
 
 class Sla(Record):
     """The time allowed. ``active_seconds`` is the time of all attempts, without the idle time between them."""
 
     limit_seconds: float
-    deadline_at: str
+    deadline_at: Moment
     active_seconds: float
     breached: bool
-    breached_at: str | None
+    breached_at: Moment | None
     slowest_stage: str | None
 
 
@@ -169,8 +198,45 @@ class Mode(Record):
     actor: str
 
 
+class AttemptAccount(Record):
+    """The account that ran an attempt, as the system, git (``name``, ``email``) and the CI system name it."""
+
+    attempt: Count
+    uid: int | None
+    host: str | None
+    login: str | None
+    name: str | None
+    email: str | None
+    ci_actor: str | None
+
+
+class CiJob(Record):
+    """The CI job that an attempt ran in, from the system's documented variables; null what it does not say."""
+
+    attempt: Count
+    system: str
+    job_url: str | None
+    job_id: str | None
+    event: str | None
+    ref: str | None
+    pull_request: str | None
+
+
+class Softening(Record):
+    """Something that the config asks less of than the base commit's; ``code`` is for machines."""
+
+    code: str
+    key: str
+    message: str
+
+
 class Manifest(Record):
-    """The record of a run. Only the holder of the run's lock writes it; transitions return a new one."""
+    """The record of a run. Only the holder of the run's lock writes it; transitions return a new one.
+
+    Keys with a default came later than the first records of version 2, whose readers take it. ``digest_form`` is
+    how the manifest digest is made; ``ci`` and ``recorded_by`` have an entry for each attempt; ``policy`` is empty
+    when the config asks as much as the base commit's; ``began_at`` is when the run first left the queue.
+    """
 
     task_id: str
     task_slug: str
@@ -181,10 +247,10 @@ class Manifest(Record):
     approval_policy: str | None
     status: RunStatus
     status_detail: str | None
-    started_at: str
-    completed_at: str | None
-    updated_at: str
-    heartbeat_at: str
+    started_at: Moment
+    completed_at: Moment | None
+    updated_at: Moment
+    heartbeat_at: Moment
     artifact_root: str
     compat_path: str
     log_path: str
@@ -196,7 +262,7 @@ class Manifest(Record):
     commands: tuple[Command, ...]
     child_runs: tuple[ChildRun, ...]
     project: str
-    attempt: int
+    attempt: Count
     outcome: Outcome | None
     lineage: Lineage
     plan: Mapping[str, Any]
@@ -205,12 +271,20 @@ class Manifest(Record):
     sla: Sla
     provenance: tuple[Mapping[str, Any], ...]
     mode: Mode
-    revision: int
+    revision: Count
     version: Literal[2] = VERSION
     runner: str = "codex-orchestrator"
     heartbeat_interval_seconds: int = HEARTBEAT_SECONDS
     heartbeat_stale_after_seconds: int = HEARTBEAT_STALE_SECONDS
     run_summary_path: None = None
+    digest_form: Literal[1, 2] = 1
+    began_at: Moment | None = None
+    queued_seconds: float = 0
+    dedup_key: str | None = None
+    recorded_by: tuple[AttemptAccount, ...] = ()
+    ci: tuple[CiJob | None, ...] = ()
+    policy: tuple[Softening, ...] = ()
+    engine: Mapping[str, Any] | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -67,7 +67,15 @@ def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str, cac
 
 
 def stage_ended(
-    manifest: Manifest, stage_id: str, at: str, ended: Ended, *, summary: str | None, left_out: int, forgiven: bool
+    manifest: Manifest,
+    stage_id: str,
+    at: str,
+    ended: Ended,
+    *,
+    summary: str | None,
+    left_out: int,
+    forgiven: bool,
+    log_sha256: str | None = None,
 ) -> Manifest:
     """Return the manifest after the stage's running attempt ended.
 
@@ -87,6 +95,7 @@ def stage_ended(
         swept=ended.swept,
         pipe_held=ended.pipe_held,
         log_bytes_left_out=left_out,
+        log_sha256=log_sha256,
     )
     return with_command(
         manifest,

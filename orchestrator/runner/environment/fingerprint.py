@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from orchestrator.model.plan import SessionPlan, digest_of
+from orchestrator.base.canonical import digest_of
+from orchestrator.model.plan import SessionPlan
 
 _INTERPRETER = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from orchestrator.base.canonical import digest_of
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.plan import Plan, PlannedStage, digest_of, stage_record
+from orchestrator.model.plan import Plan, PlannedStage, stage_record
 from orchestrator.runner.stage_cache.fingerprints import FileState
 
 KEY_VERSION = 1

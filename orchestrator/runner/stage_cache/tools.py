@@ -7,7 +7,8 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 
-from orchestrator.model.plan import PlannedStage, digest_of
+from orchestrator.base.canonical import digest_of
+from orchestrator.model.plan import PlannedStage
 
 _WORD = re.compile(r"[^\s;|&()<>`$\"'={},]+")
 _WRITTEN_TO = re.compile(r">{1,2}[|&]?\s*[^\s;|&()<>]+")

@@ -10,17 +10,20 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator.base.errors import UsageError
+from orchestrator.base.errors import DamagedRecord, UsageError
+from orchestrator.base.json_values import plain
+from orchestrator.base.record import Record
 from orchestrator.commands.context import Context
 from orchestrator.commands.maintain.schema import schema
 from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import json_schema
 from tests.records import make_manifest
-from tests.unit.report.test_status_text import failed_run, succeeded
+from tests.unit.report.test_status_text import failed_run, shown, succeeded
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "manifest.schema.json"
 
-SHAPES = {2: "f49965884a2db5d2f5671376c532da83a9f247873216b3df7d21fe03779260c7"}
+SHAPES = {2: "87335dce6a614c5eea35d4372ecdc1e79688763b6a4867f35096fd260812f364"}
 """The sha256 of the manifest's shape, by version. One that was released never changes: raise ``VERSION`` instead."""
 
 
@@ -60,6 +63,35 @@ def test_the_shape_does_not_change_without_its_version() -> None:
     canonical = json.dumps(shape_of(json_schema()), sort_keys=True, separators=(",", ":"))
     found = hashlib.sha256(canonical.encode()).hexdigest()
     assert SHAPES.get(VERSION) == found, "the manifest's shape changed: raise VERSION, or undo the change"
+
+
+def test_a_key_is_added_in_one_place() -> None:
+    """A key that is added to the class is read, defaulted, checked, published and written without any other change."""
+    base: Any = Record
+    more = {
+        "__module__": Manifest.__module__,
+        "__annotations__": {**Manifest.__annotations__, "shiny": "tuple[Count, ...]"},
+        "shiny": (),
+        **Manifest._field_defaults,
+    }
+    kind: Any = type(base)("Manifest", (base,), more)
+    old = json.loads(json.dumps(make_manifest().as_json()))
+    assert kind.from_json(old).shiny == ()
+    assert kind.from_json({**old, "shiny": [1, 2]}).shiny == (1, 2)
+    with pytest.raises(DamagedRecord, match="shiny"):
+        kind.from_json({**old, "shiny": [-1]})
+    shiny = json_schema(kind)["properties"]["shiny"]
+    assert shiny == {"items": {"type": "integer"}, "type": "array", "title": "Shiny", "default": []}
+    assert plain(kind.from_json({**old, "shiny": [1]}))["shiny"] == [1]
+
+
+def test_status_shows_every_key_but_those_that_are_not_for_people() -> None:
+    """A key of the record is a key of the status document, unless it is named as one that is not shown."""
+    hidden = set(Manifest._fields) - set(shown(succeeded()))
+    assert hidden == {
+        *("resume_token", "metrics_recorded", "run_summary_path", "compat_path", "task_slug", "parent_run_id"),
+        *("runner", "heartbeat_interval_seconds", "heartbeat_stale_after_seconds", "revision"),
+    }
 
 
 def test_records_hold_to_the_schema(context: Context) -> None:

@@ -1,0 +1,77 @@
+"""Digests of JSON values, in the two forms that records have.
+
+The first form is Python's own (sorted keys, no spaces, numbers as Python writes them). The second is RFC 8785, the
+JSON Canonicalization Scheme, which any language can compute again.
+"""
+
+from __future__ import annotations
+
+import json
+
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.text.well_formed import well_formed_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_EXACT = 1 << 53
+"""Whole numbers below are the same in every language's doubles (RFC 8785, appendix D)."""
+_MOST_FLOAT = 10.0**15
+
+
+class _NotPlainError(Exception):
+    """A value whose RFC 8785 form may differ from that of Python's encoder."""
+
+
+def digest_of(value: object) -> str:
+    """Return the sha256 (hex) of the first form: sorted keys, no spaces, UTF-8."""
+    return sha256(_compact(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical_digest(value: object) -> str:
+    """Return the sha256 (hex) of the canonical JSON of ``value`` (RFC 8785). Raises DamagedRecord where it has none."""
+    return sha256(canonical(value)).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON of ``value``, as RFC 8785 says.
+
+    Python's compiled encoder writes the same for keys of ASCII, whole numbers below 2^53 and numbers of at most
+    three decimals, once those without a fraction are whole; the library, whose import takes 16 ms, is asked about
+    everything else. Text that UTF-8 does not have counts with U+FFFD in its place, as other languages read it.
+    Raises DamagedRecord for numbers that have no canonical form.
+    """
+    try:
+        return _compact(_plain(value)).encode("utf-8")
+    except UnicodeEncodeError:
+        return canonical(well_formed_values(value))
+    except _NotPlainError:
+        pass
+    import rfc8785
+
+    try:
+        return rfc8785.dumps(well_formed_values(value))  # type: ignore[arg-type]
+    except rfc8785.CanonicalizationError as error:
+        raise DamagedRecord(f"the record has no canonical form (RFC 8785): {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is dict:
+        if not all(type(key) is str and key.isascii() for key in value):
+            raise _NotPlainError
+        return {key: _plain(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [_plain(item) for item in value]
+    if kind is int and -_EXACT < value < _EXACT:
+        return value
+    if kind is float and -_MOST_FLOAT < value < _MOST_FLOAT and round(value, 3) == value:
+        return int(value) if value.is_integer() else value
+    raise _NotPlainError
+
+
+_compact = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
