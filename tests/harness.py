@@ -47,11 +47,15 @@ class Orchestrator:
         env: Mapping[str, str] | None = None,
         timeout: float = 120.0,
     ) -> Done:
-        """Run to the end and return what came out; ``env`` is added to the environment, ``timeout`` in seconds."""
+        """Run to the end and return what came out; ``env`` is added to the environment, ``timeout`` in seconds.
+
+        Who reviews as somebody is somebody else's account too, as in two jobs of a CI system.
+        """
+        reviewer = _ci_job(args[args.index("--actor") + 1]) if args[:1] == ("review",) and "--actor" in args else {}
         finished = subprocess.run(
             self.command(*args),
             cwd=cwd or self.cwd,
-            env={**self.environ, **(env or {})},
+            env={**self.environ, **reviewer, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,
@@ -196,10 +200,15 @@ def clean_environ(home: Path) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     # A version manager's `python3` depends on variables that are cut here; the interpreter itself does not.
     kept["PATH"] = os.pathsep.join([os.path.join(sys.base_prefix, "bin"), os.environ["PATH"]])
-    kept.update(HOME=str(home), USER="tester", LOGNAME="tester", TERM="dumb")
+    kept.update(HOME=str(home), USER="tester", LOGNAME="tester", TERM="dumb", **_ci_job("tester"))
     if not _installed():
         kept["PYTHONPATH"] = str(REPOSITORY)
     return kept
+
+
+def _ci_job(actor: str) -> dict[str, str]:
+    """Return what makes a process a job that ``actor`` started: accounts of two jobs differ by their actors alone."""
+    return {"CIRCLECI": "true", "CIRCLE_USERNAME": actor}
 
 
 def _installed() -> bool:

@@ -11,6 +11,7 @@ from orchestrator.base.record import Record
 from orchestrator.git import porcelain as git
 from orchestrator.git.digest_cache import TreeMemory
 from orchestrator.git.host import host, tools
+from orchestrator.git.identity import AccountQuery
 from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
 from orchestrator.git.tree import Hasher, TooMuch, digest, digest_of_lines, walk
@@ -67,6 +68,7 @@ class Capture:
         self._personal: GitProcess | None = None
         self._memory: TreeMemory | None = None
         self._note: str | None = None
+        self._account: AccountQuery | None = None
 
     @classmethod
     def begin(
@@ -79,13 +81,14 @@ class Capture:
         code: CodePatterns = EVERY_FILE,
         ignored_names: bool = False,
         workspace: Workspace | None = None,
+        account: bool = False,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Capture:
         """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
 
         ``ignored`` and ``code`` are as in ``Scope``. ``ignored_names``: git is also asked what it ignores itself.
-        ``workspace`` may keep the digest of the last commit. Raises nothing: what can't be told is null in the
-        result, with a note.
+        ``workspace`` may keep the digest of the last commit. ``account``: git is also asked who works here.
+        Raises nothing: what can't be told is null in the result, with a note.
         """
         scope = scope_of(project_folder, root, environ, ignored, code)
         capture = cls(project_folder, scope, timeout_seconds=timeout_seconds)
@@ -93,6 +96,8 @@ class Capture:
             capture._work = WorkTree.around(project_folder, environ)
         except OSError as error:
             capture._note = f"git can't be started: {error.strerror}"
+        if account:
+            capture._account = AccountQuery.begin(project_folder, environ)
         work = capture._work
         if work is not None:
             if workspace is not None and not scope.excluded and not work.settings.unknown_filters:
@@ -105,9 +110,10 @@ class Capture:
 
         Keys: ``commit, branch, dirty, tree_digest, note, host, platform, python, tools``. ``branch`` is
         null on a detached HEAD, ``commit`` before the first commit and outside git; ``note`` says why
-        something else is null, or that the digest was made without git.
+        something else is null, or that the digest was made without git. ``account`` where it was asked for.
         """
-        return {**self.finish_tree(), **host(), "tools": tools(sys.path)}
+        who = {} if self._account is None else {"account": self._account.answer()}
+        return {**self.finish_tree(), **host(), "tools": tools(sys.path), **who}
 
     def finish_tree(self) -> dict[str, Any]:
         """Return only ``commit, branch, dirty, tree_digest, note``."""
@@ -120,6 +126,8 @@ class Capture:
         """End git's processes and forget them; harmless when repeated."""
         for process in (*self._processes, *filter(None, (self._personal,))):
             process.end()
+        if self._account is not None:
+            self._account.end()
         self._processes, self._personal = [], None
 
     def ignored_names(self) -> frozenset[str]:

@@ -26,23 +26,59 @@ _CI_ACTORS = (
 """What says that a CI system runs this, and who started its job, by the systems' documentation."""
 
 
-def current_account(folder: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the account of this process as ``model.accounts.Account`` has it; git is asked in ``folder``.
+class AccountQuery:
+    """The question who works here, on the way to git: ``begin`` it, then ask for its ``answer`` or ``end`` it."""
 
-    What is not known is None; characters that a name must not have are escaped. Raises nothing.
-    """
-    import pwd
+    def __init__(self, environ: Mapping[str, str], process: GitProcess | None) -> None:
+        self._environ = environ
+        self._process = process
 
-    uid = os.getuid()
-    try:
-        login: str | None = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        login = None
-    found = _settings(folder, environ)
-    name = environ.get("GIT_AUTHOR_NAME") or found.get("user.name")
-    email = environ.get("GIT_AUTHOR_EMAIL") or found.get("user.email")
-    texts = {"host": os.uname().nodename, "login": login, "name": name, "email": email, "ci_actor": ci_actor(environ)}
-    return {"uid": uid, **{key: escaped(text) if text else None for key, text in texts.items()}}
+    @classmethod
+    def begin(cls, folder: str, environ: Mapping[str, str]) -> AccountQuery:
+        """Ask git in ``folder``, without waiting for it. Raises nothing."""
+        place = folder if os.path.isdir(folder) else "/"
+        try:
+            return cls(environ, GitProcess.start(place, _QUERY, environ, paths=None))
+        except OSError:
+            return cls(environ, None)
+
+    def end(self) -> None:
+        """End git and forget it; harmless when repeated."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def settings(self) -> dict[str, str]:
+        """Return ``user.name`` and ``user.email`` as git has them; none where it can't tell."""
+        if self._process is None:
+            return {}
+        try:
+            output = self._process.answer(_TIMEOUT_SECONDS).output
+        except OSError:  # TimeoutError is one
+            return {}
+        finally:
+            self._process = None
+        entries = (entry.partition("\n") for entry in output.decode("utf-8", "replace").split("\0"))
+        return {key: value for key, _, value in entries if value}
+
+    def answer(self) -> dict[str, Any]:
+        """Return the account of this process as ``model.accounts.Account`` has it.
+
+        What is not known is None; characters that a name must not have are escaped.
+        """
+        import pwd
+
+        uid = os.getuid()
+        try:
+            login: str | None = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            login = None
+        found = self.settings()
+        name = self._environ.get("GIT_AUTHOR_NAME") or found.get("user.name")
+        email = self._environ.get("GIT_AUTHOR_EMAIL") or found.get("user.email")
+        host, actor = os.uname().nodename, ci_actor(self._environ)
+        texts = {"host": host, "login": login, "name": name, "email": email, "ci_actor": actor}
+        return {"uid": uid, **{key: escaped(text) if text else None for key, text in texts.items()}}
 
 
 def ci_actor(environ: Mapping[str, str]) -> str | None:
@@ -55,14 +91,4 @@ def git_names(folder: str, environ: Mapping[str, str]) -> list[str]:
 
     A hook's ``GIT_DIR`` does not decide whose they are (``environment.git_environ``).
     """
-    return list(_settings(folder, environ).values())
-
-
-def _settings(folder: str, environ: Mapping[str, str]) -> dict[str, str]:
-    place = folder if os.path.isdir(folder) else "/"
-    try:
-        answer = GitProcess.start(place, _QUERY, environ, paths=None).answer(_TIMEOUT_SECONDS)
-    except OSError:  # TimeoutError is one
-        return {}
-    entries = (entry.partition("\n") for entry in answer.output.decode("utf-8", "replace").split("\0"))
-    return {key: value for key, _, value in entries if value}
+    return list(AccountQuery.begin(folder, environ).settings().values())

@@ -56,7 +56,7 @@ def is_same(one: Person, other: Person) -> bool:
     shared = (_names(one, other) & other.given) | (_names(other, one) & one.given)
     if here is None or there is None:
         return bool(shared)
-    if any(name != _EVERYBODY and not name.startswith("uid-") for name in shared):
+    if any(map(tells_apart, shared)):
         return True
     if here.ci_actor and there.ci_actor:
         return folded(here.ci_actor) == folded(there.ci_actor)
@@ -67,6 +67,11 @@ def is_same(one: Person, other: Person) -> bool:
     if not here.login or not there.login:
         return False
     return folded(here.login) == folded(there.login) != _EVERYBODY
+
+
+def tells_apart(name: str) -> bool:
+    """Tell whether a (folded) name says who somebody is: ``root`` and ``uid-N`` don't."""
+    return name != _EVERYBODY and not name.startswith("uid-")
 
 
 def _names(person: Person, beside: Person) -> frozenset[str]:

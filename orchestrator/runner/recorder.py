@@ -113,9 +113,20 @@ class Recorder:
         self._change(self.manifest._replace(session=session))
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
-        """Record which commit, tree, host, tools and config this attempt runs on."""
-        entry = {"attempt": self.manifest.attempt, **captured, "config_digest": self.plan.config_digest}
-        self._change(self.manifest._replace(provenance=(*self.manifest.provenance, entry)))
+        """Record which commit, tree, host, tools and config this attempt runs on, and the ``account`` that runs it."""
+        attempt = self.manifest.attempt
+        tree = {key: value for key, value in captured.items() if key != "account"}
+        entry = {"attempt": attempt, **tree, "config_digest": self.plan.config_digest}
+        account = captured.get("account")
+        accounts = [] if account is None else [{"attempt": attempt, **self._masked(account)}]
+        self._change(
+            self.manifest._replace(
+                provenance=(*self.manifest.provenance, entry), recorded_by=(*self.manifest.recorded_by, *accounts)
+            )
+        )
+
+    def _masked(self, account: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: self._mask(text) if isinstance(text, str) else text for key, text in account.items()}
 
     def log_name(self, stage: PlannedStage) -> str:
         """Return the name of the log of the stage's next attempt."""

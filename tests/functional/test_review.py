@@ -81,6 +81,9 @@ def test_an_approval_says_what_was_approved(workspace: WorkspaceFolder, orchestr
     after = workspace.manifest(run)
     (entry,) = after["approvals"]
     last = before["provenance"][-1]
+    account = entry.pop("account")
+    assert (account["ci_actor"], account["uid"]) == ("bob", os.getuid())
+    assert [one["ci_actor"] for one in before["recorded_by"]] == ["tester"]
     assert entry == {
         "actor": "bob",
         "role": "security",
@@ -366,7 +369,7 @@ def in_terminal(
     process = subprocess.Popen(
         orchestrate.command("review"),
         cwd=orchestrate.cwd,
-        env={**orchestrate.environ, "LOGNAME": "bob", "USER": "bob"},
+        env={**orchestrate.environ, "LOGNAME": "bob", "USER": "bob", "CIRCLE_USERNAME": "bob"},
         stdin=inner,
         stdout=inner,
         stderr=inner,

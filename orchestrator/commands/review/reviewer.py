@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from orchestrator.base.errors import UsageError
 from orchestrator.base.person_names import escaped, forms_of, unfit
 from orchestrator.commands.run.requests import ACTOR_VARIABLES, actor_of
-from orchestrator.git.identity import current_account, git_names
-from orchestrator.model.accounts import Person, account_of, given_names, is_same, people_of
+from orchestrator.git.identity import AccountQuery, git_names
+from orchestrator.model.accounts import Person, account_of, given_names, is_same, people_of, tells_apart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ class Reviewer:
     def ran(self, record: Mapping[str, Any]) -> bool:
         """Tell whether the run of a manifest was started or resumed by this person, or from this account."""
         people = people_of(record)
+        shared = self.names & given_names(record)
         if all(person.account is None for person in people):
-            return bool(self.names & given_names(record))
-        return any(is_same(Person(account_of(self.account), forms_of(self.actor)), person) for person in people)
+            return bool(shared)
+        return any(map(tells_apart, shared)) or any(
+            is_same(Person(account_of(self.account), forms_of(self.actor)), person) for person in people
+        )
 
 
 def reviewer_of(environ: Mapping[str, str], folder: str, named: str | None) -> Reviewer:
@@ -58,7 +61,7 @@ def reviewer_of(environ: Mapping[str, str], folder: str, named: str | None) -> R
             code="bad-actor",
         )
     actor = escaped(actor)
-    account = current_account(folder, environ)
+    account = AccountQuery.begin(folder, environ).answer()
     known = frozenset().union(*(forms_of(name) for name in _known_names(environ, folder)))
     if forms_of(actor) & known:
         return Reviewer(actor, known | forms_of(actor), None, account)

@@ -100,6 +100,7 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
         ignored=outputs,
         ignored_names=prepared.may_reuse(),
         workspace=prepared.store.workspace,
+        account=True,
     )
 
 
