@@ -14,7 +14,7 @@ from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.record import Record
 from orchestrator.model.guardrails import judged
-from orchestrator.model.manifest.manifest import Manifest, Reused, SessionInfo
+from orchestrator.model.manifest.manifest import AttemptAccount, Manifest, Reused, SessionInfo
 from orchestrator.model.manifest.transitions import (
     closed,
     run_outcome,
@@ -118,7 +118,7 @@ class Recorder:
         tree = {key: value for key, value in captured.items() if key != "account"}
         entry = {"attempt": attempt, **tree, "config_digest": self.plan.config_digest}
         account = captured.get("account")
-        accounts = [] if account is None else [{"attempt": attempt, **self._masked(account)}]
+        accounts = [] if account is None else [AttemptAccount(attempt=attempt, **self._masked(account))]
         self._change(
             self.manifest._replace(
                 provenance=(*self.manifest.provenance, entry), recorded_by=(*self.manifest.recorded_by, *accounts)

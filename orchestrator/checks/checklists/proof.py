@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -255,8 +256,10 @@ def _is_success(command: Mapping[str, Any]) -> bool:
 
 
 def _may_be_skipped(manifest: Mapping[str, Any]) -> frozenset[str]:
-    softer = {str(entry.get("stage")) for entry in manifest.get("policy") or () if isinstance(entry, Mapping)}
-    return frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip")) - softer
+    """Return the stages that the config skips, but for those that the base's config did not (``policy``)."""
+    keys = [str(entry.get("key")) for entry in manifest.get("policy") or () if isinstance(entry, Mapping)]
+    skipped = frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip"))
+    return frozenset(stage for stage in skipped if not any(stage in re.split(r"[^\w-]+", key) for key in keys))
 
 
 def _waived(manifest: Mapping[str, Any]) -> frozenset[str]:
