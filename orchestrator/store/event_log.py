@@ -115,8 +115,8 @@ def contradictions(manifest: Manifest, attempts: Mapping[int, AttemptEvents], fo
 
 def _of_the_end(manifest: Manifest, end: Event) -> Iterator[str]:
     for key, value in (("status", manifest.status), ("outcome", manifest.outcome)):
-        if end.get(key) != value:
-            yield f"its {key} is {value}, and its events say {end.get(key)}"
+        if key in end and end[key] != value:
+            yield f"its {key} is {value}, and its events say {end[key]}"
 
 
 def _of_a_stage(manifest: Manifest, command: Command, event: Event) -> Iterator[str]:

@@ -22,7 +22,7 @@ from orchestrator.base.identifiers import (
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.store.claims import claims_backwards
-from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, Location
+from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, OPEN, Location
 from orchestrator.store.liveness import Sign, sign_of_life
 from orchestrator.store.store import RunStore
 
@@ -55,6 +55,17 @@ def run_ids(store: RunStore, task_id: str) -> list[str]:
             return sorted(name for name in cli.names() if is_run_id(name))
     except FileNotFoundError:
         return []
+
+
+def open_runs(store: RunStore, task_id: str) -> frozenset[str]:
+    """Return the runs of a task whose end is not fully published, those that go on among them."""
+    with (
+        contextlib.suppress(FileNotFoundError, StorageError),
+        store.task(task_id) as task,
+        task.sub(OPEN) as opened,
+    ):
+        return frozenset(opened.names())
+    return frozenset()
 
 
 def iterate_runs(store: RunStore) -> Iterator[Location]:

@@ -16,7 +16,7 @@ from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import Line, find_link, read_hint
-from orchestrator.store.evidence import entries_of, events_of, file_digest, names_in, size_of
+from orchestrator.store.evidence import entries_of, events_of, file_digest, names_in, size_of, whole_lines_size
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, Location
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.store import RunStore
@@ -81,7 +81,7 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
     size, digest = events_of(line)
     if size is not None:
         entry = {"bytes": size, "sha256": digest}
-        yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes")
+        yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes", whole=True)
     known = entries_of(line)
     for path, entry in known.items():
         above, name = os.path.split(path)
@@ -102,13 +102,16 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
             yield f"'{path}' was not there when its attempt ended"
 
 
-def _of_a_file(folder: Folder, name: str, entry: Mapping[str, Any], *, read: bool, path: str = "") -> Iterator[str]:
+def _of_a_file(
+    folder: Folder, name: str, entry: Mapping[str, Any], *, read: bool, path: str = "", whole: bool = False
+) -> Iterator[str]:
+    """Yield how a file differs from its ``entry``; ``whole``: behind its last newline there may be a torn line."""
     shown = path or name
     try:
-        size = size_of(folder, name)
+        size = whole_lines_size(folder, name) if whole else size_of(folder, name)
         if size != entry["bytes"]:
             yield f"'{shown}' has {size} bytes, and its attempt left {entry['bytes']}"
-        elif read and file_digest(folder, name)[1] != entry["sha256"]:
+        elif read and file_digest(folder, name, size)[1] != entry["sha256"]:
             yield f"'{shown}' is not what its attempt left"
     except (FileNotFoundError, StorageError):
         yield f"'{shown}' is gone, or can't be read"

@@ -179,7 +179,7 @@ def test_it_is_light(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> N
     """None of the three commands that read many runs loads pydantic, nox or rich."""
     workspace.project("good")
     code = (
-        "import sys; from orchestrator.commands import runs, lineage, metrics; "
+        "import sys; from orchestrator.commands.look import runs, lineage, metrics; "
         "from orchestrator.commands.context import Context; metrics.metrics(Context.of_process(), gate=True); "
         "runs.runs(Context.of_process()); "
         "print([name for name in ('pydantic', 'nox', 'rich', 'jsonschema', 'subprocess') if name in sys.modules])"

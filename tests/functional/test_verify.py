@@ -38,7 +38,7 @@ def test_real_runs_verify(orchestrate: Orchestrator, runs: list[Path]) -> None:
     """Runs, one of them resumed and approved later, have no findings; what was looked at is counted."""
     done = orchestrate("verify", "--all", "--state", "--format", "json")
     assert done.code == 0, done.stdout
-    assert done.document["records"] == {"tasks": 1, "runs": 3, "chain_lines": 4}
+    assert done.document["records"] == {"tasks": 1, "runs": 3, "chain_lines": 4, "notes": []}
     (row,) = done.document["state"]
     assert (row["project"], row["runs"], row["agree"]) == ("app", 3, True)
     assert [entry["run_id"] for entry in row["last"]] == [run.name for run in runs]

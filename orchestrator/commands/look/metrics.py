@@ -11,6 +11,7 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFou
 from orchestrator.base.identifiers import check_name, is_run_id, near_hint
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.metrics_proof import proof_findings
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
@@ -56,7 +57,7 @@ def metrics(
     known = project_names(root)
     if project is not None:
         check_name("project", project, known)
-    found = ends_since(store, start)
+    found = ends_since(store, start, prove=True)
     grouped = by_project(found.ends, known, task_owner(root))
     if project is not None and project not in grouped:
         raise UsageError(
@@ -71,6 +72,8 @@ def metrics(
         finding(None, "metrics-unreadable", f"the metrics of task {entry.task_id} can't be read: {entry.reason}")
         for entry in found.unreadable_tasks
     ]
+    for task_id, unproved in found.unproved.items():
+        findings += proof_findings(task_id, unproved)
     if not any(chosen):
         findings.append(finding(None, "no-project", "there is no project to judge"))
     middle = start + (now - start) / 2

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestrator.base.clock import CLOCK_TOLERANCE
 from orchestrator.base.errors import StorageError
+from orchestrator.commands.look.metrics_proof import Unproved, unproved
 from orchestrator.report.run_list.metrics_lines import recorded_since
 from orchestrator.report.run_list.names import Unreadable
 from orchestrator.report.statistics.metrics_record import End, last_ends
-from orchestrator.store.find import task_ids
+from orchestrator.store.find import open_runs, task_ids
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -27,6 +29,9 @@ class Found:
     unreadable: int = 0
     repeated: int = 0
     unreadable_tasks: list[Unreadable] = field(default_factory=list)
+    open_runs: list[str] = field(default_factory=list)
+    in_future: list[str] = field(default_factory=list)
+    unproved: dict[str, Unproved] = field(default_factory=dict)
 
     def notes(self) -> dict[str, Any]:
         """Return what the document says of it."""
@@ -35,11 +40,18 @@ class Found:
             "torn_lines": self.torn,
             "repeated_lines": self.repeated,
             "unreadable_tasks": [{"task_id": one.task_id, "reason": one.reason} for one in self.unreadable_tasks],
+            "open_runs": sorted(self.open_runs),
+            "in_future": sorted(self.in_future),
         }
 
 
-def ends_since(store: RunStore, start: datetime) -> Found:
-    """Return the last end of each run that completed since ``start``; what can't be read is noted."""
+def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> Found:
+    """Return the last end of each run that completed since ``start``; what can't be read is noted.
+
+    Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, what
+    proves no line is told too.
+    """
+    until = store.clock.now() + CLOCK_TOLERANCE
     found = Found()
     for task_id in task_ids(store):
         try:
@@ -47,12 +59,31 @@ def ends_since(store: RunStore, start: datetime) -> Found:
         except StorageError as error:
             found.unreadable_tasks.append(Unreadable(task_id, error.message))
             continue
+        opened = open_runs(store, task_id)
         last, repeated = last_ends(lines.ends)
-        found.ends += [end for end in last if end.completed_at >= start]
+        ends = [end for end in last if end.completed_at >= start and end.run_id not in opened]
+        found.open_runs += [end.run_id for end in last if end.completed_at >= start and end.run_id in opened]
+        found.in_future += [end.run_id for end in ends if end.completed_at > until]
+        ends = [end for end in ends if end.completed_at <= until]
+        found.ends += ends
+        if prove:
+            found.unproved[task_id] = _proof(store, task_id, ends, lines.ends, start, opened)
         found.torn += lines.torn
         found.unreadable += lines.unreadable
         found.repeated += repeated
     return found
+
+
+def _proof(
+    store: RunStore, task_id: str, ends: Sequence[End], known: Sequence[End], start: datetime, opened: frozenset[str]
+) -> Unproved:
+    """Return what is not proved; ends that came while it was read are looked for again."""
+    found = unproved(store, task_id, ends, known, start)
+    if not found.cut:
+        return found
+    again = {end.event_id for end in recorded_since(store, task_id, start).ends}
+    cut = (link for link in found.cut if link.get("event_id") not in again and link.get("run_id") not in opened)
+    return found._replace(cut=tuple(cut))
 
 
 def by_project(

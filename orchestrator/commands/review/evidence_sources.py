@@ -164,6 +164,17 @@ def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str
     return [*(finding for finding in found if finding.code not in NOTES), *baseline.findings]
 
 
+def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str) -> frozenset[str]:
+    """Return the runs of a task that ticked items of the workspace's checklists cite."""
+    from orchestrator.checks.checklists.items import items_of
+    from orchestrator.checks.checklists.mirrors import tasks_in
+
+    documents, _ = _documents(store.workspace.root, environ)
+    known = frozenset((*tasks_in(documents.texts), *known_tasks(store.workspace.root)))
+    items = (item for path, text in documents.texts.items() for item in items_of(path, text, known) if item.ticked)
+    return frozenset(each.run_id for item in items for each in item.citations if each.task_id == task_id)
+
+
 def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Finding]:
     """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
     from orchestrator.checks.checklists.proof import kept_findings

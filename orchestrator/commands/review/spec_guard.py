@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -96,7 +97,13 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
 
 def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what ``verify`` and ``verify --docs`` would find of the task, each once."""
-    from orchestrator.commands.review.evidence_sources import bounded, checklist_findings, evidence_findings, sources_of
+    from orchestrator.commands.review.evidence_sources import (
+        bounded,
+        checklist_findings,
+        cited_runs,
+        evidence_findings,
+        sources_of,
+    )
 
     found: list[Finding] = []
     sources = bounded(store, sources_of(store, environ), max(policy.records, 1))
@@ -107,7 +114,8 @@ def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: M
     if policy.records:
         from orchestrator.store.verification.recent import verify_recent
 
-        found += verify_recent(store, task_id, policy.records).findings
+        cited = functools.cache(lambda: cited_runs(store, environ, task_id))
+        found += verify_recent(store, task_id, policy.records, lambda run_id: run_id in cited()).findings
     yield from sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line or 0, finding.code))
 
 

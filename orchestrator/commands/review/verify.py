@@ -43,7 +43,8 @@ def verify(
     findings: list[Finding] = []
     if run is not None or all or not (state or docs):
         seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
-        document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links}
+        notes = [note._asdict() for note in seen.notes]
+        document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links, "notes": notes}
         findings += seen.findings
     if state:
         found, document["state"] = _aligned(store)
@@ -114,6 +115,7 @@ def _text(document: Mapping[str, Any], findings: Collection[Finding]) -> str:
     if records is not None:
         counted = f"{records['tasks']} tasks, {records['runs']} runs, {records['chain_lines']} ended attempts"
         lines.append(f"Records    {counted}")
+        lines += [f"           {note}" for note in _notes(records["notes"])]
     claims = document.get("docs")
     if claims is not None:
         counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"

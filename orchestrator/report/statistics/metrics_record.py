@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _BOUND_IN_VERSION_1 = "diagnostics"
 """The only pipeline that was expected to have a guardrail in version 1, as ``status`` takes it."""
 
+_GUARDRAIL = "spec-guard"
 _OUTCOME_IN_VERSION_1 = {"succeeded": "success", "failed": "failure", "cancelled": "cancellation"}
 
 
@@ -43,6 +44,8 @@ class End:
     sla_seconds: float | None
     breached: bool | None
     event_id: str | None
+    source: bytes = field(default=b"", compare=False, repr=False)
+    """The line as it was read."""
 
 
 def end_of(line: bytes, task_id: str) -> End | None:
@@ -51,9 +54,27 @@ def end_of(line: bytes, task_id: str) -> End | None:
         document = json.loads(line)
         if not isinstance(document, dict) or document.get("task_id") != task_id:
             return None
-        return _version_1(document) if "event_id" not in document else _version_2(document)
+        end = _version_1(document) if "event_id" not in document else _version_2(document)
+        return replace(end, source=line)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
+
+
+def end_of_record(record: Mapping[str, Any], end: End) -> bool:
+    """Tell whether a record of version 1 says what ``end``, its line, says: how it ended, when, and its guardrail."""
+    commands = record.get("commands")
+    passed = any(
+        isinstance(command, dict)
+        and command.get("status") == "succeeded"
+        and _GUARDRAIL in f"{command.get('id')} {command.get('command')}"
+        for command in (commands if isinstance(commands, list) else ())
+    )
+    try:
+        completed = parse_stamp(str(record.get("completed_at")))
+    except ValueError:
+        return False
+    said = (record.get("pipeline_id"), _OUTCOME_IN_VERSION_1.get(str(record.get("status"))), completed)
+    return said == (end.pipeline_id, end.outcome, end.completed_at) and (passed or not end.executed)
 
 
 def _version_2(line: Mapping[str, Any]) -> End:

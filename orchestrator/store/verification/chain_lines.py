@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
+from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
 from orchestrator.base.finding import Finding
-from orchestrator.store.chain import parsed
+from orchestrator.store.chain import is_end, parsed
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+KNOWN_KINDS = frozenset({"review", "prune"})
+"""What lines tell of besides the ends of attempts; those of another kind, of a later version perhaps, are noted."""
+
+
+UNKNOWN_KIND = "unknown-kind"
+"""The code of a note, which is no finding and has no rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One readable line of a chain, with its number from 1."""
+    """One readable line of a chain that tells of an attempt's end, with its number from 1."""
 
     number: int
     run_id: str
@@ -27,14 +36,95 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """The readable lines of a chain, in order, and what is wrong with the chain itself."""
+    """The ends in a chain, in order, what is wrong with the chain itself, and what is only noted.
+
+    ``others`` are the lines of other kinds.
+    """
 
     links: tuple[Link, ...]
     findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
+    others: tuple[dict[str, Any], ...] = ()
 
     def of_run(self, run_id: str) -> list[Link]:
         """Return the lines of a run's attempts."""
         return [link for link in self.links if link.run_id == run_id]
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads a chain line by line. ``last`` is the end before, and ``is_known`` says whether that can be told."""
+
+    path: str
+    before: bytes | None
+    is_known: bool
+    last: Link | None = None
+    links: list[Link] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Finding] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+    times: dict[str, datetime] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+
+    def read(self, number: int, line: bytes) -> None:
+        """Take the next line."""
+        content = parsed(line)
+        link = None if content is None else _link(number, content)
+        if content is None or (link is None and is_end(content)):
+            self._found("chain-unreadable", "it is no line of a chain", number)
+            self.is_known = False
+        else:
+            self.findings += self._faults(number, content, link)
+            if link is not None:
+                self.links.append(link)
+                self.last, self.is_known = link, True
+            else:
+                self._other(number, content)
+        self.before = line
+
+    def _found(self, code: str, message: str, number: int) -> None:
+        self.findings.append(Finding(code, self.path, message, number))
+
+    def _other(self, number: int, content: dict[str, Any]) -> None:
+        self.others.append(content)
+        if content.get("kind") not in KNOWN_KINDS:
+            message = f"a line of the kind {str(content.get('kind'))[:40]!r}, which this version does not know"
+            self.notes.append(Finding(UNKNOWN_KIND, self.path, message, number, level="warning"))
+
+    def _faults(self, number: int, content: dict[str, Any], link: Link | None) -> Iterator[Finding]:
+        rests_on = None if self.before is None else hashlib.sha256(self.before).hexdigest()
+        if content.get("previous_line") != rests_on:
+            what = "it does not rest on the line before: a line was edited, removed, added or moved"
+            yield Finding("chain-broken", self.path, what, number)
+        elif self.is_known and _named(self.last) != content.get("previous"):
+            yield Finding("chain-broken", self.path, "it names another attempt as the one before", number)
+        yield from self._clock(number, content)
+        if link is None:
+            return
+        if content.get("event_id") != event_id(link.run_id, link.attempt):
+            yield Finding("chain-edited", self.path, "its event_id is not that of its run and attempt", number)
+        before, self.attempts[link.run_id] = self.attempts.get(link.run_id, 0), link.attempt
+        if link.attempt <= before:
+            message = f"attempt {link.attempt} of {link.run_id} is not after its last"
+            yield Finding("chain-edited", self.path, message, number)
+
+    def _clock(self, number: int, content: dict[str, Any]) -> Iterator[Finding]:
+        """Compare the time of a line with that of the host's line before."""
+        host, at = content.get("host"), content.get("recorded_at")
+        if not isinstance(host, str) or not isinstance(at, str):
+            return
+        try:
+            moment = parse_stamp(at)
+        except ValueError:
+            yield Finding("chain-edited", self.path, "its recorded_at is no time", number)
+            return
+        before = self.times.get(host)
+        self.times[host] = moment
+        if before is not None and moment < before - CLOCK_TOLERANCE:
+            message = (
+                f"the clock of '{host}' went back by {before - moment} before {content.get('run_id')} was recorded"
+            )
+            yield Finding("clock-went-back", self.path, message, number)
 
 
 def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None = None) -> Chain:
@@ -44,27 +134,20 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
     """
     lines = data.split(b"\n")
     torn = lines.pop()
-    links: list[Link] = []
-    findings: list[Finding] = []
-    above = None if before is None else _link(first - 1, before)
+    content = None if before is None else parsed(before)
+    above = None if content is None else _link(first - 1, content)
+    reader = _Reader(path, before, is_known=before is None or above is not None, last=above)
     for number, line in enumerate(lines, start=first):
-        link = _link(number, line)
-        if link is None:
-            findings.append(Finding("chain-unreadable", path, "it is no line of a chain", number))
-        else:
-            last = links[-1] if links else above
-            is_next = (last.number if last is not None else 0) == number - 1
-            findings += _faults(link, before, last if is_next else None, links, path, is_next=is_next)
-            links.append(link)
-        before = line
+        reader.read(number, line)
     if torn:
-        findings.append(Finding("chain-torn", path, "the last line has no end", first + len(lines)))
-    return Chain(tuple(links), tuple(findings))
+        reader.findings.append(Finding("chain-torn", path, "the last line has no end", first + len(lines)))
+    acknowledged = {run for other in reader.others for run in _acknowledged(other)}
+    findings = tuple(found for found in reader.findings if not _is_about(found, acknowledged))
+    return Chain(tuple(reader.links), findings, tuple(reader.notes), tuple(reader.others))
 
 
-def _link(number: int, line: bytes) -> Link | None:
-    content = parsed(line)
-    if content is None or not isinstance(content.get("run_id"), str) or not _is_count(content.get("attempt")):
+def _link(number: int, content: dict[str, Any]) -> Link | None:
+    if not is_end(content) or not isinstance(content.get("run_id"), str) or not _is_count(content.get("attempt")):
         return None
     return Link(number, content["run_id"], content["attempt"], content)
 
@@ -73,25 +156,17 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def _faults(
-    link: Link, before: bytes | None, last: Link | None, earlier: list[Link], path: str, *, is_next: bool
-) -> Iterator[Finding]:
-    content = link.content
-    rests_on = None if before is None else hashlib.sha256(before).hexdigest()
-    if content.get("previous_line") != rests_on:
-        what = "it does not rest on the line before: a line was edited, removed, added or moved"
-        yield Finding("chain-broken", path, what, link.number)
-    elif is_next and _previous(last) != content.get("previous"):
-        yield Finding("chain-broken", path, "it names another attempt as the one before", link.number)
-    if content.get("event_id") != event_id(link.run_id, link.attempt):
-        yield Finding("chain-edited", path, "its event_id is not that of its run and attempt", link.number)
-    same = [other for other in earlier if other.run_id == link.run_id]
-    if same and link.attempt <= same[-1].attempt:
-        yield Finding(
-            "chain-edited", path, f"attempt {link.attempt} of {link.run_id} is not after its last", link.number
-        )
+def _acknowledged(line: dict[str, Any]) -> Iterator[str]:
+    """Yield the runs that somebody acknowledged to be lost or of another time, by name and reason (``prune``)."""
+    runs = line.get("runs")
+    if line.get("kind") == "prune" and line.get("lost") is True and isinstance(runs, list):
+        yield from (str(run["run_id"]) for run in runs if isinstance(run, dict) and "run_id" in run)
 
 
-def _previous(link: Link | None) -> dict[str, Any] | None:
+def _is_about(finding: Finding, runs: set[str]) -> bool:
+    return finding.code == "clock-went-back" and any(f" {run} " in finding.message for run in runs)
+
+
+def _named(link: Link | None) -> dict[str, Any] | None:
     keys = ("run_id", "attempt", "manifest_digest")
     return None if link is None else {key: link.content.get(key) for key in keys}

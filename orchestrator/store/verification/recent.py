@@ -8,7 +8,7 @@ attempt of a run that they speak of, or a metrics line that `doctor --repair` pu
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from orchestrator.base.errors import StorageError
@@ -39,25 +39,29 @@ class _Tail:
     is_whole: bool = True
 
 
-def verify_recent(store: RunStore, task_id: str, last: int) -> Verified:
+def verify_recent(
+    store: RunStore, task_id: str, last: int, is_cited: Callable[[str], bool] = lambda run_id: True
+) -> Verified:
     """Verify the ``last`` ended attempts of a task, and its newest runs. What was found is looked at again.
 
-    A task that never had a run has no findings. Runs that are alive are judged by their earlier attempts only.
+    A task that never had a run has no findings. Runs that are alive are judged by their earlier attempts only. What
+    would hold up every later run for the past of another is left to ``verify``: that a run is gone which nothing
+    cites, by ``is_cited``, and that a clock went back.
     """
-    seen = _look(store, task_id, last, counted=False)
+    seen = _look(store, task_id, last, is_cited, counted=False)
     if not seen.findings:
         return seen
     # Lines are numbered only now: that takes reading all that is before them.
-    seen, again = (_look(store, task_id, last, counted=True) for _ in range(2))
+    seen, again = (_look(store, task_id, last, is_cited, counted=True) for _ in range(2))
     return Verified(
         again.tasks, again.runs, again.links, tuple(each for each in again.findings if each in seen.findings)
     )
 
 
-def _look(store: RunStore, task_id: str, last: int, *, counted: bool) -> Verified:
+def _look(store: RunStore, task_id: str, last: int, is_cited: Callable[[str], bool], *, counted: bool) -> Verified:
     try:
         with store.task(task_id) as task:
-            return _look_into(store, task, task_id, last, counted=counted)
+            return _look_into(store, task, task_id, last, is_cited, counted=counted)
     except FileNotFoundError:
         return Verified(0, 0, 0, ())
     except StorageError as error:
@@ -65,7 +69,9 @@ def _look(store: RunStore, task_id: str, last: int, *, counted: bool) -> Verifie
         return Verified(1, 0, 0, (Finding(error.code, place, error.message, hint=error.hint),))
 
 
-def _look_into(store: RunStore, task: Folder, task_id: str, last: int, *, counted: bool) -> Verified:
+def _look_into(
+    store: RunStore, task: Folder, task_id: str, last: int, is_cited: Callable[[str], bool], *, counted: bool
+) -> Verified:
     moving = marked_runs(task)
     newest = run_ids(store, task_id)[-last:]
     moving |= {run_id for run_id in newest if holds_lock(store, Location(task_id, run_id))}
@@ -79,7 +85,7 @@ def _look_into(store: RunStore, task: Folder, task_id: str, last: int, *, counte
     recent = chain.links[-last:]
     wanted = sorted({link.run_id for link in recent}.union(newest))
     moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
-    findings = list(chain.findings)
+    findings = [each for each in chain.findings if each.code != "clock-went-back"]
 
     def older(event: str) -> bool:
         return not tail.is_whole and has_link(task, event)
@@ -88,7 +94,8 @@ def _look_into(store: RunStore, task: Folder, task_id: str, last: int, *, counte
     for run_id in wanted:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
-        findings += run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+        found = run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+        findings += (each for each in found if each.code != "run-missing" or is_cited(run_id))
     return Verified(1, len(wanted), len(recent), tuple(findings))
 
 

@@ -12,7 +12,9 @@ from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.store.chain import FORM
 from orchestrator.store.cited_run import reuse_findings
+from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.evidence import file_digest, whole_lines_size
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
@@ -68,10 +70,23 @@ def _look(
     if settled:
         yield from _record_findings(document, manifest, last, path)
         yield from reuse_findings(store, manifest, path)
+        if last is not None and is_last and last.content.get("form") == FORM:
+            yield from _contradictions(folder, manifest, path)
     if last is not None:
         is_still = settled and is_last
         yield from _events_findings(folder, links, place, is_still=is_still)
         yield from _file_findings(folder, links, place, is_still=is_still)
+
+
+def _contradictions(folder: Folder, manifest: Manifest, path: str) -> Iterator[Finding]:
+    """Yield in which points a record says something else than its own events and error files."""
+    attempts = by_attempt(read_events(folder))
+    for why in contradictions(manifest, attempts, folder):
+        yield Finding("record-contradicts-events", path, why)
+    for stage in unproved(manifest, attempts):
+        yield Finding("record-contradicts-events", path, f"stage '{stage}' succeeded, and its events don't say so")
+    if attempts.get(manifest.attempt, NOTHING).end is None and manifest.outcome != "error":
+        yield Finding("record-contradicts-events", path, "it has ended, and its events don't say so")
 
 
 def _record_findings(document: dict[str, Any], manifest: Manifest, last: Link | None, path: str) -> Iterator[Finding]:

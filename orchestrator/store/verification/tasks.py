@@ -26,19 +26,21 @@ CHAIN_LIMIT = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was looked at: tasks, runs, lines of chains; and what does not hold."""
+    """What was looked at: tasks, runs, lines of chains; what does not hold, and what is only noted."""
 
     tasks: int
     runs: int
     links: int
     findings: tuple[Finding, ...]
+    notes: tuple[Finding, ...] = ()
 
 
 def verify_all(store: RunStore) -> Verified:
     """Verify every run of every task."""
     seen = [verify_task(store, task_id) for task_id in task_ids(store)]
     findings = tuple(finding for task in seen for finding in task.findings)
-    return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), findings)
+    notes = tuple(note for task in seen for note in task.notes)
+    return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), findings, notes)
 
 
 def verify_run(store: RunStore, where: Location) -> Verified:
@@ -55,9 +57,8 @@ def verify_task(store: RunStore, task_id: str, only: str | None = None) -> Verif
     if not seen.findings:
         return seen
     again = _look(store, task_id, only)
-    return Verified(
-        again.tasks, again.runs, again.links, tuple(each for each in again.findings if each in seen.findings)
-    )
+    findings = tuple(each for each in again.findings if each in seen.findings)
+    return Verified(again.tasks, again.runs, again.links, findings, again.notes)
 
 
 def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
@@ -81,7 +82,7 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
         findings += run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
-    return Verified(1, len(looked), len(chain.links), tuple(findings))
+    return Verified(1, len(looked), len(chain.links), tuple(findings), chain.notes)
 
 
 def marked_runs(task: Folder) -> set[str]:

@@ -50,7 +50,14 @@ def document_of(name: str | None = "hello", ends: Sequence[End] = ENDS) -> dict[
         found = gate_findings(project, summary, its_ends, {}, MetricsPolicy())
         summaries.append({**summary, "findings": len(found)})
         findings += found
-    notes = {"unreadable_lines": 3, "torn_lines": 1, "repeated_lines": 0, "records_missing": 0}
+    notes = {
+        "unreadable_lines": 3,
+        "torn_lines": 1,
+        "repeated_lines": 0,
+        "records_missing": 0,
+        "open_runs": [],
+        "in_future": [],
+    }
     return {
         "since": stamp(SINCE),
         "until": stamp(UNTIL),
