@@ -118,7 +118,10 @@ COMMANDS = table(
         (
             _RUN,
             Option("stage", "this stage only", "ID"),
+            Option("attempt", "this attempt of each stage; left out: the last", "N", read=count),
+            Option("tail", "the last lines of each stage only; left out: all, in json 200", "N", read=whole),
             Option("follow", "go on until the run has ended"),
+            _FORMAT,
         ),
         positional="run",
         dry_as="logs",

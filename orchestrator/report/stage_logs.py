@@ -20,14 +20,19 @@ class StageLogs:
     """The logs of a stage: ``names`` of files below ``commands/``, one for each attempt, oldest first.
 
     ``ended`` tells that nothing more will be written unless the run is resumed, ``note`` says why there
-    is no log, ``left_out`` counts the bytes that the last attempt's log limit dropped.
+    is no log, ``dropped`` counts for each name the bytes that the log limit left out.
     """
 
     stage: str
     names: tuple[str, ...]
     ended: bool
     note: str
-    left_out: int = 0
+    dropped: tuple[int, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """The bytes that the last attempt's log limit dropped."""
+        return self.dropped[-1] if self.dropped else 0
 
 
 def stage_logs(record: Mapping[str, Any]) -> Sequence[StageLogs]:
@@ -40,11 +45,11 @@ def stage_logs(record: Mapping[str, Any]) -> Sequence[StageLogs]:
 
 def _of_stage(command: Command | Command1) -> StageLogs:
     attempts = command.attempts if isinstance(command, Command) else ()
-    paths = [attempt.log_path for attempt in attempts] or [command.log_path]
-    names = tuple(os.path.basename(path) for path in paths if path)
+    logged = [(attempt.log_path, attempt.log_bytes_left_out) for attempt in attempts] or [(command.log_path, 0)]
+    names = tuple(os.path.basename(path) for path, _ in logged if path)
     reason = f": {command.summary}" if command.summary else ""
     note = f"was skipped{reason}" if command.status == "skipped" else "has not run"
     if isinstance(command, Command) and command.reused is not None:
         note += f"; its log is shown by 'codex-orchestrator logs {command.reused.run_id} --stage {command.id}'"
-    left_out = attempts[-1].log_bytes_left_out if attempts else 0
-    return StageLogs(command.id, names, command.status not in ("pending", "running"), note, left_out)
+    dropped = tuple(left_out for path, left_out in logged if path)
+    return StageLogs(command.id, names, command.status not in ("pending", "running"), note, dropped)
