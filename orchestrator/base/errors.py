@@ -21,6 +21,7 @@ EXIT_REFUSED = 5
 EXIT_NOT_FOUND = 6
 EXIT_DAMAGED = 7
 EXIT_STORAGE = 8
+EXIT_TIMED_OUT = 124
 EXIT_SIGNAL_BASE = 128
 """A run stopped by signal N exits with 128 + N, as shells report it."""
 

@@ -97,6 +97,18 @@ COMMANDS = table(
         dry_as="status",
     ),
     Command(
+        "wait",
+        "Wait until a run has ended, and exit as its start would.",
+        Late("orchestrator.commands.look.wait", "wait"),
+        (
+            _RUN,
+            Option("timeout", "the longest time to wait, such as 90s or 10m; left out: for ever", "SPAN"),
+            _FORMAT,
+        ),
+        positional="run",
+        dry_as="wait",
+    ),
+    Command(
         "plan",
         "Show the stages that 'start' would run, and run nothing.",
         Late("orchestrator.commands.look.plan", "plan"),

@@ -39,6 +39,7 @@ EXIT_CODES = (
     ("6", "not found: no such run"),
     ("7", "a record is damaged, or of an unknown version"),
     ("8", "storage: no space, read-only, I/O error, a planted link"),
+    ("124", "the timeout of wait ran out; the run goes on"),
     ("130, 143, 129", "stopped by SIGINT, SIGTERM, SIGHUP"),
 )
 """The contract's section 2, in one line each."""

@@ -11,6 +11,9 @@ from orchestrator.base.text.safe_text import safe_text
 NARROW = 64
 """Below so many columns, a label stands above its value instead of beside it."""
 
+_DAYS_AGO = 7
+"""From so many days on, a moment is a date."""
+
 _LABEL = 11
 _INDENT = "  "
 _INK = re.compile("\x1b\\[[0-9]+m")
@@ -125,6 +128,18 @@ def duration(seconds: float | None) -> str:
 def moment(at: datetime) -> str:
     """Return a moment for people, to the second, in UTC."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """Return a moment as people read it: ``just now``, ``5m ago``, ``3h ago``, ``2d ago``, else the date (UTC)."""
+    seconds = (now - at).total_seconds()
+    if seconds < 0 or seconds >= _DAYS_AGO * 86_400:
+        return f"{at:%Y-%m-%d}"
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m ago"
+    return f"{int(seconds // 3600)}h ago" if seconds < 86_400 else f"{int(seconds // 86_400)}d ago"
 
 
 def plural(count: int, word: str) -> str:

@@ -12,53 +12,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 
 _DIGEST_LINES = 10
 
 
+_KEYS = ("run_id", "task_id", "project", "pipeline_id", "status", "outcome", "attempt")
+
+
 def run_document(
-    manifest: Manifest,
+    body: Mapping[str, Any],
     *,
     exit_code: int | None,
     failed: Sequence[Mapping[str, Any]] = (),
     next_argv: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """Return the run document (contract, section 2, "start, resume") of a manifest.
+    """Return the run document (contract, section 2, "start, resume") of a record or status document.
 
     ``exit_code`` is the process's, None when the run goes on without it; ``failed`` are its failed stages
     (``failures.failed_stages``), ``next_argv`` is the next command, None when nothing is left to do.
     """
-    root = manifest.artifact_root
     return {
-        "run_id": manifest.run_id,
-        "task_id": manifest.task_id,
-        "project": manifest.project,
-        "pipeline_id": manifest.pipeline_id,
-        "status": manifest.status,
-        "outcome": manifest.outcome,
-        "attempt": manifest.attempt,
+        **{key: body[key] for key in _KEYS},
         "exit_code": exit_code,
-        "artifact_root": root,
-        "manifest": os.path.join(root, "manifest.json"),
-        "log_path": manifest.log_path,
+        "artifact_root": body["artifact_root"],
+        "manifest": os.path.join(body["artifact_root"], "manifest.json"),
+        "log_path": body["log_path"],
         "failed": list(failed),
         **with_next(next_argv),
     }
 
 
-def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int, color: bool) -> str:
-    """Return the closing lines of a run: ``answer`` is its run document.
+def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width: int, color: bool) -> str:
+    """Return the closing lines of a run, of its run document and its record or status document.
 
     Of one that did not succeed: each failed stage with its last lines and its log, then what to type
     next. Of one that succeeded: how long it took, its guardrails, and where its manifest is.
     """
     ink = Ink(color)
     width = max(width, 20)
-    lines = _headline(ink, answer, manifest, width)
+    lines = _headline(ink, answer, body, width)
     for failure in answer["failed"]:
         lines += _failure(ink, failure, width)
-    for guardrail in manifest.guardrails:
+    for guardrail in body["guardrails"]:
         lines += _guardrail(ink, guardrail, width)
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     if answer["next_command"] is not None:
@@ -66,18 +61,23 @@ def failure_digest(answer: Mapping[str, Any], manifest: Manifest, *, width: int,
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _headline(ink: Ink, answer: Mapping[str, Any], manifest: Manifest, width: int) -> list[str]:
-    sla = manifest.sla
+def _headline(ink: Ink, answer: Mapping[str, Any], body: Mapping[str, Any], width: int) -> list[str]:
     style = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(answer["status"], "cyan")
     outcome = f" ({answer['outcome']})" if answer["outcome"] in ("error", "timeout") else ""
-    took = f"{duration(sla.active_seconds)} of {duration(sla.limit_seconds)}"
-    late = ", longer than allowed" if sla.breached else ""
-    slowest = f"; slowest: {sla.slowest_stage}" if sla.slowest_stage else ""
-    status = clean(f"{answer['status'].replace('_', ' ')}{outcome} after {took}{late}{slowest}")
+    status = clean(f"{answer['status'].replace('_', ' ')}{outcome}{_time(body['sla'])}")
     return [
         *labelled(ink, "Run", [clean(answer["run_id"])], width, "bold"),
         *labelled(ink, "Status", [status], width, style),
     ]
+
+
+def _time(sla: Mapping[str, Any] | None) -> str:
+    if sla is None:
+        return ""
+    took = f" after {duration(sla['active_seconds'])} of {duration(sla['limit_seconds'])}"
+    late = ", longer than allowed" if sla["breached"] else ""
+    slowest = f"; slowest: {sla['slowest_stage']}" if sla["slowest_stage"] else ""
+    return f"{took}{late}{slowest}"
 
 
 def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
@@ -95,8 +95,9 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     return lines
 
 
-def _guardrail(ink: Ink, entry: GuardrailEntry, width: int) -> list[str]:
-    passed = entry.outcome == "passed"
-    reason = f": {entry.reason}" if entry.reason and not passed else ""
+def _guardrail(ink: Ink, entry: Mapping[str, Any], width: int) -> list[str]:
+    passed = entry["outcome"] == "passed"
+    reason = f": {entry['reason']}" if entry["reason"] and not passed else ""
     style = "green" if passed else "yellow"
-    return labelled(ink, "Guardrail", [clean(f"{entry.id} {entry.outcome}{reason}")], width, style)
+    outcome = entry["outcome"] or "no verdict yet"
+    return labelled(ink, "Guardrail", [clean(f"{entry['id']} {outcome}{reason}")], width, style)

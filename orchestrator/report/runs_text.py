@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
-from orchestrator.report.layout import Ink, clean, duration, pad, plural, table, wrap
+from orchestrator.base.clock import parse_stamp
+from orchestrator.report.layout import Ink, ago, clean, duration, pad, plural, table, wrap
 from orchestrator.report.run_rows import DAMAGED, Row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_WIDE = 90
+_WIDE = 96
 """From so many columns on, a run is one line."""
 
 _SHORTEST = 20
+_TITLES = ("RUN", "STATE", "STAGES", "STARTED", "TOOK", "PROJECT PIPELINE")
 STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
 _INDENT = "    "
 
 
-def runs_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
-    """Return the text of the document of ``runs``, at most ``width`` columns wide but for ids and paths."""
+def runs_text(document: Mapping[str, Any], *, now: datetime, width: int, color: bool) -> str:
+    """Return the text of the document of ``runs``, at most ``width`` columns wide but for ids and paths.
+
+    ``now`` is what moments are seen from.
+    """
     ink = Ink(color)
     width = max(width, _SHORTEST)
     rows = document["runs"]
-    lines = list(_wide(ink, rows, width) if width >= _WIDE else _narrow(ink, rows, width))
+    lines = list(_wide(ink, rows, width, now) if width >= _WIDE else _narrow(ink, rows, width, now))
     for entry in document["unreadable"]:
         reason = f"task {entry['task_id']} can't be looked into: {entry['reason']}"
         lines += [ink("red", line) for line in wrap(clean(reason), width)]
@@ -41,7 +47,7 @@ def _summary(document: Mapping[str, Any]) -> str:
         text += f" of {known}"
     hidden = document["damaged"] - sum(row["status"] == DAMAGED for row in document["runs"])
     if hidden:
-        text += f"; {plural(hidden, 'damaged run')} can't be told to fit: --status damaged shows them"
+        text += f"; {plural(hidden, 'damaged run')} may fit: --status damaged shows them"
     return text + (f" ({document['hint']})" if document["hint"] else "")
 
 
@@ -73,24 +79,41 @@ def _what(row: Row) -> str:
     return clean(text + (", version 1" if row["version"] == 1 else ""))
 
 
-def _wide(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
-    cells = []
+def _wide(ink: Ink, rows: list[Row], width: int, now: datetime) -> Iterator[str]:
+    cells = [[("dim", title) for title in _TITLES]] if rows else []
     for row in rows:
         done, took, sla = _facts(row)
         state = word(row)
         style = STYLE.get(state, "red")
-        cells.append([("bold", row["run_id"]), (style, state), ("", done), ("", took), ("red", sla), ("", _what(row))])
-    for row, line in zip(rows, table(ink, cells, width), strict=True):
+        cells.append(
+            [
+                ("bold", row["run_id"]),
+                (style, state),
+                ("", done),
+                ("", _started(row, now)),
+                ("red" if sla else "", f"{took} {sla}".strip()),
+                ("", _what(row)),
+            ]
+        )
+    lines = iter(table(ink, cells, width))
+    if rows:
+        yield next(lines)
+    for row, line in zip(rows, lines, strict=True):
         yield line
         yield from _damage(ink, row, width)
 
 
-def _narrow(ink: Ink, rows: list[Row], width: int) -> Iterator[str]:
+def _started(row: Row, now: datetime) -> str:
+    return ago(parse_stamp(row["started_at"]), now) if row["started_at"] else ""
+
+
+def _narrow(ink: Ink, rows: list[Row], width: int, now: datetime) -> Iterator[str]:
     for row in rows:
         done, took, sla = _facts(row)
         state = word(row)
         yield ink("bold", row["run_id"])
-        facts = " ".join(filter(None, [sla, f"{done} stages" if done else "", took, _what(row)]))
+        parts = [sla, f"{done} stages" if done else "", _started(row, now), f"took {took}" if took else "", _what(row)]
+        facts = ", ".join(filter(None, parts))
         first, *rest = wrap(f"{pad(state, 9)} {facts}", width - 2)
         yield "  " + ink(STYLE.get(state, "red"), first[: len(state)]) + first[len(state) :]
         yield from ("  " + line for line in rest)

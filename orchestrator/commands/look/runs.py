@@ -67,7 +67,7 @@ def runs(
     }
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
-    return Answer(EXIT_DONE, document, runs_text(document, width=width, color=color))
+    return Answer(EXIT_DONE, document, runs_text(document, now=context.clock.now(), width=width, color=color))
 
 
 def _matching(

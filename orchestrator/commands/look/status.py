@@ -58,9 +58,18 @@ def status(
 
     if not watch:
         return _answer(context, look(), brief=brief)
+    from orchestrator.commands.look.waiting import StopSignal, refuse_own_run, stop_signals
+
+    refuse_own_run(store, where, context.environ)
     patience = Patience(context.stdout)
     screen = _screen(context) if format == "text" else _Silent()
-    document = watched(look, screen.show, lambda: patience(interval))
+    try:
+        with stop_signals():
+            document = watched(look, screen.show, lambda: patience(interval))
+    except StopSignal as stopped:
+        # The run goes on; what was asked for is answered as it stands.
+        screen.leave()
+        return _answer(context, look(), brief=brief)._replace(exit_code=stopped.exit_code)
     if document is None:
         return Answer(EXIT_DONE, None, "")
     screen.leave()

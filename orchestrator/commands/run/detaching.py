@@ -74,7 +74,7 @@ class FirstWord:
             run = prepared.open_run()
             if self._form != "ndjson":
                 next_argv = watching(run.manifest.run_id)
-                self.give({"document": run_document(run.manifest, exit_code=None, next_argv=next_argv)})
+                self.give({"document": run_document(run.manifest.as_json(), exit_code=None, next_argv=next_argv)})
             return run
 
         return prepared._replace(open_run=open_and_report)

@@ -136,10 +136,10 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
     where = Location(manifest.task_id, manifest.run_id)
     ended = _ended_document(context, store, where)
     failed, next_argv = failures(store, where, ended), ended["next_argv"]
-    answer = run_document(manifest, exit_code=exit_code, failed=failed, next_argv=next_argv)
+    answer = run_document(ended, exit_code=exit_code, failed=failed, next_argv=next_argv)
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
-    return Answer(exit_code, answer, failure_digest(answer, manifest, width=width, color=color))
+    return Answer(exit_code, answer, failure_digest(answer, ended, width=width, color=color))
 
 
 def next_keys(context: Context, where: Location) -> dict[str, Any]:

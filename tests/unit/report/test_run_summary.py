@@ -29,7 +29,7 @@ def document(
     """Return the run document of a record."""
     failed = failed_stages(manifest.as_json(), last_lines=last_lines, environment_log=environment_log, causes={})
     following = None if manifest.status == "succeeded" else resuming(manifest.run_id)
-    return run_document(manifest, exit_code=exit_code, failed=failed, next_argv=following)
+    return run_document(manifest.as_json(), exit_code=exit_code, failed=failed, next_argv=following)
 
 
 def test_the_run_document_has_the_contracts_keys_in_order() -> None:
@@ -93,7 +93,7 @@ def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
 def digest(manifest: Manifest, lines: dict[str, list[str]], width: int = 80) -> str:
     """Return the closing lines of a record."""
     answer = document(manifest, last_lines=lines)
-    return failure_digest(answer, manifest, width=width, color=False)
+    return failure_digest(answer, manifest.as_json(), width=width, color=False)
 
 
 def test_the_digest_of_a_failed_run() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.errors import UsageError
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.report.layout import columns
+from orchestrator.report.layout import ago, columns
 from orchestrator.report.run_rows import KEYS, Wanted, damaged_row, run_row, sorted_rows
 from orchestrator.report.runs_text import runs_text
 from orchestrator.report.status_document import status_document
@@ -53,7 +53,7 @@ def test_a_live_run_is_over_its_limit_before_that_is_written() -> None:
     manifest = make_manifest()
     late = manifest._replace(sla=manifest.sla._replace(limit_seconds=10.0))
     assert [row_of(one, alive=True)["sla_breached"] for one in (late, late)] == [True, True]
-    assert "SLA!" in runs_text(document_of(row_of(late, alive=True)), width=120, color=False)
+    assert "SLA!" in runs_text(document_of(row_of(late, alive=True)), now=NOW, width=120, color=False)
 
 
 def test_a_damaged_row_says_only_where_and_why() -> None:
@@ -66,7 +66,7 @@ def test_a_damaged_row_says_only_where_and_why() -> None:
     assert Wanted(status="damaged").takes(row)
     assert Wanted().takes(row)
     assert not Wanted(project="hello").takes(row)
-    text = runs_text(document_of(row), width=120, color=False)
+    text = runs_text(document_of(row), now=NOW, width=120, color=False)
     assert "damaged" in text
     assert "it is cut off" in text
 
@@ -104,7 +104,7 @@ def test_text_fits_and_ids_stay_whole(width: int, color: bool) -> None:
     """No line but an id is wider than the terminal, and no id is ever cut."""
     manifest = make_manifest()
     rows = [row_of(manifest), damaged_row("1-hello", make_run_id(2), "m.json", "a key is of another kind \x1b[2J")]
-    text = runs_text(document_of(*rows, known=7), width=width, color=color)
+    text = runs_text(document_of(*rows, known=7), now=NOW, width=width, color=color)
     assert "\x1b[2J" not in text
     for run_id in (make_run_id(1), make_run_id(2)):
         assert run_id in text
@@ -116,7 +116,7 @@ def test_text_fits_and_ids_stay_whole(width: int, color: bool) -> None:
 def test_what_is_not_shown_is_told() -> None:
     """Runs that were not looked at, damaged ones that a filter hid, and a near match are told below the list."""
     document = {**document_of(known=9), "damaged": 2, "looked_at": 4, "hint": "did you mean 'x'?"}
-    text = runs_text(document, width=200, color=False)
+    text = runs_text(document, now=NOW, width=200, color=False)
     for part in ("no run fits", "4 of 9", "2 damaged runs", "did you mean 'x'?"):
         assert part in text
 
@@ -142,3 +142,28 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         since("--since", text, NOW)
     with pytest.raises(UsageError, match="--window"):
         span("--window", text)
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=-1), "2026-11-25"),
+        (timedelta(seconds=59), "just now"),
+        (timedelta(minutes=5, seconds=59), "5m ago"),
+        (timedelta(hours=23, minutes=59), "23h ago"),
+        (timedelta(days=6, hours=23), "6d ago"),
+        (timedelta(days=7), "2026-11-18"),
+    ],
+)
+def test_a_moment_as_people_read_it(passed: timedelta, words: str) -> None:
+    """A moment is how long ago it was, from a week on its date; one in the future is its date."""
+    assert ago(NOW - passed, NOW) == words
+
+
+def test_the_list_has_a_header() -> None:
+    """The columns of a wide list have titles; an empty list has none."""
+    lines = runs_text(document_of(row_of(make_manifest())), now=NOW, width=120, color=False).splitlines()
+    assert lines[0].split() == ["RUN", "STATE", "STAGES", "STARTED", "TOOK", "PROJECT", "PIPELINE"]
+    assert "3d ago" in lines[1]
+    assert lines[1].index("3d ago") == lines[0].index("STARTED")
+    assert runs_text(document_of(), now=NOW, width=120, color=False) == "no runs\n"

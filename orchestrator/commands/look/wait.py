@@ -1,0 +1,81 @@
+"""``wait``: return when a run has ended, with the exit code that its start would have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_TIMED_OUT
+from orchestrator.base.text.appearance import appearance
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.run_view import observe
+from orchestrator.commands.look.status import view
+from orchestrator.commands.look.waiting import StopSignal, refuse_own_run, stop_signals
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.run_summary import failure_digest, run_document
+from orchestrator.report.time_window import span
+from orchestrator.store.find import find_run
+from orchestrator.store.layout import Location
+from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_POLL_SECONDS = 0.1
+"""Between two readings of a live run's record."""
+
+
+def wait(
+    context: Context,
+    *,
+    run: str,
+    timeout: str | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
+    """Return the document of a run when it has ended or died, or as it is when ``timeout`` (a span) has passed.
+
+    The exit code is that of its start (3 of one that died or was cancelled), 124 at the timeout, 128 and the
+    signal's number when a signal ended the waiting: the run goes on then. Raises NotFound, UsageError,
+    DamagedRecord, StorageError, and Refused inside a stage for a run that can't end before it.
+    """
+    limit = None if timeout is None else span("--timeout", timeout)
+    store = context.store()
+    where = find_run(store, run)
+    refuse_own_run(store, where, context.environ)
+    try:
+        with stop_signals():
+            ended = _ended_within(store, where, limit, context.clock.monotonic, sleep)
+            document = view(store, where, context.environ)
+    except StopSignal as stopped:
+        return _answer(context, view(store, where, context.environ), exit_code=stopped.exit_code)
+    if not ended and document["status"] not in TERMINAL:
+        return _answer(context, document, exit_code=EXIT_TIMED_OUT)
+    return _answer(context, document, exit_code=EXIT_DONE if document["status"] == "succeeded" else EXIT_RUN_FAILED)
+
+
+def _ended_within(
+    store: RunStore, where: Location, limit: float | None, now: Callable[[], float], sleep: Callable[[float], None]
+) -> bool:
+    """Wait until the run has ended or died; False when ``limit`` seconds have passed before."""
+    began = now()
+    while observe(store, where).alive:
+        left = _POLL_SECONDS if limit is None else limit - (now() - began)
+        if left <= 0:
+            return False
+        sleep(min(left, _POLL_SECONDS))
+    return True
+
+
+def _answer(context: Context, document: Mapping[str, Any], *, exit_code: int) -> Answer:
+    ended = document["status"] in TERMINAL
+    answer = run_document(
+        document,
+        exit_code=exit_code if ended else None,
+        failed=document["failed"],
+        next_argv=document["next_argv"],
+    )
+    seen = appearance(context.stdout, context.environ)
+    text = failure_digest(answer, document, width=seen.width, color=seen.color)
+    return Answer(exit_code, {**answer, "timed_out": exit_code == EXIT_TIMED_OUT}, text)
