@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal, UsageError
@@ -17,7 +18,7 @@ from orchestrator.commands.run.nox_process import Delivery, delivered, reply_wit
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.progress.stream import Sink
+from orchestrator.runner.progress.stream import Sink, is_taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
         request = _posargs_request(project, pipeline, session.posargs) if delivery is None else delivery.request
         prepared, observer = _prepared(context, request, delivery)
         try:
-            result = perform_in(session, context, prepared, observer)
+            result = perform_in(context, prepared, observer)
         except BaseException:
             prepared.abandon()
             raise
@@ -177,6 +178,8 @@ def _show(context: Context, answer: Answer, form: str) -> None:
     sink = Sink(context.stdout, context.environ)
     sink.text(text)
     sink.close()
-    if not sink.open:
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
+    for stream, is_lost in ((sys.stdout, not sink.open), (sys.stderr, False)):
+        if is_lost or not is_taken(stream):
+            # nox's own words to somebody who is gone, or who reads nothing, would be waited for.
+            with suppress(OSError, ValueError), open(os.devnull, "w") as nothing:
+                os.dup2(nothing.fileno(), stream.fileno())

@@ -17,17 +17,29 @@ NOX_FOLDER = ".nox"
 ROOT_VARIABLE = "CODEX_ORCHESTRATOR_ROOT"
 RUNS_VARIABLE = "CODEX_ORCHESTRATOR_RUNS_DIR"
 OUT_VARIABLE = "CODEX_ORCHESTRATOR_OUT_DIR"
+ENVIRONMENTS_VARIABLE = "CODEX_ORCHESTRATOR_ENV_DIR"
+_RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
+_RUN_FOLDER_VARIABLE = "CODEX_ORCHESTRATOR_RUN_DIR"
 
 _BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 """What says nothing of the folder that was asked for: the disk, its server or this machine could not answer."""
 
 
 class Workspace(Record):
-    """Three absolute folders: the workspace's root, where runs are kept, and where snapshots are kept."""
+    """Absolute folders: the workspace's root, where runs are kept, where snapshots are, and where environments are.
+
+    The last is None for ``.nox`` below the root.
+    """
 
     root: str
     runs_dir: str
     out_dir: str
+    moved_environments: str | None = None
+
+    @property
+    def environments_dir(self) -> str:
+        """Where the sessions' virtual environments are kept."""
+        return self.moved_environments or os.path.join(self.root, NOX_FOLDER)
 
     def shown(self, path: str) -> str:
         """Return ``path`` relative to the root when it lies below it, else as it is."""
@@ -38,10 +50,13 @@ class Workspace(Record):
 def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
     """Return the workspace of ``cwd``: ``$CODEX_ORCHESTRATOR_ROOT``, else the nearest folder above with configs.
 
-    Raises UsageError when there is none, or when the variable names a folder without ``project_configs/``,
-    and StorageError when the disk can't tell.
+    Below a stage the variable is inherited, and another workspace that holds ``cwd`` wins over it; its folders are
+    its own then, wherever those of the outer run are. Raises UsageError when there is none, or when the variable
+    names a folder without ``project_configs/``, and StorageError when the disk can't tell.
     """
     named = environ.get(ROOT_VARIABLE)
+    if named and (inner := _inner_root(cwd, os.path.join(cwd, named), environ)) is not None:
+        return Workspace(inner, os.path.join(inner, ".runs"), os.path.join(inner, "out"))
     if named:
         root = os.path.abspath(os.path.join(cwd, named))
         if not is_folder(os.path.join(root, CONFIG_FOLDER)):
@@ -56,7 +71,32 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
         root=root,
         runs_dir=os.path.abspath(os.path.join(root, environ.get(RUNS_VARIABLE) or ".runs")),
         out_dir=os.path.abspath(os.path.join(root, environ.get(OUT_VARIABLE) or "out")),
+        moved_environments=_moved(root, environ.get(ENVIRONMENTS_VARIABLE)),
     )
+
+
+def _moved(root: str, place: str | None) -> str | None:
+    return os.path.abspath(os.path.join(root, place)) if place else None
+
+
+def _inner_root(cwd: str, named: str, environ: Mapping[str, str]) -> str | None:
+    """Return the root of another workspace that holds ``cwd``, where ``named`` is inherited from a run; else None.
+
+    Who sets the variable below a stage names a workspace that the run's folder is not in, and is in ``cwd``'s.
+    """
+    if not environ.get(_RUN_VARIABLE):
+        return None
+    found = _nearest(os.path.realpath(cwd))
+    named = os.path.realpath(named)
+    if found is None or found == named:
+        return None
+    run_folder = os.path.realpath(environ.get(_RUN_FOLDER_VARIABLE) or named)
+    is_set_here = _holds(found, run_folder) and not _holds(named, run_folder)
+    return None if is_set_here else found
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def project_folder(root: str, name: str, path: str) -> str:
@@ -75,15 +115,22 @@ def project_folder(root: str, name: str, path: str) -> str:
 
 
 def _walk_up(start: str) -> str:
+    found = _nearest(start)
+    if found is None:
+        raise UsageError(
+            f"no workspace here: neither '{start}' nor a folder above it holds {CONFIG_FOLDER}/",
+            hint=f"go to a workspace, make {CONFIG_FOLDER}/<project>.toml, or set ${ROOT_VARIABLE}",
+            code="no-workspace",
+        )
+    return found
+
+
+def _nearest(start: str) -> str | None:
     folder = start
     while not is_folder(os.path.join(folder, CONFIG_FOLDER)):
         parent = os.path.dirname(folder)
         if parent == folder:
-            raise UsageError(
-                f"no workspace here: neither '{start}' nor a folder above it holds {CONFIG_FOLDER}/",
-                hint=f"go to a workspace, make {CONFIG_FOLDER}/<project>.toml, or set ${ROOT_VARIABLE}",
-                code="no-workspace",
-            )
+            return None
         folder = parent
     return folder
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from orchestrator.base.errors import Refused
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.sha256 import sha256
-from orchestrator.base.workspace import OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
+from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, OUT_VARIABLE, ROOT_VARIABLE, RUNS_VARIABLE, Workspace
 from orchestrator.model.manifest.manifest import Lineage
 
 TYPE_CHECKING = False
@@ -77,6 +77,7 @@ def fixed_variables(workspace: Workspace, task_id: str, project: str) -> dict[st
         ROOT_VARIABLE: workspace.root,
         RUNS_VARIABLE: workspace.runs_dir,
         OUT_VARIABLE: workspace.out_dir,
+        **({ENVIRONMENTS_VARIABLE: moved} if (moved := workspace.moved_environments) else {}),
         "CODEX_ORCHESTRATOR_TASK_ID": task_id,
         "CODEX_ORCHESTRATOR_PROJECT": project,
     }

@@ -13,7 +13,7 @@ from orchestrator.model.manifest.manifest import SessionInfo
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.process import ProcessHost
-from orchestrator.runner.environment import bin_paths, describe, stage_environ, tools_dir
+from orchestrator.runner.environment import bin_paths, describe, stage_environ, tools_dir, tools_home
 from orchestrator.runner.prepare_environment import EnvironmentMaker
 from orchestrator.runner.process_loop import Attempts
 from orchestrator.runner.progress import Observer
@@ -124,7 +124,7 @@ class _RunAttempt:
             self._setting.environ,
             plan.session,
             bin_paths=bin_paths(env_dir),
-            tools_dir=tools_dir(workspace.runs_dir, self._setting.environ),
+            tools_dir=tools_dir(tools_home(workspace), self._setting.environ),
         )
         broken = None
         if env_dir is not None:

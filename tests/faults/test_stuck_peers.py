@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.harness import Orchestrator, WorkspaceFolder
 
@@ -131,3 +135,177 @@ def test_a_capped_log_that_cannot_be_cut(workspace: WorkspaceFolder, orchestrate
     manifest = workspace.manifest(only_run(workspace))
     assert (manifest["status"], manifest["outcome"]) == ("failed", "error")
     assert "01-build.log" in manifest["status_detail"]
+
+
+LONG = {"build": {"shell": "yes some output | head -c 3000000; sleep 600", "timeout": "5s"}}
+
+
+def noxfile(workspace: WorkspaceFolder) -> None:
+    """Give the workspace what nox and Invoke need."""
+    workspace.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
+    workspace.write("tasks.py", "from orchestrator.cli import namespace  # noqa: F401\n")
+
+
+def entries(orchestrate: Orchestrator) -> dict[str, list[str]]:
+    """Return command lines that start a run, by a name."""
+    start = orchestrate.command("start", "--project", "x")
+    return {
+        "text": start,
+        "json": [*start, "--format", "json"],
+        "ndjson": [*start, "--format", "ndjson"],
+        "invoke": [start[0], "-m", "invoke", "start", "--project", "x"],
+        "nox": [start[0], "-m", "nox", "-s", "diagnostics-x"],
+    }
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "socket"])
+@pytest.mark.parametrize("entry", ["text", "json", "ndjson", "invoke", "nox"])
+def test_output_that_nobody_reads(workspace: WorkspaceFolder, orchestrate: Orchestrator, entry: str, kind: str) -> None:
+    """The stage's timeout ends it, the heartbeat goes on, the log is whole, and the command ends by itself."""
+    workspace.project("x", LONG)
+    noxfile(workspace)
+    reader, writer = {"pipe": os.pipe, "terminal": os.openpty, "socket": stream_pair}[kind]()
+    process = subprocess.Popen(
+        entries(orchestrate)[entry],
+        cwd=workspace.root,
+        env=dict(orchestrate.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=writer,
+        start_new_session=True,
+    )
+    os.close(writer)
+    try:
+        assert process.wait(timeout=40) == (1 if entry == "nox" else 3)
+    finally:
+        process.kill()
+        os.close(reader)
+    manifest = workspace.manifest(only_run(workspace))
+    build = next(command for command in manifest["commands"] if command["id"] == "build")
+    assert build["outcome"] == "timeout"
+    assert 4 < build["duration_seconds"] < 12
+    assert (only_run(workspace) / "commands" / "01-build.log").stat().st_size == 3_000_000
+
+
+def stream_pair() -> tuple[int, int]:
+    """Return two ends of a socket, as programs give them to what they start."""
+    here, there = socket.socketpair()
+    return here.detach(), there.detach()
+
+
+def test_a_reader_that_comes_late(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """It gets what was kept, one line that says how much was not, and the end of the run."""
+    workspace.project("x", {"build": "seq 1000000; sleep 4; echo all is well"})
+    process = orchestrate.popen("start", "--project", "x", "--jobs", "1")
+    log = wait_until(lambda: list(workspace.root.glob(".runs/1-x/cli/*/commands/01-build.log")), "the log")[0]
+    wait_until(lambda: b"1000000\n" in log.read_bytes()[-200:], "all of the output to be logged, with nobody reading")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output.count(b"bytes of output are not shown") == 1
+    assert b"all is well\n" in output
+    assert b"run succeeded" in output
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "cancel"])
+def test_signals_and_cancel_while_nobody_reads(workspace: WorkspaceFolder, orchestrate: Orchestrator, how: str) -> None:
+    """Cancel ends such a run, and so does SIGTERM, with 143."""
+    workspace.project("x", {"build": "yes some output | head -c 3000000; sleep 600"})
+    process = orchestrate.popen("start", "--project", "x")
+    log = wait_until(lambda: list(workspace.root.glob(".runs/1-x/cli/*/commands/01-build.log")), "the log")[0]
+    wait_until(lambda: log.stat().st_size == 3_000_000, "all of the output to be logged")
+    if how == "cancel":
+        assert orchestrate("cancel", "latest", timeout=30).code == 0
+    else:
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == (3 if how == "cancel" else 143)
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+
+
+def keepers_of(guard: int) -> list[int]:
+    """Return the keepers of a guard."""
+    return [int(child) for child in Path(f"/proc/{guard}/task/{guard}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("who", ["guard", "keeper", "both"])
+@pytest.mark.parametrize("how", ["once", "again and again"])
+def test_a_guard_or_keeper_that_is_stopped(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, who: str, how: str
+) -> None:
+    """A stage's timeout is late by 5 s at most beside its grace, and nothing is left running."""
+    marker = f"61{os.getpid() % 1000}.{len(who)}{len(how)}"
+    workspace.project("x", {"build": {"shell": f"touch ../../up; sleep {marker}", "timeout": "2s"}})
+    process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
+    (keeper,) = [pid for pid in keepers_of(guard) if marker.encode() in children_text(pid)]
+    targets = {"guard": [guard], "keeper": [keeper], "both": [keeper, guard]}[who]
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() < began + 30:
+        if how == "again and again" or time.monotonic() < began + 0.2:
+            for pid in targets:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.005)
+    assert process.wait(timeout=1) == 3
+    assert time.monotonic() - began < 2 + 5 + 5 + 3
+    build = next(one for one in workspace.manifest(only_run(workspace))["commands"] if one["id"] == "build")
+    assert build["outcome"] in ("timeout", "error")
+    assert not [entry for entry in Path("/proc").glob("[0-9]*") if marker.encode() in read_quietly(entry / "cmdline")]
+
+
+def test_an_owner_that_died_beside_a_stopped_guard(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The guard goes on, ends what runs and gives the lock back: the run is shown as died, and can be resumed."""
+    workspace.project("x", {"build": "touch ../../up; [ -e ../../again ] || sleep 600"})
+    process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
+    for pid in (*keepers_of(guard), guard):
+        os.kill(pid, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard to end", 10)
+    workspace.write("again", "")
+    assert orchestrate("resume", "latest").code == 0
+
+
+def test_a_stage_that_stops_its_keeper(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without any timeout too, the stage's end is heard within seconds."""
+    workspace.project("x", {"build": "kill -STOP $PPID; exit 0"})
+    began = time.monotonic()
+    assert orchestrate("start", "--project", "x", timeout=30).code == 0
+    assert time.monotonic() - began < 10
+
+
+def children_text(pid: int) -> bytes:
+    """Return the command lines of a process's children."""
+    children = read_quietly(Path(f"/proc/{pid}/task/{pid}/children")).split()
+    return b"".join(read_quietly(Path(f"/proc/{child.decode()}/cmdline")) for child in children)
+
+
+def read_quietly(path: Path) -> bytes:
+    """Return a file's bytes, none when it is gone."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
+def test_no_more_processes(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A limit of processes is refused with its reason before anything is recorded."""
+    workspace.project("x")
+    program = workspace.write(
+        "no_processes.py",
+        "import errno, os, sys\n"
+        "from orchestrator.process import client\n"
+        "def refuse(*_):\n"
+        "    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "client._start = refuse\n"
+        "from orchestrator.__main__ import main\n"
+        "sys.argv[0] = 'codex-orchestrator'\n"
+        "raise SystemExit(main())\n",
+    )
+    command = [orchestrate.command()[0], str(program), "start", "--project", "x"]
+    done = subprocess.run(
+        command, cwd=workspace.root, env=dict(orchestrate.environ), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, workspace.runs("1-x")) == (8, [])
+    assert "no more processes" in done.stderr

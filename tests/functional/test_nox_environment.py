@@ -201,7 +201,7 @@ def test_the_environments_folder_is_noxs(name: str) -> None:
     """Our rule for the folder's name is that of the installed nox, also for names that it hashes."""
     from nox.sessions import _normalize_path
 
-    folder = environment_folder("/w", SessionPlan(name=name, backend="uv"))
+    folder = environment_folder("/w/.nox", SessionPlan(name=name, backend="uv"))
     assert folder == os.path.join("/w", _normalize_path(NOX_FOLDER, name))
 
 

@@ -40,7 +40,7 @@ class Making:
     @property
     def env_dir(self) -> str:
         """The environment's folder."""
-        folder = environment_folder(str(self.root), self.session)
+        folder = environment_folder(str(self.root / ".nox"), self.session)
         assert folder is not None
         return folder
 

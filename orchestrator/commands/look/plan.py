@@ -86,7 +86,7 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
     from orchestrator.runner.stage_cache.for_run import cache_for
 
     store = context.store()
-    env_dir = environment_folder(store.workspace.root, compiled.session)
+    env_dir = environment_folder(store.workspace.environments_dir, compiled.session)
     cache = cache_for(store, compiled, task_id, env_dir, context.environ, context.clock, writes=False)
     told = explained(compiled, cache)
     for stage in document["stages"]:

@@ -28,7 +28,7 @@ def answered_by_cache(
 
     Raises Refusal when the run could not be opened or recorded.
     """
-    env_dir = environment_folder(prepared.store.workspace.root, prepared.plan.session)
+    env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     cache = prepared.cache(context, env_dir, provenance.ignored_names)
     if cache is None or not _is_unchanged(prepared, cache):
         return cache, None

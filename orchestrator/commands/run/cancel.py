@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from orchestrator.base.clock import stamp
@@ -36,6 +37,10 @@ _HOLDER_PATIENCE_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _TELL_AFTER_SECONDS = 3.0
 _TELL_EVERY_SECONDS = 10.0
+_AGAIN_SECONDS = 20.0
+"""A run whose processes ignore SIGTERM ends within some 12 s; one that takes longer is asked again, which kills."""
+
+_LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,9 @@ def cancel(
     target = _find_target(store, where)
     try:
         _ask(store, where, target, who, why, stamp(context.clock.now()))
+        _wait_for_end(context, store, where, target)
     finally:
         target.close()
-    _wait_for_end(context, store, where)
     manifest = load(read_document(store, where), store.paths(where).manifest)
     if not manifest.is_terminal:
         _close_died(store, where)
@@ -165,15 +170,27 @@ def _ask(store: RunStore, where: Location, target: _Target, who: str, why: str, 
         return
 
 
-def _wait_for_end(context: Context, store: RunStore, where: Location) -> None:
+def _wait_for_end(context: Context, store: RunStore, where: Location, target: _Target) -> None:
+    """Wait until nothing of the run is left; what is left after a while is killed, and after a minute it is refused."""
     began = time.monotonic()
+    again_at = began + _AGAIN_SECONDS
     tell_at = began + _TELL_AFTER_SECONDS
     while is_alive(store, where):
         if time.monotonic() >= tell_at:
             tell_at += _TELL_EVERY_SECONDS
             waited = time.monotonic() - began
-            context.stderr.write(f"codex-orchestrator: waiting for run '{where.run_id}' to end ({waited:.0f} s)\n")
-            context.stderr.flush()
+            context.warn(f"waiting for run '{where.run_id}' to end ({waited:.0f} s)")
+        if time.monotonic() >= again_at:
+            again_at += _AGAIN_SECONDS
+            with suppress(ProcessLookupError):
+                target.send(signal.SIGTERM)
+                target.send(signal.SIGCONT)
+        if time.monotonic() >= began + _LIMIT_SECONDS:
+            raise Refused(
+                f"run '{where.run_id}' has not ended within {_LIMIT_SECONDS:.0f} s (process {target.owner.pid})",
+                hint=f"see codex-orchestrator status {where.run_id}, and cancel it again",
+                code="not-ended",
+            )
         time.sleep(_LOOK_SECONDS)
     with store.run_folder(where) as folder:
         withdraw_request(folder)

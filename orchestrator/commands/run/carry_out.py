@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from orchestrator.base.errors import NoxUnavailable
+import os
+
+from orchestrator.base.errors import NoxUnavailable, UsageError
+from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for
 from orchestrator.runner.progress import Observer
+from orchestrator.runner.progress.stream import is_taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
     the installed nox can't run a session in this process.
     """
+    _check_path_entries(prepared)
     cache = None
     provenance = capture(context, prepared)
     try:
@@ -64,11 +69,30 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
         provenance.abandon()
 
 
+def _check_path_entries(prepared: PreparedRun) -> None:
+    """Raise UsageError when a folder that belongs on the stages' PATH can't stand there: no entry can hold a colon."""
+    from orchestrator.runner.environment import bin_paths, environment_folder, tools_home
+
+    workspace = prepared.store.workspace
+    tools = tools_home(workspace)
+    own = bin_paths(environment_folder(workspace.environments_dir, prepared.plan.session))
+    for folder, variable in ((tools, RUNS_VARIABLE), *((path, ENVIRONMENTS_VARIABLE) for path in own)):
+        if os.pathsep in folder:
+            raise UsageError(
+                f"'{folder}' has a '{os.pathsep}', which no entry of PATH can hold: stages would run other programs",
+                hint=f"rename the folder, or let ${variable} name another place",
+                code="path-separator",
+            )
+
+
 def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer) -> Answer:
-    """Return the answer; without its closing lines where nobody reads what the run shows: they would be waited for."""
+    """Return the answer, without what would be waited for where nobody reads what the run shows.
+
+    These are its closing lines, and the document too when stdout is full.
+    """
     answer = answer_for(context, store, result)
     unread = observer.sink.unread
     if not unread:
         return answer
     context.warn(f"{unread} bytes of output and the closing lines are not shown: nobody reads them; the logs are whole")
-    return answer._replace(text="")
+    return answer._replace(text="", document=answer.document if is_taken(context.stdout) else None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 
+from orchestrator.base.errors import StorageError
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import PreparedRun, capture
 from orchestrator.process import Guard
@@ -29,8 +32,8 @@ def run_here(
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing
     opened, when the installed nox can't run a session in this process.
     """
-    plan, root = prepared.plan, prepared.store.workspace.root
-    env_dir = environment_folder(root, plan.session)
+    plan, workspace = prepared.plan, prepared.store.workspace
+    root, env_dir = workspace.root, environment_folder(workspace.environments_dir, plan.session)
     results: list[Result] = []
     with running_setting(context, prepared, observer, cache, provenance) as setting:
 
@@ -41,6 +44,19 @@ def run_here(
     if ended.error is not None:
         raise ended.error
     return results[0]
+
+
+def _guard() -> Guard:
+    try:
+        return Guard.start()
+    except OSError as error:
+        is_limit = error.errno in (errno.EAGAIN, errno.ENOMEM)
+        raise StorageError(
+            f"no process can be started for the run's guard: {os.strerror(error.errno or 0).lower()}"
+            + ("; this user or machine has no more processes" if is_limit else f" ({sys.executable})"),
+            hint="see 'ulimit -u' and the container's limit of processes" if is_limit else "",
+            code="no-process",
+        ) from error
 
 
 class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
@@ -54,7 +70,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         cache: StageCache | None,
         provenance: Capture,
     ) -> None:
-        self._host = Guard.start()
+        self._host = _guard()
         self._setting = Setting(
             store=prepared.store,
             clock=context.clock,
@@ -77,9 +93,9 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         self._setting.observer.close()
 
 
-def perform_in(session: Session, context: Context, prepared: PreparedRun, observer: Observer) -> Result:
+def perform_in(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
     """Run ``prepared`` inside a session that nox itself started, and return its end."""
-    env_dir = None if prepared.plan.session.backend == "none" else os.path.abspath(session.env_dir)
+    env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     provenance = capture(context, prepared)
     try:
         cache = prepared.cache(context, env_dir, provenance.ignored_names)

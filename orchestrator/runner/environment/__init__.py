@@ -6,7 +6,7 @@ the steps of ``steps.prepare`` as child processes and, when all of them ended wi
 """
 
 from orchestrator.runner.environment.allowed import stage_environ
-from orchestrator.runner.environment.tools import tools_dir
+from orchestrator.runner.environment.tools import tools_dir, tools_home
 from orchestrator.runner.environment.venv import bin_paths, describe, environment_folder, mark_made, needs_making
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "needs_making",
     "stage_environ",
     "tools_dir",
+    "tools_home",
 ]

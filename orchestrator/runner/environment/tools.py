@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Seam
 from orchestrator.base.sha256 import sha256
+from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, Workspace
 from orchestrator.runner.environment.launch import module_command
 
 TOOLS = {"codex-orchestrator": "orchestrator", "nox": "nox", "invoke": "invoke"}
@@ -19,6 +20,32 @@ TOOLS_FOLDER = ".tools"
 """Below the runs folder; no task can have that name, since names don't begin with a dot."""
 
 _LIMIT = 16 * 1024
+
+
+def tools_home(workspace: Workspace) -> str:
+    """Return the folder below which the scripts are kept: the runs folder, or that of the environments.
+
+    The latter where no program may be executed in the runs folder. Raises StorageError when none may be in either.
+    """
+    if not _is_noexec(workspace.runs_dir):
+        return workspace.runs_dir
+    if not _is_noexec(workspace.environments_dir):
+        return workspace.environments_dir
+    raise StorageError(
+        f"no program may be executed below '{workspace.runs_dir}' and '{workspace.environments_dir}': their file "
+        "systems are mounted noexec, and stages need the orchestrator's own three scripts",
+        hint=f"let ${ENVIRONMENTS_VARIABLE} name a folder whose file system is not",
+        code="noexec",
+    )
+
+
+def _is_noexec(folder: str) -> bool:
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    try:
+        return bool(os.statvfs(folder).f_flag & getattr(os, "ST_NOEXEC", 0))
+    except OSError:
+        return False
 
 
 def tools_dir(

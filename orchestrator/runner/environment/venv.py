@@ -20,11 +20,11 @@ _SHEBANG_LIMIT = 100 - len("bin/pythonX.Y")
 """nox hashes the name of an environment whose path is longer (``nox.sessions._normalize_path``)."""
 
 
-def environment_folder(root: str, session: SessionPlan) -> str | None:
+def environment_folder(environments_dir: str, session: SessionPlan) -> str | None:
     """Return the absolute folder of the session's environment, None for the backend ``none``.
 
-    It is the folder that nox itself would take for a session of that name at the workspace's ``root``
-    (``nox.sessions._normalize_path``; session names are ASCII, see ``identifiers``).
+    It is the folder that nox itself would take for a session of that name (``--envdir`` is ``environments_dir``;
+    ``nox.sessions._normalize_path``; session names are ASCII, see ``identifiers``).
     """
     if session.backend == "none":
         return None
@@ -35,7 +35,7 @@ def environment_folder(root: str, session: SessionPlan) -> str | None:
         import hashlib
 
         name = hashlib.sha1(name.encode("ascii"), usedforsecurity=False).hexdigest()[:8]
-    return os.path.join(root, NOX_FOLDER, name)
+    return os.path.join(environments_dir, name)
 
 
 def bin_paths(env_dir: str | None) -> tuple[str, ...]:

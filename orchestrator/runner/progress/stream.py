@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BACKLOG_BYTES = 1 << 20
 """What is kept for a reader that is behind; a pipe holds 64 KiB by itself."""
 
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
 """How long stages are held up for a reader that is behind before output is dropped: it must take half the backlog."""
 
 DRAIN_SECONDS = 10.0
@@ -189,6 +189,16 @@ class Sink:
                 return lambda data: _careful_write(fd, data)
             return lambda data: os.write(private, data)
         return lambda data: os.write(fd, data)
+
+
+def is_taken(stream: TextIO | None) -> bool:
+    """Tell whether a write to ``stream`` would be taken now, and not wait for a reader."""
+    fd = descriptor(stream)
+    if fd is None:
+        return True
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def left_out(count: int) -> bytes:

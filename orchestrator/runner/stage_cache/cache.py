@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.globs import paths
 from orchestrator.base.record import Record
-from orchestrator.base.workspace import NOX_FOLDER, Workspace
+from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.stage_cache.entries import Entries, Entry, NotKept
@@ -246,7 +246,7 @@ class StageCache:
 def _ours(place: Place) -> frozenset[str]:
     """Return what lies in the project's folder and belongs to this program, from there."""
     workspace = place.workspace
-    places = (workspace.runs_dir, workspace.out_dir, os.path.join(workspace.root, NOX_FOLDER))
+    places = (workspace.runs_dir, workspace.out_dir, workspace.environments_dir)
     return frozenset(os.path.relpath(folder, place.project_folder) for folder in places)
 
 

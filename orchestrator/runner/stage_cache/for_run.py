@@ -9,7 +9,7 @@ from orchestrator.base.clock import Clock
 from orchestrator.model.lineage import fixed_variables
 from orchestrator.model.manifest.manifest import Reused
 from orchestrator.model.plan import Plan
-from orchestrator.runner.environment import bin_paths, stage_environ, tools_dir
+from orchestrator.runner.environment import bin_paths, stage_environ, tools_dir, tools_home
 from orchestrator.runner.stage_cache import Place, StageCache, may_reuse
 from orchestrator.runner.stage_cache.entries import Entries
 from orchestrator.runner.stage_cache.ignored import Ignored
@@ -44,7 +44,7 @@ def cache_for(
         return None
     workspace = store.workspace
     folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
-    tools = tools_dir(workspace.runs_dir, environ, make=writes)
+    tools = tools_dir(tools_home(workspace), environ, make=writes)
     session_env = stage_environ(environ, plan.session, bin_paths=bin_paths(env_dir), tools_dir=tools)
     fixed = fixed_variables(workspace, task_id, plan.project)
     made_from = ""

@@ -80,7 +80,7 @@ def test_no_environment_needs_nothing() -> None:
 def test_the_folder_is_the_one_that_nox_takes() -> None:
     """Plain names keep their letters; a dot becomes a dash."""
     session = SessionPlan(name="diagnostics-my.lib_2", backend="uv")
-    assert environment_folder("/w", session) == "/w/.nox/diagnostics-my-lib_2"
+    assert environment_folder("/w", session) == "/w/diagnostics-my-lib_2"
 
 
 def test_a_half_made_environment_is_made_anew(env: Path) -> None:
