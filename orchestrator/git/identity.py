@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.person_names import escaped
 from orchestrator.git.process import GitProcess
+from orchestrator.git.settings import config_files, user_settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +30,21 @@ _CI_ACTORS = (
 class AccountQuery:
     """The question who works here, on the way to git: ``begin`` it, then ask for its ``answer`` or ``end`` it."""
 
-    def __init__(self, environ: Mapping[str, str], process: GitProcess | None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], process: GitProcess | None, known: Mapping[str, str] | None = None
+    ) -> None:
         self._environ = environ
         self._process = process
+        self._known = known
 
     @classmethod
     def begin(cls, folder: str, environ: Mapping[str, str]) -> AccountQuery:
-        """Ask git in ``folder``, without waiting for it. Raises nothing."""
+        """Ask git in ``folder``, without waiting for it, where its config files alone don't tell. Raises nothing."""
         place = folder if os.path.isdir(folder) else "/"
+        if not any(name.startswith("GIT_CONFIG") for name in environ):
+            known = user_settings(config_files(place, environ))
+            if known is not None:
+                return cls(environ, None, known)
         try:
             return cls(environ, GitProcess.start(place, _QUERY, environ, paths=None))
         except OSError:
@@ -50,6 +58,8 @@ class AccountQuery:
 
     def settings(self) -> dict[str, str]:
         """Return ``user.name`` and ``user.email`` as git has them; none where it can't tell."""
+        if self._known is not None:
+            return dict(self._known)
         if self._process is None:
             return {}
         try:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.record import Record
 from orchestrator.git.process import GitProcess
-from orchestrator.git.repository import common_folder, git_folder
+from orchestrator.git.repository import common_folder, git_folder, repository_top
 
 _SUSPECT = re.compile(rb"filter|excludesfile|include", re.I)
+_USER_SECTION = re.compile(rb"^\s*\[user\](.*?)(?=^\s*\[|\Z)", re.I | re.M | re.S)
+_USER_VALUE = re.compile(rb"^\s*(name|email)[ \t]*=[ \t]*(.*?)\r?$", re.I | re.M)
+_UNSIMPLE = re.compile(rb"[\\\"#;]")
+"""Escapes, quotes and comments inside a value."""
 _MOST_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 10.0
 _QUERY = ("config", "--null", "--get-regexp", r"^(filter\..*|core\.excludesfile)$")
@@ -43,7 +47,7 @@ def tree_settings(top: str, environ: Mapping[str, str]) -> TreeSettings:
     """
     common = common_folder(top)
     pairs = list(_file_system(top))
-    files = (os.path.join(common, "config"), os.path.join(git_folder(top), "config.worktree"), *_users(environ))
+    files = (*_repositorys(top), *_users(environ))
     personal = _has_rules(os.path.join(common, "info", "exclude")) or _has_rules(_default_excludes(environ))
     filters: frozenset[str] = frozenset()
     if any(_SUSPECT.search(_content(file)) for file in files):
@@ -64,6 +68,39 @@ def _file_system(top: str) -> Iterator[tuple[str, str]]:
             yield "core.fileMode", "true"
             if sys.platform == "linux":
                 yield "core.ignoreCase", "false"
+
+
+def _repositorys(top: str) -> tuple[str, str]:
+    return os.path.join(common_folder(top), "config"), os.path.join(git_folder(top), "config.worktree")
+
+
+def config_files(folder: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return git's config files for ``folder``, the one that decides last (git-config(1), "FILES")."""
+    top = repository_top(folder)
+    own = () if top is None else _repositorys(top)
+    machine: list[str] = []
+    users: list[str] = []
+    for path in _users(environ):
+        (users if path.startswith(environ.get("HOME") or "\0") else machine).append(path)
+    return (*machine, *reversed(users), *own)
+
+
+def user_settings(files: Iterable[str]) -> dict[str, str] | None:
+    """Return ``user.name`` and ``user.email`` as simple config files have them, later ones first.
+
+    None where only git can tell: a file includes another, or quotes or continues one of the two values.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        content = _content(file)
+        if re.search(rb"^\s*\[\s*include", content, re.I | re.M):
+            return None
+        for section in _USER_SECTION.finditer(content):
+            for name, value in _USER_VALUE.findall(section[1]):
+                if value[:1] in (b'"', b"=") or _UNSIMPLE.search(value):
+                    return None
+                found[f"user.{name.decode().lower()}"] = value.strip().decode("utf-8", "replace")
+    return {key: value for key, value in found.items() if value}
 
 
 def _users(environ: Mapping[str, str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from orchestrator.base.clock import Clock, later, stamp
 from orchestrator.base.errors import StorageError
@@ -22,14 +23,14 @@ from orchestrator.store.store import RunStore
 
 
 class RunTerms(Record):
-    """What the caller of ``start`` said about the run, to be recorded; ``traceparent`` is its environment's."""
+    """What the caller of ``start`` said about the run, to be recorded; ``environ`` is its environment."""
 
     task_id: str
     actor: str
     approval_policy: str | None = None
     overrides: Mapping[str, str] | None = None
     override_reason: str | None = None
-    traceparent: str = ""
+    environ: Mapping[str, str] = MappingProxyType({})
 
 
 def first_manifest(
@@ -46,7 +47,7 @@ def first_manifest(
     now = clock.now()
     at = stamp(now)
     shown = redacted(plan, redactor.text)
-    trace_id, parent_span_id = trace_of(terms.traceparent, lineage.rootRunId)
+    trace_id, parent_span_id = trace_of(terms.environ.get("TRACEPARENT", ""), lineage.rootRunId)
     manifest = Manifest(
         task_id=terms.task_id,
         task_slug=_slug(terms.task_id),

@@ -12,6 +12,7 @@ from orchestrator.commands.run.ancestry import Ancestry
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
+from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import RunTerms, announce_to_parent, first_manifest
 from orchestrator.store.child_links import leave_link
 from orchestrator.store.claim import claim, hold_back, withdraw
@@ -52,6 +53,7 @@ def begin_run(
         redactor,
         clock,
     )
+    manifest = with_ci_job(manifest, terms.environ, redactor.text)
     manifest = with_drift(store, manifest)
     if unseen:
         return begin_held_back(store, manifest, token)

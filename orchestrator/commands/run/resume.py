@@ -18,6 +18,7 @@ from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
+from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen, take_over
 from orchestrator.store.event_log import by_attempt, read_events, unproved
@@ -168,19 +169,25 @@ def _continue(
     deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
     reopen(store, run)
     run.save(
-        manifest._replace(
-            attempt=manifest.attempt + 1,
-            status="in_progress",
-            status_detail=None,
-            completed_at=None,
-            outcome=None,
-            summary=None,
-            metrics_recorded=False,
-            resume_events=(*manifest.resume_events, event),
-            commands=reset_for_resume(manifest, shown, kept),
-            plan=shown.record() if found else manifest.plan,
-            pipeline_title=shown.title,
-            sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
+        with_ci_job(
+            manifest._replace(
+                attempt=manifest.attempt + 1,
+                status="in_progress",
+                status_detail=None,
+                completed_at=None,
+                outcome=None,
+                summary=None,
+                metrics_recorded=False,
+                resume_events=(*manifest.resume_events, event),
+                commands=reset_for_resume(manifest, shown, kept),
+                plan=shown.record() if found else manifest.plan,
+                pipeline_title=shown.title,
+                sla=manifest.sla._replace(
+                    deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds
+                ),
+            ),
+            context.environ,
+            redactor.text,
         )
     )
     run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found)})

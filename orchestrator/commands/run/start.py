@@ -74,8 +74,9 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         from orchestrator.commands.run.create_run import begin_run
         from orchestrator.runner.first_record import RunTerms
 
-        trace = context.environ.get("TRACEPARENT", "")
-        terms = RunTerms(target.task_id, actor, request.approval_policy, overrides, request.override_reason, trace)
+        terms = RunTerms(
+            target.task_id, actor, request.approval_policy, overrides, request.override_reason, context.environ
+        )
         run = begin_run(store, plan, terms, ancestry, redactor, context.clock, unseen=unseen)
         plans.keep()
         return run
