@@ -21,6 +21,9 @@ _KEPT = frozenset(
 _KEPT_PREFIXES = ("LC_", "PIP_", "UV_", "npm_config_", "NPM_CONFIG_", "COVERAGE_")
 
 
+QUICK_GUARD = "quick"
+
+
 class Done(NamedTuple):
     """What a finished command left: ``document`` is its stdout read as JSON, or None when it is not JSON."""
 
@@ -32,7 +35,7 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Orchestrator:
-    """Calls ``python -m orchestrator`` as a process of its own, in an environment that the machine can't colour.
+    """Calls the program (by ``tests/quick_program.py``) as a process, in an environment that the machine can't colour.
 
     ``environ`` is the whole environment: a HOME of its own, no ``CODEX_*``, ``MCP_*``, ``NOX*`` or ``CI``.
     """
@@ -86,7 +89,7 @@ class Orchestrator:
     @staticmethod
     def command(*args: str) -> list[str]:
         """Return the argument list that calls the program with ``args``."""
-        return [sys.executable, "-m", "orchestrator", *args]
+        return [sys.executable, str(REPOSITORY / "tests/quick_program.py"), *args]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,13 @@ class WorkspaceFolder:
         task_id: str | None = None,
         path: str | None = None,
         extra: str = "",
-        guard: str | None = "test -d .",
+        guard: str | None = QUICK_GUARD,
     ) -> Path:
         """Onboard a project with ``backend = "none"`` and return its folder, ``packages/<name>`` unless ``path``.
 
         A stage is a shell line, or its keys as the config has them. ``build``, ``lint`` and ``test`` pass
-        unless given; ``guard`` is the line of ``spec-guard``, None for the built-in command. ``extra`` is
+        unless given; ``guard`` is the line of ``spec-guard``, None for the built-in command, left out: that command,
+        which passes without a look. ``extra`` is
         TOML that comes after the tables ``[project]`` and ``[session]``. ``task_id`` is ``1-<name>`` unless given.
         """
         table = {**self._builtin_stages(pipeline, guard), **(stages or {})}
@@ -130,6 +134,11 @@ class WorkspaceFolder:
             f"task_id = {_toml(task_id or f'1-{name}')}\n"
             f'[session]\nbackend = "none"\n{extra}\n'
         )
+        marker = self.root / "project_configs" / ".quick-guard"
+        if guard == QUICK_GUARD:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
         self.config(name, text + "".join(_stage_toml(pipeline, key, value) for key, value in table.items()))
         folder = self.root / (path or f"packages/{name}")
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +148,7 @@ class WorkspaceFolder:
     def _builtin_stages(pipeline: str, guard: str | None) -> dict[str, str | Mapping[str, object]]:
         names = {"diagnostics": ("build", "lint", "test"), "smoke": ("build", "test")}.get(pipeline, ())
         stages: dict[str, str | Mapping[str, object]] = dict.fromkeys(names, "true")
-        if pipeline == "diagnostics" and guard is not None:
+        if pipeline == "diagnostics" and guard is not None and guard != QUICK_GUARD:
             stages["spec-guard"] = guard
         return stages
 

@@ -37,11 +37,13 @@ class FakeClock:
         self.passed += seconds
 
 
+_GUARD = ("codex-orchestrator", "spec-guard", "--project", "hello")
+
+
 def make_stage(stage_id: str, *, needs: tuple[str, ...] = (), guardrail: bool = False) -> PlannedStage:
     """Return a stage that calls a command of its own name."""
-    return PlannedStage(
-        id=stage_id, title=stage_id, kind="command", argv=(f"do-{stage_id}",), needs=needs, guardrail=guardrail
-    )
+    argv = _GUARD if stage_id == "spec-guard" else (f"do-{stage_id}",)
+    return PlannedStage(id=stage_id, title=stage_id, kind="command", argv=argv, needs=needs, guardrail=guardrail)
 
 
 def make_plan(*stages: PlannedStage, sla_seconds: float = 1800.0) -> Plan:

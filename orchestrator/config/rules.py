@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.identifiers import shown
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.config.graph import Vertex, cycles, vertices
 from orchestrator.config.values import DEFAULT_REQUIRED
+from orchestrator.model.builtin_guard import GUARD, STAGE_KEYS, guard_options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def rule_faults(name: str, table: dict[str, Any]) -> list[Fault]:
         *_name_faults(name, _table(table, "project")),
         *_session_faults(_table(table, "session")),
         *_guardrail_faults(table),
-        *_pipeline_faults(_table(table, "pipelines")),
+        *_pipeline_faults(name, _table(table, "pipelines")),
     ]
 
 
@@ -89,7 +90,7 @@ def _guardrail_faults(table: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(("waivers", index, "guardrail"), text)
 
 
-def _pipeline_faults(pipelines: Mapping[str, Any]) -> Iterator[Fault]:
+def _pipeline_faults(project: str, pipelines: Mapping[str, Any]) -> Iterator[Fault]:
     for name, pipeline in pipelines.items():
         if not isinstance(pipeline, dict):
             continue
@@ -103,6 +104,7 @@ def _pipeline_faults(pipelines: Mapping[str, Any]) -> Iterator[Fault]:
             stage_id = stage.get("id")
             may_lack = isinstance(stage_id, str) and stage_id in known
             yield from _action_faults((*keys, "stages", index), stage, may_lack=may_lack)
+            yield from _guard_faults((*keys, "stages", index), stage, project, may_lack=may_lack)
             if isinstance(stage_id, str) and stage_id in seen:
                 yield Fault((*keys, "stages", index, "id"), f"a stage {shown(stage_id)} is listed already")
             elif isinstance(stage_id, str):
@@ -122,6 +124,25 @@ def _action_faults(keys: Keys, stage: Mapping[str, Any], *, may_lack: bool) -> I
         for key in _NOT_FOR_PIPELINES:
             if key in stage:
                 yield Fault((*keys, key), "has no effect on a sub-pipeline")
+
+
+def _guard_faults(keys: Keys, stage: Mapping[str, Any], project: str, *, may_lack: bool) -> Iterator[Fault]:
+    """Faults of a stage that is the built-in guard: what would soften or redirect it is refused."""
+    if stage.get("id") != GUARD:
+        return
+    run = stage.get("run")
+    words: Sequence[str] | None = _texts(run)
+    if isinstance(run, str):
+        import shlex
+
+        try:
+            words = shlex.split(run)
+        except ValueError:
+            return
+    is_left_out = may_lack and not any(key in stage for key in _ACTIONS)
+    if is_left_out or (words is not None and guard_options(words, project) is not None):
+        for key in sorted(stage.keys() - STAGE_KEYS):
+            yield Fault((*keys, key), f"is not for the built-in guard; a stage may say {', '.join(sorted(STAGE_KEYS))}")
 
 
 def _graph_faults(name: str, seen: Mapping[str, tuple[int, dict[str, Any]]]) -> Iterator[Fault]:

@@ -43,8 +43,7 @@ class Scope(Record):
 
     def is_code(self, path: bytes) -> bool:
         """Tell whether a file that only the user's own rules ignore counts: code, and no tool's hidden file."""
-        hidden = any(part.startswith(b".") for part in path.split(b"/")) or path.endswith((b"~", b".swp", b".swo"))
-        return not hidden and not is_leftover(path) and self.holds(path) and self._matches_code(path)
+        return not is_hidden(path) and not is_leftover(path) and self.holds(path) and self._matches_code(path)
 
     def _matches_code(self, path: bytes) -> bool:
         from orchestrator.base.globs import globs
@@ -60,6 +59,11 @@ class Scope(Record):
 
         text = os.fsdecode(path)
         return any(fnmatchcase(text, pattern) for pattern in self.ignored)
+
+
+def is_hidden(path: bytes) -> bool:
+    """Tell whether a path is a tool's own file or an editor's copy, as users ignore by rules of their own."""
+    return any(part.startswith(b".") for part in path.split(b"/")) or path.endswith((b"~", b".swp", b".swo"))
 
 
 def scope_of(

@@ -6,10 +6,20 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.base.record import Record
-from orchestrator.git.porcelain import LIST, STATUS, Change, Listing, Status, parse_list, parse_status, prefix_of
+from orchestrator.git.porcelain import (
+    LIST,
+    STATUS,
+    UNTRACKED,
+    Change,
+    Listing,
+    Status,
+    parse_list,
+    parse_status,
+    prefix_of,
+)
 from orchestrator.git.process import GitProcess
 from orchestrator.git.repository import git_folder, repository_top
-from orchestrator.git.scope import Scope
+from orchestrator.git.scope import Scope, is_hidden
 from orchestrator.git.settings import LFS, TreeSettings, tree_settings
 from orchestrator.git.tree import FOLDER, LINK, Entry, Hasher, digest, walk
 
@@ -27,6 +37,7 @@ _PATHSPEC_VALUE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 
 _MOST_CHANGED_LINE_ENDS = 16 << 20
 _SUBMODULE_SECONDS = 30.0
+_OTHERS = ("ls-files", "--others", "--full-name", "-z")
 
 
 class WorkTree(Record):
@@ -162,6 +173,23 @@ def differences_unseen(work: WorkTree, folder: str, named: frozenset[bytes]) -> 
     before = {path for path, entry in disk.items() if entry is not None}
     unknown = _compare_filtered(work, listing.entries, {}, disk, hasher)
     return DifferencesUnseen(hidden, frozenset(before - disk.keys()), unknown)
+
+
+def ignored_by_user(work: WorkTree, folder: str) -> frozenset[bytes]:
+    """Return the untracked files below ``folder``, from the top, that only the user's own rules ignore.
+
+    Hidden files are left out (``scope.is_hidden``). Raises OSError when git can't be started or does not answer.
+    """
+    if not work.settings.has_personal_excludes:
+        return frozenset()
+    processes = [work.start(command, folder) for command in (UNTRACKED, (*_OTHERS, "--exclude-standard"))]
+    try:
+        ours, usual = (process.answer(_SUBMODULE_SECONDS) for process in processes)
+    finally:
+        for process in processes:
+            process.end()
+    names = set(ours.output.split(b"\0")) - set(usual.output.split(b"\0"))
+    return frozenset(name for name in names if not is_hidden(name))
 
 
 def _in_scope(status: Status, prefix: bytes, scope: Scope) -> Iterator[tuple[bytes, Change]]:

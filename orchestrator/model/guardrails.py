@@ -7,7 +7,8 @@ from datetime import date
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.record import Record
-from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
+from orchestrator.model.builtin_guard import GUARD, NO_VERDICT, REPLACED, ReportedVerdict, is_builtin_guard
+from orchestrator.model.manifest.manifest import Compared, GuardrailEntry, Manifest
 from orchestrator.model.plan import Plan, PlannedStage, Waiver
 
 TYPE_CHECKING = False
@@ -25,22 +26,29 @@ class Verdict(Record):
     required: bool
     outcome: GuardrailOutcome
     reason: str
+    compared: Compared | None = None
 
 
 def verdicts(
-    plan: Plan, commands: Mapping[str, str | None], *, today: date, reused: Mapping[str, str] | None = None
+    plan: Plan,
+    commands: Mapping[str, str | None],
+    *,
+    today: date,
+    reused: Mapping[str, str] | None = None,
+    reported: Mapping[str, ReportedVerdict] | None = None,
 ) -> tuple[Verdict, ...]:
     """Return a verdict for each required guardrail of ``plan``, in policy's order, then for every other one.
 
     ``commands`` maps stage ids to outcome words, or to None for a stage that has not finished; ``today``
     (UTC) decides whether a waiver stands. ``reused`` maps stages that were not run because nothing changed to
-    the run whose verdict stands for theirs.
+    the run whose verdict stands for theirs. ``reported`` is what built-in guards reported of themselves; without
+    a report their success is none, and None takes it as it is.
     """
     reused = reused or {}
     found = {**commands, **dict.fromkeys(reused, "success")}
-    required = [_required(plan, guardrail, found, today) for guardrail in plan.required_guardrails]
+    required = [_required(plan, guardrail, found, today, reported) for guardrail in plan.required_guardrails]
     others = [
-        Verdict(stage.id, False, *_reached(plan, stage, found))
+        Verdict(stage.id, False, *_reached(plan, stage, found, reported))
         for stage in plan.stages
         if stage.guardrail and stage.id not in plan.required_guardrails
     ]
@@ -75,9 +83,39 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     """Return the manifest with the verdicts of its guardrails as of now."""
     outcomes = {command.id: command.outcome for command in manifest.commands}
     reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
-    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused)
-    entries = tuple(GuardrailEntry(item.id, item.required, item.outcome, item.reason) for item in found)
+    reported = {entry.id: verdict for entry in manifest.guardrails if (verdict := _reported(entry)) is not None}
+    before = {entry.id: entry for entry in manifest.guardrails}
+    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused, reported=reported)
+    entries = tuple(
+        GuardrailEntry(
+            item.id,
+            item.required,
+            item.outcome,
+            item.reason,
+            None if item.outcome in ("missing", "skipped") or item.id not in before else before[item.id].compared,
+            before[item.id].proof if item.id in before else None,
+        )
+        for item in found
+    )
     return manifest._replace(guardrails=entries)
+
+
+def with_report(manifest: Manifest, stage_id: str, verdict: ReportedVerdict) -> Manifest:
+    """Return the manifest with what a built-in guard reported of itself; ``judged`` takes it from there."""
+    entries = tuple(
+        entry._replace(outcome=verdict.outcome, reason=verdict.reason, compared=verdict.compared)
+        if entry.id == stage_id
+        else entry
+        for entry in manifest.guardrails
+    )
+    return manifest._replace(guardrails=entries)
+
+
+def _reported(entry: GuardrailEntry) -> ReportedVerdict | None:
+    """Return what a guardrail's entry says of its own report; a waiver hides it."""
+    if entry.outcome == "passed" or entry.outcome == "failed" or entry.outcome == "advisory":
+        return ReportedVerdict(entry.outcome, entry.reason, entry.compared)
+    return None
 
 
 def present(found: Iterable[Verdict]) -> bool:
@@ -90,12 +128,18 @@ def executed(found: Iterable[Verdict]) -> bool:
     return all(verdict.outcome in ("passed", "failed") for verdict in found if verdict.required)
 
 
-def _required(plan: Plan, guardrail: str, commands: Mapping[str, str | None], today: date) -> Verdict:
+def _required(
+    plan: Plan,
+    guardrail: str,
+    commands: Mapping[str, str | None],
+    today: date,
+    reported: Mapping[str, ReportedVerdict] | None,
+) -> Verdict:
     stage = next((stage for stage in plan.stages if stage.id == guardrail), None)
     if stage is None:
         outcome, reason = _missing("the plan has no such stage")
     else:
-        outcome, reason = _reached(plan, stage, commands)
+        outcome, reason = _reached(plan, stage, commands, reported)
     if outcome == "passed":
         return Verdict(guardrail, True, outcome, reason)
     waivers = [waiver for waiver in plan.waivers if waiver.guardrail == guardrail]
@@ -109,10 +153,18 @@ def _required(plan: Plan, guardrail: str, commands: Mapping[str, str | None], to
     return Verdict(guardrail, True, outcome, reason)
 
 
-def _reached(plan: Plan, stage: PlannedStage, commands: Mapping[str, str | None]) -> tuple[GuardrailOutcome, str]:
+def _reached(
+    plan: Plan,
+    stage: PlannedStage,
+    commands: Mapping[str, str | None],
+    reported: Mapping[str, ReportedVerdict] | None,
+) -> tuple[GuardrailOutcome, str]:
     outcome = commands.get(stage.id)
     if outcome == "success":
-        return _success(plan, stage)
+        return _success(plan, stage, reported)
+    report = (reported or {}).get(stage.id)
+    if outcome == "failure" and report is not None and report.outcome == "failed" and report.reason:
+        return "failed", report.reason
     if outcome in ("failure", "timeout"):
         return "failed", "the stage failed" if outcome == "failure" else "the stage took too long"
     if outcome == "skip":
@@ -125,10 +177,18 @@ def _reached(plan: Plan, stage: PlannedStage, commands: Mapping[str, str | None]
     return _missing("the stage was stopped" if outcome == "cancellation" else "the stage has not finished")
 
 
-def _success(plan: Plan, stage: PlannedStage) -> tuple[GuardrailOutcome, str]:
+def _success(
+    plan: Plan, stage: PlannedStage, reported: Mapping[str, ReportedVerdict] | None
+) -> tuple[GuardrailOutcome, str]:
     for flag in plan.flags:
-        if flag.stage == stage.id and flag.code == "guardrail-cannot-fail":
+        if flag.stage == stage.id and flag.code in ("guardrail-cannot-fail", REPLACED):
             return "advisory", flag.message
+    if stage.id == GUARD and not is_builtin_guard(stage, plan.project):
+        return "advisory", f"{REPLACED}: its command is not the built-in guard"
+    if stage.id == GUARD and reported is not None:
+        report = reported.get(stage.id, ReportedVerdict("advisory", f"{NO_VERDICT}: it ended without a verdict"))
+        if report.outcome != "passed":
+            return "advisory", report.reason
     return "passed", "the stage succeeded"
 
 

@@ -94,8 +94,9 @@ class Waiver(Record):
 class Flag(Record):
     """Something in a plan that a reviewer must see; ``code`` is the word for machines.
 
-    Codes: ``guardrail-cannot-fail``; ``guardrail-not-required`` (a default one that the project leaves
-    out); ``guardrail-softened`` (``[spec_guard]`` asks less than the default); ``secret-too-short``;
+    Codes: ``guardrail-cannot-fail``; ``guardrail-replaced`` (a stage of the built-in guard's id with another
+    command); ``guardrail-not-required`` (a default one that the project leaves out); ``guardrail-softened``
+    (``[spec_guard]`` asks less than the default); ``secret-too-short``;
     ``no-shell`` (an operator of the shell in a ``run``, which starts none).
     """
 

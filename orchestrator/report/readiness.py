@@ -57,15 +57,19 @@ def _of_the_run(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _of_guardrails(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    settled = set()
+    settled, waived = set(), set()
     for entry in body["guardrails"]:
         if entry["outcome"] in ("waived", "advisory"):
             settled.add(entry["id"])
+        if entry["outcome"] == "waived":
+            waived.add(entry["id"])
         if entry["required"] and entry["outcome"] in _UNMET:
             reason = f": {entry['reason']}" if entry["reason"] else ""
             yield f"guardrail-{entry['outcome']}", f"guardrail '{entry['id']}' {_WORDS[entry['outcome']]}{reason}"
     for flag in body["plan"]["flags"] if body["plan"] else ():
-        if flag["code"] == "guardrail-cannot-fail" and flag["stage"] not in settled:
+        if (flag["code"] == "guardrail-replaced" and flag["stage"] not in waived) or (
+            flag["code"] == "guardrail-cannot-fail" and flag["stage"] not in settled
+        ):
             yield flag["code"], flag["message"]
 
 

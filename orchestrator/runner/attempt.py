@@ -9,6 +9,7 @@ from orchestrator.base.clock import Clock
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
+from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.manifest.manifest import SessionInfo
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
@@ -21,7 +22,7 @@ from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.scheduler import run_stages
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.slots import Slots
-from orchestrator.runner.stage_command import StageJobs
+from orchestrator.runner.stage_command import StageJobs, guard_path
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
 
@@ -118,6 +119,7 @@ class _RunAttempt:
         plan, recorder = self._plan, self._recorder
         recorder.announce()
         env_dir = self._env_dir
+        path_of_guard = guard_path(self._setting.environ)
         workspace = self._setting.store.workspace
         project_folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
         stage_env = stage_environ(
@@ -133,7 +135,8 @@ class _RunAttempt:
         recorder.add_provenance(self._setting.provenance.finish())
         made = describe(env_dir)
         recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
-        if broken is None and self._attempts.cancelled_by is None:
+        runnable = plan if broken is None else _guard_alone(plan)
+        if runnable.stages and self._attempts.cancelled_by is None:
             run_folder = self._setting.store.paths(run.where).absolute_folder
             jobs = StageJobs(
                 workspace=workspace,
@@ -145,17 +148,18 @@ class _RunAttempt:
                 open_log=recorder.open_log,
                 show=self._setting.observer.output,
                 fresh=self._setting.fresh,
+                guard_path=path_of_guard,
             )
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
             try:
                 run_stages(
-                    plan,
+                    runnable,
                     done,
                     self._attempts,
                     recorder,
                     lambda stage, log: jobs.job(plan, stage, log),
                     slots=slots,
-                    cache=self._setting.cache,
+                    cache=self._setting.cache if broken is None else None,
                 )
             finally:
                 slots.close()
@@ -212,3 +216,9 @@ class _RunAttempt:
         if self._setting.cache is not None:
             self._setting.cache.keep(manifest)
         return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
+
+
+def _guard_alone(plan: Plan) -> Plan:
+    """Return the plan with nothing but the built-in guard, which needs no environment of the codebase's."""
+    stages = (stage for stage in plan.stages if is_builtin_guard(stage, plan.project))
+    return plan._replace(stages=tuple(stage._replace(needs=()) for stage in stages))

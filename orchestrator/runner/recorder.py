@@ -13,7 +13,8 @@ from contextlib import suppress
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.record import Record
-from orchestrator.model.guardrails import judged
+from orchestrator.model.builtin_guard import NO_VERDICT, VERDICT_BYTES, ReportedVerdict, is_builtin_guard, read_verdict
+from orchestrator.model.guardrails import judged, with_report
 from orchestrator.model.manifest.manifest import AttemptAccount, Manifest, Reused, SessionInfo
 from orchestrator.model.manifest.transitions import (
     closed,
@@ -25,6 +26,7 @@ from orchestrator.model.manifest.transitions import (
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
+from orchestrator.runner.stage_command import verdict_name
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import show
@@ -172,6 +174,8 @@ class Recorder:
                 log_sha256=log.digest.sha256,
             )
         )
+        if is_builtin_guard(stage, self.plan.project):
+            self._take_verdict(stage, ended)
         if ended.outcome in UNSUCCESSFUL:
             self._write_error(stage.id, ended, lines)
         self.adopt_children()
@@ -198,6 +202,18 @@ class Recorder:
         child = next((child for child in self.manifest.child_runs if child.run_id == child_id), None)
         cause = failed_stage(self._store, Location(child.task_id, child.run_id)) if child is not None else None
         return cause.line if cause is not None else None
+
+    def _take_verdict(self, stage: PlannedStage, ended: Ended) -> None:
+        """Take the verdict that the built-in guard left; its success without one is no verdict."""
+        verdict = None
+        name = verdict_name(stage.id)
+        with suppress(FileNotFoundError, StorageError):
+            verdict = read_verdict(self._run.folder.read(name, VERDICT_BYTES))
+            self._run.folder.remove(name)
+        if verdict is None or (verdict.outcome == "failed") != (ended.outcome == "failure"):
+            text = "" if ended.outcome == "failure" else f"{NO_VERDICT}: it ended without a verdict"
+            verdict = ReportedVerdict("failed" if ended.outcome == "failure" else "advisory", text)
+        self._change(with_report(self.manifest, stage.id, verdict._replace(reason=self._mask(verdict.reason))))
 
     def stage_skipped(self, stage: PlannedStage, reason: str) -> None:
         """Record that a stage is not started, and why."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
+from orchestrator.git.process import found_on_path
+from orchestrator.model.builtin_guard import GUARD, VERDICT_VARIABLE, guard_options, is_builtin_guard
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
@@ -19,12 +21,52 @@ _INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
 """Names the outer run's task; below a stage the parent run tells it."""
 
 
+_JUDGES = frozenset({"PATH", "HOME", "BASE_SHA", "XDG_CONFIG_HOME", VERDICT_VARIABLE})
+_JUDGES_PREFIXES = ("GIT_", "PYTHON", "LD_", "DYLD_")
+"""Variables that a project does not set for a process of the orchestrator: by them it would judge itself."""
+
+_BOOTSTRAP = (
+    "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('orchestrator', {}, '__main__', True)"
+)
+
+
+def verdict_name(stage_id: str) -> str:
+    """Return the name of the file, in the run's folder, in which the built-in guard leaves its verdict."""
+    return f".verdict-{stage_id}.json"
+
+
+def isolated_program() -> tuple[str, ...]:
+    """Return this program by its own interpreter, apart from the variables and folders of whoever calls it.
+
+    Where it is not installed for the interpreter (editable, or in the user's own site), isolation would hide it.
+    """
+    place = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    user_site = getattr(sys.modules.get("site"), "USER_SITE", None)
+    if os.path.basename(place) in ("site-packages", "dist-packages") and place != user_site:
+        return (sys.executable, "-I", "-m", "orchestrator")
+    return (sys.executable, "-I", "-c", _BOOTSTRAP, place)
+
+
+def _is_judges(name: str) -> bool:
+    return name in _JUDGES or name.startswith(_JUDGES_PREFIXES)
+
+
+def guard_path(environ: Mapping[str, str]) -> str:
+    """Return the PATH of the built-in guard: git's folder first, as it is found now, then the caller's own."""
+    path = environ.get("PATH", os.defpath)
+    git = found_on_path("git", environ)
+    return (
+        path if git is None else os.pathsep.join((os.path.dirname(os.path.realpath(git)), os.path.dirname(git), path))
+    )
+
+
 class StageJobs(Record):
     """Makes jobs of stages for one attempt of a run.
 
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,
     which a sub-pipeline's run needs to make its own allow-list from. Actor, approval policy and
-    ``fresh`` (nothing is taken from the cache) go down to sub-pipelines.
+    ``fresh`` (nothing is taken from the cache) go down to sub-pipelines. ``guard_path`` is the PATH of the built-in
+    guard, where its git was found before the session existed.
     """
 
     workspace: Workspace
@@ -36,6 +78,7 @@ class StageJobs(Record):
     open_log: Callable[[str, int], StageLog]
     show: Callable[[str, bytes], None]
     fresh: bool = False
+    guard_path: str = ""
 
     def job(self, plan: Plan, stage: PlannedStage, log: str) -> Job:
         """Return the job of ``stage``, with the log of that name open."""
@@ -44,10 +87,11 @@ class StageJobs(Record):
         def show(data: bytes) -> None:
             self.show(stage.id, data)
 
+        is_ours = stage.kind == "subpipeline" or is_builtin_guard(stage, plan.project)
         return Job(
             argv=self._argv(plan, stage),
-            cwd=self.workspace.root if stage.kind == "subpipeline" else os.path.join(self.project_folder, stage.cwd),
-            env=self._env(stage, attempt),
+            cwd=self.workspace.root if is_ours else os.path.join(self.project_folder, stage.cwd),
+            env=self._env(plan, stage, attempt),
             timeout_seconds=stage.timeout_seconds,
             log=self.open_log(log, stage.log_limit_bytes),
             show=show,
@@ -62,18 +106,30 @@ class StageJobs(Record):
             policy = ("--approval-policy", self.manifest.approval_policy) if self.manifest.approval_policy else ()
             fresh = ("--no-cache",) if self.fresh else ()
             return (sys.executable, "-P", "-m", "orchestrator", "start", *target, *actor, *policy, *fresh)
+        options = guard_options(stage.argv, plan.project) if is_builtin_guard(stage, plan.project) else None
+        if options is not None:
+            task = () if "--task" in options else ("--task", self.manifest.task_id)
+            return (*isolated_program(), GUARD, "--project", plan.project, *task, *options)
         return stage.argv
 
-    def _env(self, stage: PlannedStage, attempt: int) -> dict[str, str]:
-        if stage.kind == "subpipeline":
+    def _env(self, plan: Plan, stage: PlannedStage, attempt: int) -> dict[str, str]:
+        is_guard = is_builtin_guard(stage, plan.project)
+        if is_guard or stage.kind == "subpipeline":
             base = {name: value for name, value in self.own_environ.items() if name not in _INTERACTIVE_ONLY}
         else:
             base = dict(self.stage_env)
+        own = (
+            {name: value for name, value in stage.env.items() if not _is_judges(name)}
+            if stage.kind == "subpipeline"
+            else stage.env
+        )
+        if is_guard:
+            own = {"PATH": self.guard_path, VERDICT_VARIABLE: os.path.join(self.run_folder, verdict_name(stage.id))}
         run = self.manifest
         trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, attempt)
         return {
             **base,
-            **stage.env,
+            **own,
             **fixed_variables(self.workspace, run.task_id, run.project),
             RUN_VARIABLE: run.run_id,
             "CODEX_ORCHESTRATOR_ROOT_RUN_ID": run.lineage.rootRunId,

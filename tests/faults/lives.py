@@ -188,7 +188,7 @@ def full_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, 
         first = make_manifest(2, plan)._replace(run_id=run_id, lineage=lineage, parent_run_id=parent.run_id)
         _attempt(store, plan, told, watch, lambda: _claimed(store, first, told, watch, verbs))
 
-    failing = {"do-build": Script(b"built\n"), "do-spec-guard": Script(b"bad\n", exit_code=3)}
+    failing = {"do-build": Script(b"built\n"), "codex-orchestrator": Script(b"bad\n", exit_code=3)}
     _attempt(store, plan, told, watch, lambda: _claimed(store, parent, told, watch, verbs), failing, child)
     where = Location(TASK, parent.run_id)
     _attempt(store, plan, told, watch, lambda: _resumed(store, where, plan, verbs), done=("build",))

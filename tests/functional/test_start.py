@@ -68,7 +68,7 @@ def test_a_run_leaves_every_file_of_the_contract(workspace: WorkspaceFolder, orc
 
 def test_three_doors_leave_the_same_record(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """``codex-orchestrator``, ``invoke`` and a bare ``nox -s`` differ in nothing that a reviewer reads."""
-    workspace.project("x")
+    workspace.project("x", guard=None)
     workspace.write("tasks.py", "from orchestrator.cli import namespace  # noqa: F401\n")
     workspace.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
     import subprocess

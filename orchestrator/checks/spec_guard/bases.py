@@ -1,8 +1,9 @@
-"""Which commit a repository's changes are compared with."""
+"""Which commit a repository's changes are compared with (contract, section 7, "Guardrails")."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.checks.spec_guard.repository import Git
@@ -15,7 +16,7 @@ _HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unsh
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NamedBase:
     """The commit that somebody named, and where: ``reference`` is empty when nobody did."""
 
     reference: str = ""
@@ -24,16 +25,22 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The commit to compare with; None with what is wrong as ``rule`` and ``problem``. ``notes`` go with both."""
+    """The commit to compare with, or why there is none.
+
+    ``commit`` is None with what is wrong as ``rule`` and ``problem`` (a finding), or with ``nothing``: why nothing
+    can be compared. Of a root commit (``is_root``) it is the empty tree. ``notes`` go with all of them.
+    """
 
     commit: str | None
     rule: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    nothing: str = ""
+    is_root: bool = False
 
 
-def asked(named: str, configured: str | None) -> tuple[Asked, tuple[str, ...]]:
-    """Return what is asked for by ``$BASE_SHA``, else by the config; and notes.
+def named_base(named: str, configured: str | None) -> tuple[NamedBase, tuple[str, ...]]:
+    """Return what is named by ``$BASE_SHA``, else by the config; and notes.
 
     All zeros is what GitHub and GitLab send as "before" of a branch that is new.
     """
@@ -41,10 +48,10 @@ def asked(named: str, configured: str | None) -> tuple[Asked, tuple[str, ...]]:
     if named and _ZERO_SHA.fullmatch(named):
         notes = (f"${BASE_VARIABLE} is all zeros (a new branch): the default branch was taken",)
     elif named:
-        return Asked(named, f"${BASE_VARIABLE}"), ()
+        return NamedBase(named, f"${BASE_VARIABLE}"), ()
     if configured is not None:
-        return Asked(configured, "spec_guard.base of the project's config"), notes
-    return Asked(), notes
+        return NamedBase(configured, "spec_guard.base of the project's config"), notes
+    return NamedBase(), notes
 
 
 def is_commit(git: Git, reference: str) -> bool:
@@ -54,31 +61,75 @@ def is_commit(git: Git, reference: str) -> bool:
     return git(["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]).code == 0
 
 
-def find_base(git: Git, wanted: Asked) -> Base:
-    """Return the commit where HEAD left what was asked for, else the default branch."""
-    shallow = git(["rev-parse", "--is-shallow-repository"]).stdout.strip() == "true"
+def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool]) -> Base:
+    """Return the commit where HEAD left what was named, else the default branch.
+
+    ``is_clean`` tells whether the project has no uncommitted change. Where HEAD is the base itself, those are
+    compared with it; without any, HEAD is compared with its first parent.
+    """
+    shallow = git.shallow()
+    default = _default_branch(git)
     reference, origin = wanted.reference, wanted.origin
     if not reference:
-        default = _default_branch(git)
         if default is None:
-            return _unknown("there is no default branch to compare with", shallow=shallow)
+            return _without_default(git, shallow)
         reference, origin = default, "the default branch"
     if not is_commit(git, reference):
-        return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow=shallow)
+        return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow)
     merge_base = git(["merge-base", reference, "HEAD"])
     if merge_base.code != 0:
-        return _unknown(f"HEAD and {origin} '{printable(reference)}' have no common commit", shallow=shallow)
-    base = merge_base.stdout.strip()
-    if base != git(["rev-parse", "HEAD"]).stdout.strip():
-        return Base(base, notes=(_HISTORY_HINT,) if shallow else ())
+        return _unknown(f"HEAD and {origin} '{printable(reference)}' have no common commit", shallow)
+    base, head = merge_base.stdout.strip(), head_of(git)
+    if base != head:
+        return _reached(git, base, reference, shallow)
+    if not is_clean():
+        return Base(
+            head, notes=(f"HEAD is the base itself ({printable(reference)}): uncommitted changes were compared",)
+        )
+    if wanted.reference and default is not None:
+        left = git(["merge-base", default, "HEAD"])
+        if left.code == 0 and left.stdout.strip() != head:
+            note = f"{origin} names HEAD itself: it was compared with where it left the default branch"
+            found = _reached(git, left.stdout.strip(), default, shallow)
+            return Base(found.commit, found.rule, found.problem, (note, *found.notes))
+    return _first_parent(git, reference, head, shallow)
+
+
+def head_of(git: Git) -> str:
+    """Return the commit that HEAD is."""
+    return git(["rev-parse", "HEAD"]).stdout.strip()
+
+
+def _first_parent(git: Git, reference: str, head: str, shallow: frozenset[str]) -> Base:
     standing = f"HEAD is the base itself ({printable(reference)})"
-    if shallow:
-        # What led to HEAD was cut off, so that nobody can tell what changed: it must not pass for nothing.
+    if head in shallow:
         return Base(None, "history-shallow", f"{standing}, and what was before it is not here: {_HISTORY_HINT}")
-    return Base(base, notes=(f"{standing}: only uncommitted changes were compared",))
+    parents = git(["rev-list", "--parents", "--max-count=1", "HEAD"]).stdout.split()[1:]
+    if not parents:
+        empty = git(["hash-object", "-t", "tree", "--stdin"]).stdout.strip()
+        return Base(empty, notes=("HEAD is a root commit: there is nothing before it",), is_root=True)
+    return Base(parents[0], notes=(f"{standing}: it was compared with its first parent",))
 
 
-def _unknown(problem: str, *, shallow: bool) -> Base:
+def _reached(git: Git, base: str, reference: str, shallow: frozenset[str]) -> Base:
+    """Return the base, unless history was cut off on the way to it: then a younger one may be missing."""
+    if not shallow:
+        return Base(base)
+    way = git(["rev-list", "HEAD", reference, f"^{base}"])
+    if way.code != 0 or not shallow.isdisjoint(way.stdout.split()):
+        return Base(None, "history-shallow", f"commits on the way to the base {base[:12]} are cut off: {_HISTORY_HINT}")
+    return Base(base, notes=(_HISTORY_HINT,))
+
+
+def _without_default(git: Git, shallow: frozenset[str]) -> Base:
+    problem = "there is no default branch to compare with"
+    if shallow:
+        return _unknown(problem, shallow)
+    found = _first_parent(git, "HEAD", head_of(git), shallow)
+    return found if found.is_root else Base(None, nothing=f"{problem}: name the base by ${BASE_VARIABLE}")
+
+
+def _unknown(problem: str, shallow: frozenset[str]) -> Base:
     hint = _HISTORY_HINT if shallow else f"name the base by ${BASE_VARIABLE}"
     return Base(None, "base-unknown", f"{problem}: {hint}")
 

@@ -6,16 +6,25 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.base.build_artifacts import is_leftover
 from orchestrator.base.finding import Finding
-from orchestrator.checks.spec_guard.bases import Asked, Base, asked, find_base, is_commit
+from orchestrator.checks.spec_guard.bases import Base, NamedBase, find_base, head_of, is_commit, named_base
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
 from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
-from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Question, Report, noted, printable
+from orchestrator.checks.spec_guard.reviews import own_specs
+from orchestrator.checks.spec_guard.values import (
+    SPEC_FOLDER,
+    Compared,
+    Question,
+    Report,
+    printable,
+    uncompared,
+)
+from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.git.porcelain import DIFF
 
 _LISTED = 10
 _NAMES = (*DIFF, "--name-only", "--ignore-submodules=untracked")
-_REMEDY = f"a change of code goes with one in {SPEC_FOLDER}/ or {TASK_INDEX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,74 +55,91 @@ class _UntoldError(Exception):
         self.report = report
 
 
-def compare(question: Question, git_in: GitIn, *, has_specs: bool = True) -> Report:
-    """Return what the change since the base says about one project.
+def compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
+    """Return what the change since the base says about one project, whose ``specs`` answer for its code.
 
     The project may lie in a repository of its own, or be a submodule: then its code is compared there, and
-    specs in the workspace's. ``has_specs``: the workspace has specs; where it never had, nothing is compared.
+    specs in the workspace's.
     """
     try:
-        return _compare(question, git_in, has_specs=has_specs)
+        return _compare(question, git_in, specs)
     except _UntoldError as end:
         return end.report
 
 
-def _compare(question: Question, git_in: GitIn, *, has_specs: bool) -> Report:
+def _compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
     root, folder = os.path.realpath(question.root), question.folder
     ours = _repository(git_in, root, ".")
     theirs = _repository(git_in, _existing(folder), question.shown)
     if theirs is None:
         where = "the workspace" if ours is None and below(folder, root) else f"'{question.shown}'"
-        raise _UntoldError(noted(f"{where} is not a git repository: code changes were not compared"))
-    wanted, notes = asked(question.named_base, question.policy.base)
+        raise _UntoldError(uncompared(f"{where} is not a git repository: code changes were not compared"))
+    wanted, notes = named_base(question.named_base, question.policy.base)
     if ours is not None and ours.top == theirs.top:
-        base = _checked(question, find_base(ours.git, _committed(ours, wanted)), notes)
-        changed = _changed(question, ours, str(base.commit))
-        notes = (*notes, *base.notes, *_ignored(question, ours))
-        return _judged(question, changed, changed, base, notes, has_specs=has_specs)
+        base = find_base(ours.git, _committed(ours, wanted), lambda: _is_clean(question, ours))
+        changed = _changed(question, ours, str(_checked(question, base, notes).commit))
+        return _judged(question, specs, theirs, changed, changed, base, (*notes, *base.notes))
     if ours is None:
         text = f"'{question.shown}' is in a git repository and the workspace is not"
-        raise _UntoldError(noted(f"{text}: code changes were not compared with those of specs"))
-    return _compare_two(question, ours, theirs, wanted, notes, has_specs=has_specs)
+        raise _UntoldError(uncompared(f"{text}: code changes were not compared with those of specs"))
+    return _compare_two(question, specs, ours, theirs, wanted, notes)
 
 
 def _compare_two(
     question: Question,
+    specs: Specs,
     ours: _Repository,
     theirs: _Repository,
-    wanted: Asked,
+    wanted: NamedBase,
     notes: tuple[str, ...],
-    *,
-    has_specs: bool,
 ) -> Report:
     """Compare code in the project's repository and specs in the workspace's; a named base is a commit of either."""
+
+    def is_clean() -> bool:
+        return _is_clean(question, theirs)
+
     wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
-    spec_base = _checked(question, find_base(ours.git, wanted_here), notes)
+    spec_base = _checked(question, find_base(ours.git, wanted_here, is_clean), notes)
     code_base = _submodule_base(ours, theirs, str(spec_base.commit))
     if code_base is None:
-        code_base = find_base(theirs.git, wanted_there)
+        code_base = find_base(theirs.git, wanted_there, is_clean)
     code_base = _checked(question, code_base, notes)
     code = _changed(question, theirs, str(code_base.commit))
-    specs = _changed(question, ours, str(spec_base.commit))
+    changed_specs = _changed(question, ours, str(spec_base.commit))
     text = f"'{question.shown}' is in a repository of its own: code was compared there"
-    told = (*notes, f"{text}, specs with {str(spec_base.commit)[:12]} here", *code_base.notes, *spec_base.notes)
-    return _judged(question, code, specs, code_base, tuple(dict.fromkeys(told)), has_specs=has_specs)
+    known = (*notes, f"{text}, specs with {str(spec_base.commit)[:12]} here", *code_base.notes, *spec_base.notes)
+    return _judged(question, specs, theirs, code, changed_specs, code_base, tuple(dict.fromkeys(known)))
 
 
-def _committed(repository: _Repository, wanted: Asked, among: Iterable[_Repository] = ()) -> Asked:
+def _is_clean(question: Question, repository: _Repository) -> bool:
+    """Tell whether no file of the project differs from HEAD; what tools and builds leave behind is none."""
+    changed = _changed(question, repository, "HEAD")
+    records = [os.path.realpath(place) for place in question.records]
+    for path in {*changed.tracked, *changed.untracked, *changed.nested}:
+        inside = below(path, question.folder)
+        if inside is None or any(below(path, place) is not None for place in records):
+            continue
+        if path in changed.tracked or not is_leftover(os.fsencode(inside)):
+            return False
+    return True
+
+
+def _committed(repository: _Repository, wanted: NamedBase, among: Iterable[_Repository] = ()) -> NamedBase:
     """Return what is asked for in a repository; a base that is another repository's is not asked for in this one.
 
-    Ends the comparison, with a note, where a repository has no commit yet.
+    Ends the comparison where a repository has no commit yet.
     """
     if repository.git(["rev-parse", "--verify", "--quiet", "HEAD"]).code != 0:
-        raise _UntoldError(noted("the git repository has no commit yet: there is nothing to compare with"))
+        raise _UntoldError(uncompared("the git repository has no commit yet: there is nothing to compare with"))
     others = [one for one in among if one.top != repository.top]
     if wanted.reference and not is_commit(repository.git, wanted.reference):
-        return Asked() if any(is_commit(one.git, wanted.reference) for one in others) else wanted
+        return NamedBase() if any(is_commit(one.git, wanted.reference) for one in others) else wanted
     return wanted
 
 
 def _checked(question: Question, base: Base, notes: tuple[str, ...]) -> Base:
+    if base.nothing:
+        raise _UntoldError(uncompared(base.nothing, (*notes, *base.notes)))
     if base.commit is None:
         finding = Finding(base.rule, question.shown, base.problem)
         raise _UntoldError(Report((finding,), (*notes, *base.notes), None))
@@ -181,16 +207,26 @@ def _changed(question: Question, repository: _Repository, base: str) -> _Changed
     nested = frozenset(os.path.join(repository.top, name).rstrip("/") for name in others if name.endswith("/"))
     return _Changed(
         frozenset(os.path.join(repository.top, name) for name in (named - filtered) | unseen.hidden),
-        frozenset(os.path.join(repository.top, name) for name in others if not name.endswith("/")),
+        frozenset(os.path.join(repository.top, name) for name in {*others, *unseen.personal} if name[-1] != "/"),
         nested,
     )
 
 
-def _ignored(question: Question, repository: _Repository) -> tuple[str, ...]:
-    """Return a note when git doesn't look at the project at all: then nothing there ever changes for it."""
-    if question.folder == repository.top or repository.git(["check-ignore", "--quiet", "--", question.folder]).code:
-        return ()
-    return (f"git ignores '{question.shown}': what changes there is not seen",)
+def _without_code(question: Question, repository: _Repository, specs: Specs) -> str:
+    """Return why no file of the project is code that git looks at, or nothing: what changes there is not seen."""
+    shown = printable(question.shown)
+    is_top = question.folder == repository.top
+    if not is_top and repository.git(["check-ignore", "--quiet", "--", question.folder]).code == 0:
+        return f"git ignores '{shown}': what changes there is not seen"
+    inner = os.path.relpath(question.folder, repository.top)
+    path = ":/" if inner == "." else f":(top,literal){inner}"
+    listed = repository.git(["ls-files", "--cached", "--others", "--exclude-standard", "--full-name", "-z", "--", path])
+    names = {os.path.join(repository.top, name) for name in _names(listed)}
+    if next(code_in(question, specs, names, ()), None) is not None:
+        return ""
+    if names and question.policy != SpecGuardPolicy():
+        return f"no file of '{shown}' counts as code by [spec_guard]"
+    return f"no file of '{shown}' counts as code, and its build or test runs something" if question.runs_code else ""
 
 
 def _names(answer: GitReply) -> list[str]:
@@ -198,31 +234,44 @@ def _names(answer: GitReply) -> list[str]:
 
 
 def _judged(
-    question: Question, code: _Changed, specs: _Changed, base: Base, notes: tuple[str, ...], *, has_specs: bool
+    question: Question,
+    specs: Specs,
+    repository: _Repository,
+    code: _Changed,
+    changed_specs: _Changed,
+    base: Base,
+    notes: tuple[str, ...],
 ) -> Report:
-    specs_named = Specs(question)
-    touched = [path for path in {*specs.paths, *code.paths} if specs_named.names(path)]
-    if not has_specs and not touched:
-        return Report((), notes, base.commit)
-    found = sorted(code_in(question, code.tracked, code.untracked))
-    unseen = sorted(path for path in code.nested if below(path, question.folder) not in (None, "."))
-    for path in unseen:
-        inner = printable(os.path.relpath(path, question.folder))
-        notes = (*notes, f"'{inner}' is a repository that nothing here tracks: it was not compared")
+    found = sorted(code_in(question, specs, code.tracked, code.untracked | code.nested))
+    shown_base = None if base.is_root else base.commit
+    compared = Compared(shown_base, head_of(repository.git), len(found))
+    if not found:
+        nothing = _without_code(question, repository, specs)
+        if nothing:
+            return uncompared(nothing, notes)
+    root = os.path.realpath(question.root)
+    if base.is_root:
+        if own_specs(root, specs):
+            return Report((), notes, shown_base, compared=compared)
+        spec = f"{SPEC_FOLDER}/{question.task_id}.md"
+        return uncompared(f"HEAD is a root commit and the task has no spec {spec}: there is nothing to compare", notes)
+    touched = [path for path in {*changed_specs.paths, *code.paths} if specs.names(path)]
     # A spec that was deleted describes nothing, so that its removal is no change of the spec.
     if not found or any(os.path.isfile(path) for path in touched):
-        return Report((), notes, base.commit)
-    return Report((_without_spec(question, found),), notes, base.commit)
+        return Report((), notes, shown_base, compared=compared)
+    has_specs = os.path.isdir(os.path.join(root, SPEC_FOLDER)) or bool(specs.named.patterns)
+    if not has_specs and not touched:
+        return uncompared(f"there is no {SPEC_FOLDER}/ in this workspace: no spec answers for its code", notes)
+    return Report((_without_spec(question, specs, found),), notes, shown_base, compared=compared)
 
 
-def _without_spec(question: Question, code: list[str]) -> Finding:
+def _without_spec(question: Question, specs: Specs, code: list[str]) -> Finding:
     listed = ", ".join(map(printable, code[:_LISTED]))
     more = f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
     files = tuple(os.path.normpath(os.path.join(question.shown, name)) for name in code[:_LISTED])
     message = f"code changed and no spec did: {listed}{more}"
-    named = ", ".join(question.policy.specs)
-    is_default = set(question.policy.specs) == {f"{SPEC_FOLDER}/**", TASK_INDEX}
-    hint = _REMEDY if is_default else f"a change of code goes with one in {printable(named)}"
+    named = ", ".join((f"{SPEC_FOLDER}/{question.task_id}.md", *specs.named.patterns))
+    hint = f"a change of code goes with one in {printable(named)}"
     return Finding("code-without-spec", question.shown, message, hint=hint, files=files)
 
 

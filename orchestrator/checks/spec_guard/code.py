@@ -6,48 +6,58 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 
 from orchestrator.base.build_artifacts import is_leftover
-from orchestrator.base.globs import Globs, fault
-from orchestrator.checks.spec_guard.values import Question
+from orchestrator.base.globs import Globs
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, Question
+from orchestrator.config.spec_guard_policy import DEFAULT_SPECS
 
+_SUFFIX = ".md"
 _WORKSPACES_OWN = ("tasks", ".agent", "docs/checklists", ".nox")
 """Below the workspace's root: task files, checklists, and environments. They are no project's code."""
 
 
 class Specs:
-    """Which files answer for code, whether or not they are still there."""
+    """Which files answer for a task's code, whether or not they are still there.
 
-    def __init__(self, question: Question) -> None:
+    In ``tasks/specs/`` those are ``<task>.md``, ``<task>.<topic>.md`` and ``<task>-<topic>.md``, unless a longer
+    id of ``known_tasks`` fits better; and what the project's ``[spec_guard] specs`` names besides the default.
+    """
+
+    def __init__(self, question: Question, known_tasks: Iterable[str] = ()) -> None:
         self._root = os.path.realpath(question.root)
-        self._globs = Globs(question.policy.specs)
+        self._starts = _starts(question.task_id)
+        longer = (task for task in known_tasks if task.startswith(self._starts))
+        self._others = tuple(start for task in longer for start in _starts(task))
+        self.named = Globs(pattern for pattern in question.policy.specs if pattern not in DEFAULT_SPECS)
 
     def names(self, path: str) -> bool:
         """Tell whether a file (an absolute path) is one."""
         inside = below(path, self._root)
-        return inside is not None and self._globs.match(inside)
+        return inside is not None and (self.is_own(inside) or self.named.match(inside))
+
+    def is_own(self, path: str) -> bool:
+        """Tell whether a file (from the workspace's root) is one by its place and name."""
+        name = path.rpartition("/")[2]
+        fits = path.startswith(SPEC_FOLDER + "/") and name.endswith(_SUFFIX) and name.startswith(self._starts)
+        return fits and not (self._others and name.startswith(self._others))
 
 
-def code_in(question: Question, tracked: Collection[str], untracked: Collection[str]) -> Iterator[str]:
-    """Yield which of the changed files (absolute paths) are code, as paths from the project's folder."""
-    spec = Specs(question)
+def _starts(task_id: str) -> tuple[str, str]:
+    return f"{task_id}.", f"{task_id}-"
+
+
+def code_in(question: Question, spec: Specs, tracked: Collection[str], untracked: Collection[str]) -> Iterator[str]:
+    """Yield which of the files (absolute paths) are code, as paths from the project's folder."""
     folder, root = question.folder, os.path.realpath(question.root)
     own = [*(os.path.join(root, name) for name in _WORKSPACES_OWN), *map(os.path.realpath, question.records)]
-    code, left_out, outputs = (
-        Globs(patterns) for patterns in (question.policy.code, question.policy.exclude, _usable(question.outputs))
-    )
+    code, left_out = Globs(question.policy.code), Globs(question.policy.exclude)
     for path in {*tracked, *untracked}:
         inside = below(path, folder)
         if inside is None or any(below(path, place) is not None for place in own) or spec.names(path):
             continue
-        if path not in tracked and (is_leftover(os.fsencode(inside)) or outputs.match(inside)):
+        if path not in tracked and is_leftover(os.fsencode(inside)):
             continue
         if code.match(inside) and not left_out.match(inside):
             yield inside
-
-
-def _usable(patterns: Iterable[str]) -> list[str]:
-    """Return what stages declare as outputs, without what is no pattern of ours: it is only ever left out."""
-    anchored = ("/" + pattern.removeprefix("./").lstrip("/") for pattern in patterns)
-    return [pattern for pattern in anchored if fault(pattern) is None]
 
 
 def below(path: str, folder: str) -> str | None:

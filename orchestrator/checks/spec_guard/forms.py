@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.rules import RULES
-from orchestrator.checks.spec_guard.values import Report, printable
+from orchestrator.checks.spec_guard.values import Compared, Report, printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _ROOT = "%SRCROOT%"
 _TOOL = "spec-guard"
+NOTHING_COMPARED = "nothing-compared"
+"""The code of a verdict that is none, since there was nothing to compare."""
 
 
 def render_text(report: Report) -> str:
@@ -32,8 +34,33 @@ def render_text(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     count = len(report.findings)
-    verdict = "passed" if not count else f"{count} finding{'s' if count > 1 else ''}"
-    return verdict + (f" (compared with {report.base[:12]})" if report.base else "")
+    if count:
+        text = f"{count} finding{'s' if count > 1 else ''}"
+    elif report.nothing_compared:
+        return f"nothing was compared: {printable(report.nothing_compared)} [{NOTHING_COMPARED}]"
+    else:
+        text = "passed"
+    return text + (f" (compared with {report.base[:12]})" if report.base else "")
+
+
+def verdict(report: Report) -> dict[str, Any]:
+    """Return the verdict as a run keeps it: ``outcome`` as of a guardrail, ``reason``, and what was compared."""
+    compared = report.compared
+    if report.findings:
+        outcome, reason = "failed", printable(f"{report.findings[0].message} [{report.findings[0].code}]")
+    elif report.nothing_compared:
+        outcome, reason = "advisory", f"{NOTHING_COMPARED}: {printable(report.nothing_compared)}"
+    else:
+        outcome, reason = "passed", ""
+    return {
+        "outcome": outcome,
+        "reason": reason,
+        "compared": None if compared is None else _compared(compared),
+    }
+
+
+def _compared(compared: Compared) -> dict[str, Any]:
+    return {"base": compared.base, "head": compared.head, "files": compared.files}
 
 
 def _place(finding: Finding) -> str:
@@ -56,6 +83,9 @@ def render_github(report: Report, *, prefix: str, dry_run: bool) -> str:
         hint = f"\n{finding.hint}" if finding.hint else ""
         lines.append(f"::{level} {written}::{_data(finding.message + hint)}")
     lines += [f"::warning title={_property(_TOOL)}::{_data(note)}" for note in report.notes]
+    if report.nothing_compared:
+        title = _property(f"{_TOOL}: {NOTHING_COMPARED}")
+        lines.append(f"::{level} title={title}::{_data(report.nothing_compared)}")
     return "\n".join([*lines, f"{_TOOL}: {_verdict(report)}"]) + "\n"
 
 
@@ -98,7 +128,8 @@ def sarif(report: Report, *, version: str, prefix: str, exit_code: int, dry_run:
                         "executionSuccessful": True,
                         "exitCode": exit_code,
                         "toolExecutionNotifications": [
-                            {"level": "warning", "message": {"text": printable(note)}} for note in report.notes
+                            {"level": "warning", "message": {"text": printable(note)}}
+                            for note in filter(None, (*report.notes, report.nothing_compared))
                         ],
                     }
                 ],
@@ -156,6 +187,8 @@ def document(report: Report, *, project: str, task_id: str, dry_run: bool) -> di
         "task_id": task_id,
         "base": report.base,
         "passed": report.passed,
+        "nothing_compared": printable(report.nothing_compared) or None,
+        "compared": None if report.compared is None else _compared(report.compared),
         "dry_run": dry_run,
         "findings": [_finding(finding) for finding in report.findings],
         "notes": list(report.notes),

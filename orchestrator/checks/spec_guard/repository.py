@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from orchestrator.base.record import Record
 from orchestrator.git.process import GitProcess
-from orchestrator.git.work_tree import WorkTree, differences_unseen
+from orchestrator.git.repository import common_folder
+from orchestrator.git.work_tree import WorkTree, differences_unseen, ignored_by_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +33,13 @@ class UnseenByGit(Record):
 
     ``hidden`` differ from the index and git was told not to look; ``same`` are named by git as changed and only
     stored in another form by a filter; of ``unknown`` nobody can tell, since a filter that is not run stores them.
+    ``personal`` are untracked files that only the user's own rules ignore, hidden ones left out.
     """
 
     hidden: frozenset[str] = frozenset()
     same: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
 
 
 class Git(Protocol):
@@ -49,6 +53,9 @@ class Git(Protocol):
 
         Raises OSError where nobody can tell.
         """
+
+    def shallow(self) -> frozenset[str]:
+        """Return the commits whose parents a shallow clone has cut off; none of a whole clone."""
 
 
 GitIn = Callable[[str], Git]
@@ -86,7 +93,16 @@ class FolderGit:
         hidden, same, unknown = (
             frozenset(os.fsdecode(path) for path in paths) for paths in (found.hidden, found.same, found.unknown)
         )
-        return UnseenByGit(hidden, same, unknown)
+        personal = frozenset(map(os.fsdecode, ignored_by_user(self._work, folder)))
+        return UnseenByGit(hidden, same, unknown, personal)
+
+    def shallow(self) -> frozenset[str]:
+        """Return the commits whose parents a shallow clone has cut off (gitrepository-layout(5), "shallow")."""
+        if self._work is None:
+            return frozenset()
+        with suppress(OSError), open(os.path.join(common_folder(self._work.top), "shallow"), encoding="ascii") as file:
+            return frozenset(file.read().split())
+        return frozenset()
 
     def _started(self, args: Sequence[str]) -> GitProcess:
         if self._work is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 from orchestrator.base.build_artifacts import CACHES
 from orchestrator.base.finding import Finding
-from orchestrator.base.globs import Globs
-from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Question, Report, noted
+from orchestrator.checks.spec_guard.code import Specs
+from orchestrator.checks.spec_guard.values import SPEC_FOLDER, TASK_INDEX, Question, Report
 from orchestrator.config.spec_guard_policy import DEFAULT_AGE_DAYS
 
 # Somebody east of UTC writes a date that UTC reaches up to 14 hours later.
@@ -21,51 +20,38 @@ _KEY = re.compile(r"last_review\s*:")
 _SUFFIX = ".md"
 
 
-def review(question: Question) -> Report:
-    """Return what the review dates of the project's specs say; OSError when one can't be read."""
+def review(question: Question, specs: Specs, *, is_listed: bool) -> Report:
+    """Return what the review dates of the project's ``specs`` say; OSError when one can't be read.
+
+    ``is_listed``: the task index has the task, so that it owes a spec.
+    """
     root, task_id = os.path.realpath(question.root), question.task_id
-    specs = sorted(_specs_of(root, task_id, Globs(question.policy.specs)))
-    if not specs and _is_listed(root, task_id):
+    names = own_specs(root, specs)
+    if not names and is_listed:
         message = f"task '{task_id}' is listed in {TASK_INDEX} and has no spec; write {SPEC_FOLDER}/{task_id}.md"
         return Report((Finding("spec-missing", TASK_INDEX, message),), (), None)
-    if not specs:
-        return noted(f"there is no spec {SPEC_FOLDER}/{task_id}.md: its review date was not checked")
+    if not names:
+        return Report((), (f"there is no spec {SPEC_FOLDER}/{task_id}.md: its review date was not checked",), None)
     findings: list[Finding] = []
-    for name in specs:
+    for name in names:
         with open(os.path.join(root, name), "rb") as stream:
             text = stream.read(_FRONT_MATTER_BYTES).decode("utf-8-sig", "replace")
         findings += review_findings(name, text, question.today, question.policy.max_review_age)
     return Report(tuple(findings), (), None)
 
 
-def _specs_of(root: str, task_id: str, globs: Globs) -> Iterator[str]:
-    """Yield the specs that must be reviewed: Markdown files that the config's patterns name.
-
-    The folder ``tasks/specs/`` is every task's: there it is ``<task>.md``, ``<task>-<topic>.md`` and
-    ``<task>.<topic>.md``.
-    """
-    starts = (f"{task_id}.", f"{task_id}-")
-    for folder in globs.starts():
+def own_specs(root: str, specs: Specs) -> list[str]:
+    """Return the Markdown files among the specs that are there, from the workspace's root, sorted."""
+    found: set[str] = set()
+    for folder in {SPEC_FOLDER, *specs.named.starts()}:
         for above, names, files in os.walk(os.path.join(root, folder)):
             names[:] = [name for name in names if os.fsencode(name) not in CACHES]
             here = os.path.relpath(above, root)
             for name in files:
                 path = name if here == "." else f"{here}/{name}"
-                is_ours = not path.startswith(SPEC_FOLDER + "/") or name.startswith(starts)
-                if name.endswith(_SUFFIX) and is_ours and globs.match(path):
-                    yield path
-
-
-def _is_listed(root: str, task_id: str) -> bool:
-    import json
-
-    try:
-        with open(os.path.join(root, TASK_INDEX), encoding="utf-8") as stream:
-            items = json.load(stream)["items"]
-        return any(isinstance(item, dict) and item.get("id") == task_id for item in items)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        # Whoever needs the index says what is wrong with it; here it only adds an obligation.
-        return False
+                if name.endswith(_SUFFIX) and (specs.is_own(path) or specs.named.match(path)):
+                    found.add(path)
+    return sorted(found)
 
 
 def review_findings(path: str, text: str, today: date, days: int | None = DEFAULT_AGE_DAYS) -> tuple[Finding, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from orchestrator.base.finding import Finding
@@ -19,7 +20,8 @@ class Question:
 
     ``project_path`` is the project's folder as its config names it (from the root, or absolute); ``today`` a
     date in UTC; ``named_base`` the value of ``$BASE_SHA``, or empty; ``records`` the folders of runs and
-    snapshots (absolute), and ``outputs`` the globs of what the project's stages say that they write.
+    snapshots (absolute). ``other_tasks`` are the tasks of other projects' configs, whose specs are not ours;
+    ``runs_code``: the project's build or test runs something.
     """
 
     root: str
@@ -29,7 +31,8 @@ class Question:
     named_base: str = ""
     policy: SpecGuardPolicy = field(default_factory=SpecGuardPolicy)
     records: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    other_tasks: tuple[str, ...] = ()
+    runs_code: bool = False
 
     @property
     def folder(self) -> str:
@@ -43,25 +46,41 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What the guard saw. ``base`` is the commit compared with, None when nothing was compared.
+class Compared:
+    """What was compared: commits (``base`` None for a root commit), and how many files of code differ."""
 
-    ``notes`` say what could not be, or was not, checked.
+    base: str | None
+    head: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the guard saw. ``base`` is the commit compared with, None when there is none.
+
+    ``notes`` say what was not checked. ``nothing_compared`` says why code changes could not be compared: then the
+    report is no pass, and no finding either.
     """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     base: str | None
+    nothing_compared: str = ""
+    compared: Compared | None = None
 
     @property
     def passed(self) -> bool:
-        """Tell whether there is no finding; notes don't count."""
-        return not self.findings
+        """Tell whether code was compared and there is no finding; notes don't count."""
+        return not self.findings and not self.nothing_compared
+
+    def with_findings(self, findings: Iterable[Finding], notes: tuple[str, ...] = ()) -> Report:
+        """Return the report with further findings and notes."""
+        return replace(self, findings=(*self.findings, *findings), notes=(*self.notes, *notes))
 
 
-def noted(note: str) -> Report:
-    """Return a report that holds nothing but one note."""
-    return Report((), (note,), None)
+def uncompared(reason: str, notes: tuple[str, ...] = ()) -> Report:
+    """Return the report of a project whose code changes could not be compared."""
+    return Report((), notes, None, reason)
 
 
 def printable(text: str) -> str:

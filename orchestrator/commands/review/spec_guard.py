@@ -6,16 +6,18 @@ import functools
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import Workspace
 from orchestrator.checks.spec_guard.rules import RULES
-from orchestrator.checks.spec_guard.values import Question, Report
+from orchestrator.checks.spec_guard.values import Question
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config import ProjectConfig
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.model.builtin_guard import VERDICT_VARIABLE
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMATS = ("text", "json", "sarif", "github")
+_WORKING = ("build", "test")
+"""Stages that work on code: where one runs something, there is some."""
+
 _KEPT_EVIDENCE = 50
 """So many of a task's newest evidence files are checked; those that a checklist cites are checked besides."""
 
@@ -41,7 +46,8 @@ def spec_guard(
 
     ``base`` is the commit to compare with, before ``$BASE_SHA``, the config's and the merge base. ``sarif`` names
     a file to write the findings to besides, as SARIF. ``dry_run`` reports all the same and always answers 0, as
-    the early version did. Raises UsageError, ConfigError and StorageError.
+    the early version did. A run gets the verdict in the file that ``VERDICT_VARIABLE`` names. Raises UsageError,
+    ConfigError and StorageError.
     """
     from orchestrator import __version__
     from orchestrator.checks.spec_guard import forms, run
@@ -62,9 +68,14 @@ def spec_guard(
     named = base or context.environ.get("BASE_SHA", "")
     question = _question(workspace, config, target.task_id, named, context)
     report = run(question, git_in)
-    proved = (_finding(found) for found in _findings(store, config.spec_guard, target.task_id, context.environ))
-    report = Report((*report.findings, *proved), report.notes, report.base)
+    proved = (_finding(finding) for finding in _findings(store, config.spec_guard, target.task_id, context.environ))
+    report = report.with_findings(proved)
     exit_code = EXIT_DONE if report.passed or dry_run else EXIT_GATE
+    verdict_file = context.environ.get(VERDICT_VARIABLE)
+    if verdict_file:
+        _write(verdict_file, json.dumps(forms.verdict(report)) + "\n")
+        # A run that asks reads why nothing was compared, and judges it itself.
+        exit_code = EXIT_DONE if report.nothing_compared and not report.findings else exit_code
     prefix = _prefix(workspace.root)
 
     def as_sarif() -> str:
@@ -91,8 +102,21 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
         named_base=named,
         policy=config.spec_guard,
         records=(workspace.runs_dir, workspace.out_dir),
-        outputs=tuple(pattern for stage in stages for pattern in stage.outputs or ()),
+        other_tasks=tuple(_other_tasks(workspace.root, config.name)),
+        runs_code=any(
+            stage.id in _WORKING and (stage.run or stage.shell or stage.pipeline) is not None for stage in stages
+        ),
     )
+
+
+def _other_tasks(root: str, project: str) -> Iterator[str]:
+    """Yield the default tasks of the other projects; one whose config can't be read names none."""
+    from orchestrator.config import outline, project_names
+
+    for name in project_names(root):
+        if name != project:
+            with suppress(ConfigError, UsageError):
+                yield outline(root, name).task_id
 
 
 def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Finding]:

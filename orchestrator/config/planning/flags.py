@@ -8,6 +8,7 @@ from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.redaction import looks_secret
 from orchestrator.config import GuardrailPolicy, PipelineConfig, ProjectConfig, StageConfig
 from orchestrator.config.planning.cannot_fail import argv_reason, shell_reason
+from orchestrator.model.builtin_guard import GUARD, REPLACED, guard_options
 from orchestrator.model.plan import Flag
 
 SHORTEST_SECRET = 6
@@ -44,7 +45,10 @@ def _guardrail_flags(config: ProjectConfig, pipeline: PipelineConfig, lookup: Lo
     for stage in pipeline.stages:
         if stage.guardrail or stage.id in required:
             reason = _reason(config.name, stage, lookup, 0)
-            if reason is not None:
+            if stage.id == GUARD and (stage.run is None or guard_options(stage.run, config.name) is None):
+                text = f"the command of '{stage.id}' is not the built-in guard, which nothing replaces"
+                yield Flag(stage.id, REPLACED, text)
+            elif reason is not None:
                 yield Flag(stage.id, "guardrail-cannot-fail", f"guardrail '{stage.id}' can't fail: {reason}")
 
 

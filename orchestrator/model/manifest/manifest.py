@@ -149,9 +149,9 @@ class SessionInfo(Record):
 
 
 class Compared(Record):
-    """What the spec guard compared: two commits, and how many files of the project differ between them."""
+    """What the spec guard compared: two commits (``base`` null of a root commit), and how many files of code differ."""
 
-    base: str
+    base: str | None
     head: str | None
     files: Count
 

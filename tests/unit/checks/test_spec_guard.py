@@ -33,7 +33,6 @@ class FakeGit:
         self.answers = {
             "rev-parse --show-toplevel": GitReply(0, f"{top}\n"),
             "rev-parse --verify": GitReply(0, "c0ffee\n"),
-            "rev-parse --is-shallow-repository": GitReply(0, "false\n"),
             "check-ignore --quiet": GitReply(1, ""),
             "rev-parse HEAD": GitReply(0, "c0ffee\n"),
             "symbolic-ref --quiet": GitReply(1, ""),
@@ -41,9 +40,14 @@ class FakeGit:
             "merge-base": GitReply(0, "ba5e\n"),
             "diff -z": GitReply(0, "".join(f"{name}\0" for name in changed)),
             "ls-files --others": GitReply(0, ""),
+            "ls-files --cached": GitReply(0, "packages/a/src/a.py\0"),
+            "rev-list HEAD": GitReply(0, "c0ffee\n"),
+            "rev-list --parents": GitReply(0, "c0ffee fa7e0\n"),
+            "hash-object -t": GitReply(0, "e3f7\n"),
         }
         self.answers.update(answers)
         self.asked: list[Sequence[str]] = []
+        self.cut: frozenset[str] = frozenset()
 
     def __call__(self, args: Sequence[str]) -> GitReply:
         """Answer by the first two arguments, else by the first."""
@@ -53,6 +57,10 @@ class FakeGit:
     def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
         """Git sees all that is on disk here."""
         return UnseenByGit()
+
+    def shallow(self) -> frozenset[str]:
+        """The commits that ``cut`` names are where a shallow clone ends."""
+        return self.cut
 
 
 @pytest.fixture
@@ -78,7 +86,7 @@ def _guard(
     policy: SpecGuardPolicy = DEFAULT,
 ) -> Report:
     records = (str(root / ".runs"), str(root / "out"))
-    question = Question(str(root), path, task, TODAY, base, policy, records, ("gen/*",))
+    question = Question(str(root), path, task, TODAY, base, policy, records, runs_code=True)
     return run(question, lambda folder: git)
 
 
@@ -97,11 +105,26 @@ def test_code_without_spec_is_a_finding(root: Path, changed: str) -> None:
     assert report.base == "ba5e"
 
 
-@pytest.mark.parametrize("changed", ["tasks/specs/1001-a.md", "tasks/index.json"])
-def test_code_with_its_spec_passes(root: Path, changed: str) -> None:
-    """A change of a spec or of the task index goes with a change of code."""
-    _put(root, "tasks/index.json", "{}")
-    assert _guard(root, FakeGit(root, ["packages/a/src/a.py", changed])).passed
+@pytest.mark.parametrize(
+    ("changed", "passes"),
+    [
+        ("tasks/specs/1001-a.md", True),
+        ("tasks/specs/1001-a.api.md", True),
+        ("tasks/specs/1001-a-api.md", True),
+        ("tasks/specs/1001-a-web.md", False),
+        ("tasks/specs/1001-a-web-ui.md", False),
+        ("tasks/specs/1001-ab.md", False),
+        ("tasks/specs/unrelated.md", False),
+        ("tasks/index.json", False),
+    ],
+)
+def test_only_the_tasks_own_spec_answers(root: Path, changed: str, passes: bool) -> None:
+    """A spec answers for code by its task's name, unless a longer task id fits better; the index never does."""
+    _put(root, "tasks/index.json", '{"items": [{"id": "1001-a-web", "project": "web"}]}')
+    if changed != "tasks/index.json":
+        _put(root, changed, FRESH)
+    report = _guard(root, FakeGit(root, ["packages/a/src/a.py", changed]))
+    assert _rules(report) == ([] if passes else ["code-without-spec"])
 
 
 def test_a_deleted_spec_does_not_count_as_its_change(root: Path) -> None:
@@ -118,9 +141,9 @@ def test_what_is_not_the_projects_code_needs_no_spec(root: Path, changed: str) -
     assert _guard(root, FakeGit(root, [changed])).passed
 
 
-@pytest.mark.parametrize("changed", ["dist/a.whl", "build/x", "a.egg-info/PKG-INFO", "coverage/x", "target/x", "gen/x"])
+@pytest.mark.parametrize("changed", ["dist/a.whl", "build/x", "a.egg-info/PKG-INFO", "coverage/x", "target/x"])
 def test_what_a_build_leaves_is_no_code_unless_it_is_tracked(root: Path, changed: str) -> None:
-    """Untracked products, and what stages declare as outputs, need no spec, though nothing ignores them."""
+    """Untracked products need no spec, though nothing ignores them."""
     untracked = GitReply(0, f"packages/a/{changed}\0")
     assert _guard(root, FakeGit(root, answers={"ls-files --others": untracked})).passed
     assert _rules(_guard(root, FakeGit(root, [f"packages/a/{changed}"]))) == ["code-without-spec"]
@@ -139,23 +162,38 @@ def test_caches_are_no_code_at_any_depth(root: Path, changed: str) -> None:
     [
         (SpecGuardPolicy(code=("src/**",)), "packages/a/tests/x.py", True),
         (SpecGuardPolicy(code=("src/**",)), "packages/a/src/x.py", False),
-        (SpecGuardPolicy(exclude=("*.py",)), "packages/a/src/x.py", True),
+        (SpecGuardPolicy(exclude=("x.py",)), "packages/a/src/x.py", True),
         (SpecGuardPolicy(exclude=()), "packages/a/README.md", False),
-        (SpecGuardPolicy(code=()), "packages/a/src/x.py", True),
     ],
 )
 def test_the_config_says_what_code_is(root: Path, policy: SpecGuardPolicy, changed: str, passes: bool) -> None:
-    """``code`` and ``exclude`` decide, and a guard that guards nothing says so."""
-    report = _guard(root, FakeGit(root, [changed]), policy=policy)
-    assert report.passed is passes
-    assert bool(policy.code) or "no path counts as code" in report.notes[-1]
+    """``code`` and ``exclude`` decide."""
+    assert _guard(root, FakeGit(root, [changed]), policy=policy).passed is passes
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (SpecGuardPolicy(code=()), "by [spec_guard]"),
+        (SpecGuardPolicy(code=("no-such-thing",)), "by [spec_guard]"),
+        (SpecGuardPolicy(exclude=("*",)), "by [spec_guard]"),
+        (DEFAULT, "build or test runs something"),
+    ],
+)
+def test_a_project_without_code_is_not_compared(root: Path, policy: SpecGuardPolicy, reason: str) -> None:
+    """A guard that guards nothing says so, and does not pass."""
+    listed = "README.md" if policy == DEFAULT else "src/a.py"
+    git = FakeGit(root, answers={"ls-files --cached": GitReply(0, f"packages/a/{listed}\0")})
+    report = _guard(root, git, policy=policy)
+    assert (report.findings, report.passed) == ((), False)
+    assert reason in report.nothing_compared
 
 
 def test_the_config_says_which_specs_answer(root: Path) -> None:
-    """Only a change of what ``specs`` names goes with a change of code; and those are the ones to be reviewed."""
+    """What ``specs`` names answers too, and is to be reviewed."""
     policy = SpecGuardPolicy(specs=("design/**/*.md",), max_review_age=7)
     _put(root, "design/api/a.md", "---\nlast_review: 2026-11-14\n---\n")
-    both = ["packages/a/src/a.py", "tasks/specs/1001-a.md"]
+    both = ["packages/a/src/a.py", "tasks/specs/1002-b.md"]
     report = _guard(root, FakeGit(root, both), policy=policy)
     assert _rules(report) == ["code-without-spec", "review-stale"]
     assert "design/**/*.md" in report.findings[0].hint
@@ -181,21 +219,22 @@ def test_the_configs_base_comes_after_the_named_one(root: Path) -> None:
     assert asked == ["origin/develop", "abc123", "origin/develop"]
 
 
-def test_a_project_that_git_ignores_is_noted(root: Path) -> None:
-    """Where git sees nothing change, the report says that it looked at nothing."""
+def test_a_project_that_git_ignores_is_not_compared(root: Path) -> None:
+    """Where git sees nothing change, nothing passed."""
     report = _guard(root, FakeGit(root, answers={"check-ignore --quiet": GitReply(0, "")}))
-    assert "git ignores 'packages/a'" in report.notes[0]
+    assert not report.passed
+    assert "git ignores 'packages/a'" in report.nothing_compared
 
 
 def test_specs_that_were_removed_altogether_are_missed(root: Path) -> None:
-    """Removing ``tasks/specs/`` with the code's change is no way to pass; never having had it is a note."""
+    """Removing ``tasks/specs/`` with the code's change is a finding; never having had it compares nothing."""
     (root / "tasks/specs/1001-a.md").unlink()
     (root / "tasks/specs").rmdir()
     changed = ["packages/a/src/a.py", "tasks/specs/1001-a.md"]
     assert _rules(_guard(root, FakeGit(root, changed))) == ["code-without-spec"]
     report = _guard(root, FakeGit(root, changed[:1]))
-    assert (report.passed, report.base) == (True, None)
-    assert "neither rule was checked" in report.notes[0]
+    assert (report.findings, report.passed) == ((), False)
+    assert "no tasks/specs/" in report.nothing_compared
 
 
 @pytest.mark.parametrize("changed", ["tasks/x.json", ".agent/x.py", ".runs/x", "out/1/state.json", "docs/conf.py"])
@@ -229,7 +268,8 @@ def test_an_unknown_base_is_a_finding(root: Path) -> None:
 
 def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
     """In a shallow clone without a base the finding names the missing history."""
-    git = FakeGit(root, answers={BRANCHES: GitReply(0, ""), "rev-parse --is-shallow-repository": GitReply(0, "true\n")})
+    git = FakeGit(root, answers={BRANCHES: GitReply(0, "")})
+    git.cut = frozenset({"c0ffee"})
     report = _guard(root, git)
     assert _rules(report) == ["base-unknown"]
     assert "shallow" in report.findings[0].message
@@ -237,32 +277,53 @@ def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
 
 def test_a_shallow_clone_that_stands_on_its_base_does_not_pass(root: Path) -> None:
     """What led to HEAD was cut off, so that "nothing changed" can't be told."""
-    answers = {"rev-parse --is-shallow-repository": GitReply(0, "true\n"), "merge-base": GitReply(0, "c0ffee\n")}
-    report = _guard(root, FakeGit(root, answers=answers))
+    git = FakeGit(root, answers={"merge-base": GitReply(0, "c0ffee\n")})
+    git.cut = frozenset({"c0ffee"})
+    report = _guard(root, git)
     assert _rules(report) == ["history-shallow"]
     assert "fetch-depth" in report.findings[0].message
 
 
 def test_a_shallow_clone_that_reaches_its_base_is_noted(root: Path) -> None:
     """Where the base is there, changes are compared, and the report says that the history is not whole."""
-    report = _guard(root, FakeGit(root, answers={"rev-parse --is-shallow-repository": GitReply(0, "true\n")}))
+    git = FakeGit(root)
+    git.cut = frozenset({"0ld"})
+    report = _guard(root, git)
     assert (report.passed, report.base) == (True, "ba5e")
     assert "shallow" in report.notes[0]
+    git.cut = frozenset({"c0ffee"})
+    assert _rules(_guard(root, git)) == ["history-shallow"]
 
 
 def test_a_pull_requests_reference_is_no_default_branch(root: Path) -> None:
     """CI fetches one reference, detached: that is what is judged, and nothing to compare it with."""
     answers = {BRANCHES: GitReply(0, "refs/remotes/pull/5/merge\n")}
-    assert _rules(_guard(root, FakeGit(root, answers=answers))) == ["base-unknown"]
+    report = _guard(root, FakeGit(root, answers=answers))
+    assert (report.findings, "no default branch" in report.nothing_compared) == ((), True)
+    git = FakeGit(root, answers=answers)
+    git.cut = frozenset({"c0ffee"})
+    assert _rules(_guard(root, git)) == ["base-unknown"]
     answers = {BRANCHES: GitReply(0, "refs/heads/trunk\n")}
     assert _guard(root, FakeGit(root, answers=answers)).passed
 
 
-def test_a_base_that_is_head_is_said(root: Path) -> None:
-    """When HEAD is the base, the report says that only uncommitted changes were compared."""
-    report = _guard(root, FakeGit(root, answers={"merge-base": GitReply(0, "c0ffee\n")}))
-    assert report.passed
-    assert "only uncommitted" in report.notes[0]
+def test_a_base_that_is_head_is_compared_with_its_first_parent(root: Path) -> None:
+    """When HEAD is the base, uncommitted changes are compared with it, else HEAD with its first parent."""
+    answers = {"merge-base": GitReply(0, "c0ffee\n")}
+    report = _guard(root, FakeGit(root, answers=answers))
+    assert (report.passed, report.base) == (True, "fa7e0")
+    report = _guard(root, FakeGit(root, ["packages/a/src/a.py"], answers=answers))
+    assert (_rules(report), report.base) == (["code-without-spec"], "c0ffee")
+
+
+def test_a_root_commit_needs_its_spec(root: Path) -> None:
+    """A commit without a parent passes when the task's spec is there, else nothing was compared."""
+    answers = {"merge-base": GitReply(0, "c0ffee\n"), "rev-list --parents": GitReply(0, "c0ffee\n")}
+    report = _guard(root, FakeGit(root, answers=answers))
+    assert (report.passed, report.base) == (True, None)
+    (root / "tasks/specs/1001-a.md").unlink()
+    report = _guard(root, FakeGit(root, answers=answers))
+    assert (report.findings, "root commit" in report.nothing_compared) == ((), True)
 
 
 def test_a_zero_base_means_a_new_branch(root: Path) -> None:
@@ -274,11 +335,11 @@ def test_a_zero_base_means_a_new_branch(root: Path) -> None:
 
 
 def test_without_a_repository_the_dates_are_still_checked(root: Path) -> None:
-    """Outside git rule one is a note and rule two a finding."""
+    """Outside git nothing is compared, and an old review is a finding."""
     _put(root, "tasks/specs/1001-a.md", "---\nlast_review: 2026-01-01\n---\n")
     report = _guard(root, FakeGit(root, answers={"rev-parse --show-toplevel": NO_REPOSITORY}))
     assert _rules(report) == ["review-stale"]
-    assert "not a git repository" in report.notes[0]
+    assert "not a git repository" in report.nothing_compared
 
 
 def test_a_repository_that_git_refuses_is_a_finding(root: Path) -> None:
@@ -299,18 +360,18 @@ def test_a_failing_comparison_is_a_finding(root: Path) -> None:
     assert "\\x1b[2Jbad index" in report.findings[0].message
 
 
-def test_no_commit_yet_is_a_note(root: Path) -> None:
+def test_no_commit_yet_compares_nothing(root: Path) -> None:
     """A repository without a commit has nothing to compare with."""
     report = _guard(root, FakeGit(root, answers={"rev-parse --verify": GitReply(1, "")}))
-    assert (report.passed, report.base) == (True, None)
-    assert "no commit yet" in report.notes[0]
+    assert (report.passed, report.base) == (False, None)
+    assert "no commit yet" in report.nothing_compared
 
 
-def test_a_workspace_without_specs_passes_and_says_so(tmp_path: Path) -> None:
-    """A codebase that was only just brought in passes, and the report tells what was not checked."""
+def test_a_workspace_without_specs_compares_nothing(tmp_path: Path) -> None:
+    """A codebase that was only just brought in fails nothing, and does not pass."""
     report = _guard(tmp_path, FakeGit(tmp_path, ["packages/a/a.py"]))
-    assert (report.passed, report.base) == (True, None)
-    assert "no tasks/specs/" in report.notes[0]
+    assert (report.findings, report.passed) == ((), False)
+    assert "no tasks/specs/" in report.nothing_compared
 
 
 def test_a_task_without_a_spec_is_a_note_until_it_is_listed(root: Path) -> None:
@@ -322,10 +383,10 @@ def test_a_task_without_a_spec_is_a_note_until_it_is_listed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("index", ["", "[]", "{}", '{"items": 3}', '{"items": [1, null, {}]}', "[" * 100_000])
-def test_a_broken_index_does_not_stop_the_guard(root: Path, index: str) -> None:
-    """Whatever stands in tasks/index.json, the guard gives a report."""
+def test_a_broken_index_is_a_finding(root: Path, index: str) -> None:
+    """Whatever stands in tasks/index.json, the guard gives a report; what can't be read switches nothing off."""
     _put(root, "tasks/index.json", index)
-    assert _guard(root, FakeGit(root), task="1002-b").passed
+    assert _rules(_guard(root, FakeGit(root), task="1002-b")) == ["document-unreadable"]
 
 
 def test_specs_of_other_tasks_are_not_our_business(root: Path) -> None:

@@ -259,8 +259,14 @@ def test_a_long_chain_of_sub_pipelines_is_walked(workspace: WorkspaceFolder) -> 
     ("stage", "fault"),
     [
         ({"skip": "later"}, "stages[spec-guard].skip: a required guardrail can't be skipped"),
-        ({"allow_failure": True}, "stages[spec-guard].allow_failure: a required guardrail can't be allowed to fail"),
-        ({"guardrail": False}, "stages[spec-guard].guardrail: must be true, because policy requires this guardrail"),
+        (
+            {"run": "x", "allow_failure": True},
+            "stages[spec-guard].allow_failure: a required guardrail can't be allowed to fail",
+        ),
+        (
+            {"run": "x", "guardrail": False},
+            "stages[spec-guard].guardrail: must be true, because policy requires this guardrail",
+        ),
     ],
 )
 def test_a_required_guardrail_can_not_be_softened(
@@ -325,12 +331,57 @@ def test_guardrails_that_can_not_fail_are_flagged(workspace: WorkspaceFolder) ->
     workspace.project("demo", stages, guard="check --dry-run")
     flags = plan_of(workspace).flags
     assert [(flag.stage, flag.code) for flag in flags] == [
-        ("spec-guard", "guardrail-cannot-fail"),
+        ("spec-guard", "guardrail-replaced"),
         ("licences", "guardrail-cannot-fail"),
         ("below", "guardrail-cannot-fail"),
         ("licences", "no-shell"),
     ]
-    assert flags[0].message == "guardrail 'spec-guard' can't fail: '--dry-run' reports and never fails"
+    assert "is not the built-in guard" in flags[0].message
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        "codex-orchestrator spec-guard",
+        "codex-orchestrator spec-guard --project demo --base origin/main",
+        "codex-orchestrator spec-guard --sarif=out.sarif --task 1-demo",
+        "../../scripts/spec-guard.sh --base HEAD~1",
+    ],
+)
+def test_the_built_in_guard_is_known_by_its_command(workspace: WorkspaceFolder, run: str) -> None:
+    """The command and its shim, with options that soften nothing, are the built-in guard; other keys are refused."""
+    workspace.project("demo", {"spec-guard": {"run": run, "needs": [], "timeout": "5m", "log_limit": "1MiB"}})
+    assert plan_of(workspace).flags == ()
+    for key, value in {"env": {"A": "b"}, "cwd": ".", "retries": 1, "inputs": ["a"], "outputs": ["b"]}.items():
+        workspace.project("demo", {"spec-guard": {"run": run, key: value}})
+        assert f"stages[spec-guard].{key}: is not for the built-in guard" in faults_of(workspace)[0]
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"run": "test -d ."},
+        {"run": "./guard.sh"},
+        {"run": "codex-orchestrator plan"},
+        {"run": "codex-orchestrator schema manifest"},
+        {"run": "codex-orchestrator spec-guard -h"},
+        {"run": "codex-orchestrator spec-guard --dry-run"},
+        {"run": "codex-orchestrator spec-guard --project other"},
+        {"run": "codex-orchestrator spec-guard --base"},
+        {"run": "/opt/codex-orchestrator spec-guard"},
+        {"run": "env A=b codex-orchestrator spec-guard"},
+        {"shell": "codex-orchestrator spec-guard"},
+        {"shell": "codex-orchestrator spec-guard || cd ."},
+        {"shell": "trap 'exit 0' EXIT; codex-orchestrator spec-guard --project demo"},
+        {"pipeline": "smoke"},
+    ],
+)
+def test_every_other_command_under_its_id_replaces_it(workspace: WorkspaceFolder, stage: dict[str, object]) -> None:
+    """Whatever else stands under the built-in guard's id is flagged, whether or not it could fail."""
+    workspace.project("demo", {"spec-guard": stage})
+    path = workspace.root / "project_configs/demo.toml"
+    path.write_text(path.read_text() + smoke_stages())
+    assert ("spec-guard", "guardrail-replaced") in [(flag.stage, flag.code) for flag in plan_of(workspace).flags]
 
 
 def test_a_default_guardrail_left_out_of_the_policy_is_flagged(workspace: WorkspaceFolder) -> None:
