@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.base.limits import DEFAULT_PIPELINE
-from orchestrator.cli.options import Command, Late, Option, assignment, count, one_of, seconds, share, table, whole
+from orchestrator.cli.options import Command, Late, OneOf, Option, assignment, count, seconds, share, table, whole
 
 DEFAULT_INTERVAL = 2.0
 """Seconds between two readings of ``status --watch``."""
@@ -11,13 +11,13 @@ DEFAULT_INTERVAL = 2.0
 _PROJECT = Option("project", "the project; left out: that of the task, of the current folder, or the only one", "NAME")
 _TASK = Option("task", "the task; left out: $MCP_RUNNER_TASK_ID, the parent run's, or the project's own", "ID")
 _PIPELINE = Option("pipeline", "the pipeline", "NAME", default=DEFAULT_PIPELINE)
-_FORMAT = Option("format", "text or json", "FORMAT", default="text", read=one_of("text", "json"))
+_FORMAT = Option("format", "text or json", "FORMAT", default="text", read=OneOf("text", "json"))
 _EVENTS = Option(
     "format",
     "text, json, or ndjson (the run's events)",
     "FORMAT",
     default="text",
-    read=one_of("text", "json", "ndjson"),
+    read=OneOf("text", "json", "ndjson"),
 )
 _JOBS = Option("jobs", "stages that run at once; left out: the number of cores", "N", read=count)
 _NO_CACHE = Option("no-cache", "run every stage, cached or not; successes are stored all the same")
@@ -42,7 +42,7 @@ COMMANDS = table(
             _JOBS,
             _ACTOR,
             Option("approval-policy", "the approval policy in force; recorded", "TEXT"),
-            Option("mode", "local or cloud; recorded", "MODE", default="local", read=one_of("local", "cloud")),
+            Option("mode", "local or cloud; recorded", "MODE", default="local", read=OneOf("local", "cloud")),
             Option(
                 "override",
                 "an overridden setting, may be repeated; recorded, needs --override-reason",
@@ -145,8 +145,8 @@ COMMANDS = table(
         (
             Option("project", "runs of this project only", "NAME"),
             Option("task", "runs of this task only", "ID"),
-            Option("status", "runs with this status only, or the damaged ones", "STATUS", read=one_of(*_STATUSES)),
-            Option("outcome", "runs with this outcome only", "OUTCOME", read=one_of(*_OUTCOMES)),
+            Option("status", "runs with this status only, or the damaged ones", "STATUS", read=OneOf(*_STATUSES)),
+            Option("outcome", "runs with this outcome only", "OUTCOME", read=OneOf(*_OUTCOMES)),
             Option("pipeline", "runs of this pipeline only", "NAME"),
             Option("since", "runs that started since then: a span such as 7d, or a date (UTC)", "WHEN"),
             Option("parent", "runs started inside this run only", "RUN"),
@@ -156,7 +156,7 @@ COMMANDS = table(
                 "started, completed or duration: the latest, or longest, first",
                 "KEY",
                 default="started",
-                read=one_of("started", "completed", "duration"),
+                read=OneOf("started", "completed", "duration"),
             ),
             _FORMAT,
         ),
@@ -169,7 +169,7 @@ COMMANDS = table(
         (
             _RUN,
             Option("all", "search every run for children that their parents don't list"),
-            Option("format", "text, json or mermaid", "FORMAT", default="text", read=one_of("text", "json", "mermaid")),
+            Option("format", "text, json or mermaid", "FORMAT", default="text", read=OneOf("text", "json", "mermaid")),
         ),
         positional="run",
         dry_as="lineage",
@@ -191,7 +191,7 @@ COMMANDS = table(
                 "text, json, openmetrics or svg",
                 "FORMAT",
                 default="text",
-                read=one_of("text", "json", "openmetrics", "svg"),
+                read=OneOf("text", "json", "openmetrics", "svg"),
             ),
         ),
         dry_as="metrics",
@@ -229,7 +229,7 @@ COMMANDS = table(
                 "text, json, sarif, or github (annotations of a workflow)",
                 "FORMAT",
                 default="text",
-                read=one_of("text", "json", "sarif", "github"),
+                read=OneOf("text", "json", "sarif", "github"),
             ),
         ),
         dry_as="spec-guard",
@@ -278,7 +278,7 @@ COMMANDS = table(
         Late("orchestrator.commands.review.export", "export"),
         (
             _RUN,
-            Option("as", "the form", "FORM", default="in-toto", read=one_of("in-toto"), parameter="kind"),
+            Option("as", "the form", "FORM", default="in-toto", read=OneOf("in-toto"), parameter="kind"),
             Option("sign", "a file with an ed25519 private key in PEM, to sign with (DSSE)", "KEY"),
             Option("output", "the file to write to; left out: stdout", "FILE"),
         ),
@@ -307,7 +307,7 @@ COMMANDS = table(
                 "template",
                 "python, node, go, rust, make or generic; left out: detected",
                 "KIND",
-                read=one_of("python", "node", "go", "rust", "make", "generic"),
+                read=OneOf("python", "node", "go", "rust", "make", "generic"),
             ),
             Option("owner", "an owner of the project, may be repeated", "NAME", repeatable=True, parameter="owners"),
             Option("keep", "leave existing files as they are, and write the missing ones"),
@@ -327,6 +327,22 @@ COMMANDS = table(
             _FORMAT,
         ),
         positional="run",
+    ),
+    Command(
+        "completion",
+        "Print a script that completes commands, options, projects, tasks and runs in a shell.",
+        Late("orchestrator.cli.completion", "completion", group="setup"),
+        (
+            Option(
+                "shell",
+                "bash or zsh",
+                "SHELL",
+                read=OneOf("bash", "zsh", "candidates", offered=("bash", "zsh")),
+                required=True,
+            ),
+        ),
+        positional="shell",
+        dry_as="completion",
     ),
     Command(
         "doctor",

@@ -72,16 +72,19 @@ def assignment(flag: str, given: str) -> str:
     return given
 
 
-def one_of(*allowed: str) -> Reader:
-    """Return a reader that takes the ``allowed`` words only."""
+class OneOf:
+    """A reader that takes the ``allowed`` words only; ``offered`` are those that a shell completes."""
 
-    def read(flag: str, given: str) -> str:
-        if given in allowed:
+    def __init__(self, *allowed: str, offered: tuple[str, ...] = ()) -> None:
+        self.allowed = allowed
+        self.offered = offered or allowed
+
+    def __call__(self, flag: str, given: str) -> str:
+        """Return ``given`` when it is allowed."""
+        if given in self.allowed:
             return given
-        words = " or ".join(f"'{word}'" for word in allowed)
-        raise UsageError(f"--{flag} is {words}, not {shown(given)}", hint=near_hint(given, allowed))
-
-    return read
+        words = " or ".join(f"'{word}'" for word in self.offered)
+        raise UsageError(f"--{flag} is {words}, not {shown(given)}", hint=near_hint(given, self.offered))
 
 
 class Option(Record):
@@ -110,6 +113,11 @@ class Option(Record):
         """The parameter of the command function that gets the value."""
         return self.parameter or self.name.replace("-", "_")
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that may be given, where there are only some."""
+        return self.read.offered if isinstance(self.read, OneOf) else ()
+
     def value_of(self, given: object) -> object:
         """Return the value for the command: of what was given, or the default when ``given`` is None."""
         if not self.value:
@@ -120,11 +128,15 @@ class Option(Record):
 
 
 class Late:
-    """Where a command's function is: ``module`` is imported when the command is called, not before."""
+    """Where a command's function is: ``module`` is imported when the command is called, not before.
 
-    def __init__(self, module: str, function: str) -> None:
+    ``group`` is the folder of ``commands/`` that holds it, unless another one is named.
+    """
+
+    def __init__(self, module: str, function: str, group: str = "") -> None:
         self.module = module
         self.function = function
+        self.group = group or module.split(".")[-2]
 
     def __call__(self) -> Callable[..., Answer]:
         """Import the module and return the function."""
@@ -150,8 +162,8 @@ class Command(Record):
 
     @property
     def group(self) -> str:
-        """The folder of ``commands/`` that holds the command; empty for a function that is no command's."""
-        return self.load.module.split(".")[-2] if isinstance(self.load, Late) else ""
+        """The group of the help; empty for a function that is no command's."""
+        return self.load.group if isinstance(self.load, Late) else ""
 
     def option(self, name: str) -> Option | None:
         """Return the option called ``name``, or None."""

@@ -67,7 +67,7 @@ RULES: Mapping[str, Rule] = {
     "manifest-misplaced": Rule("The record lies under another task", _RECORD),
     "run-missing": Rule("The chain names a run that is gone", _RECORD),
     "not-in-chain": Rule("A run ended, and the task's chain does not know", _RECORD),
-    "record-contradicts-events": Rule("A record says something else than its events or error files", _RECORD),
+    "record-contradicts-events": Rule("A record contradicts its events or error files", _RECORD),
     "clock-went-back": Rule("A host's clock went back between two records", "See which run the line names."),
     "events-edited": Rule("Events of a run were edited", _RECORD),
     "events-cut": Rule("Events of a run were cut off", _RECORD),

@@ -19,10 +19,10 @@ from orchestrator.cli.console import run
 from orchestrator.cli.crash_report import REPORTS, REPORTS_KEPT
 from orchestrator.cli.invocation import Door
 from orchestrator.cli.invoke_tasks import collection, process_collection
-from orchestrator.cli.options import Command, Commands, Option, count, one_of, table
+from orchestrator.cli.options import Command, Commands, OneOf, Option, count, table
 from orchestrator.commands.context import Answer, Context
 
-FORMATS = Option("format", "how", "FORMAT", default="text", read=one_of("text", "json", "ndjson"))
+FORMATS = Option("format", "how", "FORMAT", default="text", read=OneOf("text", "json", "ndjson"))
 
 
 @dataclass
