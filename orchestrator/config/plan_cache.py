@@ -25,6 +25,7 @@ from orchestrator.base.redaction import looks_secret
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.model.plan_flags import with_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class PlanCache:
             for project, digest in entry["read"].items():
                 if _digest(self._workspace.root, project) != digest:
                     return None
-            return plan_of(entry["plan"])
+            return with_flags(plan_of(entry["plan"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
 """What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
 
-COMPILER = 2
+COMPILER = 3
 """Rises with each change of what the compiler makes of the same config (contract, section 7); 1 had no number."""
 
 StageKind: TypeAlias = "Literal['command', 'shell', 'subpipeline', 'skip']"

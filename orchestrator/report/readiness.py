@@ -29,18 +29,45 @@ def readiness(body: Mapping[str, Any], record_fault: tuple[str, str] | None = No
 
 
 def mixed_stages(body: Mapping[str, Any]) -> dict[str, int]:
-    """Return the stages that passed on another tree than the last attempt's, with the attempt they passed in.
+    """Return the stages that passed on another tree of their project than others did, with the attempt they passed in.
 
-    A tree that is not known is another one (contract, section 5, promise 6).
+    A stage of the run's own project is compared with the last attempt, a sub-pipeline of another project with that
+    project's newest child run: a change in the one says nothing of the other. A tree that is not known is another
+    one (contract, section 5, promise 6).
     """
     trees = {entry["attempt"]: entry["tree_digest"] for entry in body["provenance"]}
-    last = body["attempt"]
+    last, elsewhere = body["attempt"], _children_elsewhere(body)
     found = {}
     for command in body["commands"]:
-        if command["status"] == "succeeded" and command["attempts"]:
-            passed_in = command["attempts"][-1]["run_attempt"]
-            if passed_in != last and (trees.get(last) is None or trees.get(passed_in) != trees[last]):
-                found[command["id"]] = passed_in
+        if command["status"] != "succeeded" or not command["attempts"]:
+            continue
+        passed_in = command["attempts"][-1]["run_attempt"]
+        if _project_elsewhere(body, command["id"]) is None:
+            now, then = trees.get(last), trees.get(passed_in)
+        else:
+            child = elsewhere.get(command["id"])
+            newest = max((item for item in elsewhere.values() if child and item[0] == child[0]), default=None)
+            if newest is None or newest == child:
+                continue
+            now, then = newest[2], child[2] if child else None
+        if (passed_in != last or _project_elsewhere(body, command["id"])) and (now is None or then != now):
+            found[command["id"]] = passed_in
+    return found
+
+
+def _project_elsewhere(body: Mapping[str, Any], stage_id: str) -> str | None:
+    """Return the project of a stage that is a sub-pipeline of another project, else None."""
+    project = body.get("plan_projects", {}).get(stage_id)
+    return project if project is not None and project != body["project"] else None
+
+
+def _children_elsewhere(body: Mapping[str, Any]) -> dict[str, tuple[str, str, str | None]]:
+    """Return project, run id and tree of the newest child run of each stage that runs another project's pipeline."""
+    found: dict[str, tuple[str, str, str | None]] = {}
+    for child in sorted(body["child_runs"], key=lambda child: str(child["run_id"])):
+        if _project_elsewhere(body, child["stage_id"]) == child["project"]:
+            tree = body.get("child_trees", {}).get(child["run_id"])
+            found[child["stage_id"]] = child["project"], child["run_id"], tree
     return found
 
 
@@ -67,9 +94,12 @@ def _of_guardrails(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             reason = f": {entry['reason']}" if entry["reason"] else ""
             yield f"guardrail-{entry['outcome']}", f"guardrail '{entry['id']}' {_WORDS[entry['outcome']]}{reason}"
     for flag in body["plan"]["flags"] if body["plan"] else ():
-        if (flag["code"] == "guardrail-replaced" and flag["stage"] not in waived) or (
-            flag["code"] == "guardrail-cannot-fail" and flag["stage"] not in settled
-        ):
+        standing = {
+            "guardrail-replaced": flag["stage"] not in waived,
+            "guardrail-cannot-fail": flag["stage"] not in settled,
+            "nothing-checked": True,
+        }
+        if standing.get(flag["code"]):
             yield flag["code"], flag["message"]
 
 

@@ -79,6 +79,7 @@ def status_document(
     if body["status"] not in TERMINAL:
         body = _live(body, now) if alive else as_died(body)
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
+    body["child_trees"] = {entry["run_id"]: entry.pop("tree_digest", None) for entry in body["child_runs"]}
     body["manifest"] = manifest
     body.update(_reviewed(record, body, review_context or ReviewContext()))
     body["notes"] = list(_notes(body, now))
@@ -127,9 +128,18 @@ def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
     """Return the current ``status``, ``outcome`` and ``alive`` of a run. Raises DamagedRecord."""
     read = _Standing.from_json(record)
     if read.status not in TERMINAL and not alive:
-        return {"status": "failed", "outcome": "error", "alive": False}
+        return {"status": "failed", "outcome": "error", "alive": False, "tree_digest": _last_tree(record)}
     outcome = version_1.RUN_OUTCOME.get(read.status) if record.get("version") == 1 else read.outcome
-    return {"status": read.status, "outcome": outcome, "alive": alive and read.status not in TERMINAL}
+    alive = alive and read.status not in TERMINAL
+    return {"status": read.status, "outcome": outcome, "alive": alive, "tree_digest": _last_tree(record)}
+
+
+def _last_tree(record: Mapping[str, Any]) -> str | None:
+    """Return the digest of the tree that the last attempt of a run ran on, None where the record names none."""
+    entries = record.get("provenance")
+    last = entries[-1] if isinstance(entries, list) and entries else None
+    tree = last.get("tree_digest") if isinstance(last, Mapping) else None
+    return tree if isinstance(tree, str) else None
 
 
 class _Flag(Record):
@@ -148,6 +158,7 @@ class _Waiver(Record):
 class _Stage(Record):
     id: str
     allow_failure: bool
+    project: str | None = None
 
 
 class _Plan(Record):
@@ -179,6 +190,7 @@ def _body(record: Mapping[str, Any]) -> dict[str, Any]:
     plan = _Nested.from_json(record).plan
     body["plan"] = {"digest": plan.digest, "flags": plain(plan.flags), "waivers": plain(plan.waivers)}
     body["plan_stages"] = {stage.id: stage.allow_failure for stage in plan.stages}
+    body["plan_projects"] = {stage.id: stage.project for stage in plan.stages}
     return body
 
 

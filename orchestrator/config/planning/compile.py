@@ -28,10 +28,11 @@ from orchestrator.config.collisions import (
     session_name,
 )
 from orchestrator.config.graph import in_order, vertices
-from orchestrator.config.planning.flags import flags_of
+from orchestrator.config.planning.flags import policy_flags
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
+from orchestrator.model.plan_flags import with_flags
 
 
 def compile_plan(
@@ -61,8 +62,10 @@ def compile_with_sources(
         raise ConfigError(faults)
     digests = {name: reached.digest for name, reached in reach.configs.items()}
     alone = not rivals(pipeline, config.name, project_names(root))
-    below = tuple(_plan(reach.configs[node[0]], reached, reach) for node, reached in reach.below(config.name, chosen))
-    return _plan(config, chosen, reach)._replace(subplans=below), digests if alone else None
+    below = tuple(_plan(reach.configs[node[0]], reached) for node, reached in reach.below(config.name, chosen))
+    # The plan of a sub-pipeline is flat: its flags are computed among all that are reached.
+    flagged = tuple(with_flags(each._replace(subplans=below))._replace(subplans=()) for each in below)
+    return with_flags(_plan(config, chosen)._replace(subplans=flagged)), digests if alone else None
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
@@ -133,7 +136,7 @@ def _collisions(root: str, config: ProjectConfig, pipeline: str) -> list[str]:
     return faults
 
 
-def _plan(config: ProjectConfig, pipeline: PipelineConfig, reach: Reach) -> Plan:
+def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
     session = config.session
     bound = config.guardrails.binds(pipeline.id)
     return Plan(
@@ -155,7 +158,7 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig, reach: Reach) -> Plan
         sla_seconds=pipeline.sla or DEFAULT_SLA_SECONDS,
         required_guardrails=config.guardrails.required if bound else (),
         waivers=config.waivers if bound else (),
-        flags=flags_of(config, pipeline, lambda project, name: reach.pipelines.get((project, name))),
+        flags=tuple(policy_flags(config, pipeline)),
         owners=config.owners,
         builtin_version=pipeline.version,
         config_digest=config.digest,

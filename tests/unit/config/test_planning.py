@@ -384,6 +384,28 @@ def test_every_other_command_under_its_id_replaces_it(workspace: WorkspaceFolder
     assert ("spec-guard", "guardrail-replaced") in [(flag.stage, flag.code) for flag in plan_of(workspace).flags]
 
 
+@pytest.mark.parametrize(
+    ("test", "flagged"),
+    [
+        ({"skip": "none"}, True),
+        ({"run": "check", "allow_failure": True}, True),
+        ({"run": "check"}, False),
+        ({"pipeline": "other"}, False),
+    ],
+)
+def test_a_pipeline_that_checks_nothing_is_flagged(
+    workspace: WorkspaceFolder, test: Mapping[str, object], flagged: bool
+) -> None:
+    """Where build, lint and test are skipped or may fail and nothing else decides; a guardrail is no check."""
+    skipped = {"skip": "generated code"}
+    stages = {"build": skipped, "lint": skipped, "test": test, "licences": {"run": "check", "guardrail": True}}
+    workspace.project("demo", stages, guard=None)
+    config = workspace.root / "project_configs" / "demo.toml"
+    config.write_text(config.read_text() + '[[pipelines.other.stages]]\nid = "x"\nskip = "no"\n')
+    assert ("nothing-checked" in [flag.code for flag in plan_of(workspace).flags]) == flagged
+    assert plan_of(workspace, pipeline="other").flags == ()
+
+
 def test_a_default_guardrail_left_out_of_the_policy_is_flagged(workspace: WorkspaceFolder) -> None:
     """A project may name other guardrails; reviewers see that the default one is not among them."""
     workspace.project("demo", extra="[guardrails]\nrequired = []\n")

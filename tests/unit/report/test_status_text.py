@@ -308,7 +308,7 @@ def test_a_child_of_a_stage_that_may_fail_may_fail() -> None:
 def test_children_are_shown_as_they_are_now() -> None:
     """A child's state is looked up by its task and id; where it can't be, the recorded one is shown."""
     manifest = succeeded()._replace(child_runs=(child(2, "in_progress"), child(3, "succeeded")))
-    fresh = {"status": "failed", "outcome": "error", "alive": False}
+    fresh = {"status": "failed", "outcome": "error", "alive": False, "tree_digest": None}
     found = shown(manifest, child=lambda task, run: fresh if (task, run) == ("1002-other", make_run_id(2)) else None)
     assert [(entry["status"], entry["outcome"], entry["alive"]) for entry in found["child_runs"]] == [
         ("failed", "error", False),
@@ -331,8 +331,8 @@ def test_lineage_session_mode_and_provenance_are_shown() -> None:
 def test_standing_says_how_a_run_is() -> None:
     """The short form for children: live, dead, ended, and of version 1."""
     live = make_manifest().as_json()
-    assert standing(live, alive=True) == {"status": "in_progress", "outcome": None, "alive": True}
-    assert standing(live, alive=False) == {"status": "failed", "outcome": "error", "alive": False}
+    assert standing(live, alive=True) == {"status": "in_progress", "outcome": None, "alive": True, "tree_digest": None}
+    assert standing(live, alive=False) == {"status": "failed", "outcome": "error", "alive": False, "tree_digest": None}
     assert standing(succeeded().as_json(), alive=False)["outcome"] == "success"
     assert standing(version_1("513d1ee0"), alive=False)["outcome"] == "success"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.config.planning.cannot_fail import argv_reason, shell_reason
+from orchestrator.model.cannot_fail import argv_reason, shell_reason
 from tests.generated import examples
 
 HARMLESS = r"""
@@ -57,24 +57,13 @@ uv run --with x echo
 python -c "pass"
 python3 -c "print('ok')"
 node -e "process.exit(0)"
-echo $(guard)
 echo "$(guard || exit 1)"
-export X=$(guard)
-(guard || exit 1); echo done
 { guard; echo; }
-if ! guard; then echo warn; fi
-if guard; then :; elif x; then :; else echo bad; fi
-for f in *; do check $f; done; echo ok
-for f in *; do echo $f; done
-case $x in a) true;; *) echo;; esac
-f() { exit 1; }; echo
 exit 0; guard
 true && true
 true || guard
 set +e; guard; true
-set -e; guard && echo ok; echo done
 # guard
-cat <<E || true\nbody\nE
 guard\ntrue
 guard ||\n true
 """
@@ -125,7 +114,24 @@ guard '|| true'
 guard <<E\ntrue\nE
 f() { true; }; f
 [ "${X:-$(guard "a b")}" = ok ]
+guard '||' true
+guard \; true
+a && { b; echo x; }
 echo \
+"""
+NOT_READ = r"""
+echo $(guard)
+export X=$(guard)
+(guard || exit 1); echo done
+if ! guard; then echo warn; fi
+if guard; then :; elif x; then :; else echo bad; fi
+for f in *; do check $f; done; echo ok
+for f in *; do echo $f; done
+case $x in a) true;; *) echo;; esac
+f() { exit 1; }; echo
+set -e; guard && echo ok; echo done
+cat <<E || true\nbody\nE
+trap 'exit 0' EXIT; guard
 """
 PIECES = [
     *("a", "true", "exit 1", "exit 0", ";", "\n", "&&", "||", "|", "&", "(", ")", "{", "}", "if", "then", "else", "fi"),
@@ -142,6 +148,12 @@ def test_a_line_that_can_not_fail_is_found(line: str) -> None:
 @pytest.mark.parametrize("line", [line for line in SHARP.splitlines() if line][:-1])
 def test_a_line_that_can_fail_is_not_accused(line: str) -> None:
     """A line in which something decisive may fail is left alone."""
+    assert shell_reason(line.replace(r"\n", "\n")) is None
+
+
+@pytest.mark.parametrize("line", [line for line in NOT_READ.splitlines() if line])
+def test_compound_commands_are_not_read(line: str) -> None:
+    """What is none of the common forms counts as able to fail; whether it does is for a canary to prove."""
     assert shell_reason(line.replace(r"\n", "\n")) is None
 
 
