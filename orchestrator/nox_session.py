@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.carry_out import answer_seen
@@ -174,7 +174,7 @@ def _prepared(
 
 def _show(context: Context, answer: Answer, form: str) -> None:
     """Write the answer to stdout, as far as somebody reads it: nox's exit code is the run's in any case."""
-    text = f"{json.dumps(answer.document)}\n" if form == "json" else answer.text if form == "text" else ""
+    text = f"{json_text(answer.document)}\n" if form == "json" else answer.text if form == "text" else ""
     sink = Sink(context.stdout, context.environ)
     sink.text(text)
     sink.close()

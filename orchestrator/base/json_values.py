@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
-from orchestrator.base.text.well_formed import well_formed
+from orchestrator.base.text.well_formed import well_formed, well_formed_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,3 +29,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {plain(key): plain(item) for key, item in value.items()}
     return value
+
+
+def json_text(value: object, **options: Any) -> str:
+    """Return ``value`` as JSON that every strict parser accepts; ``options`` are those of ``json.dumps``.
+
+    Text that is no UTF-8 has U+FFFD in its place (contract, section 2).
+    """
+    text = json.dumps(value, **options)
+    if not text.isascii():
+        return well_formed(text)
+    # A lone surrogate hides in an escape, beside those of the pairs that JSON writes for characters of its own.
+    return json.dumps(well_formed_values(value), **options) if "\\ud" in text else text

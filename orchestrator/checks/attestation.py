@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 
 from orchestrator.base.errors import GateNotMet, UsageError
+from orchestrator.base.json_values import json_text
 from orchestrator.model.manifest.manifest import manifest_digest
 
 TYPE_CHECKING = False
@@ -88,7 +88,7 @@ def _predicate(document: Mapping[str, Any], link: Mapping[str, Any] | None) -> d
 
 def render_statement(statement: Mapping[str, Any]) -> bytes:
     """Return the bytes of a Statement, which are what is signed."""
-    return json.dumps(statement, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return json_text(statement, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def signed(payload: bytes, key: Ed25519PrivateKey) -> dict[str, Any]:

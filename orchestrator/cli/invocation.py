@@ -15,6 +15,7 @@ from orchestrator.base.errors import (
     StorageError,
     UsageError,
 )
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import is_terminal
 from orchestrator.cli import streams
@@ -112,9 +113,7 @@ def _print(door: Door, result: Answer, form: str) -> int:
 
 def _json(document: Mapping[str, object], *, indent: int | None = None) -> str:
     """Return the document escaped to ASCII: nothing in it acts on a terminal, and any encoding can carry it."""
-    import json
-
-    return json.dumps(document, indent=indent) + "\n"
+    return json_text(document, indent=indent) + "\n"
 
 
 def _lines(text: str) -> str:

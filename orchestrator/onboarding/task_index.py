@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import check_name
+from orchestrator.base.json_values import json_text
 from orchestrator.config import Outline, outline, project_names
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 
@@ -64,7 +65,7 @@ def index_text(before: str | None, task: str, project: str, title: str) -> str:
         found["project"] = project
     else:
         items.append({"id": task, "slug": project, "title": title, "project": project})
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _outlines(root: str) -> list[Outline]:

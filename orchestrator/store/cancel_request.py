@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 
 CANCEL = "cancel.json"
@@ -34,7 +35,7 @@ class CancelRequest(Record):
 def leave_request(folder: Folder, request: CancelRequest) -> None:
     """Leave the request in a live run's folder; of two at once, one stands, whole."""
     fresh = f".{CANCEL}.{os.getpid()}.tmp"
-    text = json.dumps(request._asdict(), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    text = json_text(request._asdict(), ensure_ascii=False).encode()
     folder.remove(fresh)
     folder.create(fresh, text + b"\n")
     folder.move_to(fresh, folder, CANCEL)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, explained
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.digest import manifest_digest
@@ -85,7 +86,7 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[Link, int]:
         "host": os.uname().nodename,
         **rest,
     }
-    data = json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    data = json_text(line, ensure_ascii=False).encode()
     cut = task.append_line(CHAIN, data, sync=True)
     size = os.stat(CHAIN, dir_fd=task.fd, follow_symlinks=False).st_size
     return Link(line, size - len(data) - 1), cut
@@ -146,7 +147,7 @@ def _line_at(task: Folder, offset: int) -> Line | None:
 def write_hint(folder: Folder, link: Link) -> None:
     """Note in a run's folder where its line is. It only saves time, so a disk that refuses it is no harm."""
     with suppress(StorageError):
-        note = json.dumps({"attempt": link.line.get("attempt"), "offset": link.offset}).encode() + b"\n"
+        note = json_text({"attempt": link.line.get("attempt"), "offset": link.offset}).encode() + b"\n"
         folder.write(LINE_HINT, note, sync=False, sync_folder=False)
 
 

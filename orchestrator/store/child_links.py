@@ -14,6 +14,7 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.json_values import json_text
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.claim import take_over
@@ -37,7 +38,7 @@ def leave_link(store: RunStore, child: Manifest) -> None:
         if read_document(store, parent)["version"] == 1:
             return
         with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
-            children.write(f"{child.run_id}.json", json.dumps(link).encode() + b"\n")
+            children.write(f"{child.run_id}.json", json_text(link).encode() + b"\n")
             folder.sync()
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -31,7 +32,7 @@ def note_approved(store: RunStore, project: str, pipeline: str, run: ApprovedRun
     """Note ``run`` as the one that was approved last. Raises StorageError."""
     note = {"task_id": run.where.task_id, "run_id": run.where.run_id, "plan_digest": run.plan_digest}
     with store.runs(create=True) as runs, runs.sub(FOLDER, create=True) as folder:
-        folder.write(_name(project, pipeline), json.dumps(note).encode() + b"\n")
+        folder.write(_name(project, pipeline), json_text(note).encode() + b"\n")
 
 
 def noted_run(store: RunStore, project: str, pipeline: str) -> ApprovedRun | None:

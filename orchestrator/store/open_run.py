@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +9,7 @@ from contextlib import suppress
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock
+from orchestrator.base.json_values import json_text
 from orchestrator.base.sha256 import Digest, RunningDigest
 from orchestrator.model.manifest.manifest import Manifest, render
 from orchestrator.store.evidence import chunks_of, names_in, whole_lines_size
@@ -139,7 +139,7 @@ class OpenRun:
             "attempt": self.manifest.attempt,
             **fields,
         }
-        line = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        line = json_text(entry, ensure_ascii=False).encode()
         written = self._count_events()
         cut = self.folder.append_line(EVENTS, line)
         written.update(line + b"\n")
@@ -181,7 +181,7 @@ class OpenRun:
     def write_error(self, name: str, document: Mapping[str, Any]) -> None:
         """Write ``errors/<name>``."""
         with self.folder.sub(ERRORS, create=True, sync=False) as errors:
-            data = json.dumps(document, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+            data = json_text(document, indent=2, ensure_ascii=False).encode() + b"\n"
             errors.write(name, data, sync=False, sync_folder=False)
         self._wrote(f"{ERRORS}/{name}", data)
         self._unsynced[f"{ERRORS}/{name}"] = None

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock, explained, write_all
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.store.layout import RUN_LOCK
 
@@ -47,7 +48,7 @@ def write_owner(folder: Folder, lock: Lock, purpose: Purpose) -> None:
     with explained(lock.path):
         folder.seam.truncate(lock.fd, 0)
         os.lseek(lock.fd, 0, os.SEEK_SET)
-        write_all(folder.seam, lock.fd, json.dumps(owner._asdict()).encode() + b"\n")
+        write_all(folder.seam, lock.fd, json_text(owner._asdict()).encode() + b"\n")
 
 
 def read_owner(folder: Folder) -> Owner | None:

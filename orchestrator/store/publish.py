@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
+from orchestrator.base.json_values import json_text
 from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import Manifest, render
@@ -168,7 +168,7 @@ def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
         "completed_at": manifest.completed_at,
         "updated_at": manifest.updated_at,
     }
-    return json.dumps(document, indent=2).encode() + b"\n"
+    return json_text(document, indent=2).encode() + b"\n"
 
 
 def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) -> tuple[bool, dict[str, Any]]:
@@ -183,8 +183,8 @@ def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) 
             raise altered(run.where, "its metrics line says something else")
         task.sync_file(METRICS)
         return False, written
-    line = json.dumps(document, ensure_ascii=False)
-    cut = task.append_line(METRICS, line.encode("utf-8", "backslashreplace"), sync=True)
+    line = json_text(document, ensure_ascii=False)
+    cut = task.append_line(METRICS, line.encode(), sync=True)
     if cut:
         store.warn(f"'{task.path}/{METRICS}' ended in a torn line of {cut} bytes, which was cut off")
     return True, document

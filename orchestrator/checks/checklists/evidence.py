@@ -8,12 +8,12 @@ run's end. Version 1 of the file had no digest of the reviews: it is read, and j
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.json_values import json_text
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, manifest_digest
@@ -68,16 +68,16 @@ def approvals_digest(approvals: Sequence[Mapping[str, Any]]) -> str:
 
 def render_evidence(evidence: Evidence) -> str:
     """Return the text of an evidence file: a line for each key of the manifest, so that changes can be read."""
-    lines = [f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in sorted(evidence.manifest.items())]
-    reviews = [f"    {json.dumps(entry, sort_keys=True)}" for entry in evidence.approvals]
+    lines = [f"    {json_text(key)}: {json_text(value)}" for key, value in sorted(evidence.manifest.items())]
+    reviews = [f"    {json_text(entry, sort_keys=True)}" for entry in evidence.approvals]
     return (
         "{\n"
         f'  "evidence": {SCHEMA},\n'
-        f'  "manifest_digest": {json.dumps(evidence.digest)},\n'
+        f'  "manifest_digest": {json_text(evidence.digest)},\n'
         '  "manifest": {\n' + ",\n".join(lines) + "\n  },\n"
-        f'  "approvals_digest": {json.dumps(approvals_digest(evidence.approvals))},\n'
+        f'  "approvals_digest": {json_text(approvals_digest(evidence.approvals))},\n'
         '  "approvals": [' + ("\n" + ",\n".join(reviews) + "\n  " if reviews else "") + "],\n"
-        f'  "chain": {json.dumps(evidence.chain, sort_keys=True)}\n'
+        f'  "chain": {json_text(evidence.chain, sort_keys=True)}\n'
         "}\n"
     )
 

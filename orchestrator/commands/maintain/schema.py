@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.json_values import json_text
 from orchestrator.commands.context import Answer, Context
 
 _NAMES = ("manifest",)
@@ -22,4 +21,4 @@ def schema(context: Context, *, name: str = "manifest") -> Answer:
     from orchestrator.model.manifest.schema import json_schema
 
     document = json_schema()
-    return Answer(EXIT_DONE, document, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    return Answer(EXIT_DONE, document, json_text(document, indent=2, ensure_ascii=False) + "\n")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, UsageError
+from orchestrator.base.json_values import json_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.model.outcome import TERMINAL
 
@@ -50,7 +50,7 @@ def export(
             code=findings[0].code,
         )
     payload = render_statement(statement_of(document, link_of(store, where, document["attempt"])))
-    data = payload if key is None else json.dumps(signed(payload, key), indent=2).encode() + b"\n"
+    data = payload if key is None else json_text(signed(payload, key), indent=2).encode() + b"\n"
     if output is None:
         return Answer(EXIT_DONE, None, data.decode())
     path = os.path.join(context.cwd, output)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, UsageError
 from orchestrator.base.finding import Finding
+from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import Workspace
 from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.checks.spec_guard.values import Question
@@ -73,14 +73,14 @@ def spec_guard(
     exit_code = EXIT_DONE if report.passed or dry_run else EXIT_GATE
     verdict_file = context.environ.get(VERDICT_VARIABLE)
     if verdict_file:
-        _write(verdict_file, json.dumps(forms.verdict(report)) + "\n")
+        _write(verdict_file, json_text(forms.verdict(report)) + "\n")
         # A run that asks reads why nothing was compared, and judges it itself.
         exit_code = EXIT_DONE if report.nothing_compared and not report.findings else exit_code
     prefix = _prefix(workspace.root)
 
     def as_sarif() -> str:
         log = forms.sarif(report, version=__version__, prefix=prefix, exit_code=exit_code, dry_run=dry_run)
-        return json.dumps(log, indent=2) + "\n"
+        return json_text(log, indent=2) + "\n"
 
     if sarif is not None:
         _write(os.path.join(context.cwd, sarif), as_sarif())

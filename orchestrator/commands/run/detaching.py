@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, Refusal, StorageError
+from orchestrator.base.json_values import json_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.launch import PreparedRun
@@ -84,7 +85,7 @@ class FirstWord:
         if not self._given:
             self._given = True
             with suppress(OSError), open(self._pipe, "wb") as file:
-                file.write(json.dumps(word).encode() + b"\n")
+                file.write(json_text(word).encode() + b"\n")
 
     def event(self, event: Mapping[str, object]) -> None:
         """Give the first event of the run, which is on disk then."""
@@ -111,7 +112,7 @@ def _answer(data: bytes) -> Answer:
         raise StorageError("the detached process ended before its run was on disk")
     word = json.loads(data)
     if "event" in word:
-        return Answer(EXIT_DONE, None, json.dumps(word["event"]) + "\n")
+        return Answer(EXIT_DONE, None, json_text(word["event"]) + "\n")
     if "document" not in word:
         raise RelayedRefusal(word["exit_code"], word["message"], word["hint"], word["code"])
     return Answer(EXIT_DONE, word["document"], f"{word['document']['run_id']}\n")

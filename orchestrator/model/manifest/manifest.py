@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
+from orchestrator.base.text.well_formed import well_formed
 from orchestrator.model.digest import NOT_DIGESTED as NOT_DIGESTED
 from orchestrator.model.digest import manifest_digest as manifest_digest
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
@@ -323,7 +324,7 @@ def render(document: Mapping[str, Any]) -> bytes:
     The compact encoder is compiled; ``indent`` would take the interpreted one, ten times slower.
     """
     lines = [f"  {_compact(key)}: {_value(key, value)}" for key, value in document.items()]
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+    return well_formed("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
 def _value(key: str, value: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, remove_cached, write_cached
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
@@ -132,4 +133,4 @@ def _entry(document: Mapping[str, Any]) -> Entry:
 
 
 def _bytes(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
+    return json_text(document, separators=(",", ":")).encode()

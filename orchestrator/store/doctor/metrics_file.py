@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from orchestrator.base.json_values import json_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
@@ -61,7 +63,7 @@ def missing(file: MetricsFile, expected: Iterable[Document]) -> list[Document]:
 
 def healed(file: MetricsFile, added: Iterable[Document]) -> bytes:
     """Return the bytes of the file with only whole, readable lines, and the ``added`` ones at its end."""
-    new = [json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace") for line in added]
+    new = [json_text(line, ensure_ascii=False).encode() for line in added]
     return b"".join(line + b"\n" for line in (*file.kept, *new))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.json_values import json_text
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, parse
 from orchestrator.store.find import read_document, run_ids, task_ids
 from orchestrator.store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, STATE_V1, Location
@@ -200,7 +201,7 @@ def _record(
             source=place,
             digest=hashlib.sha256(raw).hexdigest(),
         )
-        data = json.dumps(record, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        data = json_text(record, indent=2, ensure_ascii=False).encode() + b"\n"
     steps = [Step("record", store.paths(where).folder, run_id, data, source)]
     if name != run_id or kind == "session":
         # An older run's own folder stands where its pointer would, and is better than one.
@@ -220,7 +221,7 @@ def _pointer(store: RunStore, where: Location, document: Document) -> Iterator[S
         "completed_at": document.get("completed_at"),
         "updated_at": document.get("updated_at"),
     }
-    data = json.dumps(pointer, indent=2).encode() + b"\n"
+    data = json_text(pointer, indent=2).encode() + b"\n"
     yield Step("pointer", f"{paths.pointer_folder}/{MANIFEST}", where.run_id, data)
 
 
