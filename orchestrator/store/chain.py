@@ -166,13 +166,14 @@ def has_link(task: Folder, event: str) -> bool:
     return find_link(task, event) is not None
 
 
-def lines_of(task: Folder) -> Iterator[bytes]:
-    """Yield the whole lines of a task's chain, without newlines; a torn last one is none."""
+def lines_of(task: Folder, start: int = 0) -> Iterator[bytes]:
+    """Yield the whole lines of a task's chain from the byte ``start`` on, without newlines; a torn last one is none."""
     try:
         fd = task.open_read(CHAIN)
     except FileNotFoundError:
         return
     with open(fd, "rb") as file:
+        file.seek(start)
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1]

@@ -13,7 +13,7 @@ from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.model.manifest.manifest import Manifest, render
-from orchestrator.store.chain import find_link
+from orchestrator.store.chain import find_link, read_hint
 from orchestrator.store.claims import note_claim
 from orchestrator.store.evidence import events_of
 from orchestrator.store.find import read_manifest
@@ -256,6 +256,13 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
         proof = prove_open(task, run.folder, document, depth)
         if proof.altered is not None:
             raise altered(run.where, proof.altered)
+        from orchestrator.store.decisions import decisions_of  # a start has no use for it
+
+        decided = decisions_of(task, document, read_hint(run.folder, run.manifest.attempt))
+        if decided.altered is not None:
+            raise altered(run.where, decided.altered)
+        if decided.missing:  # whoever added their lines was killed before the record; the next write adds them
+            run.manifest = run.manifest._replace(approvals=decided.entries)
         run.line, run.has_line = proof.line, proof.holds
         if run.line is None and run.manifest.attempt > 1:
             before = find_link(task, event_id(run.where.run_id, run.manifest.attempt - 1))

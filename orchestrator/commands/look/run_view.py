@@ -13,6 +13,8 @@ from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
+from orchestrator.store.chain import read_hint
+from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
@@ -54,6 +56,24 @@ def observe(store: RunStore, where: Location) -> Seen:
         if alive_by or again == record:
             return Seen(again, alive_by)
         record = again
+
+
+def with_decisions(
+    store: RunStore, where: Location, record: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], tuple[str, str] | None]:
+    """Return a record with the decisions that the task's chain has of it; and code and words, where they differ."""
+    if record.get("version") != VERSION:
+        return record, None
+    try:
+        with store.task(where.task_id) as task, store.run_folder(where) as folder:
+            attempt = record.get("attempt")
+            hint = read_hint(folder, attempt) if isinstance(attempt, int) else None
+            found = decisions_of(task, record, hint)
+    except FileNotFoundError:
+        return record, None
+    if found.altered is not None:
+        return record, (ALTERED, f"the record was altered: {found.altered}")
+    return ({**record, "approvals": list(found.entries)} if found.missing else record), None
 
 
 def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str] | None:

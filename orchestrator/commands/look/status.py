@@ -16,6 +16,7 @@ from orchestrator.commands.look.run_view import (
     heartbeat_of,
     observe,
     record_fault,
+    with_decisions,
 )
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import ReviewContext
@@ -84,16 +85,17 @@ def view(
     A ``review_context`` that is known already is not collected again.
     """
     seen = observe(store, where)
+    record, altered_decisions = with_decisions(store, where, seen.record)
     document = status_document(
-        seen.record,
+        record,
         alive=seen.alive,
         alive_by=seen.alive_by,
-        record_fault=record_fault(store, where, seen),
+        record_fault=record_fault(store, where, seen) or altered_decisions,
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),
         child=child_standing(store),
-        review_context=review_context or review_context_of(store, seen.record, environ),
+        review_context=review_context or review_context_of(store, record, environ),
     )
     return {**document, "failed": failures(store, where, document)}
 

@@ -24,6 +24,7 @@ from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.review_text import decided_text
 from orchestrator.store.claim import take_over
+from orchestrator.store.decisions import add_decision
 from orchestrator.store.last_approved import ApprovedRun, note_approved
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
@@ -95,6 +96,8 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         approvals = (*run.manifest.approvals, entry)
         if len(render({"approvals": approvals})) > MOST_BYTES:
             raise Refused(f"the reviews of run '{where.run_id}' fill {MOST_BYTES} bytes: no more fit", code="too-many")
+        with store.task(where.task_id) as task, store.lock_task(task):
+            add_decision(task, where.run_id, run.manifest.attempt, entry)
         run.save(run.manifest._replace(approvals=approvals))
     finally:
         run.close()

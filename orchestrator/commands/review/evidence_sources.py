@@ -70,12 +70,17 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
     """Return the full record of a run where it exists here, as after a fresh clone it doesn't."""
     if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
         return None
+    from orchestrator.commands.look.run_view import with_decisions
+
     try:
-        return read_document(store, where)
+        record, altered = with_decisions(store, where, read_document(store, where))
     except NotFound:
         return None
     except StorageError as error:
         raise DamagedRecord(error.message) from error
+    if altered is not None:
+        raise DamagedRecord(altered[1], code=altered[0])
+    return record
 
 
 def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
