@@ -6,7 +6,7 @@ decision of an attempt whose own line has ``form`` 2 counts by its line; older o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
@@ -49,21 +49,33 @@ def decision_lines(task: Folder, run_id: str, start: int = 0) -> Iterator[Mappin
                 yield line
 
 
-def decisions_of(
-    task: Folder, record: Mapping[str, Any], hint: int | None = None, lines: Sequence[Mapping[str, Any]] | None = None
-) -> Decisions:
-    """Compare the decisions in a run's ``record`` with their ``lines``; left out: those of the chain, which is read.
+def decisions_of(task: Folder, record: Mapping[str, Any], hint: int | None = None) -> Decisions:
+    """Compare the decisions in a run's ``record`` with the chain; ``hint`` is where its attempt's line may begin.
 
-    ``hint`` is where the line of the run's attempt may begin. Raises StorageError.
+    Raises StorageError.
     """
     run_id = str(record.get("run_id"))
-    if lines is None:
-        # All decisions about a first attempt stand behind its own line: what is before is not read.
-        link = find_link(task, event_id(run_id, 1), hint) if record.get("attempt") == 1 else None
-        lines = list(decision_lines(task, run_id, 0 if link is None else link.offset))
+    # All decisions about a first attempt stand behind its own line: what is before is not read.
+    link = find_link(task, event_id(run_id, 1), hint) if record.get("attempt") == 1 else None
+    lines = list(decision_lines(task, run_id, 0 if link is None else link.offset))
+
+    def needs_line(attempt: int) -> bool:
+        found = link if attempt == 1 and link is not None else find_link(task, event_id(run_id, attempt))
+        return found is not None and found.line.get("form") == FORM
+
+    return compared(record, lines, needs_line)
+
+
+def compared(
+    record: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], needs_line: Callable[[int], bool]
+) -> Decisions:
+    """Compare the decisions in a record with their ``lines``, in the chain's order.
+
+    ``needs_line`` says whether a decision about an attempt must have one: whether that attempt's own has form 2.
+    """
     known = [line.get("decision") for line in lines]
     entries = [entry for entry in record.get("approvals") or () if isinstance(entry, Mapping)]
-    covered = [entry for entry in entries if entry in known or _needs_line(task, run_id, entry, record)]
+    covered = [entry for entry in entries if entry in known or needs_line(_attempt_of(entry, record))]
     for number, entry in enumerate(covered, start=1):
         if number > len(known) or known[number - 1] != entry:
             who = f"{entry.get('decision')} by {entry.get('actor')}"
@@ -72,10 +84,8 @@ def decisions_of(
     return Decisions((*entries, *missing), len(missing))
 
 
-def _needs_line(task: Folder, run_id: str, entry: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Tell whether a decision must have a line: the line of the attempt that it is about has form 2."""
+def _attempt_of(entry: Mapping[str, Any], record: Mapping[str, Any]) -> int:
     attempt = entry.get("attempt")
     if not isinstance(attempt, int) or isinstance(attempt, bool):
         attempt = record.get("attempt")
-    link = find_link(task, event_id(run_id, int(attempt or 0)))
-    return link is not None and link.line.get("form") == FORM
+    return attempt if isinstance(attempt, int) else 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,3 +76,78 @@ def test_an_honest_reviewer_is_not_stopped(workspace: WorkspaceFolder, local: Or
     assert local("start", env={**job, "GITHUB_ACTOR": "ann"}).code == 0
     assert approve(local, None, {**job, "GITHUB_ACTOR": "bob"}).code == 0
     assert local("status", "--format", "json").document["ready"]["ready"]
+
+
+def reviewed(workspace: WorkspaceFolder, orchestrate: Orchestrator, decision: str) -> Path:
+    """Return the manifest of a green run that bob decided about."""
+    workspace.project("app")
+    workspace.write("tasks/tasks-1-app.md", "- [ ] **approved**: x (needs: approval)\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    words = ("review", "latest", "--decision", decision, "--actor", "bob", "--reason", "no tests")
+    assert orchestrate(*words).code == 0
+    return workspace.runs("1-app")[0] / "manifest.json"
+
+
+def change(path: Path, edit: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Edit the reviews in a manifest by hand."""
+    document = json.loads(path.read_text())
+    edit(document["approvals"])
+    path.write_text(json.dumps(document))
+
+
+def found(orchestrate: Orchestrator) -> set[str]:
+    """Return the codes that ``verify`` finds."""
+    document = orchestrate("verify", "--all", "--state", "--format", "json").document
+    return {finding["code"] for finding in document["findings"]}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda entries: entries.append({**entries[0], "actor": "boss", "role": "security"}),
+        lambda entries: entries[0].update(actor="boss"),
+        lambda entries: entries[0].update(decision="request-changes"),
+        lambda entries: entries.insert(0, {**entries[0], "actor": "boss"}),
+    ],
+)
+def test_a_decision_that_was_typed_in_is_found(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, edit: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    """An approval without its line in the chain, and one that says something else, proves nothing anywhere."""
+    path = reviewed(workspace, orchestrate, "approve")
+    assert found(orchestrate) == set()
+    change(path, edit)
+    assert found(orchestrate) == {"review-altered"}
+    ready = orchestrate("status", "--format", "json").document["ready"]
+    assert ready["reasons"][0]["code"] == "record-altered"
+    words = ("review", "latest", "--decision", "comment", "--actor", "carl", "--reason", "x", "--format", "json")
+    refused = orchestrate(*words)
+    assert (refused.code, refused.document["error"]["code"]) == (7, "record-altered")
+    assert orchestrate("checklist", "tick", "approved", "--run", "latest").code in (4, 7)
+
+
+def test_a_refusal_that_vanishes_still_counts(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A request for changes that was deleted from the manifest stands, is found, and comes back with the next write."""
+    path = reviewed(workspace, orchestrate, "request-changes")
+    change(path, list.clear)
+    ready = orchestrate("status", "--format", "json").document["ready"]
+    assert [reason["code"] for reason in ready["reasons"]] == ["changes-requested"]
+    assert found(orchestrate) == {"review-missing"}
+    assert orchestrate("checklist", "tick", "approved", "--run", "latest").code == 4
+    assert orchestrate("review", "latest", "--decision", "comment", "--actor", "carl", "--reason", "x").code == 0
+    assert [entry["decision"] for entry in json.loads(path.read_text())["approvals"]] == ["request-changes", "comment"]
+    assert found(orchestrate) == set()
+
+
+def test_a_line_of_a_decision_that_is_taken_out_breaks_the_chain(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Neither the line of a decision nor one before it can be removed."""
+    path = reviewed(workspace, orchestrate, "approve")
+    assert orchestrate("start").code == 0
+    chain = path.parents[2] / "chain.jsonl"
+    lines = chain.read_text().splitlines(keepends=True)
+    assert [json.loads(line).get("kind") for line in lines] == [None, "review", None]
+    chain.write_text(lines[0] + lines[2])
+    assert {"chain-broken", "review-altered"} <= found(orchestrate)

@@ -10,13 +10,14 @@ from datetime import datetime
 from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
 from orchestrator.base.finding import Finding
 from orchestrator.store.chain import is_end, parsed
+from orchestrator.store.decisions import KIND as DECISION
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KNOWN_KINDS = frozenset({"review", "prune"})
+KNOWN_KINDS = frozenset({DECISION, "prune"})
 """What lines tell of besides the ends of attempts; those of another kind, of a later version perhaps, are noted."""
 
 
@@ -49,6 +50,10 @@ class Chain:
     def of_run(self, run_id: str) -> list[Link]:
         """Return the lines of a run's attempts."""
         return [link for link in self.links if link.run_id == run_id]
+
+    def decisions_about(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the lines of the reviews of a run."""
+        return [line for line in self.others if line.get("kind") == DECISION and line.get("run_id") == run_id]
 
 
 @dataclass(slots=True)

@@ -94,7 +94,15 @@ def _look_into(
     for run_id in wanted:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
-        found = run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+        found = run_findings(
+            store,
+            where,
+            links,
+            chain_path,
+            full_check,
+            is_moving=run_id in moving,
+            decisions=chain.decisions_about(run_id),
+        )
         findings += (each for each in found if each.code != "run-missing" or is_cited(run_id))
     return Verified(1, len(wanted), len(recent), tuple(findings))
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import FORM
 from orchestrator.store.cited_run import reuse_findings
+from orchestrator.store.decisions import compared
 from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.evidence import file_digest, whole_lines_size
 from orchestrator.store.find import read_manifest
@@ -31,9 +33,16 @@ Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 
 
 def run_findings(
-    store: RunStore, where: Location, links: Sequence[Link], chain_path: str, check: Check, *, is_moving: bool
+    store: RunStore,
+    where: Location,
+    links: Sequence[Link],
+    chain_path: str,
+    check: Check,
+    *,
+    is_moving: bool,
+    decisions: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Finding]:
-    """Yield what differs between a run and the ``links`` of its attempts, oldest first.
+    """Yield what differs between a run and the ``links`` of its attempts and the lines of ``decisions``, oldest first.
 
     ``is_moving``: its end is not fully published, so that the last link may be missing. A run whose lock
     is held is judged by its earlier attempts only.
@@ -44,6 +53,8 @@ def run_findings(
             busy = sign_of_life(folder, store.clock.now()) is not None
             settled = not busy and not is_moving
             yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
+            if settled and links:
+                yield from _decision_findings(folder, where, links, decisions, paths.folder)
     except (FileNotFoundError, NotFound):
         for link in links[-1:]:
             yield Finding("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
@@ -76,6 +87,26 @@ def _look(
         is_still = settled and is_last
         yield from _events_findings(folder, links, place, is_still=is_still)
         yield from _file_findings(folder, links, place, is_still=is_still)
+
+
+def _decision_findings(
+    folder: Folder, where: Location, links: Sequence[Link], lines: Sequence[Mapping[str, Any]], place: str
+) -> Iterator[Finding]:
+    """Yield how the reviews in a record differ from those in the chain."""
+    path = os.path.join(place, "manifest.json")
+    with suppress(DamagedRecord):
+        record = read_manifest(folder, where)
+        if record["version"] != VERSION:
+            return
+        forms = {link.attempt: link.content.get("form") for link in links}
+        found = compared(record, lines, lambda attempt: forms.get(attempt) == FORM)
+        if found.altered is not None:
+            yield Finding("review-altered", path, found.altered)
+        if found.missing:
+            what = f"{found.missing} of the chain's decisions about it are not in the record; they count all the same"
+            yield Finding(
+                "review-missing", path, what, hint=f"codex-orchestrator review {where.run_id} takes them over"
+            )
 
 
 def _contradictions(folder: Folder, manifest: Manifest, path: str) -> Iterator[Finding]:

@@ -81,7 +81,15 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     for run_id in looked:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
-        findings += run_findings(store, where, links, chain_path, full_check, is_moving=run_id in moving)
+        findings += run_findings(
+            store,
+            where,
+            links,
+            chain_path,
+            full_check,
+            is_moving=run_id in moving,
+            decisions=chain.decisions_about(run_id),
+        )
     return Verified(1, len(looked), len(chain.links), tuple(findings), chain.notes)
 
 
