@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from orchestrator.model.manifest.manifest import manifest_digest
+from orchestrator.store.decisions import add_decision
 from tests.harness import REPOSITORY, Done, Orchestrator, WorkspaceFolder
+from tests.records import make_store
 
 TASK = "1-x"
 
@@ -186,12 +188,24 @@ def test_a_failed_run_can_be_spoken_of_but_not_approved(workspace: WorkspaceFold
     assert "| three tests broke" in orchestrate("review").stdout
 
 
+def record(workspace: WorkspaceFolder, run: Path, *entries: dict[str, Any]) -> None:
+    """Record decisions that no command would take: their lines in the chain, then the manifest."""
+    manifest = workspace.manifest(run)
+    store = make_store(workspace.root)
+    with store.task(TASK) as task:
+        for entry in entries:
+            add_decision(task, run.name, manifest["attempt"], entry)
+    (run / "manifest.json").write_text(json.dumps({**manifest, "approvals": [*manifest["approvals"], *entries]}))
+
+
 def test_a_new_attempt_ends_an_approval_and_no_objection(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """After a resume the approval is stale; who asked for changes must decide anew."""
     run = failed(workspace, orchestrate)
     manifest = workspace.manifest(run)
-    earlier = {"actor": "bob", "decision": "approve", "attempt": 1, "manifest_digest": manifest_digest(manifest)}
-    (run / "manifest.json").write_text(json.dumps({**manifest, "approvals": [earlier]}))
+    at = "2026-11-22T09:00:00.000Z"
+    bound = {"attempt": 1, "manifest_digest": manifest_digest(manifest)}
+    earlier = {"actor": "bob", "decision": "approve", "timestamp": at, **bound}
+    record(workspace, run, earlier)
     assert states(status(orchestrate)) == ["valid"]
     assert decide(orchestrate, "request-changes", "carl").code == 0
     (workspace.root / "fixed").touch()
@@ -478,12 +492,12 @@ def test_reviews_never_make_a_record_too_large_to_be_read(
 ) -> None:
     """They have room for 1 MiB; what does not fit is refused, and the record stays as it was."""
     run = passed(workspace, orchestrate)
-    filler = [{"actor": "old", "justification": "x" * 1024} for _ in range(1000)]
-    record = {**workspace.manifest(run), "approvals": filler}
-    (run / "manifest.json").write_text(json.dumps(record))
+    at = "2026-11-22T09:00:00.000Z"
+    filler = [{"actor": "old", "justification": "x" * 1024, "timestamp": at} for _ in range(990)]
+    record(workspace, run, *filler)
+    before = workspace.manifest(run)
     done = decide(orchestrate, "comment", "bob", "--escalate", "y" * 4000)
     assert (done.code, done.document["error"]["code"]) == (5, "too-many")
-    assert workspace.manifest(run) == record
-    (run / "manifest.json").write_text(json.dumps({**record, "approvals": filler[:900]}))
+    assert workspace.manifest(run) == before
     assert decide(orchestrate, "comment", "bob").code == 0
-    assert len(workspace.manifest(run)["approvals"]) == 901
+    assert len(workspace.manifest(run)["approvals"]) == 991

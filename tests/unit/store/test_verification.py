@@ -12,6 +12,7 @@ import pytest
 from orchestrator.model.manifest.transitions import interrupted, stage_started
 from orchestrator.store.chain import last_line, lines_of
 from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.decisions import add_decision
 from orchestrator.store.layout import Location
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
@@ -199,11 +200,20 @@ def test_one_run_is_verified_by_itself(store: RunStore) -> None:
 
 
 def test_approvals_and_children_do_not_break_the_chain(store: RunStore) -> None:
-    """What changes after the end by rights is no part of the digest."""
+    """What changes after the end by rights is no part of the digest; a decision has a line of its own."""
     run = take_over(store, Location(TASK, make_run_id(1)))
-    run.save(run.manifest._replace(approvals=({"actor": "somebody", "decision": "approve"},)))
+    entry = {"actor": "somebody", "decision": "approve", "timestamp": "2026-11-22T09:00:00.000Z"}
+    with store.task(TASK) as task:
+        add_decision(task, run.where.run_id, 1, entry)
+    assert codes(store) == set()  # its lock is held: the record may follow any moment
+    run.close()
+    assert codes(store) == {"review-missing"}
+    run = take_over(store, Location(TASK, make_run_id(1)))
+    run.save(run.manifest)
     run.close()
     assert codes(store) == set()
+    edited(run_of(store, 1) / "manifest.json", '"approve"', '"comment"')
+    assert codes(store) == {"review-altered"}
 
 
 def test_a_live_run_is_judged_by_what_has_ended(store: RunStore) -> None:
