@@ -8,6 +8,7 @@ from orchestrator.model.outcome import Ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 SHOWN_LINES = 20
@@ -44,13 +45,16 @@ def error_note(
     }
 
 
-def last_lines(tail: str) -> list[str]:
-    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters."""
+def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
+    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters.
+
+    They are masked after they were made safe: what is dropped then joins what stood on both sides of it.
+    """
     from orchestrator.base.text.terminal_filter import TerminalFilter
 
     plain = TerminalFilter(color=False)
     text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
-    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in text.rstrip().splitlines()]
+    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in mask(text).rstrip().splitlines()]
     return lines[-SHOWN_LINES:]
 
 

@@ -9,7 +9,6 @@ from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment import mark_made, needs_making
 from orchestrator.runner.environment.fingerprint import environment_key
 from orchestrator.runner.environment.steps import EnvironmentLock, Step, prepare
-from orchestrator.runner.error_files import last_lines
 from orchestrator.runner.process_loop import Attempts, Job
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.layout import ENVIRONMENT
@@ -109,7 +108,7 @@ class EnvironmentMaker:
             self._recorder.log_closed(finished.log)
             ended = finished.ended
             if ended.outcome != "success":
-                lines = last_lines(finished.tail)
+                lines = self._recorder.last_lines(finished.tail)
                 cause = ended.detail or cause_in(lines) or f"exit code {ended.exit_code}"
                 text = f"{step.title}: {cause}"
                 self._recorder.environment_failed(text, ended, lines, name)

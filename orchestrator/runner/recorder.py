@@ -155,10 +155,14 @@ class Recorder:
         attempts = len(self.manifest.command(stage.id).attempts)
         self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
 
+    def last_lines(self, tail: str) -> list[str]:
+        """Return the last lines of some output, as error files and summaries show them."""
+        return last_lines(tail, self._mask)
+
     def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, log: FinishedLog, *, will_retry: bool) -> None:
         """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
         self.log_closed(log)
-        lines = last_lines(tail)
+        lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         failed_below = self._failed_below(stage) if ended.outcome == "failure" else None
         summary = ended.detail or failed_below or (lines[-1] if lines else None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.identifiers import NAME_PATTERN, RUN_ID_PATTERN, is_run_id, make_run_id, name_fault
 from orchestrator.base.redaction.masking import Stream
-from orchestrator.base.redaction.redactor import TOKEN_HEADS, Redactor
+from orchestrator.base.redaction.redactor import TOKEN_HEADS, URL_HEAD, Redactor
 from orchestrator.base.redaction.shapes import SHAPES
 from orchestrator.base.sha256 import sha256, sha256_for
 from orchestrator.model.plan import PlannedStage
@@ -64,10 +64,10 @@ HEADS = [head.decode() for shape in SHAPES for head in shape.heads]
 
 def test_the_heads_that_are_looked_for_are_those_of_all_shapes() -> None:
     """No shape of a token is left out of the first look."""
-    assert set(TOKEN_HEADS) == set(HEADS)
+    assert {*TOKEN_HEADS, URL_HEAD} == set(HEADS)
 
 
-@given(st.lists(st.one_of(st.sampled_from(HEADS), st.text("aB3_-. ", max_size=40)), max_size=4).map("".join))
+@given(st.lists(st.one_of(st.sampled_from(HEADS), st.text("aB3_-. :@/\0\u200b", max_size=40)), max_size=4).map("".join))
 def test_texts_are_masked_as_streams_are(text: str) -> None:
     """What is told from its first characters to hold no token is what the whole search leaves alone."""
     redactor = Redactor(())

@@ -1,6 +1,6 @@
 """Where in a chunk a secret may begin: the fast part of masking, all of it without a loop over bytes.
 
-Two ways with the same answer. ``CompiledFinder`` (Vectorscan, the extra ``fast-redaction``) looks for all
+Two ways with the same answer. ``CompiledFinder`` (Vectorscan) looks for all
 literals at once with vector instructions. ``PlainFinder`` needs only Python: it searches what a ``Sieve`` leaves.
 """
 

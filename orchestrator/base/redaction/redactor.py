@@ -19,6 +19,16 @@ TOKEN_HEADS = (
 )
 """What tokens of the known ``shapes`` begin with, which stand here so that those are loaded only when one is met."""
 
+URL_HEAD = "://"
+"""What the password of a URL comes after; it is one only where an ``@`` follows."""
+
+
+def may_hold_token(text: str) -> bool:
+    """Tell whether a token of a known shape may be in ``text``, hidden by control or invisible characters too."""
+    if not text.isprintable() and not text.replace("\n", "").replace("\t", "").replace("\r", "").isprintable():
+        return True
+    return any(head in text for head in TOKEN_HEADS) or (URL_HEAD in text and "@" in text)
+
 
 class Redactor:
     """Masks ``values`` in all their usual encodings, and tokens of well-known shapes whatever their value.
@@ -40,7 +50,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return ``text`` without secrets; lone surrogates, as in ``os.environ``, are kept."""
-        if not self._values and not any(head in text for head in TOKEN_HEADS):
+        if not self._values and not may_hold_token(text):
             return text
         try:
             errors = "surrogateescape"

@@ -24,7 +24,8 @@ class Shape(Record):
     far as it takes to be sure. ``unsure`` matches, up to the end of what has come so far, all that could
     still become ``begin``. ``after_body`` finds the first byte after the rest. Of a token that has an end,
     ``end`` matches it there, and ``unsure_end`` what could still become one. ``apart``: no letter, digit or _
-    stands before it.
+    stands before it. ``whole``: of a token that is only part of what is recognised, ``begin`` matches all up to what
+    stands behind it, and group 1 is what is masked; it has no body.
 
     No pattern repeats a group possessively: Python 3.11.2 (Debian 12) goes on at the wrong place after one.
     """
@@ -37,6 +38,7 @@ class Shape(Record):
     end: bytes = b""
     unsure_end: bytes = b""
     apart: bool = False
+    whole: bool = False
 
 
 def _run(heads: tuple[bytes, ...], chars: bytes, least: int, *, apart: bool = False) -> Shape:
@@ -101,6 +103,21 @@ _PRIVATE_KEY = Shape(
 """A block that is only named (``-----BEGIN PRIVATE KEY-----`` in a linter's message) is no key: key data or
 a header such as ``Proc-Type:`` must follow. Line breaks may be written as ``\\n``, as in service account files."""
 
+_URL_END = rb"\x00-\x20\x7f/?#\"'<>`\\"
+_HOST = rb"[^%s@]{0,255}" % _URL_END
+_PLACEHOLDER = rb"(?:\*+|\$\{?[A-Za-z_]\w*\}?|\{\w*\}|%%\(\w+\)s)@%s(?:[%s]|\Z)" % (_HOST, _URL_END)
+_URL_PASSWORD = Shape(
+    (b"://",),
+    after=b"",
+    begin=rb"://[^%s:@]{0,128}:(?!%s)([^%s]{1,256})@(?=%s(?:[%s]|\Z))"
+    % (_URL_END, _PLACEHOLDER, _URL_END, _HOST, _URL_END),
+    unsure=rb"://[^%s:@]{0,128}(?::(?:[^%s]{0,256}(?:@%s)?)?)?" % (_URL_END, _URL_END, _HOST),
+    after_body=b"",
+    whole=True,
+)
+"""RFC 3986, userinfo: between the first colon and the last @ of the authority. A placeholder (``$NAME``, ``${NAME}``,
+``{name}``, ``***``) is no password."""
+
 SHAPES = (
     _run((b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_"), _WORD + b"_", 36),
     _run((b"github_pat_",), _WORD + b"_", 22),
@@ -116,5 +133,6 @@ SHAPES = (
     _run((b"hf_",), b"A-Za-z", 34),
     _JSON_WEB_TOKEN,
     _PRIVATE_KEY,
+    _URL_PASSWORD,
 )
-"""GitHub, GitLab, AWS, Slack, OpenAI and Anthropic, Stripe, npm, PyPI, Google, Hugging Face, JWT, PEM and PGP."""
+"""GitHub, GitLab, AWS, Slack, OpenAI and Anthropic, Stripe, npm, PyPI, Google, Hugging Face, JWT, PEM and PGP, URLs."""

@@ -17,11 +17,13 @@ class Token(Record):
     """A token from ``start`` to ``end``; ``open``: its shape, when more of it may come after ``end``.
 
     A token that ends where it starts may become one, or not: the buffer's end came too early to tell.
+    ``since``: where what it is recognised by begins, when that is before ``start``.
     """
 
     start: int
     end: int
     open: Shape | None = None
+    since: int | None = None
 
     @property
     def undecided(self) -> bool:
@@ -36,14 +38,20 @@ def tokens_in(data: bytes, places: Iterable[int], at: int, before: bytes, *, fin
     ``data`` isn't ``final``.
     """
     tokens: list[Token] = []
+    ahead: list[Token] = []  # recognised, but others may begin before its start
     for place in places:
+        if ahead and ahead[0].start <= place:
+            tokens += ahead
+            at, ahead = max(at, ahead[0].end), []
         token = _token_at(data, place, before, final=final) if place >= at else None
-        if token is not None:
+        if token is not None and token.since is not None:
+            ahead = [token]
+        elif token is not None:
             tokens.append(token)
             at = token.end
             if token.open or token.undecided:
                 break
-    return tokens
+    return tokens + ahead
 
 
 def _token_at(data: bytes, at: int, before: bytes, *, final: bool) -> Token | None:
@@ -51,7 +59,11 @@ def _token_at(data: bytes, at: int, before: bytes, *, final: bool) -> Token | No
     for shape in SHAPES:
         if not data.startswith(shape.heads, at) or (shape.apart and _joined(data, at, before)):
             continue
+        if shape.whole and not final and re.compile(shape.unsure).fullmatch(data, at) is not None:
+            return Token(at, at)
         begun = re.compile(shape.begin).match(data, at)
+        if begun is not None and shape.whole:
+            return Token(*begun.span(1), since=at)
         if begun is not None:
             return rest_of_token(shape, data, at, begun.end())
         if not final and re.compile(shape.unsure).fullmatch(data, at) is not None:
@@ -69,6 +81,14 @@ def rest_of_token(shape: Shape, data: bytes, start: int, at: int) -> Token:
             return Token(start, whole.end())
     more = end == len(data) or (shape.unsure_end and re.compile(shape.unsure_end).fullmatch(data, end) is not None)
     return Token(start, end, shape if more else None)
+
+
+def uncut(tokens: Iterable[Token], until: int) -> int:
+    """Return ``until``, moved back to where a token is recognised that begins at or after it."""
+    for token in tokens:
+        if token.since is not None and token.since < until <= token.start:
+            return token.since
+    return until
 
 
 def head_begun(data: bytes) -> int:
