@@ -76,7 +76,7 @@ class _Walk:
 
     def named(self, named: Iterator[Named], folders: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         for kind, path in paths_of(named, folders):
-            if not self._first(kind, path):
+            if "\0" in path or not self._first(kind, path):  # no file has such a name
                 continue
             if kind in ("editable", "copied") and os.path.isdir(path):
                 yield from self._project(path, copied=kind == "copied")

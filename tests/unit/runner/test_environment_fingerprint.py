@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.model.plan import SessionPlan
@@ -302,6 +302,7 @@ def test_a_folder_of_archives_counts(tmp_path: Path) -> None:
         assert key(tmp_path, install=install)[1] != before[1]
 
 
+@example(line="/\0", project="")
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_list_of_requirements_stops_a_start(line: str, project: str) -> None:
     """Whatever stands in the files, a key comes out."""
