@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from orchestrator.base.errors import UsageError
+from orchestrator.base.quoting import shown
 
 NAME_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 """Task, project, pipeline and stage ids (contract, section 1); ``..`` is refused besides."""
@@ -21,14 +22,6 @@ _RUN_ID_LENGTH = 33
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _HEX = "0123456789abcdef"
 _RUN_PREFIX = re.compile(r"[0-9TZa-f-]{1,33}")
-_SHOWN_LENGTH = 80
-
-
-def shown(value: str) -> str:
-    """Return ``value`` quoted for a message: printable, on one line, at most 80 characters of it."""
-    cut = value if len(value) <= _SHOWN_LENGTH else value[:_SHOWN_LENGTH] + "…"
-    printable = "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in cut)
-    return f"'{printable}'"
 
 
 def name_fault(kind: str, value: object) -> str | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.identifiers import shown
+from orchestrator.base.quoting import shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.identifiers import near_hint, shown
+from orchestrator.base.identifiers import near_hint
+from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.identifiers import near_hint, nearest, shown
+from orchestrator.base.identifiers import near_hint, nearest
+from orchestrator.base.quoting import shown
 from orchestrator.cli.options import Command, Commands, Option
 
 HELP, VERSION, LIST, DRY = "help", "version", "list", "dry"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestrator.base.identifiers import name_fault, nearest, shown
+from orchestrator.base.identifiers import name_fault, nearest
+from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 
 TYPE_CHECKING = False

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.base.identifiers import name_fault, shown
+from orchestrator.base.identifiers import name_fault
+from orchestrator.base.quoting import shown
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of

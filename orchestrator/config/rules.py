@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.base.identifiers import shown
+from orchestrator.base.quoting import shown
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.config.graph import Vertex, cycles, vertices

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.base.globs import fault as glob_fault
 from orchestrator.base.globs import path_fault
-from orchestrator.base.identifiers import name_fault, shown
+from orchestrator.base.identifiers import name_fault
+from orchestrator.base.quoting import shown
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.spec_guard_policy import (
     ANY_AGE,

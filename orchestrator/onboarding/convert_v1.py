@@ -13,7 +13,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from orchestrator.base.identifiers import name_fault, shown
+from orchestrator.base.identifiers import name_fault
+from orchestrator.base.quoting import shown
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
 from orchestrator.onboarding.codebase import Codebase

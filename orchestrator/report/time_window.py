@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.identifiers import shown
+from orchestrator.base.quoting import shown
 
 
 def span(flag: str, given: str) -> float:

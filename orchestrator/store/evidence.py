@@ -7,13 +7,14 @@ so (``read_back``): a log that was cut to its limit, and the files of an attempt
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, whole_lines
-from orchestrator.base.sha256 import Digest, sha256_for
+from orchestrator.base.files import Folder
+from orchestrator.base.sha256 import Digest
 from orchestrator.store.layout import COMMANDS, ERRORS
+from orchestrator.store.run_files import file_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,58 +100,3 @@ def events_of(line: Mapping[str, Any]) -> tuple[int | None, str | None]:
     events = line.get("events")
     size, digest = (events.get("bytes"), events.get("sha256")) if isinstance(events, dict) else (None, None)
     return (size if isinstance(size, int) else None), (digest if isinstance(digest, str) else None)
-
-
-def whole_lines_size(folder: Folder, name: str) -> int:
-    """Return the size of a file up to its last newline: what is torn behind it is cut off one day.
-
-    Raises FileNotFoundError, StorageError.
-    """
-    fd = folder.open_read(name)
-    try:
-        return whole_lines(fd, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)
-
-
-def chunks_of(folder: Folder, name: str, most: int) -> Iterator[bytes]:
-    """Yield the first ``most`` bytes of a file in pieces. Raises FileNotFoundError, StorageError."""
-    fd = folder.open_read(name)
-    try:
-        while most > 0 and (chunk := os.read(fd, min(_CHUNK, most))):
-            most -= len(chunk)
-            yield chunk
-    except OSError as error:
-        raise StorageError(f"'{folder.path}/{name}' can't be read: {error.strerror}") from error
-    finally:
-        os.close(fd)
-
-
-def file_digest(folder: Folder, name: str, most: int | None = None) -> tuple[int, str]:
-    """Return size and sha256 of a file, or of its first ``most`` bytes; flat in memory.
-
-    Raises FileNotFoundError, StorageError.
-    """
-    if most is None:
-        most = size_of(folder, name)
-    digest, size = sha256_for(most), 0
-    for chunk in chunks_of(folder, name, most):
-        digest.update(chunk)
-        size += len(chunk)
-    return size, digest.hexdigest()
-
-
-def size_of(folder: Folder, name: str) -> int:
-    """Return the size of a regular file. Raises FileNotFoundError, StorageError."""
-    fd = folder.open_read(name)
-    try:
-        return os.fstat(fd).st_size
-    finally:
-        os.close(fd)
-
-
-def names_in(folder: Folder, names: Iterable[str]) -> Iterator[str]:
-    """Yield the paths of the files in the folders ``names`` of a run's folder; hidden ones are nobody's."""
-    for name in names:
-        with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
-            yield from (f"{name}/{entry}" for entry in sorted(inner.names()) if not entry.startswith("."))

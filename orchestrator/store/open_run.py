@@ -12,8 +12,8 @@ from orchestrator.base.files import Folder, Lock
 from orchestrator.base.json_values import json_text
 from orchestrator.base.sha256 import Digest, RunningDigest
 from orchestrator.model.manifest.manifest import Manifest, render
-from orchestrator.store.evidence import chunks_of, names_in, whole_lines_size
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
+from orchestrator.store.run_files import chunks_of, names_in, whole_lines_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import Line, find_link, read_hint
-from orchestrator.store.evidence import entries_of, events_of, file_digest, names_in, size_of, whole_lines_size
+from orchestrator.store.evidence import entries_of, events_of
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, Location
 from orchestrator.store.metrics_line import event_id
+from orchestrator.store.run_files import file_digest, names_in, size_of, whole_lines_size
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -15,13 +15,14 @@ from orchestrator.model.manifest.transitions import forgotten
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
-from orchestrator.store.evidence import events_of, file_digest
+from orchestrator.store.evidence import events_of
 from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
 from orchestrator.store.proof import altered
 from orchestrator.store.publish import publish
+from orchestrator.store.run_files import file_digest
 from orchestrator.store.store import RunStore
 
 Closer = Callable[[Manifest, str], Manifest]

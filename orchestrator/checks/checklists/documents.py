@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from orchestrator.base.errors import UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Finding
-from orchestrator.checks.checklists.items import task_of_path
+from orchestrator.checks.checklists.items import mirror_paths, task_of_path
 from orchestrator.checks.checklists.markdown import DEEPEST, TooDeepError, structure_of
 
 FOLDERS = ("tasks", "docs", ".agent")
@@ -23,6 +24,12 @@ class Documents:
     texts: dict[str, str]
     unreadable: tuple[Finding, ...]
     notes: tuple[Finding, ...]
+
+    def refuse_unreadable(self, task: str) -> None:
+        """Raise UsageError when a place of the task's checklist can't be read; other pages stop nothing."""
+        for finding in self.unreadable:
+            if finding.path in mirror_paths(task):
+                raise UsageError(f"'{finding.path}' can't be read: {finding.message}", code=finding.code)
 
 
 def read_documents(root: str, ignored: Callable[[str], bool] = lambda path: False) -> Documents:

@@ -61,7 +61,8 @@ def logs(
     seen = reader.look()
     known = [entry.stage for entry in reader.entries(seen)]
     if stage is not None and stage not in known and stage != ENVIRONMENT:
-        from orchestrator.base.identifiers import near_hint, shown
+        from orchestrator.base.identifiers import near_hint
+        from orchestrator.base.quoting import shown
 
         raise UsageError(
             f"run '{reader.where.run_id}' has no stage {shown(stage)}",

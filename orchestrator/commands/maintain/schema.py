@@ -15,7 +15,8 @@ def schema(context: Context, *, name: str = "manifest") -> Answer:
     Raises UsageError for another name.
     """
     if name not in _NAMES:
-        from orchestrator.base.identifiers import near_hint, shown
+        from orchestrator.base.identifiers import near_hint
+        from orchestrator.base.quoting import shown
 
         raise UsageError(f"there is no schema {shown(name)}", hint=near_hint(name, _NAMES), code="unknown-schema")
     from orchestrator.model.manifest.schema import json_schema

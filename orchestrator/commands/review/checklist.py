@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.files.changes import FileChange
-from orchestrator.base.identifiers import check_name, near_hint, shown
+from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.store.store import RunStore
 
@@ -74,22 +75,13 @@ def read_for_checklists(store: RunStore) -> Documents:
     return read_documents(store.workspace.root, ignored)
 
 
-def refuse_unreadable(documents: Documents, task: str) -> None:
-    """Refuse to go on when a place of the task's checklist can't be read; other pages stop nothing."""
-    from orchestrator.checks.checklists.items import mirror_paths
-
-    for finding in documents.unreadable:
-        if finding.path in mirror_paths(task):
-            raise UsageError(f"'{finding.path}' can't be read: {finding.message}", code=finding.code)
-
-
 def _syncing(store: RunStore, task: str | None, *, drop_lines: bool) -> list[FileChange]:
     from orchestrator.checks.checklists.mirrors import Synced, tasks_in
 
     documents = read_for_checklists(store)
     changes: list[FileChange] = []
     for name in tasks_in(documents.texts) if task is None else [task]:
-        refuse_unreadable(documents, name)
+        documents.refuse_unreadable(name)
         synced = Synced(name, documents.texts)
         if synced.ambiguous:
             found = synced.ambiguous[0]

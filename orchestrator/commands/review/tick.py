@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from orchestrator.base.errors import GateNotMet, NotFound, UsageError
 from orchestrator.base.files.changes import FileChange, current_text
-from orchestrator.base.identifiers import near_hint, shown
+from orchestrator.base.identifiers import near_hint
+from orchestrator.base.quoting import shown
 from orchestrator.checks.checklists.evidence import Evidence, evidence_of, evidence_path, render_evidence
 from orchestrator.checks.checklists.items import Citation, Item, items_of, mirror_paths, slug, word
 from orchestrator.checks.checklists.mirrors import HINT, source_of, ticked, unclear_items
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.checks.checklists.proof import Sources, approval_of, clean_tree_faults, item_findings, judged_reviews
 from orchestrator.commands.context import Context
-from orchestrator.commands.review.checklist import refuse_unreadable
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ def ticking(
         raise NotFound(f"there is no record of run '{where.run_id}'")
     if record["version"] != 2:
         raise UsageError(f"run '{where.run_id}' is of version 1, which proves no item", code="version-1")
-    refuse_unreadable(documents, task)
+    documents.refuse_unreadable(task)
     evidence = evidence_of(record, link_of(store, where, int(record["attempt"])))
     for code, message in clean_tree_faults(evidence.manifest):
         raise GateNotMet(message, hint="commit, and start a run of that commit", code=code)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
-from orchestrator.base.identifiers import is_run_id, shown
+from orchestrator.base.identifiers import is_run_id
+from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
 from orchestrator.model.manifest.manifest import Lineage

@@ -17,10 +17,10 @@ from orchestrator.store.chain import FORM
 from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.decisions import compared
 from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
-from orchestrator.store.evidence import file_digest, whole_lines_size
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
 from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.run_files import file_digest, whole_lines_size
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import Link
 
