@@ -246,10 +246,22 @@ COMMANDS = table(
                 "docs",
                 "whether ticked items are proved by their cited runs, and docs/sla.md is up to date",
             ),
+            Option("witness", "a remote whose checkpoints the chains must extend", "REMOTE"),
             _FORMAT,
         ),
         positional="run",
         dry_as="verify",
+    ),
+    Command(
+        "checkpoint",
+        "Keep the newest line of each task's chain in a git ref; with --push a remote witnesses it.",
+        Late("orchestrator.commands.review.checkpoint", "checkpoint"),
+        (
+            Option(
+                "push", "a remote, by name or URL, that keeps the checkpoints and takes only more of each", "REMOTE"
+            ),
+            _FORMAT,
+        ),
     ),
     Command(
         "checklist",

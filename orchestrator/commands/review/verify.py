@@ -24,11 +24,13 @@ def verify(
     all: bool = False,  # noqa: A002 -- the option's name
     state: bool = False,
     docs: bool = False,
+    witness: str | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Verify one run, or ``all``; whether what follows from the records agrees (``state``); documents (``docs``).
 
-    Nothing asked for is ``all``. Exit code 4 when something does not hold. Reads only, and asks nobody.
+    ``witness`` is a remote whose checkpoints the chains must extend. Nothing asked for is ``all``. Exit code 4 when
+    something does not hold. Reads only.
     Raises UsageError, NotFound.
     """
     from orchestrator.commands.run.launch import check_format
@@ -41,7 +43,7 @@ def verify(
     store = context.store()
     document: dict[str, Any] = {"workspace": store.workspace.root}
     findings: list[Finding] = []
-    if run is not None or all or not (state or docs):
+    if run is not None or all or not (state or docs or witness is not None):
         seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
         notes = [note._asdict() for note in seen.notes]
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links, "notes": notes}
@@ -58,6 +60,10 @@ def verify(
         notes = [note._asdict() for note in report.notes]
         document["docs"] = {**report.counted, "limits": rows, "notes": notes}
         findings += [*report.findings, *stale]
+    if witness is not None:
+        from orchestrator.commands.review.checkpoint import witness_findings_of
+
+        findings += witness_findings_of(store, context.environ, witness)
     ordered = list(dict.fromkeys(flaws_by_place(findings)))
     document["ok"] = not ordered
     document["findings"] = [finding.as_json() for finding in ordered]

@@ -1,0 +1,144 @@
+"""Checkpoints: the newest line of each task's chain as a commit of a ref of its own, so that a remote can witness it.
+
+``refs/codex-orchestrator/checkpoints/<task>/<chain>``, where ``<chain>`` is the sha256 of the chain's first line: each
+machine's chain has its own. Each commit holds one file, ``checkpoint.json``, and has the checkpoint before as its
+parent, so that a ref goes forward only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.finding import Finding
+from orchestrator.base.record import Record
+from orchestrator.base.sha256 import sha256
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+REFS = "refs/codex-orchestrator/checkpoints"
+WITNESS_REFS = "refs/codex-orchestrator/witness"
+FILE = "checkpoint.json"
+_IDENTITY = {f"GIT_{who}_{what}": "codex-orchestrator" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+class Head(Record):
+    """The newest line of a task's chain: its number from 1, its sha256 and time, and which chain it is of."""
+
+    task: str
+    chain: str
+    number: int
+    digest: str
+    recorded_at: str | None
+    host: str
+    folder: str
+
+    @property
+    def ref(self) -> str:
+        """The ref that holds the chain's checkpoints."""
+        return f"{REFS}/{self.task}/{self.chain}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the checkpoint holds; host and folder are digests."""
+        return {key: getattr(self, key) for key in self._fields}
+
+
+GitRun = Callable[[Sequence[str], bytes, Mapping[str, str]], tuple[int, str, str]]
+"""Runs git in the workspace: arguments, input and variables; returns exit code, output and complaint."""
+
+
+def head_of(task: str, lines: Iterator[bytes], host: str, folder: str) -> Head | None:
+    """Return the head of a chain, None where it has no line. ``host`` and ``folder`` are names, not digests."""
+    chain, number, last = "", 0, b""
+    for last in lines:
+        number += 1
+        chain = chain or sha256(last).hexdigest()
+    if not number:
+        return None
+    try:
+        recorded_at = json.loads(last).get("recorded_at")
+    except (ValueError, AttributeError):
+        recorded_at = None
+    names = (sha256(host.encode()).hexdigest(), sha256(folder.encode("utf-8", "surrogateescape")).hexdigest())
+    return Head(task, chain, number, sha256(last).hexdigest(), recorded_at, *names)
+
+
+def read_checkpoint(git: GitRun, commit: str) -> Head | None:
+    """Return what a checkpoint's commit holds, None where it is no checkpoint."""
+    code, output, _ = git(["cat-file", "blob", f"{commit}:{FILE}"], b"", {})
+    if code != 0:
+        return None
+    try:
+        document = json.loads(output)
+        known = {key: document[key] for key in Head._fields}
+    except (ValueError, KeyError, TypeError):
+        return None
+    texts = all(isinstance(known[key], str) for key in ("task", "chain", "digest", "host", "folder"))
+    return Head(**known) if texts and isinstance(known["number"], int) else None
+
+
+def write_checkpoint(git: GitRun, head: Head, has_line: Callable[[int, str], bool]) -> bool:
+    """Put ``head`` behind its ref's last checkpoint; False when it is there already.
+
+    Raises GateNotMet's kind ``chain-rewound`` when the chain is no extension of the last checkpoint, and UsageError
+    where git refuses.
+    """
+    code, parent, _ = git(["rev-parse", "--verify", "--quiet", head.ref], b"", {})
+    parent = parent.strip() if code == 0 else ""
+    if parent:
+        before = read_checkpoint(git, parent)
+        if before is not None and (before.number, before.digest) == (head.number, head.digest):
+            return False
+        if before is not None and not has_line(before.number, before.digest):
+            raise _rewound(head.task, before)
+    content = (json.dumps(head.as_json(), indent=2) + "\n").encode()
+    blob = _made(git, ["hash-object", "-w", "--stdin"], content)
+    tree = _made(git, ["mktree"], f"100644 blob {blob}\t{FILE}\n".encode())
+    words = ["commit-tree", tree, "-m", f"{head.task}: line {head.number}", *(("-p", parent) if parent else ())]
+    commit = _made(git, words, b"", _IDENTITY)
+    _made(git, ["update-ref", head.ref, commit, parent or "0" * len(commit)], b"")
+    return True
+
+
+def _made(git: GitRun, words: Sequence[str], data: bytes, names: Mapping[str, str] | None = None) -> str:
+    code, output, complaint = git(words, data, names or {})
+    if code != 0:
+        raise UsageError(f"git {words[0]} failed: {complaint.strip() or code}", code="git-failed")
+    return output.strip()
+
+
+def _rewound(task: str, before: Head) -> Refusal:
+    from orchestrator.base.errors import GateNotMet
+
+    return GateNotMet(
+        f"the chain of task '{task}' is no extension of its checkpoint: line {before.number} is gone, or another",
+        hint="codex-orchestrator verify --all",
+        code="chain-rewound",
+    )
+
+
+def witness_findings(
+    heads: Sequence[tuple[str, Head]],
+    has_line: Callable[[str, str, int, str], bool | None],
+    host: str,
+    folder: str,
+) -> Iterator[Finding]:
+    """Yield what the checkpoints of a witness (ref and content) say otherwise than the chains that are here.
+
+    ``has_line`` tells whether the chain of a task (task, chain) has a line of that number and digest; None when no
+    such chain is here. A chain of another host or folder is not expected here.
+    """
+    digests = (sha256(host.encode()).hexdigest(), sha256(folder.encode("utf-8", "surrogateescape")).hexdigest())
+    for ref, head in heads:
+        found = has_line(head.task, head.chain, head.number, head.digest)
+        if found is False:
+            what = f"the witness has line {head.number} of task '{head.task}', and the chain here is no extension of it"
+            yield Finding("chain-rewound", ref, what)
+        elif found is None and (head.host, head.folder) == digests:
+            what = (
+                f"the witness has {head.number} lines of task '{head.task}' of this host and folder; the chain is gone"
+            )
+            yield Finding("chain-gone", ref, what)

@@ -1,0 +1,179 @@
+"""``checkpoint``: each chain's newest line into a git ref, and to a remote that keeps it; and what a witness says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from orchestrator.base.errors import EXIT_DONE, GateNotMet, StorageError, UsageError
+from orchestrator.base.finding import Finding
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.text.safe_text import safe_text
+from orchestrator.checks.checkpoints import (
+    REFS,
+    WITNESS_REFS,
+    GitRun,
+    Head,
+    head_of,
+    read_checkpoint,
+    witness_findings,
+    write_checkpoint,
+)
+from orchestrator.commands.context import Answer, Context
+from orchestrator.store.chain import lines_of
+from orchestrator.store.find import task_ids
+from orchestrator.store.store import RunStore
+
+_SECONDS = 120
+
+
+def checkpoint(
+    context: Context,
+    *,
+    push: str | None = None,
+    format: str = "text",  # noqa: A002 -- the option's name
+) -> Answer:
+    """Put the newest line of each task's chain into its ref; ``push`` them to a remote, which takes only more of each.
+
+    Raises GateNotMet (``chain-rewound``) when a chain, or the remote's checkpoint of it, has lines that the other
+    lacks; UsageError where there is no repository, or the remote can't be reached or refuses.
+    """
+    from orchestrator.commands.run.launch import check_format
+
+    check_format(format, ("text", "json"))
+    store = context.store()
+    git = git_at(store.workspace.root, context.environ)
+    if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
+        raise UsageError(
+            f"'{store.workspace.root}' is in no git repository",
+            hint="checkpoints are kept in one",
+            code="no-repository",
+        )
+    heads = list(_heads(store))
+    written = [write_checkpoint(git, head, _line_check(store, head.task)) for head in heads]
+    if push is not None and heads:
+        _push(git, push, heads)
+    document = {
+        "checkpoints": [
+            {"task": head.task, "ref": head.ref, "line": head.number, "new": new}
+            for head, new in zip(heads, written, strict=True)
+        ],
+        "pushed": push if heads else None,
+    }
+    lines = [
+        f"{head.task}: line {head.number}{'' if new else ', as before'}"
+        for head, new in zip(heads, written, strict=True)
+    ]
+    if not heads:
+        lines.append("No chain yet.")
+    elif push is not None:
+        lines.append(f"pushed to {push}")
+    return Answer(EXIT_DONE, document, safe_text("\n".join(lines) + "\n", lines=True))
+
+
+def _heads(store: RunStore) -> list[Head]:
+    heads = []
+    for task_id in task_ids(store):
+        with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+            head = head_of(task_id, lines_of(task), os.uname().nodename, store.workspace.root)
+            if head is not None:
+                heads.append(head)
+    return heads
+
+
+def _line_check(store: RunStore, task_id: str) -> Callable[[int, str], bool]:
+    def has_line(number: int, digest: str) -> bool:
+        with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+            for count, line in enumerate(lines_of(task), start=1):
+                if count == number:
+                    return sha256(line).hexdigest() == digest
+        return False
+
+    return has_line
+
+
+def _push(git: GitRun, remote: str, heads: Sequence[Head]) -> None:
+    """Push each ref, forward only. A leading '-' would be an option of git's."""
+    if remote.startswith("-") or not remote.strip():
+        raise UsageError("--push names a remote", code="bad-remote")
+    words = [
+        "push",
+        "--porcelain",
+        "--no-verify",
+        "--end-of-options",
+        remote,
+        *(f"{head.ref}:{head.ref}" for head in heads),
+    ]
+    code, output, complaint = git(words, b"", {})
+    if code == 0:
+        return
+    refused = [line for line in output.splitlines() if line.startswith("!")]
+    if any("non-fast-forward" in line or "fetch first" in line for line in refused):
+        raise GateNotMet(
+            f"'{remote}' has checkpoints that are not here: {refused[0].split(chr(9))[1].split(':')[0]}",
+            hint=f"codex-orchestrator verify --witness {remote}",
+            code="chain-rewound",
+        )
+    said = (complaint.strip() or output.strip()).splitlines()
+    raise UsageError(f"'{remote}' can't be reached, or refuses: {said[-1] if said else code}", code="remote-failed")
+
+
+def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str) -> list[Finding]:
+    """Return what the checkpoints of ``remote`` say otherwise than the chains here. Raises UsageError."""
+    git = git_at(store.workspace.root, environ)
+    if remote.startswith("-") or not remote.strip():
+        raise UsageError("--witness names a remote", code="bad-remote")
+    if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
+        raise UsageError(f"'{store.workspace.root}' is in no git repository", code="no-repository")
+    place = f"{WITNESS_REFS}/{sha256(remote.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    words = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--end-of-options", remote]
+    code, _, complaint = git([*words, f"+{REFS}/*:{place}/*"], b"", {})
+    if code != 0:
+        said = complaint.strip().splitlines()
+        raise UsageError(f"'{remote}' can't be reached: {said[-1] if said else code}", code="remote-failed")
+    _, output, _ = git(["for-each-ref", "--format=%(objectname) %(refname)", place], b"", {})
+    found = [line.partition(" ") for line in output.splitlines()]
+    heads = [(ref.replace(place, REFS, 1), read_checkpoint(git, commit)) for commit, _, ref in found]
+    known = [(ref, head) for ref, head in heads if head is not None]
+
+    def has_line(task_id: str, chain: str, number: int, digest: str) -> bool | None:
+        with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+            first = next(lines_of(task), None)
+            if first is not None and sha256(first).hexdigest() == chain:
+                return _line_check(store, task_id)(number, digest)
+        return None
+
+    return list(witness_findings(known, has_line, os.uname().nodename, store.workspace.root))
+
+
+def git_at(root: str, environ: Mapping[str, str]) -> GitRun:
+    """Return what runs git in the workspace, as its user has it: remotes need helpers, keys and settings."""
+
+    def run(words: Sequence[str], data: bytes, names: Mapping[str, str]) -> tuple[int, str, str]:
+        import subprocess
+
+        env = {name: text for name, text in environ.items() if name not in _REDIRECTING}
+        env.update(GIT_TERMINAL_PROMPT="0", LC_ALL="C", **names)
+        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "safe.bareRepository=explicit", "-C", root, *words]
+        try:
+            done = subprocess.run(command, env=env, input=data, capture_output=True, timeout=_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return 1, "", str(error)
+        return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
+
+    return run
+
+
+_REDIRECTING = frozenset(
+    (
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_NAMESPACE",
+        "GIT_PREFIX",
+    )
+)
+"""Variables of a hook that would point git at another repository."""
