@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.record import Record
 from orchestrator.git import porcelain as git
-from orchestrator.git.digest_cache import TreeMemory
+from orchestrator.git.digest_cache import TreeMemory, status_of
 from orchestrator.git.host import host, tools
 from orchestrator.git.identity import AccountQuery
 from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
-from orchestrator.git.tree import Hasher, TooMuch, digest, digest_of_lines, walk
+from orchestrator.git.second_look import SecondLook, TreeAtStart
+from orchestrator.git.tree import FOLDER, Hasher, TooMuch, digest, digest_of_lines, walk
 from orchestrator.git.work_tree import TreeOnDisk, WorkTree, tree_on_disk
 
 TYPE_CHECKING = False
@@ -68,6 +69,8 @@ class Capture:
         self._personal: GitProcess | None = None
         self._memory: TreeMemory | None = None
         self._note: str | None = None
+        self._start_of_run = TreeAtStart(time.time_ns())
+        self._second: SecondLook | None = None
         self._account: AccountQuery | None = None
 
     @classmethod
@@ -122,6 +125,18 @@ class Capture:
         finally:
             self.abandon()
 
+    def look_again(self) -> None:
+        """Start looking at what changed since ``begin``, without waiting; ``moves`` waits for it. Raises nothing."""
+        if self._second is None:
+            self._second = SecondLook.begin(
+                self._folder, self._scope, self._start_of_run, self._work, timeout_seconds=self._timeout_seconds
+            )
+
+    def moves(self) -> dict[str, Any] | None:
+        """Return what changed while stages ran (``second_look.SecondLook.finish``); None when nobody looked again."""
+        second, self._second = self._second, None
+        return None if second is None else second.finish()
+
     def abandon(self) -> None:
         """End git's processes and forget them; harmless when repeated."""
         for process in (*self._processes, *filter(None, (self._personal,))):
@@ -129,6 +144,8 @@ class Capture:
         if self._account is not None:
             self._account.end()
         self._processes, self._personal = [], None
+        if self._second is not None:
+            self._second.abandon()
 
     def ignored_names(self) -> frozenset[str]:
         """Return the files and folders below the project's folder that git ignores; none where it can't tell.
@@ -198,6 +215,7 @@ class Capture:
         if whole is not None:
             if self._memory is not None and found.commit is not None:
                 self._memory.keep(found.commit, whole)
+            self._keep_start(found.commit)
             return _Tree(found.commit, found.branch, False, whole)
         listing = git.parse_list(listed.output)
         if not listing.entries and not found.changes and os.path.realpath(self._folder) != work.top:
@@ -206,7 +224,21 @@ class Capture:
             tree = tree_on_disk(work, self._folder, found, listing, self._scope, self._hasher(), personal)
         except TooMuch as error:
             return _Tree(found.commit, found.branch, bool(found.changes), None, f"no digest of the tree: {error}")
+        is_plain = not (listing.hidden or work.settings.unknown_filters or personal)
+        is_plain = is_plain and all(entry[0] != FOLDER for entry in listing.entries.values())
+        self._keep_start(found.commit, tree, is_plain=is_plain)
         return _Tree(found.commit, found.branch, tree.is_dirty, tree.digest(), _unknown_note(tree))
+
+    def _keep_start(self, commit: str | None, tree: TreeOnDisk | None = None, *, is_plain: bool = True) -> None:
+        """Keep what a second look compares with."""
+        index = None if self._work is None else status_of(self._work.index_file)
+        self._start_of_run = self._start_of_run._replace(
+            commit=commit,
+            index_status=index,
+            changed={} if tree is None else tree.changed,
+            entries=None if tree is None else tree.entries,
+            is_plain=is_plain,
+        )
 
     def _personal_names(self, status: GitAnswer) -> tuple[bytes, ...]:
         """Return the code, from the repository's top, that only the user's own rules ignore."""
@@ -228,6 +260,8 @@ class Capture:
         except ValueError:
             return None
         digest = None if found.changes or found.commit is None else self._memory.digest_at(found.commit)
+        if digest is not None:
+            self._keep_start(found.commit)
         return None if digest is None else _Tree(found.commit, found.branch, False, digest)
 
     def _digest_of_index(self, listed: bytes) -> str | None:
@@ -242,6 +276,7 @@ class Capture:
             entries = walk(os.fsencode(self._folder), scope, self._hasher())
         except TooMuch as error:
             return _Tree(note="; ".join(filter(None, (note, f"no digest of the tree: {error}"))))
+        self._start_of_run = self._start_of_run._replace(entries=entries)
         return _Tree(tree_digest=digest(entries), note=note)
 
     def _hasher(self) -> Hasher:

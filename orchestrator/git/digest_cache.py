@@ -27,7 +27,7 @@ class TreeMemory:
     def __init__(self, workspace: Workspace, index: str, folder: str) -> None:
         self._workspace = workspace
         self._name = f"tree-{sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:24]}.json"
-        self._index = _status_of(index)
+        self._index = status_of(index)
         self._kept = self._read()
 
     @property
@@ -56,7 +56,7 @@ class TreeMemory:
         return kept if isinstance(kept, dict) else {}
 
 
-def _status_of(index: str) -> list[int] | None:
+def status_of(index: str) -> list[int] | None:
     """Return what changes when git writes its index, None where there is none."""
     try:
         status = os.stat(index)

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_NAMED = 3
 _UNMET = frozenset({"failed", "missing", "skipped", "advisory"})
 
 
@@ -111,6 +112,24 @@ def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if mixed:
         stages = ", ".join(f"{stage} (attempt {attempt})" for stage, attempt in mixed.items())
         yield "mixed-trees", f"passed on another tree than that of attempt {body['attempt']}: {stages}"
+    counting = {body["attempt"], *mixed.values()}
+    counting |= {
+        command["attempts"][-1]["run_attempt"]
+        for command in body["commands"]
+        if command["status"] == "succeeded" and command["attempts"]
+    }
+    for entry in body["provenance"]:
+        at_end = entry.get("at_end")
+        if entry["attempt"] in counting and isinstance(at_end, Mapping) and at_end.get("moved"):
+            yield "tree-moved-while-running", _moved(at_end)
+
+
+def _moved(at_end: Mapping[str, Any]) -> str:
+    files = [str(path) for path in at_end["moved"]]
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    named = ", ".join(files[:_NAMED])
+    advice = "use the tool's check mode, or commit what it writes and start again"
+    return f"files changed while stages ran: {named}{more} ({advice})"
 
 
 def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _RUN_STYLE = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 _GUARDRAIL_STYLE = {"passed": "green", "waived": "yellow", None: "dim"}
+_NAMED = 3
 _CHILD_ORDER = {"failed": 0, "cancelled": 0, "succeeded": 2}
 """What is wrong comes first: only some children are listed."""
 
@@ -165,11 +166,27 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
         branch = f"on {last['branch']}" if last["branch"] else None
         yield "Commit", [", ".join(filter(None, (commit, branch, dirty)))], ""
         yield from tree_line(document["freshness"])
+        yield from _while_running(last)
     mode = document["mode"]
     if mode is not None and (mode["name"] != "local" or mode["overrides"]):
         overrides = [f"{key}={value}" for key, value in mode["overrides"].items()]
         reason = f": {mode['reason']}" if mode["reason"] else ""
         yield "Mode", [f"{mode['name']}, by {mode['actor']}{reason}", *overrides], "yellow" if overrides else ""
+
+
+def _while_running(last: Mapping[str, Any]) -> Iterator[_Part]:
+    """Yield what a run left in the tree that does not keep it from being ready: ``left-behind``, ``touched``."""
+    at_end = last.get("at_end")
+    if not isinstance(at_end, Mapping):
+        return
+    for key, code, text in (
+        ("left_behind", "left-behind", "new files that git does not track"),
+        ("touched", "touched-while-running", "written while stages ran, and as before"),
+    ):
+        files = [str(path) for path in at_end.get(key) or ()]
+        if files:
+            more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+            yield "Note", [f"{code}: {text}: {', '.join(files[:_NAMED])}{more}"], ""
 
 
 def _no_commit(last: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
 from orchestrator.model.builtin_guard import is_builtin_guard
-from orchestrator.model.manifest.manifest import SessionInfo
+from orchestrator.model.manifest.manifest import Command, SessionInfo
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.process import ProcessHost
@@ -163,6 +163,8 @@ class _RunAttempt:
                 )
             finally:
                 slots.close()
+            if any(_ran_now(command, recorder.manifest.attempt) for command in recorder.manifest.commands):
+                self._setting.provenance.look_again()
         return self._close(broken)
 
     def give_up(self, error: BaseException) -> None:
@@ -212,10 +214,15 @@ class _RunAttempt:
                 stopped_by = None
         elif lost is not None or broken is not None:
             outcome, detail = "error", lost or broken
+        self._recorder.add_moves(self._setting.provenance.moves())
         manifest = self._recorder.close(outcome=outcome, detail=detail)
         if self._setting.cache is not None:
             self._setting.cache.keep(manifest)
         return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
+
+
+def _ran_now(command: Command, attempt: int) -> bool:
+    return any(entry.run_attempt == attempt for entry in command.attempts)
 
 
 def _guard_alone(plan: Plan) -> Plan:

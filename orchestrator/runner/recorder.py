@@ -130,6 +130,12 @@ class Recorder:
     def _masked(self, account: Mapping[str, Any]) -> dict[str, Any]:
         return {key: self._mask(text) if isinstance(text, str) else text for key, text in account.items()}
 
+    def add_moves(self, moves: Mapping[str, Any] | None) -> None:
+        """Record what of the tree changed while this attempt ran, where somebody looked."""
+        if moves is not None and self.manifest.provenance:
+            *before, last = self.manifest.provenance
+            self._change(self.manifest._replace(provenance=(*before, {**last, "at_end": moves})))
+
     def log_name(self, stage: PlannedStage) -> str:
         """Return the name of the log of the stage's next attempt."""
         command = self.manifest.command(stage.id)
