@@ -168,6 +168,18 @@ class Recorder:
     def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, log: FinishedLog, *, will_retry: bool) -> None:
         """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
         self.log_closed(log)
+        # The event comes first: a success that no event tells of is none for whoever looks at the record later.
+        self.adopt_children()
+        self.event(
+            "stage:end",
+            stage=stage.id,
+            outcome=ended.outcome,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            duration_seconds=round(ended.wall_seconds, 3),
+            detail=ended.detail,
+            will_retry=will_retry,
+        )
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         failed_below = self._failed_below(stage) if ended.outcome == "failure" else None
@@ -188,17 +200,6 @@ class Recorder:
             self._take_verdict(stage, ended)
         if ended.outcome in UNSUCCESSFUL:
             self._write_error(stage.id, ended, lines)
-        self.adopt_children()
-        self.event(
-            "stage:end",
-            stage=stage.id,
-            outcome=ended.outcome,
-            exit_code=ended.exit_code,
-            signal=ended.signal,
-            duration_seconds=round(ended.wall_seconds, 3),
-            detail=ended.detail,
-            will_retry=will_retry,
-        )
 
     def _failed_below(self, stage: PlannedStage) -> str | None:
         """Return what a sub-pipeline failed by, in one line; None of other stages, or where its record is not known."""
@@ -233,8 +234,8 @@ class Recorder:
     def stage_reused(self, stage: PlannedStage, reused: Reused) -> None:
         """Record that a stage is not started because nothing that it rests on changed since it succeeded."""
         reason = f"unchanged since run {reused.run_id}"
-        self._change(stage_skipped(self.manifest, stage.id, reason, reused))
         self.event("stage:skip", stage=stage.id, reason=reason, reused_from=reused.run_id)
+        self._change(stage_skipped(self.manifest, stage.id, reason, reused))
 
     def stage_abandoned(self, stage: PlannedStage, reason: str) -> None:
         """Record that a stage is not started because the run stops, and why."""
