@@ -52,7 +52,10 @@ class Proof(Record):
 
 
 def prove(store: RunStore, where: Location, document: Mapping[str, Any], depth: Depth) -> Proof:
-    """Compare the record ``document`` of the run at ``where`` with its line. Reads only; raises FileNotFoundError."""
+    """Compare the record ``document`` of the run at ``where`` with its line. Reads only.
+
+    Raises FileNotFoundError, and StorageError where something stands in the place of a file.
+    """
     with store.task(where.task_id) as task, store.run_folder(where) as folder:
         return prove_open(task, folder, document, depth)
 
@@ -96,8 +99,8 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
         try:
             with folder.sub(above) as inner:
                 yield from _of_a_file(inner, name, entry, read=read, path=path)
-        except (FileNotFoundError, StorageError):
-            yield f"'{above}' is gone, or can't be read"
+        except FileNotFoundError:
+            yield f"'{above}' is gone"
     for path in names_in(folder, (ERRORS,)):
         if path not in known:
             yield f"'{path}' was not there when its attempt ended"
@@ -114,8 +117,8 @@ def _of_a_file(
             yield f"'{shown}' has {size} bytes, and its attempt left {entry['bytes']}"
         elif read and file_digest(folder, name, size)[1] != entry["sha256"]:
             yield f"'{shown}' is not what its attempt left"
-    except (FileNotFoundError, StorageError):
-        yield f"'{shown}' is gone, or can't be read"
+    except FileNotFoundError:
+        yield f"'{shown}' is gone"
 
 
 def altered(where: Location, why: str) -> DamagedRecord:

@@ -90,6 +90,8 @@ def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str
             proof = prove(store, where, record, "sizes")
         except FileNotFoundError:
             return None
+        except StorageError as error:
+            return ALTERED, f"the record can't be compared with its line in the chain: {error.message}"
         if proof.altered is not None:
             return ALTERED, f"the record was altered: {proof.altered}"
         if proof.line is not None or record.get("status") not in TERMINAL:
