@@ -76,7 +76,7 @@ def test_a_fault_at_every_operation_of_a_recovery(scenes: Scenes, code: int) -> 
         if number == 60:
             raise ZeroDivisionError
 
-    for point in range(1, 120):
+    for point in range(1, 200):
         scene, told = scenes.new(), Told()
         died(scene, told)
         seam = QuickSeam(fail_from(point, code, once=False), reads=True)
