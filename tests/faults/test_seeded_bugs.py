@@ -233,7 +233,7 @@ def crash_everywhere(
 ) -> None:
     """Do what the crash enumeration does, with one mistake in it."""
     wrong = verbs or Verbs()
-    for point in range(1, 95):
+    for point in range(1, 130):
         scene, told = scenes.new(), Told()
         seam = make()
         if not torn:

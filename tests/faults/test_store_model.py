@@ -97,6 +97,8 @@ class StoreModel(RuleBasedStateMachine):
             run.held.save(stage_started(run.held.manifest, stage, AT, "log"))
             ended = Ended("failure" if code else "success", code, wall_seconds=1.0)
             after = stage_ended(run.held.manifest, stage, AT, ended, summary=None, left_out=0, forgiven=False)
+            said = {"stage": stage, "outcome": ended.outcome, "exit_code": code, "signal": None}
+            run.held.event("stage:end", said)
             run.held.save(after)
 
     @rule(run_id=runs, cancels=st.booleans(), publishes=st.booleans())
@@ -109,6 +111,7 @@ class StoreModel(RuleBasedStateMachine):
         over = cancelled(manifest) if cancels else interrupted(manifest, AT)
         if not cancels and all(command.status == "succeeded" for command in manifest.commands):
             over = closed(manifest, AT, "success", None, None)
+        run.held.event("run:end", {"status": over.status, "outcome": over.outcome})
         run.held.save(over)
         run.status = run.held.manifest.status  # type: ignore[assignment]
         if publishes:
