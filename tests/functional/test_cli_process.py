@@ -13,12 +13,6 @@ import pytest
 
 from tests.harness import Done, Orchestrator, WorkspaceFolder
 
-HEAVY = ("invoke", "nox", "pydantic", "jsonschema", "portalocker", "rich", "asyncio", "unittest", "importlib.metadata")
-"""What costs tens of milliseconds and is no part of an answer that needs no run."""
-
-SLOW = ("dataclasses", "inspect", "typing", "subprocess", "hashlib", "_hashlib", "tomllib", "shlex", "importlib")
-"""What of the standard library costs milliseconds, and stands behind what is answered in fifty."""
-
 FAKE = """
 import sys
 from orchestrator.cli.console import run
@@ -30,27 +24,6 @@ def answer(context):
 
 sys.exit(run(["go"], table(Command("go", "Go.", lambda: answer))))
 """
-
-
-def imported(orchestrate: Orchestrator, *words: str) -> set[str]:
-    """Return the modules that a call of the console script's function loads, beside what Python had loaded."""
-    program = (
-        "import sys; before = set(sys.modules)\n"
-        "from orchestrator.__main__ import main\n"
-        f"sys.argv = ['codex-orchestrator', *{list(words)!r}]\n"
-        "try: main()\n"
-        "finally: print('\\n'.join(['', *(set(sys.modules) - before)]))\n"
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=orchestrate.cwd,
-        env=dict(orchestrate.environ),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return set(finished.stdout.splitlines())
 
 
 def shell(orchestrate: Orchestrator, line: str) -> Done:
@@ -73,73 +46,6 @@ def fake(orchestrate: Orchestrator, body: str, redirect: str = "") -> Done:
     script = orchestrate.cwd / "fake.py"
     script.write_text(FAKE.format(body=body))
     return shell(orchestrate, f"{sys.executable} {script} {redirect}")
-
-
-def test_version_loads_nothing(orchestrate: Orchestrator) -> None:
-    """--version is answered before any other module of the package is imported."""
-    done = orchestrate("--version")
-    assert (done.code, done.stderr) == (0, "")
-    assert done.stdout.startswith("codex-orchestrator 0.")
-    loaded = imported(orchestrate, "--version")
-    assert {name for name in loaded if name.startswith("orchestrator")} == {"orchestrator", "orchestrator.__main__"}
-    assert not loaded & {*HEAVY, *SLOW, "json"}
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["status"],
-        ["status", "latest", "--format", "json"],
-        ["status", "--bogus"],
-        ["plan", "--project", "nope"],
-        ["start", "--nope"],
-        ["start", "--project", "nope"],
-        ["resume", "latest"],
-        ["logs", "latest"],
-    ],
-)
-def test_plain_words_are_answered_without_invoke(orchestrate: Orchestrator, words: list[str]) -> None:
-    """What is read, and what is refused before a run, loads neither Invoke nor nox nor anything heavy."""
-    assert not imported(orchestrate, *words) & set(HEAVY)
-
-
-def test_a_start_loads_what_it_runs_with(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """A start of a plan that is kept loads nox, and neither Invoke, a validator, a drawing library nor asyncio."""
-    workspace.project("x")
-    assert orchestrate("start", "--project", "x").code == 0
-    loaded = imported(orchestrate, "start", "--project", "x")
-    assert "nox" in loaded
-    assert not loaded & (set(HEAVY) - {"nox"} | {"asyncio", "unittest"})
-
-
-def test_status_loads_no_classes(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Status reads a record without its classes, and loads nothing that takes milliseconds to load."""
-    workspace.project("x")
-    assert orchestrate("start", "--project", "x").code == 0
-    loaded = imported(orchestrate, "status", "--format", "json")
-    assert not loaded & {*HEAVY, *SLOW, "orchestrator.model.manifest.manifest", "orchestrator.model.plan"}
-
-
-def test_a_start_that_runs_nothing_loads_no_nox(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Where every stage is spared nothing is loaded that runs one, asks for more than git, or reads TOML."""
-    stage = {"run": "test -d src", "inputs": ["src/**"]}
-    stages = dict.fromkeys(("build", "lint", "test", "spec-guard"), stage)
-    workspace.project("x", stages, extra="[guardrails]\nreuse = true")
-    workspace.write("packages/x/src/a.txt", "a")
-    git = ("git", "-C", str(workspace.root), "-c", "user.name=t", "-c", "user.email=t@localhost")
-    for words in (("init", "-q"), ("add", "project_configs", "packages"), ("commit", "-q", "-m", "all")):
-        subprocess.run([*git, *words], check=True)
-    assert orchestrate("start", "--project", "x").code == 0
-    assert not imported(orchestrate, "start", "--project", "x") & {*HEAVY, *SLOW}
-    last = workspace.manifest(workspace.runs("1-x")[-1])
-    assert {command["status"] for command in last["commands"]} == {"skipped"}
-
-
-def test_help_is_invokes_and_loads_nothing_heavier(orchestrate: Orchestrator) -> None:
-    """Help costs Invoke but not nox, pydantic or rich."""
-    loaded = imported(orchestrate, "--help")
-    assert "invoke" in loaded
-    assert not loaded & {"nox", "pydantic", "jsonschema", "portalocker", "rich"}
 
 
 def test_json_error_of_a_line_that_cannot_be_parsed(orchestrate: Orchestrator) -> None:

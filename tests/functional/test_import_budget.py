@@ -1,0 +1,63 @@
+"""No command loads more than the table of ``tests/import_budget.py`` allows it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+from tests.import_budget import BUDGET, Row
+
+
+def imported(orchestrate: Orchestrator, *words: str) -> set[str]:
+    """Return the modules that a call of the console script's function loads, beside what Python had loaded."""
+    program = (
+        "import sys; before = set(sys.modules)\n"
+        "from orchestrator.__main__ import main\n"
+        f"sys.argv = ['codex-orchestrator', *{list(words)!r}]\n"
+        "try: main()\n"
+        "finally: print('\\n'.join(['', *(set(sys.modules) - before)]))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=orchestrate.cwd,
+        env=dict(orchestrate.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(finished.stdout.splitlines())
+
+
+def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Bring a workspace into the state that a row asks for."""
+    if state == "empty":
+        return
+    if state == "started":
+        workspace.project("x")
+    else:
+        stage = {"run": "test -d src", "inputs": ["src/**"]}
+        stages = dict.fromkeys(("build", "lint", "test", "spec-guard"), stage)
+        workspace.project("x", stages, extra="[guardrails]\nreuse = true")
+        workspace.write("packages/x/src/a.txt", "a")
+        git = ("git", "-C", str(workspace.root), "-c", "user.name=t", "-c", "user.email=t@localhost")
+        for words in (("init", "-q"), ("add", "project_configs", "packages"), ("commit", "-q", "-m", "all")):
+            subprocess.run([*git, *words], check=True)
+    assert orchestrate("start", "--project", "x").code == 0
+
+
+@pytest.mark.parametrize("row", BUDGET, ids=lambda row: row.name)
+def test_a_command_loads_what_it_may(row: Row, workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Nothing that the row excludes is loaded, everything that it names is."""
+    put_in_state(row.after, workspace, orchestrate)
+    loaded = imported(orchestrate, *row.words)
+    assert sorted(loaded & row.without) == []
+    assert sorted(row.with_ - loaded) == []
+    if row.exactly is not None:
+        assert {name for name in loaded if name.startswith("orchestrator")} == row.exactly
+    if row.after == "cached":
+        last = workspace.manifest(workspace.runs("1-x")[-1])
+        assert {command["status"] for command in last["commands"]} == {"skipped"}

@@ -1,0 +1,89 @@
+"""What each command may load: the one table. ``tests/functional/test_import_budget.py`` holds every command to it.
+
+Loading is most of what a short command takes. A row names what a call must not load; everything else it may. The
+milliseconds are of CPU, measured on Python 3.11 (``docs/performance.md``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HEAVY = frozenset(
+    {
+        "asyncio",
+        "importlib.metadata",  # 20 ms
+        "invoke",  # 85 ms
+        "jsonschema",  # 60 ms
+        "nox",  # 80 ms
+        "portalocker",  # 36 ms
+        "pydantic",  # 57 ms
+        "rich",  # 30 ms
+        "unittest",
+    }
+)
+"""Tens of milliseconds, and no part of an answer that needs no run."""
+
+SLOW = frozenset(
+    {
+        "_hashlib",  # 2.5 ms: it loads OpenSSL
+        "dataclasses",  # 13 ms, with inspect
+        "hashlib",
+        "importlib",
+        "inspect",
+        "rfc8785",  # 16 ms; its form is Python's own for what our records hold (base/canonical)
+        "shlex",
+        "subprocess",
+        "tomllib",
+        "typing",  # 3 ms, and 0.16 ms for each named tuple
+    }
+)
+"""Milliseconds of the standard library, behind what is answered in fifty."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call. ``after`` is the workspace's state: ``empty``, one ``started`` run, or all stages ``cached``.
+
+    ``without`` must not be loaded, ``with_`` must. ``exactly`` are all modules of ours that are loaded.
+    """
+
+    words: tuple[str, ...]
+    after: str = "empty"
+    without: frozenset[str] = HEAVY
+    with_: frozenset[str] = frozenset()
+    exactly: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The row's name in test reports."""
+        return f"{' '.join(self.words)} ({self.after})"
+
+
+BUDGET = (
+    Row(("--version",), without=HEAVY | SLOW | {"json"}, exactly=frozenset({"orchestrator", "orchestrator.__main__"})),
+    Row(
+        ("--help",),
+        without=HEAVY - {"invoke", "asyncio", "importlib.metadata", "unittest"},
+        with_=frozenset({"invoke"}),
+    ),
+    Row(("status",)),
+    Row(("status", "latest", "--format", "json")),
+    Row(("status", "--bogus")),
+    Row(("plan", "--project", "nope")),
+    Row(("start", "--nope")),
+    Row(("start", "--project", "nope")),
+    Row(("resume", "latest")),
+    Row(("logs", "latest")),
+    Row(("status", "--format", "json"), after="started", without=HEAVY | SLOW | {"orchestrator.model.plan"}),
+    Row(("status", "--format", "text"), after="started", without=HEAVY | SLOW | {"orchestrator.model.plan"}),
+    Row(("runs",), after="started"),
+    Row(("logs", "latest"), after="started"),
+    Row(("lineage", "latest"), after="started"),
+    Row(
+        ("start", "--project", "x"),
+        after="started",
+        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"},
+        with_=frozenset({"nox"}),
+    ),
+    Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW),
+)
