@@ -6,7 +6,11 @@ milliseconds are of CPU, measured on Python 3.11 (``docs/performance.md``).
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
+
+from tests.harness import Orchestrator
 
 HEAVY = frozenset(
     {
@@ -87,3 +91,24 @@ BUDGET = (
     ),
     Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW),
 )
+
+
+def imported(orchestrate: Orchestrator, *words: str) -> set[str]:
+    """Return the modules that a call of the console script's function loads, beside what Python had loaded."""
+    program = (
+        "import sys; before = set(sys.modules)\n"
+        "from orchestrator.__main__ import main\n"
+        f"sys.argv = ['codex-orchestrator', *{list(words)!r}]\n"
+        "try: main()\n"
+        "finally: print('\\n'.join(['', *(set(sys.modules) - before)]))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=orchestrate.cwd,
+        env=dict(orchestrate.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(finished.stdout.splitlines())

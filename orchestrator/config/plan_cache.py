@@ -11,20 +11,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from types import MappingProxyType
-from typing import TypeVar
 
 from orchestrator import __version__
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.json_values import plain
 from orchestrator.base.redaction import looks_secret
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
-from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from orchestrator.model.plan import Plan
 from orchestrator.model.plan_flags import with_flags
 
 TYPE_CHECKING = False
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 _LIMIT = 4 * 1024 * 1024
 _SOURCES = ("base", "config", "git", "model", "process")
 """This package and every one below it (``layers`` in pyproject.toml): what a plan says can't come from another one."""
-
-_Value = TypeVar("_Value")
 
 
 class PlanCache:
@@ -101,30 +99,13 @@ class PlanCache:
                 if _digest(self._workspace.root, project) != digest:
                     return None
             return with_flags(plan_of(entry["plan"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedRecord):
             return None
 
 
-def plan_of(document: Mapping[str, Any]) -> Plan:
-    """Return the plan that ``plain`` made ``document`` of, also after a round through JSON."""
-    return _made(
-        Plan,
-        Plan._fields,
-        {
-            **document,
-            "stages": [_made(PlannedStage, PlannedStage._fields, stage) for stage in document["stages"]],
-            "session": _made(SessionPlan, SessionPlan._fields, document["session"]),
-            "waivers": [_made(Waiver, Waiver._fields, waiver) for waiver in document["waivers"]],
-            "flags": [_made(Flag, Flag._fields, flag) for flag in document["flags"]],
-            "subplans": [plan_of(below) for below in document["subplans"]],
-        },
-    )
-
-
-def _made(kind: Callable[..., _Value], names: Iterable[str], document: Mapping[str, Any]) -> _Value:
-    if set(names) != set(document):
-        raise ValueError("the entry has other fields than the plan")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()})
+def plan_of(document: object) -> Plan:
+    """Return the plan that ``plain`` made ``document`` of, also after a round through JSON. Raises DamagedRecord."""
+    return Plan.from_json(document, exact=True)
 
 
 def _entry_name(project: str, pipeline: str) -> str:

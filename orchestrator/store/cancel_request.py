@@ -9,7 +9,7 @@ import json
 import os
 from contextlib import suppress
 
-from orchestrator.base.errors import StorageError
+from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
@@ -43,10 +43,9 @@ def leave_request(folder: Folder, request: CancelRequest) -> None:
 
 def read_request(folder: Folder, attempt: int) -> CancelRequest | None:
     """Return the request to end this ``attempt``, or None; what can't be read, or is about another one, is none."""
-    with suppress(FileNotFoundError, StorageError, ValueError, TypeError):
-        request = CancelRequest(**json.loads(folder.read(CANCEL, _LIMIT)))
-        texts = (request.actor, request.reason, request.at)
-        if request.attempt == attempt and all(isinstance(text, str) for text in texts):
+    with suppress(FileNotFoundError, StorageError, ValueError, DamagedRecord):
+        request = CancelRequest.from_json(json.loads(folder.read(CANCEL, _LIMIT)))
+        if request.attempt == attempt:
             return request
     return None
 

@@ -10,7 +10,7 @@ import json
 import os
 from contextlib import suppress
 
-from orchestrator.base.errors import StorageError
+from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, Lock, explained, write_all
 from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
@@ -53,21 +53,11 @@ def write_owner(folder: Folder, lock: Lock, purpose: Purpose) -> None:
 
 def read_owner(folder: Folder) -> Owner | None:
     """Return who wrote last that it holds the run's lock; None when that can't be read (just now, or at all)."""
-    with suppress(FileNotFoundError, StorageError, ValueError, TypeError):
-        word = json.loads(folder.read(RUN_LOCK, _LIMIT))
-        owner = Owner(**word)
-        if type(owner.pid) is int and owner.pid > 1 and owner.purpose in ("run", "close") and _is_told(owner):
+    with suppress(FileNotFoundError, StorageError, ValueError, DamagedRecord):
+        owner = Owner.from_json(json.loads(folder.read(RUN_LOCK, _LIMIT)))
+        if owner.pid > 1:
             return owner
     return None
-
-
-def _is_told(owner: Owner) -> bool:
-    """Tell whether what is written about the process is of the right kinds."""
-    return (
-        isinstance(owner.host, str)
-        and (owner.started is None or type(owner.started) is int)
-        and (owner.boot_id is None or isinstance(owner.boot_id, str))
-    )
 
 
 def is_here(owner: Owner) -> bool:

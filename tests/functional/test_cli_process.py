@@ -48,6 +48,13 @@ def fake(orchestrate: Orchestrator, body: str, redirect: str = "") -> Done:
     return shell(orchestrate, f"{sys.executable} {script} {redirect}")
 
 
+def test_version(orchestrate: Orchestrator) -> None:
+    """--version is one line on stdout."""
+    done = orchestrate("--version")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout.startswith("codex-orchestrator 0.")
+
+
 def test_json_error_of_a_line_that_cannot_be_parsed(orchestrate: Orchestrator) -> None:
     """A parse error with --format json is an error document on stdout, and stderr is empty."""
     done = orchestrate("start", "--projct", "x", "--format", "json")

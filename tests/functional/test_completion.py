@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.completion import candidates
-from tests.functional.test_cli_process import HEAVY, imported
 from tests.harness import Orchestrator, WorkspaceFolder
+from tests.import_budget import HEAVY, imported
 
 OWN = "[[pipelines.nightly.stages]]\nid = 'deep'\nrun = 'true'\n"
 
@@ -94,7 +94,7 @@ def test_a_key_loads_little(workspace: WorkspaceFolder, orchestrate: Orchestrato
     """A key loads neither Invoke nor anything else that is slow: it costs a third of ``invoke --list``."""
     workspace.project("alpha")
     environ = {**orchestrate.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    assert not imported(Orchestrator(orchestrate.cwd, environ), "completion", "candidates") & set(HEAVY)
+    assert not imported(Orchestrator(orchestrate.cwd, environ), "completion", "candidates") & HEAVY
 
 
 @given(st.text(alphabet="-= stapronj\t", max_size=60))

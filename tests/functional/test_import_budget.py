@@ -3,33 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import pytest
 
 from tests.harness import Orchestrator, WorkspaceFolder
-from tests.import_budget import BUDGET, Row
-
-
-def imported(orchestrate: Orchestrator, *words: str) -> set[str]:
-    """Return the modules that a call of the console script's function loads, beside what Python had loaded."""
-    program = (
-        "import sys; before = set(sys.modules)\n"
-        "from orchestrator.__main__ import main\n"
-        f"sys.argv = ['codex-orchestrator', *{list(words)!r}]\n"
-        "try: main()\n"
-        "finally: print('\\n'.join(['', *(set(sys.modules) - before)]))\n"
-    )
-    finished = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=orchestrate.cwd,
-        env=dict(orchestrate.environ),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return set(finished.stdout.splitlines())
+from tests.import_budget import BUDGET, Row, imported
 
 
 def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, remove_cached, write_cached
 from orchestrator.base.json_values import json_text
@@ -66,7 +67,7 @@ class Entries:
             if "not_kept" in document:
                 return NotKept(_text(document["not_kept"]), _text(document["mark"]))
             return _entry(document)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, DamagedRecord):
             return None
 
     def put(self, stage_id: str, entry: Entry) -> None:
@@ -125,11 +126,8 @@ def _entry(document: Mapping[str, Any]) -> Entry:
         {name: _text(value) for name, value in document["tools"].items()},
         _files(document["inputs"]),
     )
-    salt, shown = _text(document["salt"]), document["shown_by"]
-    for name, value in shown.items():
-        if name != "attempt" and not (value is None and name in ("log_path", "completed_at")):
-            _text(value)
-    return Entry(salt, observation, _files(document["outputs"]), Reused(**{**shown, "attempt": int(shown["attempt"])}))
+    shown_by = Reused.from_json(document["shown_by"], exact=True)
+    return Entry(_text(document["salt"]), observation, _files(document["outputs"]), shown_by)
 
 
 def _bytes(document: Mapping[str, Any]) -> bytes:
