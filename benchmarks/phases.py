@@ -40,8 +40,8 @@ PHASES = {
     "syncs": ["os:fsync"],
     "defining dataclasses": ["dataclasses:_process_class"],
     "compiling patterns": ["re:compile"],
-    "stages": ["orchestrator.runner.scheduler:run_stages"],
-    "guard": ["orchestrator.process.client:Guard.start", "orchestrator.process.client:Guard.close"],
+    "stages": ["orchestrator.runner.scheduler:Scheduler.run"],
+    "guard": ["orchestrator.process.client:GuardClient.start", "orchestrator.process.client:GuardClient.close"],
     "nox": ["orchestrator.runner.environment.nox:run_session"],
     "answer": [
         "orchestrator.commands.run.launch:answer_for",

@@ -25,8 +25,8 @@ from orchestrator.base.redaction import Redactor
 from orchestrator.base.redaction.finder import AdaptiveFinder, PlainFinder
 from orchestrator.base.redaction.masking import Stream
 from orchestrator.base.redaction.needles import Needles
-from orchestrator.process import Guard
-from orchestrator.runner.process_loop import Attempts, Finished, Job
+from orchestrator.process import GuardClient
+from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_log import StageLog
 
@@ -87,10 +87,10 @@ def pump(way: str, size: int, folder: Path) -> float:
     fd = os.open(folder / "log", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     argv = (sys.executable, "-I", "-S", "-c", _PRINT, str(text), str(size))
     job = Job(argv, "/", {}, None, StageLog(fd, LOG_LIMIT, Seam(), "log"), lambda data: None)
-    host = Guard.start()
+    host = GuardClient.start()
     try:
         with SignalInbox() as inbox:
-            attempts = Attempts(host, inbox, SystemClock(), redactor, lambda now: 5.0)
+            attempts = ProcessLoop(host, inbox, SystemClock(), redactor, lambda now: 5.0)
             began = time.perf_counter()
             attempts.start(job)
             ended: list[Finished] = []

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from orchestrator.process import Exited, Guard, GuardLost, Heard, Spawned, SpawnFailed
+from orchestrator.process import Exited, GuardClient, GuardLost, Heard, Spawned, SpawnFailed
 
 LINUX = sys.platform == "linux"
 ENV = {"PATH": "/usr/bin:/bin"}
@@ -108,7 +108,7 @@ class Driver:
     """A guard and what has been heard of it; ``output`` gives what a command printed."""
 
     def __init__(self, *, subreaper: bool = True) -> None:
-        self.guard = Guard.start(subreaper=subreaper)
+        self.guard = GuardClient.start(subreaper=subreaper)
         self.heard: list[Heard] = []
         self._outputs: dict[int, int] = {}
         self._keys = 0

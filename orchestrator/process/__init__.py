@@ -5,12 +5,12 @@ command and collects its orphans (a child subreaper on Linux). Whatever ends fir
 the command, the rest of the tree is killed; the run's lock stays held by guard and keepers until then.
 """
 
-from orchestrator.process.client import Guard
+from orchestrator.process.client import GuardClient
 from orchestrator.process.messages import Exited, GuardLost, Heard, ProcessHost, Spawned, SpawnFailed, SpawnFault
 
 __all__ = [
     "Exited",
-    "Guard",
+    "GuardClient",
     "GuardLost",
     "Heard",
     "ProcessHost",

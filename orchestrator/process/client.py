@@ -33,7 +33,7 @@ SILENT_PATIENCE = 12.0
 """The same of a guard that runs: keepers and guard may take some 6 s each for what can't be killed."""
 
 
-class Guard:
+class GuardClient:
     """A run's guard process. It outlives its owner by the milliseconds that it takes to kill what runs.
 
     Not safe for threads. A process that this one forks without executing another program must call
@@ -52,7 +52,7 @@ class Guard:
         self._look_at = 0.0
 
     @classmethod
-    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True) -> Guard:
+    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True) -> GuardClient:
         """Start a guard and return without waiting for it.
 
         ``keep_fds`` (a locked file's, say) stay open until every process of the run is gone. With

@@ -16,10 +16,10 @@ from orchestrator.model.plan import Plan
 from orchestrator.process import ProcessHost
 from orchestrator.runner.environment import bin_paths, describe, stage_environ, tools_dir, tools_home
 from orchestrator.runner.prepare_environment import EnvironmentMaker
-from orchestrator.runner.process_loop import Attempts
+from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Recorder, Result
-from orchestrator.runner.scheduler import run_stages
+from orchestrator.runner.scheduler import Scheduler
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.slots import Slots
 from orchestrator.runner.stage_command import StageJobs, guard_path
@@ -87,7 +87,7 @@ def perform(
             active_before=active_before,
             mask=redactor.text,
         )
-        attempt = _RunAttempt(setting, plan, env_dir, redactor, recorder, inbox)
+        attempt = _AttemptRun(setting, plan, env_dir, redactor, recorder, inbox)
         try:
             return attempt.carry_out(run, done)
         except BaseException as error:
@@ -95,7 +95,7 @@ def perform(
             raise
 
 
-class _RunAttempt:
+class _AttemptRun:
     """The state of one attempt while it runs."""
 
     def __init__(
@@ -113,7 +113,7 @@ class _RunAttempt:
         self._redactor = redactor
         self._recorder = recorder
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
-        self._attempts = Attempts(setting.host, inbox, setting.clock, redactor, self._wake, setting.observer.sink)
+        self._loop = ProcessLoop(setting.host, inbox, setting.clock, redactor, self._wake, setting.observer.sink)
 
     def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
         plan, recorder = self._plan, self._recorder
@@ -130,13 +130,13 @@ class _RunAttempt:
         )
         broken = None
         if env_dir is not None:
-            maker = EnvironmentMaker(recorder, self._attempts, self._setting.clock, self._setting.observer.output)
+            maker = EnvironmentMaker(recorder, self._loop, self._setting.clock, self._setting.observer.output)
             broken = maker.make(plan.session, env_dir, project_folder, self._setting.environ, stage_env)
         recorder.add_provenance(self._setting.provenance.finish())
         made = describe(env_dir)
         recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
         runnable = plan if broken is None else _guard_alone(plan)
-        if runnable.stages and self._attempts.cancelled_by is None:
+        if runnable.stages and self._loop.cancelled_by is None:
             run_folder = self._setting.store.paths(run.where).absolute_folder
             jobs = StageJobs(
                 workspace=workspace,
@@ -152,15 +152,15 @@ class _RunAttempt:
             )
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
             try:
-                run_stages(
+                Scheduler(
                     runnable,
                     done,
-                    self._attempts,
+                    self._loop,
                     recorder,
                     lambda stage, log: jobs.job(plan, stage, log),
                     slots=slots,
                     cache=self._setting.cache if broken is None else None,
-                )
+                ).run()
             finally:
                 slots.close()
             if any(_ran_now(command, recorder.manifest.attempt) for command in recorder.manifest.commands):
@@ -169,7 +169,7 @@ class _RunAttempt:
 
     def give_up(self, error: BaseException) -> None:
         """End what runs and close the record as an error, as far as the disk allows."""
-        self._attempts.close()
+        self._loop.close()
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
         self._recorder.give_up(error)
 
@@ -195,9 +195,9 @@ class _RunAttempt:
 
     def _close(self, broken: str | None) -> Result:
         self._setting.host.close(timeout_seconds=_GUARD_PATIENCE_SECONDS)
-        stopped_by = self._attempts.cancelled_by
-        lost = self._attempts.lost
-        self._attempts.close()
+        stopped_by = self._loop.cancelled_by
+        lost = self._loop.lost
+        self._loop.close()
         outcome: Outcome | None = None
         detail = None
         affected = any(

@@ -9,7 +9,7 @@ from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment import mark_made, needs_making
 from orchestrator.runner.environment.fingerprint import environment_key
 from orchestrator.runner.environment.steps import EnvironmentLock, Step, prepare
-from orchestrator.runner.process_loop import Attempts, Job
+from orchestrator.runner.process_loop import Job, ProcessLoop
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.layout import ENVIRONMENT
 
@@ -29,12 +29,12 @@ class EnvironmentMaker:
     def __init__(
         self,
         recorder: Recorder,
-        attempts: Attempts,
+        loop: ProcessLoop,
         clock: Clock,
         show: Callable[[str, bytes], None],
     ) -> None:
         self._recorder = recorder
-        self._attempts = attempts
+        self._loop = loop
         self._clock = clock
         self._show = show
 
@@ -58,7 +58,7 @@ class EnvironmentMaker:
         lock = EnvironmentLock(env_dir)
         try:
             if not self._locked(lock):
-                return self._attempts.lost or "cancelled while waiting for the environment"
+                return self._loop.lost or "cancelled while waiting for the environment"
             cause = None
             if needs_making(env_dir, key):
                 steps = prepare(
@@ -82,8 +82,8 @@ class EnvironmentMaker:
     def _locked(self, lock: EnvironmentLock) -> bool:
         """Wait for the lock with the loop turning; False when the run is stopped, or its guard lost, meanwhile."""
         while not lock.try_acquire():
-            self._attempts.turn(_LOCK_POLL_SECONDS)
-            if self._attempts.is_stopping:
+            self._loop.turn(_LOCK_POLL_SECONDS)
+            if self._loop.is_stopping:
                 return False
         return True
 
@@ -91,7 +91,7 @@ class EnvironmentMaker:
         """Run the steps one after the other, each with a log of its own; return why one failed."""
         for number, step in enumerate(steps, start=1):
             name = self._recorder.environment_log_name(number)
-            self._attempts.start(
+            self._loop.start(
                 Job(
                     argv=step.argv,
                     cwd=step.cwd,
@@ -103,8 +103,8 @@ class EnvironmentMaker:
             )
             finished = None
             while finished is None:
-                finished = next(iter(self._attempts.turn()), None)
-                self._attempts.raise_refusal()
+                finished = next(iter(self._loop.turn()), None)
+                self._loop.raise_refusal()
             self._recorder.log_closed(finished.log)
             ended = finished.ended
             if ended.outcome != "success":

@@ -1,4 +1,4 @@
-"""Attempts: processes under a host, their output pumped and masked, their time limited, in one loop.
+"""The loop of a run: processes under a host, their output pumped and masked, their time limited, in one loop.
 
 One thread and one selector serve every process of a run, so that nothing here needs a lock. Memory
 does not grow with output: a chunk is read, masked, written and shown before the next is read.
@@ -97,7 +97,7 @@ class _Running:
         self.is_open = True
 
 
-class Attempts:
+class ProcessLoop:
     """Runs jobs under ``host`` until each has ended.
 
     ``wake`` is called once a turn with the monotonic time, and returns when it wants to be called

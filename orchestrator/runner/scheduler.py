@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.process_loop import Attempts, Finished, Job
+from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
 from orchestrator.runner.recorder import Recorder
 
 TYPE_CHECKING = False
@@ -16,140 +16,114 @@ if TYPE_CHECKING:
 _RETRIED = frozenset({"failure", "timeout"})
 
 
-class _Progress:
-    """``settled`` says of each ended stage whether what needs it may run."""
-
-    def __init__(self, waiting: list[PlannedStage], settled: dict[str, bool], cache: StageCache | None) -> None:
-        self.waiting = waiting
-        self.settled = settled
-        self.cache = cache
-        self.running: dict[int, PlannedStage] = {}
-        self.tries: dict[str, int] = {}
-
-
-def run_stages(
-    plan: Plan,
-    done: Collection[str],
-    attempts: Attempts,
-    recorder: Recorder,
-    job_of: Callable[[PlannedStage, str], Job],
-    *,
-    slots: Slots,
-    cache: StageCache | None = None,
-) -> None:
-    """Run every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
+class Scheduler:
+    """Runs every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
 
     A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
-    log. ``cache`` tells which stages need not run because nothing changed, None that each must. Every stage
-    has ended when this returns. Raises StorageError when the record or a log could not be written; what
-    runs is then the caller's to stop.
+    log. ``cache`` tells which stages need not run because nothing changed, None that each must.
     """
-    state = _Progress([stage for stage in plan.stages if stage.id not in done], dict.fromkeys(done, True), cache)
-    announced = False
-    while state.waiting or state.running:
-        if attempts.is_stopping:
-            if attempts.cancelled_by is not None and not announced:
-                announced = True
-                recorder.event("run:cancelling", signal=attempts.cancelled_by)
-            _abandon(state, recorder, attempts.lost)
-        else:
-            _launch(state, attempts, recorder, job_of, slots)
-        recorder.flush()
-        if state.running:
-            for finished in attempts.turn(slots.patience()):
-                _settle(state, finished, attempts, recorder, job_of, slots)
-            attempts.raise_refusal()
 
+    def __init__(
+        self,
+        plan: Plan,
+        done: Collection[str],
+        loop: ProcessLoop,
+        recorder: Recorder,
+        job_of: Callable[[PlannedStage, str], Job],
+        *,
+        slots: Slots,
+        cache: StageCache | None = None,
+    ) -> None:
+        self._loop = loop
+        self._recorder = recorder
+        self._job_of = job_of
+        self._slots = slots
+        self._cache = cache
+        self._waiting = [stage for stage in plan.stages if stage.id not in done]
+        self._settled = dict.fromkeys(done, True)
+        """Of each ended stage, whether what needs it may run."""
+        self._running: dict[int, PlannedStage] = {}
+        self._tries: dict[str, int] = {}
 
-def _launch(
-    state: _Progress,
-    attempts: Attempts,
-    recorder: Recorder,
-    job_of: Callable[[PlannedStage, str], Job],
-    slots: Slots,
-) -> None:
-    """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
-    full, moved = False, True
-    while moved:
-        moved = False
-        for stage in list(state.waiting):
-            if any(need not in state.settled for need in stage.needs):
-                continue
-            failed = [need for need in stage.needs if not state.settled[need]]
-            if failed or stage.kind == "skip":
-                reason = f"needs '{failed[0]}', which did not succeed" if failed else stage.skip or ""
-                recorder.stage_skipped(stage, reason)
-                state.settled[stage.id] = not failed
-            elif not full and slots.take():
-                _reuse_or_start(state, stage, attempts, recorder, job_of, slots)
+    def run(self) -> None:
+        """Return when every stage has ended.
+
+        Raises StorageError when the record or a log could not be written; what runs is then the caller's to stop.
+        """
+        announced = False
+        while self._waiting or self._running:
+            if self._loop.is_stopping:
+                if self._loop.cancelled_by is not None and not announced:
+                    announced = True
+                    self._recorder.event("run:cancelling", signal=self._loop.cancelled_by)
+                self._abandon()
             else:
-                full = True
-                continue
-            state.waiting.remove(stage)
-            moved = True
+                self._launch()
+            self._recorder.flush()
+            if self._running:
+                for finished in self._loop.turn(self._slots.patience()):
+                    self._settle(finished)
+                self._loop.raise_refusal()
 
+    def _launch(self) -> None:
+        """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
+        full, moved = False, True
+        while moved:
+            moved = False
+            for stage in list(self._waiting):
+                if any(need not in self._settled for need in stage.needs):
+                    continue
+                failed = [need for need in stage.needs if not self._settled[need]]
+                if failed or stage.kind == "skip":
+                    reason = f"needs '{failed[0]}', which did not succeed" if failed else stage.skip or ""
+                    self._recorder.stage_skipped(stage, reason)
+                    self._settled[stage.id] = not failed
+                elif not full and self._slots.take():
+                    self._reuse_or_start(stage)
+                else:
+                    full = True
+                    continue
+                self._waiting.remove(stage)
+                moved = True
 
-def _reuse_or_start(
-    state: _Progress,
-    stage: PlannedStage,
-    attempts: Attempts,
-    recorder: Recorder,
-    job_of: Callable[[PlannedStage, str], Job],
-    slots: Slots,
-) -> None:
-    look = state.cache.look(stage) if state.cache is not None else None
-    if look is not None and look.reused is not None:
-        slots.give()
-        recorder.stage_reused(stage, look.reused)
-        state.settled[stage.id] = True
-    else:
-        _start(state, stage, attempts, recorder, job_of, None if look is None else look.key)
-
-
-def _start(
-    state: _Progress,
-    stage: PlannedStage,
-    attempts: Attempts,
-    recorder: Recorder,
-    job_of: Callable[[PlannedStage, str], Job],
-    cache_key: str | None,
-) -> None:
-    log = recorder.log_name(stage)
-    recorder.stage_started(stage, log, cache_key)
-    job = job_of(stage, log)
-    if state.cache is not None:
-        state.cache.started()
-    state.tries[stage.id] = state.tries.get(stage.id, 0) + 1
-    state.running[attempts.start(job)] = stage
-
-
-def _settle(
-    state: _Progress,
-    finished: Finished,
-    attempts: Attempts,
-    recorder: Recorder,
-    job_of: Callable[[PlannedStage, str], Job],
-    slots: Slots,
-) -> None:
-    stage = state.running.pop(finished.key)
-    ended = finished.ended
-    again = ended.outcome in _RETRIED and not attempts.is_stopping and state.tries[stage.id] <= stage.retries
-    recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again)
-    if state.cache is not None:
-        # A success that took more than one try is no evidence that the work is done.
-        state.cache.ended(stage, succeeded=ended.outcome == "success" and state.tries[stage.id] == 1)
-    if again:
-        _start(state, stage, attempts, recorder, job_of, None)
-        return
-    slots.give()
-    state.settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
-
-
-def _abandon(state: _Progress, recorder: Recorder, lost: str | None) -> None:
-    reason = lost or "the run was cancelled before this stage"
-    for stage in state.waiting:
-        if stage.kind == "skip":
-            recorder.stage_skipped(stage, stage.skip or "")
+    def _reuse_or_start(self, stage: PlannedStage) -> None:
+        lookup = self._cache.look(stage) if self._cache is not None else None
+        if lookup is not None and lookup.reused is not None:
+            self._slots.give()
+            self._recorder.stage_reused(stage, lookup.reused)
+            self._settled[stage.id] = True
         else:
-            recorder.stage_abandoned(stage, reason)
-    state.waiting.clear()
+            self._start(stage, None if lookup is None else lookup.key)
+
+    def _start(self, stage: PlannedStage, cache_key: str | None) -> None:
+        log = self._recorder.log_name(stage)
+        # The event comes first: where it can't be written, no log is left open behind it.
+        self._recorder.stage_started(stage, log, cache_key)
+        job = self._job_of(stage, log)
+        if self._cache is not None:
+            self._cache.started()
+        self._tries[stage.id] = self._tries.get(stage.id, 0) + 1
+        self._running[self._loop.start(job)] = stage
+
+    def _settle(self, finished: Finished) -> None:
+        stage = self._running.pop(finished.key)
+        ended, tries = finished.ended, self._tries[stage.id]
+        again = ended.outcome in _RETRIED and not self._loop.is_stopping and tries <= stage.retries
+        self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again)
+        if self._cache is not None:
+            # A success that took more than one try is no evidence that the work is done.
+            self._cache.ended(stage, succeeded=ended.outcome == "success" and tries == 1)
+        if again:
+            self._start(stage, None)
+            return
+        self._slots.give()
+        self._settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
+
+    def _abandon(self) -> None:
+        reason = self._loop.lost or "the run was cancelled before this stage"
+        for stage in self._waiting:
+            if stage.kind == "skip":
+                self._recorder.stage_skipped(stage, stage.skip or "")
+            else:
+                self._recorder.stage_abandoned(stage, reason)
+        self._waiting.clear()

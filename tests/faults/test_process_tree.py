@@ -161,10 +161,10 @@ def test_nothing_is_left_of_processes_that_multiply() -> None:
 
 OWNER = """
 import os, sys, time
-from orchestrator.process import Guard
+from orchestrator.process import GuardClient
 lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 import fcntl
-guard = Guard.start()
+guard = GuardClient.start()
 fcntl.flock(lock, fcntl.LOCK_EX)
 guard.adopt_keep_fd(lock)
 guard.spawn(1, sys.argv[2:], cwd="/", env={"PATH": "/usr/bin:/bin"}, output_fd=1)
@@ -334,10 +334,10 @@ def test_a_signal_to_an_owners_group_spares_its_guard(name: str) -> None:
     """A terminal's Ctrl-C goes to the group while the guard has not yet left it; commands run all the same."""
     code = (
         "import os, select, signal, sys\n"
-        "from orchestrator.process import Exited, Guard\n"
+        "from orchestrator.process import Exited, GuardClient\n"
         "sent = getattr(signal, sys.argv[1])\n"
         "signal.signal(sent, lambda *_: None)\n"
-        "guard = Guard.start()\n"
+        "guard = GuardClient.start()\n"
         "os.killpg(0, sent)\n"
         "guard.spawn(1, ['true'], cwd='/', env={'PATH': '/usr/bin:/bin'}, output_fd=1)\n"
         "heard = []\n"

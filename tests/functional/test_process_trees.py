@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.process import Exited, Guard, Spawned
+from orchestrator.process import Exited, GuardClient, Spawned
 from orchestrator.process.guard.tree import ReapedTree
 from tests.process_driver import ENV, Driver, marked, new_marker, parent_of
 
@@ -199,7 +199,7 @@ def test_two_hundred_starts_leave_no_descriptor_and_no_zombie(driver: Driver) ->
 def test_closing_kills_counts_and_leaves_nothing() -> None:
     """Closing kills what runs, says how many processes that were, and reaps the guard; again, it does nothing."""
     marker = new_marker()
-    guard = Guard.start()
+    guard = GuardClient.start()
     with open(os.devnull, "wb") as sink:
         guard.spawn(
             1, python("import os, time; os.fork(); time.sleep(60)", marker), cwd="/", env=ENV, output_fd=sink.fileno()
@@ -215,13 +215,13 @@ def test_closing_kills_counts_and_leaves_nothing() -> None:
 
 def test_closing_at_once_is_quick_and_harmless() -> None:
     """A guard that is closed before it has begun to run ends all the same."""
-    assert Guard.start().close(timeout_seconds=10) == 0
+    assert GuardClient.start().close(timeout_seconds=10) == 0
 
 
 def test_a_kept_descriptor_is_held_until_the_guard_has_ended(tmp_path: Path) -> None:
     """A descriptor that was handed over, at the start or later, is closed with the guard and not before."""
     first, second = os.pipe(), os.pipe()
-    guard = Guard.start(keep_fds=[first[1]])
+    guard = GuardClient.start(keep_fds=[first[1]])
     guard.adopt_keep_fd(second[1])
     for reading, writing in (first, second):
         os.close(writing)

@@ -9,7 +9,7 @@ import sys
 from orchestrator.base.errors import StorageError
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import PreparedRun, capture
-from orchestrator.process import Guard
+from orchestrator.process import GuardClient
 from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder
 from orchestrator.runner.environment.nox import run_session
@@ -46,9 +46,9 @@ def run_here(
     return results[0]
 
 
-def _guard() -> Guard:
+def _guard() -> GuardClient:
     try:
-        return Guard.start()
+        return GuardClient.start()
     except OSError as error:
         is_limit = error.errno in (errno.EAGAIN, errno.ENOMEM)
         raise StorageError(

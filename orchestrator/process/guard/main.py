@@ -48,7 +48,7 @@ class _Kept:
         """When its tree should have ended: the grace that it was given is over."""
 
 
-class Guard:
+class GuardServer:
     """The guard of one run. ``owner`` is the socket to it; without ``subreaper``, trees are found by a table."""
 
     def __init__(self, owner: _socket.socket, *, subreaper: bool) -> None:
@@ -248,7 +248,7 @@ def _reap() -> bool:
 def main() -> None:
     """Be the guard: the socket to the owner is stdin, ``sys.argv[2]`` tells how trees are found."""
     owner = _settle()
-    guard = Guard(owner, subreaper=sys.argv[2] == "subreaper")
+    guard = GuardServer(owner, subreaper=sys.argv[2] == "subreaper")
     try:
         guard.run()
     except Exception as error:  # whatever it was, the owner hears of it; the keepers see this process end, and kill

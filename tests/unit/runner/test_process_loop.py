@@ -12,7 +12,7 @@ import pytest
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Seam
 from orchestrator.base.redaction import Redactor
-from orchestrator.runner.process_loop import Attempts, Finished, Job
+from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_log import StageLog
 from tests.fake_processes import FakeHost, FakeSelector, Script
@@ -43,7 +43,7 @@ class Scene:
         self.host = FakeHost(self.clock, scripts)
         self.seam = Refusing()
         self.fds: dict[str, int] = {}
-        self.loop = Attempts(
+        self.loop = ProcessLoop(
             self.host, inbox, self.clock, Redactor(()), lambda now: 5.0, selector=FakeSelector(self.host)
         )
 
