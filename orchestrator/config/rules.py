@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.quoting import shown
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ACTIONS = ("run", "shell", "pipeline", "skip")
+_WHOLE_PROJECT = frozenset({".", "**", "**/*", "**/**"})
 _NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit")
 Keys = tuple[str | int, ...]
 
@@ -105,6 +107,7 @@ def _pipeline_faults(project: str, pipelines: Mapping[str, Any]) -> Iterator[Fau
             may_lack = isinstance(stage_id, str) and stage_id in known
             yield from _action_faults((*keys, "stages", index), stage, may_lack=may_lack)
             yield from _guard_faults((*keys, "stages", index), stage, project, may_lack=may_lack)
+            yield from _output_faults((*keys, "stages", index), stage)
             if isinstance(stage_id, str) and stage_id in seen:
                 yield Fault((*keys, "stages", index, "id"), f"a stage {shown(stage_id)} is listed already")
             elif isinstance(stage_id, str):
@@ -124,6 +127,14 @@ def _action_faults(keys: Keys, stage: Mapping[str, Any], *, may_lack: bool) -> I
         for key in _NOT_FOR_PIPELINES:
             if key in stage:
                 yield Fault((*keys, key), "has no effect on a sub-pipeline")
+
+
+def _output_faults(keys: Keys, stage: Mapping[str, Any]) -> Iterator[Fault]:
+    for place, pattern in enumerate(_texts(stage.get("outputs")) or []):
+        if posixpath.normpath(pattern.lstrip("/")) in _WHOLE_PROJECT:
+            yield Fault(
+                (*keys, "outputs", place), f"{shown(pattern)} takes the whole project: name what the stage makes"
+            )
 
 
 def _guard_faults(keys: Keys, stage: Mapping[str, Any], project: str, *, may_lack: bool) -> Iterator[Fault]:

@@ -82,16 +82,14 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool]) -> Base
     base, head = merge_base.stdout.strip(), head_of(git)
     if base != head:
         return _reached(git, base, reference, shallow)
-    if not is_clean():
-        return Base(
-            head, notes=(f"HEAD is the base itself ({printable(reference)}): uncommitted changes were compared",)
-        )
     if wanted.reference and default is not None:
         left = git(["merge-base", default, "HEAD"])
         if left.code == 0 and left.stdout.strip() != head:
             note = f"{origin} names HEAD itself: it was compared with where it left the default branch"
             found = _reached(git, left.stdout.strip(), default, shallow)
             return Base(found.commit, found.rule, found.problem, (note, *found.notes))
+    if not is_clean():
+        return Base(head, notes=(f"HEAD is the base itself ({printable(reference)}): only uncommitted changes count",))
     return _first_parent(git, reference, head, shallow)
 
 

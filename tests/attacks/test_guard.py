@@ -1,0 +1,131 @@
+"""A required guard that was replaced, redirected or given nothing to compare never makes a run ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+
+STALE = "---\nlast_review: 1999-01-01\n---\n# spec\n"
+FRESH = "---\nlast_review: 9999-01-01\n---\n# spec\n"
+
+
+@pytest.fixture
+def stale(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """A committed project whose spec nobody has reviewed for years: an honest guard fails."""
+    workspace.project("p", guard=None)
+    workspace.write("packages/p/a.py", "print(1)\n")
+    workspace.write("tasks/specs/1-p.md", STALE)
+    workspace.commit()
+    return workspace
+
+
+def verdict(
+    workspace: WorkspaceFolder,
+    orchestrate: Orchestrator,
+    guard: Mapping[str, object] | None,
+    extra: str = "",
+    **more: Any,
+) -> tuple[int, str, bool, set[str]]:
+    """Start with that guard; return the exit code, the guard's outcome, whether the run is ready, and the reasons."""
+    stages = {**({} if guard is None else {"spec-guard": guard}), **more}
+    workspace.project("p", stages, guard=None, extra=extra)
+    workspace.commit()
+    code = orchestrate("start", "--project", "p").code
+    status = orchestrate("status", "--format", "json").document
+    entry = next(entry for entry in status["guardrails"] if entry["id"] == "spec-guard")
+    return code, entry["outcome"], status["ready"]["ready"], {reason["code"] for reason in status["ready"]["reasons"]}
+
+
+def test_an_honest_guard_fails(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Nothing replaced: the stale spec fails the run."""
+    assert verdict(stale, orchestrate, None)[:3] == (3, "failed", False)
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        {"run": "test -d ."},
+        {"run": "codex-orchestrator plan"},
+        {"run": "codex-orchestrator spec-guard -h"},
+        {"shell": "trap 'exit 0' EXIT; codex-orchestrator spec-guard --project p"},
+        {"shell": "codex-orchestrator spec-guard --project p || cd ."},
+        {"run": ["env", "CODEX_ORCHESTRATOR_ROOT=/tmp", "true"]},
+        {"shell": "rc=0; codex-orchestrator spec-guard --project p || rc=0; exit $rc"},
+    ],
+)
+def test_a_replaced_guard_is_advisory(
+    stale: WorkspaceFolder, orchestrate: Orchestrator, guard: dict[str, object]
+) -> None:
+    """Whatever stands under the guard's id instead of it succeeds without a verdict (attack A3)."""
+    _, outcome, ready, reasons = verdict(stale, orchestrate, guard)
+    assert (outcome, ready) == ("advisory", False)
+    assert "guardrail-replaced" in reasons
+
+
+def test_nothing_that_the_project_sets_reaches_the_guard(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Its Python path, PATH with a git and a program of that name, and base are not the guard's (attacks A3, A4)."""
+    for name in ("git", "codex-orchestrator"):
+        stale.write(f"packages/p/bin/{name}", "#!/bin/sh\nexit 0\n").chmod(0o755)
+    stale.write("packages/p/sitecustomize.py", "import os; os._exit(0)\n")
+    folder = stale.root / "packages/p"
+    extra = f'set_env = {{ PYTHONPATH = "{folder}", PATH = "{folder}/bin:/usr/bin:/bin", BASE_SHA = "HEAD" }}\n'
+    assert verdict(stale, orchestrate, None, extra)[:3] == (3, "failed", False)
+
+
+def test_a_stage_can_not_replace_the_guards_program(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Programs that the orchestrator puts on a stage's PATH are not what it runs itself (attack A4)."""
+    fake = 'f=$(command -v codex-orchestrator); printf "#!/bin/sh\\necho spec-guard: passed\\n" > "$f"'
+    guard = {"run": "codex-orchestrator spec-guard", "needs": ["build"]}
+    assert verdict(stale, orchestrate, guard, build=fake)[:3] == (3, "failed", False)
+
+
+def test_a_base_that_is_head_hides_no_commit(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """On a branch, --base HEAD compares with where the branch left the default one (attack A3)."""
+    stale.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    stale.commit()
+    stale.git("switch", "-qc", "topic")
+    stale.write("packages/p/a.py", "print(2)\n")
+    stale.commit()
+    stale.write("packages/p/README.md", "later\n")
+    code, outcome, ready, _ = verdict(stale, orchestrate, {"run": "codex-orchestrator spec-guard --base HEAD"})
+    assert (code, outcome, ready) == (3, "failed", False)
+
+
+@pytest.mark.parametrize("how", ["no-git", "ignored", "no-code"])
+def test_a_guard_that_compares_nothing_is_advisory(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, how: str
+) -> None:
+    """Without a repository, with the project ignored, or with code that matches nothing, no guard passed (B12)."""
+    workspace.project("p", guard=None, extra='[spec_guard]\ncode = ["nothing"]\n' if how == "no-code" else "")
+    workspace.write("packages/p/a.py", "print(1)\n")
+    workspace.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    if how == "ignored":
+        workspace.write(".gitignore", "/.runs/\n/out/\n/.nox/\n/packages/\n")
+    if how != "no-git":
+        workspace.commit()
+    assert orchestrate("start", "--project", "p").code == 0
+    status = orchestrate("status", "--format", "json").document
+    entry = status["guardrails"][0]
+    assert (entry["outcome"], entry["reason"].partition(":")[0]) == ("advisory", "nothing-compared")
+    assert not status["ready"]["ready"]
+    assert orchestrate("spec-guard", "--project", "p").code == 4
+
+
+def test_what_was_compared_is_kept(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """An honest pass names base, head and the number of files in the manifest."""
+    stale.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    first = stale.git("rev-parse", "HEAD").strip()
+    head = stale.commit()
+    assert orchestrate("start", "--project", "p").code == 0
+    entry = stale.manifest(stale.runs("1-p")[-1])["guardrails"][0]
+    assert (entry["outcome"], entry["compared"]) == ("passed", {"base": first, "head": head, "files": 0})
+
+
+def _today() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).date().isoformat()
