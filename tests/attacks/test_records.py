@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,3 +315,24 @@ def test_an_edited_record_is_not_taken_for_one_that_died(workspace: WorkspaceFol
     edit(run, reopened)
     assert orchestrate("resume", "latest").code == 7
     assert "record-altered" in reasons(orchestrate)
+
+
+def test_a_tick_needs_the_logs_as_they_were(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A log whose bytes were exchanged, size and all, proves no item, though status does not read it."""
+    run = passed(workspace, orchestrate, build="echo built")
+    git = ("git", "-C", str(workspace.root), "-c", "user.name=t", "-c", "user.email=t@example.org")
+    for place in ("tasks/tasks-1-x.md", "docs/checklists/1-x.md", ".agent/task/1-x.md"):
+        workspace.write(place, "- [ ] **built**: it builds (needs: diagnostics/build)\n")
+    workspace.write(".gitignore", "/.runs/\n/out/\n/.nox/\n")
+    workspace.write("packages/x/a.py", "print(1)\n")
+    for words in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-qm", "one")):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    run = passed(workspace, orchestrate, build="echo built")
+    log = run / "commands" / "01-build.log"
+    honest = log.read_bytes()
+    log.write_bytes(honest.swapcase())
+    assert "record-altered" not in reasons(orchestrate)
+    done = orchestrate("checklist", "tick", "built", "--run", run.name, "--yes", "--format", "json")
+    assert (done.code, done.document["error"]["code"]) == (4, "record-altered")
+    log.write_bytes(honest)
+    assert orchestrate("checklist", "tick", "built", "--run", run.name, "--yes").code == 0

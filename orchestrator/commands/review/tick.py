@@ -15,6 +15,7 @@ from orchestrator.checks.checklists.mirrors import HINT, source_of, ticked, uncl
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.checks.checklists.proof import Sources, approval_of, clean_tree_faults, item_findings, judged_reviews
 from orchestrator.commands.context import Context
+from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -56,8 +57,22 @@ def ticking(
             raise UsageError(
                 f"{error.args[0]} has no item {shown(item.id)} as {item.path} has it", hint=HINT, code="mirror-differs"
             ) from None
+    _check_record(store, where, record)
     places = [FileChange(place, documents.texts.get(place), texts[place]) for place in mirror_paths(task)]
     return [FileChange(path, current_text(store.workspace.root, path), render_evidence(evidence)), *places]
+
+
+def _check_record(store: RunStore, where: Location, record: Mapping[str, object]) -> None:
+    """Raise GateNotMet when record, events, error files or logs are not what the run left: all of it is cited."""
+    from orchestrator.store.proof import ALTERED, prove
+
+    try:
+        why = prove(store, where, record, "logs").altered
+    except FileNotFoundError:
+        raise NotFound(f"there is no record of run '{where.run_id}'") from None
+    if why is not None:
+        hint = f"codex-orchestrator verify {where.run_id}"
+        raise GateNotMet(f"the record of run '{where.run_id}' was altered: {why}", hint=hint, code=ALTERED)
 
 
 def _item(task: str, name: str, texts: Mapping[str, str]) -> Item:
