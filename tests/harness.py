@@ -135,6 +135,7 @@ class WorkspaceFolder:
             f'[session]\nbackend = "none"\n{extra}\n'
         )
         marker = self.root / "project_configs" / ".quick-guard"
+        marker.parent.mkdir(parents=True, exist_ok=True)
         if guard == QUICK_GUARD:
             marker.touch()
         else:
