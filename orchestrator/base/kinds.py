@@ -213,13 +213,15 @@ def kind_of(text: str, scope: Mapping[str, Any]) -> Kind:
     """Return the kind that an annotation names in the module with the names ``scope``. Raises TypeError."""
     if text in _NAMED:
         return _NAMED[text]
-    options = _parts(text, "|")
-    if len(options) > 1:
-        return _union([kind_of(option, scope) for option in options])
-    outer, _, inner = text.rstrip("]").partition("[")
+    if "|" in text:
+        before = text.removesuffix(" | None")
+        options = [before, "None"] if before != text and "|" not in before else _parts(text, "|")
+        if len(options) > 1:
+            return _union([kind_of(option, scope) for option in options])
+    outer, _, inner = text.partition("[")
+    inner = inner[:-1]
     if outer == "Literal":
-        return _one_of(tuple(int(word) if word.isdigit() else word.strip("'\"") for word in _parts(inner, ",")))
-    inner = text[len(outer) + 1 : -1]
+        return _one_of(tuple(int(word) if word.isdigit() else word.strip("'\"") for word in inner.split(", ")))
     if outer == "tuple" and inner.endswith(", ..."):
         return _list_of(kind_of(inner[:-5], scope))
     if outer == "Mapping" and inner.startswith("str, "):

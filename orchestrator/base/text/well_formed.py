@@ -5,14 +5,16 @@ Python keeps bytes that are no UTF-8 as lone surrogates (PEP 383), which no stri
 
 from __future__ import annotations
 
-import re
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 def well_formed(text: str) -> str:
     """Return ``text`` with U+FFFD for each character that UTF-8 does not have (contract, section 2)."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
 
 
 def well_formed_values(value: object) -> object:
