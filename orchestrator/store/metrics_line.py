@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.base.json_values import plain
 from orchestrator.base.sha256 import sha256
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ def event_id(run_id: str, attempt: int) -> str:
 def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
     """Return the line for a run that has ended (contract, section 4); ``duration_seconds`` is active time."""
     required = [entry for entry in manifest.guardrails if entry.required and entry.outcome != "waived"]
-    return {
+    line: dict[str, Any] = {
         "run_id": manifest.run_id,
         "task_id": manifest.task_id,
         "project": manifest.project,
@@ -45,6 +46,8 @@ def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
         "artifact_path": manifest.artifact_root,
         "event_id": event_id(manifest.run_id, manifest.attempt),
     }
+    made: dict[str, Any] = plain(line)
+    return made
 
 
 def _all_in(entries: list[GuardrailEntry], wanted: frozenset[str]) -> bool:
