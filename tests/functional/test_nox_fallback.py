@@ -101,3 +101,28 @@ def test_a_noxfile_that_only_names_the_module_in_a_comment(
     workspace.write("noxfile.py", "# orchestrator.nox_session is not used here\nimport nox\n")
     code, document, stderr = moved(workspace, orchestrate, "start", "--project", "x")
     assert (code, document["status"]) == (0, "succeeded"), stderr
+
+
+def test_a_user_without_a_home_folder(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without HOME and without an entry among the system's users a run is recorded, in both ways to nox."""
+    workspace.project("x")
+    for more in ("", "sys.modules['nox._decorators'] = None\n"):
+        program = workspace.write(
+            "no_home.py",
+            "import os, sys\n"
+            "os.environ.pop('HOME')\n"
+            "os.path.expanduser = lambda path: os.environ.get('HOME') or path\n"
+            f"{more}from orchestrator.__main__ import main\n"
+            "sys.argv[0] = 'codex-orchestrator'\n"
+            "raise SystemExit(main())\n",
+        )
+        done = subprocess.run(
+            [orchestrate.command()[0], str(program), "start", "--project", "x"],
+            cwd=workspace.root,
+            env=dict(orchestrate.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr

@@ -71,7 +71,8 @@ def run_session(
     root = os.path.abspath(root)
     with _current_folder(root), _silenced(quiet):
         try:
-            runner = _runner(name, call, root, tags)
+            with _any_home():
+                runner = _runner(name, call, root, tags)
         except (AttributeError, ImportError, TypeError, ValueError) as error:
             raise NoxUnavailable(f"nox has changed: {type(error).__name__}: {error}") from error
         result = runner.execute()
@@ -124,8 +125,12 @@ def _registers(noxfile: bytes) -> bool:
 
 
 def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return ``environ`` without ``NOX*``, with which a shell selects sessions and sets nox's options."""
-    return {name: value for name, value in environ.items() if not name.startswith("NOX")}
+    """Return ``environ`` without ``NOX*``, with which a shell selects sessions and sets nox's options.
+
+    A user who has no home folder at all gets one that is not theirs: nox can't be imported otherwise.
+    """
+    home = {} if os.path.expanduser("~") != "~" else {"HOME": os.sep}
+    return {**home, **{name: value for name, value in environ.items() if not name.startswith("NOX")}}
 
 
 def make_virtualenv(folder: str, *, backends: Sequence[str], python: str | None) -> str:
@@ -137,9 +142,10 @@ def make_virtualenv(folder: str, *, backends: Sequence[str], python: str | None)
 
     Raises EnvironmentNotMade with the cause.
     """
-    from nox.command import CommandFailed
-    from nox.logger import setup_logging
-    from nox.virtualenv import InterpreterNotFound, get_virtualenv
+    with _any_home():
+        from nox.command import CommandFailed
+        from nox.logger import setup_logging
+        from nox.virtualenv import InterpreterNotFound, get_virtualenv
 
     setup_logging(color=False)
     try:
@@ -160,7 +166,8 @@ def make_virtualenv(folder: str, *, backends: Sequence[str], python: str | None)
 
 def uv_program() -> str | None:
     """Return the ``uv`` that nox would take, None where there is none. Starts it once to see that it works."""
-    from nox.virtualenv import find_uv
+    with _any_home():
+        from nox.virtualenv import find_uv
 
     present, program, _ = find_uv()
     return program if present else None
@@ -203,6 +210,22 @@ class _Options:
         from nox._options import options
 
         return getattr(options.namespace(), option)
+
+
+@contextlib.contextmanager
+def _any_home() -> Iterator[None]:
+    """Let nox be imported by a user without ``$HOME`` and without an entry among the system's users.
+
+    ``nox.virtualenv`` asks for the home folder at its import, to name a place for Pythons that it downloads.
+    """
+    if os.path.expanduser("~") != "~":
+        yield
+        return
+    os.environ["HOME"] = os.sep
+    try:
+        yield
+    finally:
+        del os.environ["HOME"]
 
 
 def _runner(name: str, call: _Body, root: str, tags: Sequence[str]) -> SessionRunner:

@@ -92,6 +92,11 @@ def _stage_skip(event: Mapping[str, Any]) -> tuple[str, str]:
     return f"{shown(event.get('stage'))} skipped{_why(event, 'reason')}", "33"
 
 
+def _child_linked(event: Mapping[str, Any]) -> tuple[str, str]:
+    # ``run_id`` is the run that the event belongs to: the parent.
+    return f"child run {shown(event.get('child_run_id'))}{_why(event, 'stage')}", "2"
+
+
 def _breach(event: Mapping[str, Any]) -> tuple[str, str]:
     return f"the run has passed its limit of {duration(event.get('limit_seconds'))} and goes on", "33"
 
@@ -122,7 +127,7 @@ _SENTENCES = {
     "stage:end": _stage_end,
     "stage:skip": _stage_skip,
     "sla:breach": _breach,
-    "child:linked": lambda event: (f"child run {shown(event.get('run_id'))}", "2"),
+    "child:linked": _child_linked,
     "run:cancelling": _cancelling,
     "run:end": _run_end,
 }

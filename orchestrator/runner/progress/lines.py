@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.base.clock import Clock
 from orchestrator.base.text.safe_text import RESET
-from orchestrator.runner.progress.event_text import sentence, shown
+from orchestrator.runner.progress.event_text import duration, sentence, shown
 from orchestrator.runner.progress.stream import Sink
 
 TYPE_CHECKING = False
@@ -18,6 +19,12 @@ _LONGEST_PARTIAL = 8 * 1024
 """Bytes of an unfinished line that are held back while several stages run."""
 
 _MARK = "==> "
+
+_QUIET_SECONDS = 30.0
+"""CI systems end jobs that print nothing for some minutes; people wonder sooner."""
+
+_LOOK_SECONDS = 5.0
+_ENVIRONMENT = "environment"
 
 
 class Target(Protocol):
@@ -141,11 +148,44 @@ class LineObserver:
 
 
 class SinkLines(LineObserver):
-    """Lines to a stream that nobody may be reading."""
+    """Lines to a stream that nobody may be reading, with a sign of life where no terminal shows that time passes.
 
-    def __init__(self, sink: Sink, *, color: bool) -> None:
+    When nothing was written for 30 s, a line says which stages run, and for how long.
+    """
+
+    def __init__(self, sink: Sink, *, color: bool, clock: Clock) -> None:
         super().__init__(sink, color=color)
         self.sink = sink
+        self.refresh_seconds = None if sink.is_tty else _LOOK_SECONDS
+        self._clock = clock
+        self._written_at = clock.monotonic()
+        self._running: dict[str, float] = {}
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Report an event."""
+        kind, stage = str(event.get("type")), str(event.get("stage") or _ENVIRONMENT)
+        self._written_at = self._clock.monotonic()
+        if kind in ("stage:start", "environment:start"):
+            self._running[stage] = self._written_at
+        elif kind in ("stage:end", "environment:end"):
+            self._running.pop(stage, None)
+        super().event(event)
+
+    def output(self, stage_id: str, data: bytes) -> None:
+        """Show a stage's output."""
+        self._written_at = self._clock.monotonic()
+        super().output(stage_id, data)
+
+    def tick(self) -> None:
+        """Say what runs when nothing was said for a while."""
+        now = self._clock.monotonic()
+        if self.refresh_seconds is not None and self._running and now - self._written_at >= _QUIET_SECONDS:
+            self._written_at = now
+            self._end_line()
+            running = ", ".join(
+                f"{shown(stage)} for {duration(int(now - began))}" for stage, began in self._running.items()
+            )
+            self._target.text(f"{_MARK}still running: {running}\n")
 
     def close(self) -> None:
         """Show what is left of every stage's output, as far as somebody reads it."""

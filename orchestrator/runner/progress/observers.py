@@ -67,4 +67,4 @@ def make_observer(
         from orchestrator.runner.progress.live import LiveObserver
 
         return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)
-    return SinkLines(sink, color=wants_color(environ, is_tty=sink.is_tty))
+    return SinkLines(sink, color=wants_color(environ, is_tty=sink.is_tty), clock=clock)

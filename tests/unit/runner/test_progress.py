@@ -98,7 +98,7 @@ def test_lines_of_a_run() -> None:
     """A run that is piped shows as plain lines: what happens, and the output of the stage that runs, as it is."""
     screen = Screen()
     observer = screen.observer
-    assert observer.refresh_seconds is None
+    assert observer.refresh_seconds == 5.0
     observer.event(START)
     observer.event({"type": "environment:start"})
     observer.event({"type": "environment:end", "outcome": "success", "duration_seconds": 65})

@@ -11,8 +11,10 @@ import threading
 from typing import Any
 
 from orchestrator.base.clock import SystemClock
+from orchestrator.runner.progress.lines import SinkLines
 from orchestrator.runner.progress.live import LiveObserver
 from orchestrator.runner.progress.stream import Sink
+from tests.records import FakeClock
 
 START: dict[str, Any] = {
     "type": "run:start",
@@ -87,7 +89,7 @@ def test_signals_and_retries_in_the_table() -> None:
         live.event({"type": "stage:end", "stage": f"stage-{number}", "duration_seconds": 1.0, **end})
     live.event({"type": "environment:start"})
     live.event({"type": "environment:end", "outcome": "error", "detail": "no python"})
-    live.event({"type": "child:linked", "run_id": "r2"})
+    live.event({"type": "child:linked", "run_id": "r1", "child_run_id": "r2"})
     window.taken()
     live.event({"type": "run:end", "outcome": "failure"})
     lines = window.taken()
@@ -149,3 +151,35 @@ def test_an_encoding_without_the_marks() -> None:
     live.event({"type": "run:start", "pipeline_id": "p", "project": "ü", "stages": [{"id": "a"}]})
     assert b"p of ?" in raw.getvalue()
     assert b". a waiting" in raw.getvalue()
+
+
+def test_a_quiet_run_without_a_terminal_says_what_runs() -> None:
+    """After 30 s without a word a line names the running stages and their times, and again after the next 30 s."""
+    clock, raw = FakeClock(), io.StringIO()
+    lines = SinkLines(Sink(raw, {}), color=False, clock=clock)
+    assert lines.refresh_seconds is not None
+    lines.event({"type": "stage:start", "stage": "build"})
+    clock.advance(20)
+    lines.event({"type": "stage:start", "stage": "test"})
+    lines.event({"type": "child:linked", "run_id": "parent", "child_run_id": "child", "stage": "test"})
+    before = raw.getvalue()
+    assert before.endswith("==> child run child: test\n")
+    clock.advance(29)
+    lines.tick()
+    assert raw.getvalue() == before
+    clock.advance(1)
+    lines.tick()
+    lines.tick()
+    assert raw.getvalue() == before + "==> still running: build for 50s, test for 30s\n"
+    lines.event({"type": "stage:end", "stage": "build", "outcome": "success"})
+    clock.advance(30)
+    lines.output("test", b"something\n")
+    lines.tick()
+    clock.advance(31)
+    lines.tick()
+    assert raw.getvalue().endswith("something\n==> still running: test for 1m 31s\n")
+    lines.event({"type": "stage:end", "stage": "test", "outcome": "success"})
+    clock.advance(60)
+    ended = raw.getvalue()
+    lines.tick()
+    assert raw.getvalue() == ended
