@@ -26,7 +26,8 @@ from orchestrator.base.redaction.finder import AdaptiveFinder, PlainFinder
 from orchestrator.base.redaction.masking import Stream
 from orchestrator.base.redaction.needles import Needles
 from orchestrator.process import GuardClient
-from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
+from orchestrator.runner.job import Finished, Job
+from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_log import StageLog
 

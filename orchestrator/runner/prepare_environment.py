@@ -9,7 +9,8 @@ from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment import mark_made, needs_making
 from orchestrator.runner.environment.fingerprint import environment_key
 from orchestrator.runner.environment.steps import EnvironmentLock, Step, prepare
-from orchestrator.runner.process_loop import Job, ProcessLoop
+from orchestrator.runner.job import Job
+from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.layout import ENVIRONMENT
 

@@ -10,24 +10,17 @@ import contextlib
 import fcntl
 import os
 import selectors
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import explained
-from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.redaction.masking import Stream
 from orchestrator.model.outcome import Ended
 from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
+from orchestrator.runner.job import Display, Finished, Job
 from orchestrator.runner.signals import SignalInbox
-from orchestrator.runner.stage_log import FinishedLog, StageLog
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Protocol
-else:
-    Protocol = object
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
@@ -44,40 +37,6 @@ _DISPLAY = "display"
 
 _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "failed": None}
 """Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
-
-
-class Job(Record):
-    """A process to run: paths absolute, ``timeout_seconds`` None for no limit."""
-
-    argv: Sequence[str]
-    cwd: str
-    env: Mapping[str, str]
-    timeout_seconds: float | None
-    log: StageLog
-    show: Callable[[bytes], None]
-
-
-class Display(Protocol):
-    """What shows output to somebody who may not be reading it (``progress.stream.Sink``)."""
-
-    @property
-    def waits_for(self) -> int | None:
-        """The descriptor to be waited for until it is writable, or None."""
-
-    def held_up(self, now: float) -> float | None:
-        """Return the seconds for which no more should be shown, or None."""
-
-    def push(self) -> None:
-        """Show what can be shown now, without waiting."""
-
-
-class Finished(Record):
-    """How a job ended, the last of its masked output, and its log."""
-
-    key: int
-    ended: Ended
-    tail: str
-    log: FinishedLog
 
 
 class _Running:

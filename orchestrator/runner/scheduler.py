@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
+from orchestrator.runner.job import Finished, Job
+from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.recorder import Recorder
 
 TYPE_CHECKING = False

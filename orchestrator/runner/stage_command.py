@@ -13,7 +13,7 @@ from orchestrator.model.builtin_guard import GUARD, VERDICT_VARIABLE, guard_opti
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.process_loop import Job
+from orchestrator.runner.job import Job
 from orchestrator.runner.stage_log import StageLog
 
 _SHELL = "/bin/sh"

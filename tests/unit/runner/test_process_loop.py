@@ -12,7 +12,8 @@ import pytest
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Seam
 from orchestrator.base.redaction import Redactor
-from orchestrator.runner.process_loop import Finished, Job, ProcessLoop
+from orchestrator.runner.job import Finished, Job
+from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_log import StageLog
 from tests.fake_processes import FakeHost, FakeSelector, Script
