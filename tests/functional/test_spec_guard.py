@@ -101,15 +101,16 @@ def test_a_new_branchs_zeros_and_a_detached_head(workspace: WorkspaceFolder, git
     git("switch", "-q", "--detach")
     assert _rules(_guard(workspace.root, home)) == ["code-without-spec"]
     git("switch", "-q", "--detach", "main")
-    assert "only uncommitted changes" in _guard(workspace.root, home).notes[0]
+    assert "root commit" in _guard(workspace.root, home).notes[0]
 
 
 def test_without_a_default_branch_nothing_passes(workspace: WorkspaceFolder, git: Git, home: Path) -> None:
-    """Where nobody can tell the default branch, that is a finding, until a base is named."""
+    """Where nobody can tell the default branch, nothing is compared, until a base is named."""
     git("branch", "-m", "main", "trunk")
+    git("commit", "-q", "--allow-empty", "-m", "two")
     report = _guard(workspace.root, home)
-    assert _rules(report) == ["base-unknown"]
-    assert "no default branch" in report.findings[0].message
+    assert (report.findings, report.passed) == ((), False)
+    assert "no default branch" in report.nothing_compared
     assert _guard(workspace.root, home, base="trunk").passed
 
 
@@ -173,6 +174,7 @@ def test_a_submodule_of_the_project_counts_when_it_moves(
     git("config", "-f", ".gitmodules", "submodule.packages/a/vendor.ignore", "all")
     git("commit", "-qam", "submodule")
     git("switch", "-qC", "topic")
+    git("commit", "-q", "--allow-empty", "-m", "next")
     inner = workspace.root / "packages/a/vendor"
     (inner / "untracked").touch()
     assert _guard(workspace.root, home).passed
@@ -200,6 +202,7 @@ def test_a_project_that_is_a_submodule(workspace: WorkspaceFolder, git: Git, hom
     assert [finding.files for finding in report.findings] == [("packages/lib/lib.py",)]
     git("commit", "-qam", "submodule")
     base = git("rev-parse", "HEAD")
+    git("commit", "-q", "--allow-empty", "-m", "next")
     assert _guard(workspace.root, home, base, "packages/lib").passed
     (inner / "lib.py").write_text("two\n")
     assert _rules(_guard(workspace.root, home, base, "packages/lib")) == ["code-without-spec"]
@@ -219,6 +222,7 @@ def test_a_submodule_without_the_bases_commit_does_not_pass(
     git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "packages/lib")
     git("commit", "-qam", "submodule")
     base = git("rev-parse", "HEAD")
+    git("commit", "-q", "--allow-empty", "-m", "next")
     git("commit", "-q", "--allow-empty", "-m", "two", cwd=library)
     shutil.rmtree(workspace.root / "packages/lib")
     git("clone", "-q", "--depth=1", library.as_uri(), "packages/lib")
@@ -247,30 +251,28 @@ def test_a_project_in_a_repository_of_its_own(workspace: WorkspaceFolder, git: G
 def test_a_project_outside_of_any_repository_is_a_note(workspace: WorkspaceFolder, git: Git, home: Path) -> None:
     """Where the codebase is in no repository, or only the codebase is, nothing can be compared, and that is said."""
     (workspace.root.parent / "plain").mkdir()
-    assert "'../plain' is not a git repository" in _guard(workspace.root, home, path="../plain").notes[0]
+    assert "'../plain' is not a git repository" in _guard(workspace.root, home, path="../plain").nothing_compared
     repository(git, workspace.root.parent / "own")
     shutil.rmtree(workspace.root / ".git")
-    assert "the workspace is not" in _guard(workspace.root, home, path="../own").notes[0]
+    assert "the workspace is not" in _guard(workspace.root, home, path="../own").nothing_compared
 
 
-def test_what_git_does_not_look_at_is_noted(workspace: WorkspaceFolder, git: Git, home: Path) -> None:
-    """A project that git ignores, and a repository in it that nobody tracks, are said to be unseen."""
+def test_what_git_does_not_look_at_does_not_pass(workspace: WorkspaceFolder, git: Git, home: Path) -> None:
+    """A project that git ignores is not compared; a repository in it that nobody tracks is code that changed."""
     repository(git, workspace.root / "packages/a/vendor")
-    report = _guard(workspace.root, home)
-    assert report.passed
-    assert "'vendor' is a repository that nothing here tracks" in "\n".join(report.notes)
+    assert _rules(_guard(workspace.root, home)) == ["code-without-spec"]
     workspace.write(".gitignore", "/packages/b/\n")
     workspace.write("packages/b/b.py", "x")
-    assert "git ignores 'packages/b'" in "\n".join(_guard(workspace.root, home, path="packages/b").notes)
+    assert "git ignores 'packages/b'" in _guard(workspace.root, home, path="packages/b").nothing_compared
 
 
 def test_no_repository_and_no_commit_are_notes(workspace: WorkspaceFolder, home: Path) -> None:
     """Where there is nothing to compare with, the real git's answers are told apart."""
     workspace.write("tasks/specs/1-a.md", "---\nlast_review: 2026-11-22\n---\n")
     workspace.write("packages/a/a.py", "one\n")
-    assert "not a git repository" in _guard(workspace.root, home).notes[0]
+    assert "not a git repository" in _guard(workspace.root, home).nothing_compared
     subprocess.run(["git", "init", "-q"], cwd=workspace.root, env=clean_environ(home), check=True)
-    assert "no commit yet" in _guard(workspace.root, home).notes[0]
+    assert "no commit yet" in _guard(workspace.root, home).nothing_compared
 
 
 def test_a_repository_without_git_on_path_is_a_finding(workspace: WorkspaceFolder, home: Path, git: Git) -> None:

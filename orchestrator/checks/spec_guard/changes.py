@@ -100,6 +100,9 @@ def _compare_two(
 
     wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
     spec_base = _checked(question, find_base(ours.git, wanted_here, is_clean), notes)
+    if spec_base.is_root:
+        # A spec that was there from the first commit on says nothing of a change in another repository.
+        spec_base = Base(head_of(ours.git), notes=spec_base.notes)
     code_base = _submodule_base(ours, theirs, str(spec_base.commit))
     if code_base is None:
         code_base = find_base(theirs.git, wanted_there, is_clean)
