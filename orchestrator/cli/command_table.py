@@ -208,6 +208,7 @@ COMMANDS = table(
             Option("reason", "the reason; recorded", "TEXT"),
             Option("scope", "the part of the run that the decision is about; left out: all of it; recorded", "TEXT"),
             Option("escalate", "the next person to decide, and the reason; recorded as a comment", "TEXT"),
+            Option("sign", "sign it: a key's file or name; left out: git's user.signingkey", "KEY", is_optional=True),
             _FORMAT,
         ),
         positional="run",

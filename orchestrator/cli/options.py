@@ -92,7 +92,8 @@ class Option(Record):
     """One option of a command.
 
     ``name`` is the flag without its dashes, ``value`` the word for its value in the help (empty: a switch),
-    ``parameter`` the command function's parameter when it is called otherwise.
+    ``parameter`` the command function's parameter when it is called otherwise. The value of an ``is_optional`` one may
+    be left out: then it is empty.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Option(Record):
     required: bool = False
     repeatable: bool = False
     parameter: str = ""
+    is_optional: bool = False
 
     @property
     def flag(self) -> str:

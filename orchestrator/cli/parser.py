@@ -89,6 +89,8 @@ def _next_value(command: Command, option: Option, rest: list[str]) -> str:
     following = rest[-1].partition("=")[0] if rest else ""
     is_flag = following in CORE_FLAGS or (following[:2] == "--" and command.option(following[2:]) is not None)
     if not rest or is_flag or following == "--":
+        if option.is_optional:
+            return ""
         raise UsageError(
             f"{option.flag} needs a value",
             hint=f"{option.flag} {option.value}, or {option.flag}={option.value} for a value that looks like an option",

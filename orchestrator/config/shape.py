@@ -27,7 +27,7 @@ from orchestrator.config.spec_guard_policy import (
 from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
 from orchestrator.model.metrics_policy import DEFAULT_AGE_DAYS as DEFAULT_SLA_AGE_DAYS
 from orchestrator.model.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE, is_share
-from orchestrator.model.review_policy import MOST_APPROVALS
+from orchestrator.model.review_policy import MOST_APPROVALS, signers_fault
 
 OPTIONAL_BACKENDS = ("conda", "mamba", "micromamba", "rattler", "uv")
 BACKENDS = (*OPTIONAL_BACKENDS, "none", "venv", "virtualenv")
@@ -245,6 +245,13 @@ class WaiverTable(Table):
     until: Annotated[Any, BeforeValidator(_until)]
 
 
+def _signers(value: object) -> object:
+    wrong = None if value is None else signers_fault(value)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return value
+
+
 class Review(Table):
     """``[review]``."""
 
@@ -252,6 +259,8 @@ class Review(Table):
     roles: list[RoleId] = []
     alone: bool = False
     stale_when_tree_moves: bool = False
+    signers: Annotated[str | None, BeforeValidator(_signers)] = None
+    signed: bool = False
 
 
 class Metrics(Table):

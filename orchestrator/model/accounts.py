@@ -33,11 +33,22 @@ class Account(Record):
         return {key: getattr(self, key) for key in self._fields}
 
 
+class Signed(Record):
+    """Whose a good signature is: the principal of allowed_signers, and the key's fingerprint."""
+
+    principal: str
+    key: str
+
+
 class Person(Record):
-    """An account, None where none was recorded, and the names (folded) that were given with it."""
+    """An account, None where none was recorded, and the names (folded) that were given with it.
+
+    ``key`` is the fingerprint of a key that signed: who signs is whom the key belongs to, and nobody else.
+    """
 
     account: Account | None
     given: frozenset[str]
+    key: str = ""
 
 
 def account_of(document: object) -> Account | None:
@@ -51,7 +62,9 @@ def account_of(document: object) -> Account | None:
 
 
 def is_same(one: Person, other: Person) -> bool:
-    """Tell whether two entries are of one account."""
+    """Tell whether two entries are of one account; two that are signed, of one key."""
+    if one.key and other.key:
+        return one.key == other.key
     here, there = one.account, other.account
     shared = (_names(one, other) & other.given) | (_names(other, one) & one.given)
     if here is None or there is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.base.person_names import forms_of
 from orchestrator.base.record import Record
-from orchestrator.model.accounts import Person, account_of, distinct, is_same, people_of
+from orchestrator.model.accounts import Person, Signed, account_of, distinct, is_same, people_of
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 APPROVE, REQUEST_CHANGES, COMMENT = "approve", "request-changes", "comment"
 DECISIONS = (APPROVE, REQUEST_CHANGES, COMMENT)
 
-State: TypeAlias = "Literal['valid', 'superseded', 'unbound', 'stale-attempt', 'stale-record', 'stale-tree', 'own-run']"
+State: TypeAlias = (
+    "Literal['valid', 'superseded', 'unbound', 'stale-attempt', 'stale-record', 'stale-tree', 'own-run', 'unsigned']"
+)
 TreeWord: TypeAlias = "Literal['same', 'moved', 'unknown']"
 
 ALONE = "approved by the run's own actor (the project's config allows it)"
@@ -29,7 +31,8 @@ REASON_CODES = frozenset(
 class Subject(Record):
     """What is reviewed: a run's attempt, its manifest digest, the people who ran it, and its tree then and now.
 
-    ``tree`` is None where no digest was recorded; ``moved`` says how the current tree compares with it.
+    ``tree`` is None where no digest was recorded; ``moved`` says how the current tree compares with it. ``signed``
+    has, for each review, whose signature it has; empty where nobody looked.
     """
 
     attempt: int
@@ -37,6 +40,7 @@ class Subject(Record):
     people: tuple[Person, ...]
     tree: str | None
     moved: TreeWord = "unknown"
+    signed: tuple[Signed | None, ...] = ()
 
 
 class Validity(Record):
@@ -44,10 +48,12 @@ class Validity(Record):
 
     state: State
     reason: str
+    signer: Signed | None = None
 
     def as_json(self) -> dict[str, str]:
         """Return the document of it."""
-        return {"state": self.state, "reason": self.reason}
+        by = {} if self.signer is None else {"signer": self.signer.principal, "key": self.signer.key}
+        return {"state": self.state, "reason": self.reason, **by}
 
 
 class ReviewContext(Record):
@@ -63,14 +69,19 @@ class ReviewContext(Record):
     tree: Mapping[str, Any] | None = None
     approved_run: str | None = None
     drift: tuple[str, ...] = ()
+    signed: tuple[Signed | None, ...] = ()
 
 
-def subject_of(record: Mapping[str, Any], moved: TreeWord = "unknown") -> Subject:
+def subject_of(
+    record: Mapping[str, Any], moved: TreeWord = "unknown", signed: tuple[Signed | None, ...] = ()
+) -> Subject:
     """Return the subject of reviews of a run, by its manifest (version 2)."""
     from orchestrator.model.manifest.manifest import manifest_digest
 
     last = record["provenance"][-1] if record["provenance"] else {}
-    return Subject(record["attempt"], manifest_digest(record), people_of(record), last.get("tree_digest"), moved)
+    return Subject(
+        record["attempt"], manifest_digest(record), people_of(record), last.get("tree_digest"), moved, signed
+    )
 
 
 def tree_word(then: str | None, now: str | None) -> TreeWord:
@@ -102,11 +113,19 @@ def validities(
     roles stand beside each other. Comments decide nothing. A request for changes stands, whatever the
     run does, until who made it decides otherwise.
     """
-    return tuple(_validity(entry, entries[index + 1 :], subject, policy) for index, entry in enumerate(entries))
+    signed = subject.signed if subject is not None else ()
+    return tuple(
+        _validity(entry, entries[index + 1 :], subject, policy, signed[index] if index < len(signed) else None)
+        for index, entry in enumerate(entries)
+    )
 
 
 def _validity(
-    entry: Mapping[str, Any], later: Iterable[Mapping[str, Any]], subject: Subject | None, policy: ReviewPolicy
+    entry: Mapping[str, Any],
+    later: Iterable[Mapping[str, Any]],
+    subject: Subject | None,
+    policy: ReviewPolicy,
+    signer: Signed | None,
 ) -> Validity:
     decision = entry.get("decision")
     if subject is None or decision not in DECISIONS or not isinstance(entry.get("actor"), str):
@@ -118,7 +137,7 @@ def _validity(
         return Validity("superseded", f"{entry['actor']} decided otherwise later: {after['decision']}")
     if decision == REQUEST_CHANGES:
         return Validity("valid", "")
-    return _approval(entry, subject, policy)
+    return _approval(entry, subject, policy, signer)
 
 
 def _supersedes(later: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
@@ -130,18 +149,22 @@ def _supersedes(later: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     return not both or later.get("role") == entry.get("role")
 
 
-def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy) -> Validity:
+def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy, signer: Signed | None) -> Validity:
     if entry.get("attempt") != subject.attempt:
         said = f"it is of attempt {entry.get('attempt')}; the run is at attempt {subject.attempt}"
         return Validity("stale-attempt", said)
     if entry.get("manifest_digest") != subject.digest:
         return Validity("stale-record", "the record is not the one that was approved")
+    if policy.signed and signer is None:
+        return Validity("unsigned", "the project counts approvals by a key of its signers only")
     own = entry.get("own_run") is True or any(is_same(person_of(entry), person) for person in subject.people)
-    if own and not policy.alone:
+    if own and not policy.alone and not (signer is not None and is_nobody_of(signer, subject.people)):
         return Validity("own-run", f"{entry['actor']} ran it, and the project's config has no 'review.alone'")
     if policy.stale_when_tree_moves and subject.moved != "same":
         said = "has moved on" if subject.moved == "moved" else "can't be compared with the one that was approved"
         return Validity("stale-tree", f"the project's tree {said}")
+    if signer is not None:
+        return Validity("valid", f"signed by {signer.principal}", signer)
     return Validity("valid", ALONE if own else _entered_by(entry, subject))
 
 
@@ -154,7 +177,15 @@ def _entered_by(entry: Mapping[str, Any], subject: Subject) -> str:
 
 def person_of(entry: Mapping[str, Any]) -> Person:
     """Return who made a decision: the account that it was recorded from, and the name that was given."""
-    return Person(account_of(entry.get("account")), forms_of(str(entry.get("actor"))))
+    validity = entry.get("validity")
+    key = str(validity.get("key") or "") if isinstance(validity, Mapping) else ""
+    return Person(account_of(entry.get("account")), forms_of(str(entry.get("actor"))), key)
+
+
+def is_nobody_of(signer: Signed, people: Iterable[Person]) -> bool:
+    """Tell whether a key belongs to somebody who is none of the ``people``, whatever account signed with it."""
+    owner = Person(None, forms_of(signer.principal))
+    return not any(is_same(owner, person) for person in people)
 
 
 def reasons(entries: Sequence[Mapping[str, Any]], policy: ReviewPolicy) -> Iterator[tuple[str, str]]:

@@ -105,7 +105,7 @@ def in_future(body: Mapping[str, Any], now: datetime) -> bool:
 def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: ReviewContext) -> dict[str, Any]:
     """Return the parts of the document that say how the run stands with its reviewers, and with the world of now."""
     fresh = freshness(body, around.tree)
-    subject = subject_of(record, fresh["tree"]) if body["approvals"] and body["version"] == 2 else None
+    subject = subject_of(record, fresh["tree"], around.signed) if body["approvals"] and body["version"] == 2 else None
     judged = validities(body["approvals"], subject, around.policy)
     return {
         "approvals": [

@@ -29,8 +29,6 @@ _FILLED: Mapping[str, Any] = {
     "approvals": [],
     "metrics_recorded": True,
     "child_runs": [],
-    "heartbeat_at": "",
-    "updated_at": "",
     "revision": 0,
 }
 
@@ -95,7 +93,8 @@ def read_evidence(text: str, path: str) -> Evidence:
     if document.get("evidence") not in _READ or not fits:
         raise DamagedRecord(f"'{path}' is no evidence of version {SCHEMA}")
     assert isinstance(manifest, dict)  # noqa: S101 -- checked by `fits`
-    load({**_FILLED, **manifest}, path).check()
+    begun = manifest.get("started_at")
+    load({**_FILLED, "heartbeat_at": begun, "updated_at": begun, **manifest}, path).check()
     digest = manifest_digest(manifest)
     if document.get("manifest_digest") != digest:
         raise DamagedRecord(f"'{path}' was edited: its manifest has another digest than it says")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
@@ -11,14 +11,14 @@ from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.evidence import Evidence
 from orchestrator.checks.checklists.items import Citation, Item, task_of_path, word
 from orchestrator.checks.checklists.needs import APPROVAL
-from orchestrator.model.accounts import people_of
+from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeAlias
 
 NOTES = frozenset({"before-baseline", "tick-of-version-1"})
 """Codes of what is named and is no finding."""
@@ -29,6 +29,9 @@ _RECOMPUTABLE = 2
 _MET = frozenset({"passed", "waived"})
 
 
+Entries: TypeAlias = "Sequence[Mapping[str, Any]]"
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Where proofs come from, as functions.
@@ -36,7 +39,8 @@ class Sources:
     ``evidence`` returns what is kept in git of a cited run, None where nothing is; ``record`` the full manifest
     where it exists here; ``link`` its line of the chain. The three raise DamagedRecord. ``owner`` names a
     task's project, ``policy`` what a project asks of reviews, with why it is not known, if it isn't;
-    ``baseline`` says whether an item was ticked already at the commit ``[docs] since``.
+    ``baseline`` says whether an item was ticked at the commit ``[docs] since``;
+    ``signed`` (project, run, reviews) whose signature each review has.
     """
 
     evidence: Callable[[Citation], Evidence | None]
@@ -45,6 +49,7 @@ class Sources:
     owner: Callable[[str], str | None]
     policy: Callable[[str], tuple[ReviewPolicy, str | None]]
     baseline: Callable[[Item], bool] = lambda item: False
+    signed: Callable[[str, str, Entries], tuple[Signed | None, ...]] = lambda project, run_id, entries: ()
 
 
 def item_findings(item: Item, sources: Sources) -> Iterator[Finding]:
@@ -272,7 +277,7 @@ def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator
     if fault is not None and asked:
         yield "review-policy-unknown", fault
     policy = policy._replace(approvals=max(policy.approvals, int(asked)), stale_when_tree_moves=False)
-    entries = judged_reviews(_latest_reviews(evidence, sources), evidence, policy)
+    entries = judged_reviews(_latest_reviews(evidence, sources), evidence, policy, sources)
     yield from reasons(entries, policy)
     approval = approval_of(entries)
     said = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
@@ -293,10 +298,12 @@ def _latest_reviews(evidence: Evidence, sources: Sources) -> tuple[Mapping[str, 
 
 
 def judged_reviews(
-    entries: tuple[Mapping[str, Any], ...], evidence: Evidence, policy: ReviewPolicy
+    entries: Entries, evidence: Evidence, policy: ReviewPolicy, sources: Sources
 ) -> list[dict[str, Any]]:
     """Return reviews with their validity, as ``approvals.reasons`` takes them."""
-    subject = Subject(int(evidence.manifest["attempt"]), evidence.digest, people_of(evidence.manifest), None)
+    signed = sources.signed(str(evidence.manifest["project"]), evidence.run_id, entries)
+    people = people_of(evidence.manifest)
+    subject = Subject(int(evidence.manifest["attempt"]), evidence.digest, people, None, signed=signed)
     found: tuple[Validity, ...] = validities(entries, subject, policy)
     return [{**entry, "validity": one.as_json()} for entry, one in zip(entries, found, strict=True)]
 

@@ -17,7 +17,8 @@ from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
-from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES
+from orchestrator.model.accounts import Signed, people_of
+from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
@@ -48,7 +49,10 @@ Mask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """A decision as it was given. ``shown`` is the manifest digest of what the reviewer was shown, if anything."""
+    """A decision as it was given. ``shown`` is the manifest digest of what the reviewer was shown, if anything.
+
+    ``sign`` is the key to sign it with, empty for git's own; None: it is not signed.
+    """
 
     decision: str
     actor: str | None
@@ -57,6 +61,7 @@ class DecisionRequest:
     scope: str
     escalation: str | None
     shown: str | None = None
+    sign: str | None = None
 
 
 def decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
@@ -89,10 +94,16 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         before = view(store, where, context.environ, around)
         mask = _mask(context, run.manifest)
         own = reviewer.ran(run.manifest.as_json())
-        if asked.decision == APPROVE:
-            _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
-            _check_ready(where, before)
         entry = _entry(mask, stamp(context.clock.now()), run.manifest, asked, reviewer, own=own)
+        signer = _signed(context, store, where, entry, asked, project=run.manifest.project)
+        if asked.decision == APPROVE:
+            elsewhere = signer is not None and is_nobody_of(signer, people_of(run.manifest.as_json()))
+            _check_own(where, reviewer, own=own and not elsewhere, alone=around.fault is None and around.policy.alone)
+            if around.policy.signed and signer is None:
+                raise UsageError(
+                    "the project counts signed approvals only", hint="add --sign, or --sign KEY", code="unsigned"
+                )
+            _check_ready(where, before)
         approvals = (*run.manifest.approvals, entry)
         if len(render({"approvals": approvals})) > MOST_BYTES:
             raise Refused(f"the reviews of run '{where.run_id}' fill {MOST_BYTES} bytes: no more fit", code="too-many")
@@ -110,6 +121,44 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
     width, color = look.width, look.color
     text = decided_text(recorded, document, width=width, color=color)
     return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
+
+
+def _signed(
+    context: Context, store: RunStore, where: Location, entry: dict[str, Any], asked: DecisionRequest, *, project: str
+) -> Signed | None:
+    """Sign the entry, and return whose key it was; None when nobody asked, or the project has no signers.
+
+    Raises UsageError when it can't be signed, or the key is none of the signers at the base commit.
+    """
+    if asked.sign is None:
+        return None
+    from orchestrator.checks.signatures import sign, signer_of, statement_of
+    from orchestrator.commands.review.base_policy import with_base
+    from orchestrator.commands.review.review_context import review_policy
+
+    key = asked.sign or _git_signing_key(context, store)
+    root = store.workspace.root
+    entry["signature"] = sign(statement_of(where.run_id, entry), os.path.expanduser(key), context.environ)
+    allowed = with_base(root, project, review_policy(root, project)[0], context.environ)
+    if allowed.signers is None:
+        if allowed.fault is not None:
+            raise UsageError(allowed.fault, hint="commit it to the base first", code="no-signers")
+        return None
+    found = signer_of(where.run_id, entry, allowed.signers, context.environ)
+    if isinstance(found, str):
+        raise UsageError(f"the signature by '{key}' does not count: {found}", code="not-a-signer")
+    return found
+
+
+def _git_signing_key(context: Context, store: RunStore) -> str:
+    from orchestrator.commands.review.checkpoint import git_at
+
+    _, output, _ = git_at(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
+    if not output.strip():
+        raise UsageError(
+            "--sign has no key, and git has no user.signingkey", hint="name a private key: --sign KEY", code="no-key"
+        )
+    return output.strip()
 
 
 def _check_words(asked: DecisionRequest) -> None:

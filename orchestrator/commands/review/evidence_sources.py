@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,8 +15,10 @@ from orchestrator.base.record import Record
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
-from orchestrator.commands.review.review_context import review_context_of
+from orchestrator.commands.review.base_policy import signers_of, with_base
+from orchestrator.commands.review.review_context import review_context_of, review_policy
 from orchestrator.config.routing.projects import task_owner
+from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy
 from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
 from orchestrator.store.find import read_document
@@ -48,7 +50,11 @@ def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
         around = review_context_of(store, {"version": 2, "project": project}, environ, look=False)
         return around.policy, around.fault
 
-    return Sources(evidence, record, link, task_owner(root), policy)
+    def signed(project: str, run_id: str, entries: Sequence[Mapping[str, Any]]) -> tuple[Signed | None, ...]:
+        allowed = with_base(root, project, review_policy(root, project)[0], environ).signers
+        return signers_of(run_id, entries, allowed, environ)
+
+    return Sources(evidence, record, link, task_owner(root), policy, signed=signed)
 
 
 def kept_evidence(root: str, task_id: str, run_id: str) -> Evidence | None:

@@ -32,6 +32,7 @@ def review(
     reason: str | None = None,
     scope: str | None = None,
     escalate: str | None = None,
+    sign: str | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Show what a reviewer must see of a run, or record a decision about it (docs/review.md).
@@ -47,7 +48,7 @@ def review(
     if decision is None and escalate is not None:
         decision = COMMENT
     if decision is not None:
-        asked = DecisionRequest(decision, actor, role, reason or "", scope or "run", escalate)
+        asked = DecisionRequest(decision, actor, role, reason or "", scope or "run", escalate, sign=sign)
         return decided(context, store, where, asked)
     keyboard = sys.stdin
     asking = format == "text" and is_terminal(context.stdout) and is_terminal(keyboard)
@@ -72,7 +73,7 @@ def review(
         return Answer(code, packet, "")
     chosen, why = answered
     return decided(
-        context, store, where, DecisionRequest(chosen, actor, role, reason or why, scope or "run", None, shown)
+        context, store, where, DecisionRequest(chosen, actor, role, reason or why, scope or "run", None, shown, sign)
     )
 
 

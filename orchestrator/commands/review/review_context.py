@@ -9,6 +9,7 @@ from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.review.approved_plan import drift_from_approved
+from orchestrator.commands.review.base_policy import BasePolicy, signers_of, with_base
 from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
@@ -39,10 +40,16 @@ def review_context_of(
         return ReviewContext()
     capture = _begin(store.workspace.root, record, environ) if look else None
     policy, fault = review_policy(store.workspace.root, str(project))
+    base = BasePolicy(policy)
+    if policy.alone or policy.signers or policy.signed:
+        base = with_base(store.workspace.root, str(project), policy, environ)
+        policy, fault = base.policy, fault or base.fault
+    entries = record.get("approvals") or ()
+    signed = signers_of(str(record.get("run_id")), entries, base.signers, environ)
     plan = record.get("plan")
     approved, drift = drift_from_approved(store, plan, lambda: policy) if isinstance(plan, Mapping) else (None, ())
     tree = capture.finish_tree() if capture is not None else None
-    return ReviewContext(policy, fault, tree, approved, drift)
+    return ReviewContext(policy, fault, tree, approved, drift, signed)
 
 
 def _begin(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> Capture | None:

@@ -116,7 +116,7 @@ def _approval(item: Item, citation: Citation, evidence: Evidence, sources: Sourc
     """Return the approval to cite, None where there is none; GateNotMet says what the run does not prove."""
     policy, fault = sources.policy(str(evidence.manifest["project"]))
     policy = policy._replace(approvals=max(policy.approvals, int(APPROVAL in item.needs)), stale_when_tree_moves=False)
-    approval = approval_of(judged_reviews(evidence.approvals, evidence, policy)) if fault is None else None
+    approval = approval_of(judged_reviews(evidence.approvals, evidence, policy, sources)) if fault is None else None
     approved = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
     claimed = replace(item, ticked=True, citations=(citation,), digest=evidence.digest, approved=approved)
     findings = list(item_findings(claimed, sources))
