@@ -19,6 +19,7 @@ FOLDER = ".approved"
 """Below the runs folder; no task can have that name, since names don't begin with a dot."""
 
 _LIMIT = 16 * 1024
+_LOCK = ".lock"
 
 
 class ApprovedRun(Record):
@@ -32,7 +33,13 @@ def note_approved(store: RunStore, project: str, pipeline: str, run: ApprovedRun
     """Note ``run`` as the one that was approved last. Raises StorageError."""
     note = {"task_id": run.where.task_id, "run_id": run.where.run_id, "plan_digest": run.plan_digest}
     with store.runs(create=True) as runs, runs.sub(FOLDER, create=True) as folder:
-        folder.write(_name(project, pipeline), json_text(note).encode() + b"\n")
+        # Two reviewers of two runs come one after the other: a file has one writer at a time (``Folder.write``).
+        lock = folder.lock(_LOCK, blocking=True)
+        try:
+            folder.write(_name(project, pipeline), json_text(note).encode() + b"\n")
+        finally:
+            if lock is not None:
+                lock.release()
 
 
 def noted_run(store: RunStore, project: str, pipeline: str) -> ApprovedRun | None:
