@@ -86,7 +86,7 @@ def signer_of(run_id: str, entry: Mapping[str, Any], allowed: bytes, environ: Ma
 def _run(words: Sequence[str], data: bytes, environ: Mapping[str, str]) -> CompletedProcess[bytes]:
     import subprocess
 
-    kept = {name: environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK", "TERM", "DISPLAY") if name in environ}
+    kept = {name: environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK", "DISPLAY") if name in environ}
     env = {**kept, "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": environ.get("SSH_ASKPASS_REQUIRE", "never")}
     command = ["ssh-keygen", "-Y", *words]
     try:
