@@ -85,7 +85,7 @@ def compared(
 
 
 def _attempt_of(entry: Mapping[str, Any], record: Mapping[str, Any]) -> int:
-    attempt = entry.get("attempt")
-    if not isinstance(attempt, int) or isinstance(attempt, bool):
-        attempt = record.get("attempt")
-    return attempt if isinstance(attempt, int) else 0
+    """Return the attempt that a decision is about; one that the run never had counts as the last."""
+    attempt, last = entry.get("attempt"), record.get("attempt")
+    last = last if isinstance(last, int) else 0
+    return attempt if isinstance(attempt, int) and 1 <= attempt <= last else last

@@ -214,7 +214,7 @@ LIES: dict[str, tuple[str, Lie]] = {
     "noise for evidence": ("evidence-damaged", lambda app, _: evidence_of(app).write_text("{")),
     "edited manifest": ("manifest-edited", lambda app, _: edited_manifest(app)),
     "edited manifest, against the evidence": ("evidence-stale", lambda app, _: edited_manifest(app)),
-    "stale approval": ("approval-stale", lambda app, _: stale_approval(app)),
+    "stale approval": ("review-altered", lambda app, _: stale_approval(app)),
     "cut metrics file": ("metrics-cut", lambda app, _: cut_metrics(app)),
     "damaged manifest": ("manifest-damaged", lambda app, _: (run_of(app) / "manifest.json").write_text("{")),
     "evidence without a chain": ("evidence-unproven", lambda app, _: failed_run(app)),
@@ -223,7 +223,7 @@ LIES: dict[str, tuple[str, Lie]] = {
         lambda app, _: evidence_of(app).write_text(evidence_of(app).read_text().replace('"reviewer"', '"boss"')),
     ),
     "failed run": ("run-not-succeeded", lambda app, _: failed_run(app)),
-    "guardrail that cannot fail": ("guardrail-cannot-fail", cannot_fail),
+    "guardrail that cannot fail": ("guardrail-not-passed", cannot_fail),
     "milestone not covered": (
         "not-covered",
         lambda app, _: every_place(app, lambda text: text.replace("diagnostics/test", "diagnostics/deploy")),
