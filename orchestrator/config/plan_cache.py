@@ -21,10 +21,10 @@ from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.json_values import plain
-from orchestrator.base.redaction import looks_secret
+from orchestrator.base.redaction import Redactor, looks_secret
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, redacted
 from orchestrator.model.plan_flags import with_flags
 
 TYPE_CHECKING = False
@@ -113,6 +113,8 @@ def _entry_name(project: str, pipeline: str) -> str:
 
 
 def _holds_secrets(plan: Plan) -> bool:
+    if redacted(plan, Redactor(()).text) != plan:  # a token, or the password of a URL
+        return True
     environments = [plan.session.set_env, *(stage.env for stage in plan.stages)]
     if any(looks_secret(name) for environment in environments for name in environment):
         return True

@@ -84,13 +84,13 @@ def test_every_stage_in_order_under_a_header(tmp_path: Path) -> None:
     )
 
 
-def test_one_stage_as_it_is(tmp_path: Path) -> None:
-    """A stage's log goes to a pipe byte by byte, without a header, whatever is in it."""
+def test_one_stage_without_a_header(tmp_path: Path) -> None:
+    """A stage's log goes to a pipe without a header, and as safe for a terminal: ``| less -R`` leads to one."""
     run = Run(tmp_path)
-    data = bytes(range(256)) * 3000
-    run.begin("build", "01-build.log", data)
+    data = "ünïcode \x1b[32mgreen\x1b[0m\n".encode() * 3000
+    run.begin("build", "01-build.log", data + b"\x1b]52;c;YWxpYXM=\x07\x1b[2Jno \xff\n")
     run.end("build")
-    assert shown(tmp_path, "build") == (data, "")
+    assert shown(tmp_path, "build") == (data + "no \ufffd\n".encode(), "")
     run.open.close()
 
 

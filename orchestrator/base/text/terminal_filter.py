@@ -8,10 +8,15 @@ from __future__ import annotations
 import codecs
 import re
 
-from orchestrator.base.text.safe_text import BIDIRECTIONAL, RESET
+from orchestrator.base.text.safe_text import BIDIRECTIONAL, INVISIBLE, MARKS, MOST_MARKS, RESET
 
 _LONGEST_COLOUR = 64
 """Characters of parameters in a colour sequence that is let through; ``38;2;255;255;255;48;2;255;255;255`` has 35."""
+
+_LONGEST_STRING = 1000
+_LONGEST_PARAMETERS = 250
+"""Characters of sequences that are dropped without a trace. Masking reads past those of 4096 and 256 bytes
+(``redaction.noise``): what stands on both sides of a longer one must not be joined here."""
 
 _STRING_BODY = r"[^\x07\x1b\x9c\n\r\x18\x1a]*+"
 _SEQUENCE = re.compile(
@@ -19,7 +24,7 @@ _SEQUENCE = re.compile(
     r"|\x1b\[[ -?]*+[@-~]?"  # any other control sequence, also one that is cut short
     rf"|\x1b[\]PX^_]{_STRING_BODY}[\x07\x9c]?"  # title, clipboard, link, picture …; ESC \ is dropped by itself
     r"|\x1b[ -/]{0,3}+[0-~]?"  # two characters and more: ESC c resets the terminal
-    rf"|[\x00-\x08\x0b-\x1f\x7f-\x9f{BIDIRECTIONAL}]"
+    rf"|[\x00-\x08\x0b-\x1f\x7f-\x9f{BIDIRECTIONAL}{INVISIBLE}]"
 )
 _CUT_SHORT = re.compile(r"\x1b(?:\[[ -?]*+|[ -/]{0,3}+)")
 _REST_OF_SEQUENCE = re.compile(r"[ -?]*+")
@@ -31,8 +36,13 @@ _NO_CONTROLS = bytes(byte for byte in range(256) if byte in b"\t\n" or (byte >= 
 _UNSAFE_UTF8 = tuple(
     # One expression of four alternatives takes seven times as long: only a fixed beginning is looked for quickly.
     re.compile(pattern)
-    for pattern in (rb"\xc2[\x80-\x9f]", rb"\xd8\x9c", rb"\xe2\x80[\x8e\x8f\xaa-\xae]", rb"\xe2\x81[\xa6-\xa9]")
+    for pattern in (
+        *(rb"\xc2[\x80-\x9f\xad]", rb"\xd8\x9c", rb"\xe2\x80[\x8b\x8e\x8f\xaa-\xae]", rb"\xe2\x81[\xa0-\xa9]"),
+        *(rb"\xcc", rb"\xcd[\x80-\xaf]", rb"\xd2[\x83-\x89]", rb"\xe1[\x85\xa0\xaa\xab\xb7]", rb"\xe2\x83[\x90-\xbf]"),
+        *(rb"\xe3\x85\xa4", rb"\xef\xb8[\xa0-\xaf]", rb"\xef\xbb\xbf", rb"\xef\xbe\xa0", rb"\xf3\xa0[\x80\x81]"),
+    )
 )
+_MARKS = re.compile(f"[{MARKS}]+")
 _CARRIAGE = re.compile(r"\r+\n?")
 
 
@@ -42,7 +52,8 @@ class TerminalFilter:
     Passed on: text in UTF-8, newlines, tabs, and colour sequences (``ESC [ … m``) when ``color``. Bytes that
     are not UTF-8 become U+FFFD. A carriage return, alone or before a newline, becomes a newline: what was
     printed is never overwritten, so a progress bar shows as one line for each of its states. A title or
-    clipboard sequence without an end is dropped up to the end of its line. Everything else is dropped.
+    clipboard sequence without an end is dropped up to the end of its line. Of combining
+    marks eight stay on a letter. Everything else is dropped, invisible characters too.
 
     Less than 100 bytes are held back, and only of an unfinished sequence or character.
     """
@@ -54,12 +65,14 @@ class TerminalFilter:
         self._held = ""
         self._inside: re.Pattern[str] | None = None  # what is still to be dropped of a sequence or string
         self._colored = False
+        self._dropped = 0  # as many characters of that sequence or string were dropped
+        self._marks = 0  # as many combining marks stand at the end of what was shown
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes and return what of them may be shown."""
         parts = []
         start = 0
-        if self._held or self._inside or self._in_character:
+        if self._held or self._inside or self._in_character or self._marks:
             start = data.find(b"\n") + 1 or len(data)
             parts.append(self._filter(data[:start]))
         # Nothing that is held back contains a newline, so whole lines can be taken as they are if they are harmless.
@@ -114,9 +127,29 @@ class TerminalFilter:
         escape = text.rfind("\x1b")
         if escape >= 0 and not self._held:
             text = self._without_unfinished(text, escape)
-        shown = _SEQUENCE.sub(r"\1" if self._color else "", text).encode()
+        shown = self._fewer_marks(_SEQUENCE.sub(self._replacement, text)).encode()
         self._note_color(shown)
         return shown
+
+    def _replacement(self, match: re.Match[str]) -> str:
+        """Return what is shown instead of a sequence."""
+        if match[1]:
+            return match[1] if self._color else ""
+        return _trace(match[0][1:2] == "[", len(match[0]))
+
+    def _fewer_marks(self, text: str) -> str:
+        """Return ``text`` with at most eight combining marks on a letter."""
+        if text.isascii() and not self._marks:
+            return text
+        before, self._marks = self._marks, self._marks if not text else 0
+
+        def fewer(match: re.Match[str]) -> str:
+            already = before if match.start() == 0 else 0
+            if match.end() == len(text):
+                self._marks = already + len(match[0])
+            return match[0][: max(0, MOST_MARKS - already)]
+
+        return _MARKS.sub(fewer, text)
 
     def _without_rest(self, text: str) -> str:
         """Return ``text`` without the rest of a sequence or string that began earlier."""
@@ -125,10 +158,12 @@ class TerminalFilter:
         rest = self._inside.match(text)
         end = rest.end() if rest else 0
         if end == len(text):
+            self._dropped += end
             return ""
         ended = text[end] in "\x07\x9c" if self._inside is _REST_OF_STRING else "@" <= text[end] <= "~"
+        trace = _trace(self._inside is _REST_OF_SEQUENCE, self._dropped + end + ended)
         self._inside = None
-        return text[end + ended :]
+        return trace + text[end + ended :]
 
     def _without_unfinished(self, text: str, escape: int) -> str:
         """Return ``text`` without a sequence, begun at ``escape``, that the text ends in; remember it."""
@@ -141,6 +176,7 @@ class TerminalFilter:
                 self._inside = _REST_OF_SEQUENCE
         else:
             return text
+        self._dropped = len(text) - escape
         return text[:escape]
 
     def _note_color(self, shown: bytes) -> None:
@@ -149,3 +185,8 @@ class TerminalFilter:
         match = _COLOURS.match(shown, last) if last >= 0 else None
         if match is not None:
             self._colored = match[1].strip(b"0;") != b""
+
+
+def _trace(is_control_sequence: bool, length: int) -> str:
+    """Return what stays of a sequence or string of so many characters: U+FFFD when it is very long."""
+    return "\ufffd" if length > (_LONGEST_PARAMETERS if is_control_sequence else _LONGEST_STRING) else ""

@@ -1,4 +1,4 @@
-"""Writing logs as they are: bytes to pipes and files, safe bytes to terminals, decoded events of version 1."""
+"""Writing logs: bytes that are safe for a terminal, wherever they go; decoded events of version 1."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ class Output:
 
     def __init__(self, context: Context) -> None:
         interactive = is_terminal(context.stdout)
-        color = wants_color(context.environ, is_tty=interactive)
+        # A pipe may lead to a terminal all the same (``| less -R``): only its colours stay as they are.
+        environ = context.environ
+        color = wants_color(environ, is_tty=True) if interactive else not environ.get("NO_COLOR")
         self._stream = context.stdout
-        self._filter = TerminalFilter(color=color) if interactive else None
+        self._filter = TerminalFilter(color=color)
         self._last = b"\n"
         self.is_open = True
 
     def write(self, data: bytes) -> None:
         """Write what a stage printed."""
-        self._put(self._filter.feed(data) if self._filter is not None else data)
+        self._put(self._filter.feed(data))
 
     def line(self, text: str) -> None:
         """Write a line of our own, on a line of its own."""
@@ -42,9 +44,8 @@ class Output:
 
     def close(self) -> None:
         """Write what is held back, and switch off what colour a stage left on."""
-        if self._filter is not None:
-            self._put(self._filter.flush())
-            self._put(self._filter.reset_if_needed())
+        self._put(self._filter.flush())
+        self._put(self._filter.reset_if_needed())
 
     def _put(self, data: bytes) -> None:
         if not data or not self.is_open:

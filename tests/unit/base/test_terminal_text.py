@@ -28,6 +28,9 @@ def shown(data: bytes, *, color: bool = True) -> bytes:
         ("\x9b1m \x7f", "\\x9b1m \\x7f"),
         ("abc\u202etxt\u2066\u200f\u061c", "abc\\u202etxt\\u2066\\u200f\\u061c"),
         ("\udc80\u2028", "\\udc80\\u2028"),
+        ("ann\u200b\U000e0041 \u00ad\ufeff\u115f", "ann\\u200b\\U000e0041 \\xad\\ufeff\\u115f"),
+        ("e" + "\u0301" * 5000 + "!", "e" + "\u0301" * 8 + "!"),
+        ("👩\u200d💻 ❤\ufe0f", "👩\u200d💻 ❤\ufe0f"),
     ],
 )
 def test_safe_text(text: str, safe: str) -> None:
@@ -38,6 +41,16 @@ def test_safe_text(text: str, safe: str) -> None:
 def test_safe_text_of_lines() -> None:
     """With ``lines``, newlines and tabs stay, and nothing else does."""
     assert safe_text("a\n\tb\r\x1b", lines=True) == "a\n\tb\\r\\x1b"
+
+
+def test_what_takes_no_place_is_not_shown() -> None:
+    """Zero width spaces and tags are dropped, and of thousands of combining marks eight stay, however they are cut."""
+    data = ("a\u200bb\U000e0041\ufeffc e" + "\u0301" * 5000 + "\n👩\u200d💻 e\u0301").encode()
+    wanted = ("abc e" + "\u0301" * 8 + "\n👩\u200d💻 e\u0301").encode()
+    for size in (1, 2, 7, len(data)):
+        screen = TerminalFilter()
+        parts = [screen.feed(data[at : at + size]) for at in range(0, len(data), size)]
+        assert b"".join([*parts, screen.flush()]) == wanted
 
 
 @given(st.text())
@@ -132,7 +145,7 @@ def test_bounded_memory() -> None:
         for _ in range(50):
             assert screen.feed(b"1" * 1000) == b""
         assert len(screen._held) < 100
-        assert screen.feed(b"\ntext") == b"\ntext"
+        assert screen.feed(b"\ntext") == "\ufffd\ntext".encode()
 
 
 PIECE = st.one_of(
