@@ -25,8 +25,7 @@ class Output:
     def __init__(self, context: Context) -> None:
         interactive = is_terminal(context.stdout)
         # A pipe may lead to a terminal all the same (``| less -R``): only its colours stay as they are.
-        environ = context.environ
-        color = wants_color(environ, is_tty=True) if interactive else not environ.get("NO_COLOR")
+        color = not interactive or wants_color(context.environ, is_tty=True)
         self._stream = context.stdout
         self._filter = TerminalFilter(color=color)
         self._last = b"\n"
