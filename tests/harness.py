@@ -137,6 +137,7 @@ class WorkspaceFolder:
         marker = self.root / "project_configs" / ".quick-guard"
         marker.parent.mkdir(parents=True, exist_ok=True)
         if guard == QUICK_GUARD:
+            marker.parent.mkdir(parents=True, exist_ok=True)
             marker.touch()
         else:
             marker.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ PRODUCTS = frozenset((b"build", b"dist", b"out", b"target", b"htmlcov", b"covera
 """Names that builds leave at the top of a tree; deeper down they are ordinary packages (``src/build``)."""
 
 
-def is_leftover(path: bytes) -> bool:
+def is_build_artifact(path: bytes) -> bool:
     """Tell whether a path, relative to the codebase's folder, has the name of a cache or of a build's product."""
     parts = path.split(b"/")
     if parts[0] in PRODUCTS or not CACHES.isdisjoint(parts):

@@ -108,7 +108,7 @@ def project_folder(root: str, name: str, path: str) -> str:
     if not is_folder(folder):
         raise UsageError(
             f"the folder of project '{name}' does not exist: {path}",
-            hint=f"make it, or mend project.path in {CONFIG_FOLDER}/{name}.toml",
+            hint=f"make it, or correct project.path in {CONFIG_FOLDER}/{name}.toml",
             code="missing-project-folder",
         )
     return folder
@@ -151,6 +151,6 @@ def refuse_broken(path: str, error: OSError) -> None:
     if error.errno in _BROKEN:
         raise StorageError(
             f"'{path}' can't be read: {os.strerror(error.errno).lower()}",
-            hint="mend the disk, then run the command again",
+            hint="repair the disk, then run the command again",
             code=errno.errorcode[error.errno].lower(),
         ) from error

@@ -34,7 +34,7 @@ EXIT_INTERRUPTED = EXIT_SIGNAL_BASE + 2
 _STORAGE_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
-class Door(Record):
+class Invocation(Record):
     """Where a call came in: its words (without the program's name), its streams, and how its context is made."""
 
     words: tuple[str, ...]
@@ -43,15 +43,15 @@ class Door(Record):
     make_context: Callable[[], Context]
 
     @classmethod
-    def of_process(cls, words: Sequence[str]) -> Door:
-        """Return the door of this process, with its standard streams made safe to write to."""
+    def of_process(cls, words: Sequence[str]) -> Invocation:
+        """Return the invocation of this process, with its standard streams made safe to write to."""
         import sys
 
         streams.open_missing()
         return cls(tuple(words), sys.stdout, sys.stderr, _process_context)
 
 
-def answer(door: Door, commands: Commands, command: Command, given: Given, *, dry: bool = False) -> int:
+def answer(invocation: Invocation, commands: Commands, command: Command, given: Given, *, dry: bool = False) -> int:
     """Call a command's function with what was given, print its answer and return the exit code.
 
     Raises what the function raises, and UsageError for options that can't be read.
@@ -60,27 +60,27 @@ def answer(door: Door, commands: Commands, command: Command, given: Given, *, dr
         command, given = _dry_form(commands, command, given)
     arguments = command.arguments(given)
     function = command.load()
-    result = function(door.make_context(), **arguments)
-    return _print(door, result, str(arguments.get("format", "text")))
+    result = function(invocation.make_context(), **arguments)
+    return _print(invocation, result, str(arguments.get("format", "text")))
 
 
-def guarded(door: Door, action: Callable[[], int]) -> int:
-    """Return the exit code of ``action``; whatever it raises is told on the door's streams, never as a traceback."""
+def guarded(invocation: Invocation, action: Callable[[], int]) -> int:
+    """Return the exit code of ``action``; what it raises is reported on its streams, never as a traceback."""
     try:
         code = action()
     except Refusal as refusal:
-        code = _tell(door, refusal)
+        code = _report(invocation, refusal)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except BrokenPipeError as error:
         # Who closed the pipe has seen enough; a pipe of our own that broke is a bug.
-        code = EXIT_DONE if streams.reader_gone(door.stdout) else _tell_bug(door, error)
+        code = EXIT_DONE if streams.reader_gone(invocation.stdout) else _report_bug(invocation, error)
     except OSError as error:
-        code = _tell(door, _storage_error(error)) if _is_storage_fault(error) else _tell_bug(door, error)
+        code = _report(invocation, _storage_error(error)) if _is_storage_fault(error) else _report_bug(invocation, error)
     except Exception as error:  # the last place that can tell a bug from a refusal
-        code = _tell_bug(door, error)
-    streams.settle(door.stdout)
-    streams.settle(door.stderr)
+        code = _report_bug(invocation, error)
+    streams.settle(invocation.stdout)
+    streams.settle(invocation.stderr)
     return code
 
 
@@ -96,17 +96,19 @@ def _dry_form(commands: Commands, command: Command, given: Given) -> tuple[Comma
     return other, {option.name: given[option.name] for option in other.options if option.name in given}
 
 
-def _print(door: Door, result: Answer, form: str) -> int:
+def _print(invocation: Invocation, result: Answer, form: str) -> int:
     """Print an answer. In json it is the document; what people read goes to stderr when something is wrong."""
     failed = None
     if form == "text" or result.document is None:
-        failed = streams.emit(door.stdout, _lines(result.text))
+        failed = streams.emit(invocation.stdout, _lines(result.text))
     elif form == "json":
-        failed = streams.emit(door.stdout, _json(result.document, indent=2 if is_terminal(door.stdout) else None))
+        failed = streams.emit(
+            invocation.stdout, _json(result.document, indent=2 if is_terminal(invocation.stdout) else None)
+        )
     if form != "text" and result.document is not None and result.exit_code != EXIT_DONE:
-        streams.emit(door.stderr, _lines(result.text))
+        streams.emit(invocation.stderr, _lines(result.text))
     if failed is not None and failed.errno in _STORAGE_FAULTS:
-        _tell_people(door, StorageError(f"the answer could not be written: {failed.strerror}"))
+        _report_to_people(invocation, StorageError(f"the answer could not be written: {failed.strerror}"))
         return result.exit_code or EXIT_STORAGE
     return result.exit_code
 
@@ -120,36 +122,36 @@ def _lines(text: str) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
 
 
-def _tell(door: Door, refusal: Refusal) -> int:
-    if wants_json(door.words):
-        streams.emit(door.stdout, _json(refusal.as_json()))
+def _report(invocation: Invocation, refusal: Refusal) -> int:
+    if wants_json(invocation.words):
+        streams.emit(invocation.stdout, _json(refusal.as_json()))
     else:
-        _tell_people(door, refusal)
+        _report_to_people(invocation, refusal)
     return refusal.exit_code
 
 
-def _tell_people(door: Door, refusal: Refusal) -> None:
+def _report_to_people(invocation: Invocation, refusal: Refusal) -> None:
     from orchestrator.base.text.safe_text import safe_text
 
     hint = f"hint: {refusal.hint}\n" if refusal.hint else ""
-    streams.emit(door.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}", lines=True))
+    streams.emit(invocation.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}", lines=True))
 
 
-def _tell_bug(door: Door, error: Exception) -> int:
+def _report_bug(invocation: Invocation, error: Exception) -> int:
     """Write the report, name it in one line on stderr, and in JSON on stdout too; return the exit code."""
     from orchestrator.cli.crash_report import write_report
 
     context = None
     try:
-        context = door.make_context()
-        path = write_report(error, door.words, context)
+        context = invocation.make_context()
+        path = write_report(error, invocation.words, context)
     except Exception:  # a report that fails must not hide what it was about
         path = ""
     report = f"the report is '{path}'" if path else "no report could be written"
     bug = _Bug(f"this is a bug in {PROGRAM} ({type(error).__name__}); {report}", code="bug")
-    _tell_people(door, bug)
-    if wants_json(door.words):
-        streams.emit(door.stdout, _json(bug.as_json()))
+    _report_to_people(invocation, bug)
+    if wants_json(invocation.words):
+        streams.emit(invocation.stdout, _json(bug.as_json()))
     return EXIT_BUG
 
 

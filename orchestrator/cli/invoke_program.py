@@ -12,7 +12,7 @@ from invoke.program import Program
 from orchestrator import __version__
 from orchestrator.base.text.appearance import text_width
 from orchestrator.cli import help_text, invoke_tasks, streams
-from orchestrator.cli.invocation import PROGRAM, Door
+from orchestrator.cli.invocation import PROGRAM, Invocation
 from orchestrator.cli.options import Commands
 from orchestrator.cli.parser import HELP, parse
 
@@ -59,11 +59,11 @@ class _Defaults(Config):
 class OrchestratorProgram(Program):
     """The console script's program. Refusals leave ``run`` as exceptions; everything else as SystemExit."""
 
-    def __init__(self, commands: Commands, door: Door) -> None:
-        namespace = invoke_tasks.collection(commands, lambda: door)
+    def __init__(self, commands: Commands, invocation: Invocation) -> None:
+        namespace = invoke_tasks.collection(commands, lambda: invocation)
         super().__init__(version=__version__, namespace=namespace, name=PROGRAM, binary=PROGRAM)
         self._commands = commands
-        self._door = door
+        self._invocation = invocation
 
     def create_config(self) -> None:
         """Use Invoke's own defaults."""
@@ -88,15 +88,15 @@ class OrchestratorProgram(Program):
 
     def print_help(self) -> None:
         """Print the program's help."""
-        streams.emit(self._door.stdout, help_text.program_help(PROGRAM, self._commands, self._width()))
+        streams.emit(self._invocation.stdout, help_text.program_help(PROGRAM, self._commands, self._width()))
 
     def print_task_help(self, name: str) -> None:
         """Print a command's help."""
-        streams.emit(self._door.stdout, help_text.command_help(PROGRAM, self._commands[name], self._width()))
+        streams.emit(self._invocation.stdout, help_text.command_help(PROGRAM, self._commands[name], self._width()))
 
     def list_tasks(self) -> None:
         """Print the commands."""
-        streams.emit(self._door.stdout, help_text.command_list(self._commands, self._width()))
+        streams.emit(self._invocation.stdout, help_text.command_list(self._commands, self._width()))
 
     def _width(self) -> int:
-        return text_width(self._door.stdout, os.environ)
+        return text_width(self._invocation.stdout, os.environ)

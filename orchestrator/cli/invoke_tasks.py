@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from orchestrator.cli.invocation import Door, answer, guarded
+from orchestrator.cli.invocation import Invocation, answer, guarded
 from orchestrator.cli.options import Command, Commands, Option
 
 TYPE_CHECKING = False
@@ -31,25 +31,25 @@ def write_bytecode() -> None:
 def process_collection(commands: Commands) -> Collection:
     """Return the collection for a ``tasks.py``: each task answers on this process's streams."""
     write_bytecode()
-    return collection(commands, lambda: Door.of_process(sys.argv[1:]))
+    return collection(commands, lambda: Invocation.of_process(sys.argv[1:]))
 
 
-def collection(commands: Commands, open_door: Callable[[], Door]) -> Collection:
-    """Return one task for each command; ``open_door`` is called when a task is."""
+def collection(commands: Commands, open_invocation: Callable[[], Invocation]) -> Collection:
+    """Return one task for each command; ``open_invocation`` is called when a task is."""
     found = Collection()
     for command in commands.values():
-        found.add_task(_task(command, commands, open_door))
+        found.add_task(_task(command, commands, open_invocation))
     return found
 
 
-def _task(command: Command, commands: Commands, open_door: Callable[[], Door]) -> Task[Callable[..., None]]:
+def _task(command: Command, commands: Commands, open_invocation: Callable[[], Invocation]) -> Task[Callable[..., None]]:
     names = {_parameter_name(option): option.name for option in command.options}
 
     def body(context: Context, **values: Any) -> None:
         given = {names[name]: value for name, value in values.items()}
         dry = bool(context.config.run.dry)
-        door = open_door()
-        code = guarded(door, lambda: answer(door, commands, command, given, dry=dry))
+        invocation = open_invocation()
+        code = guarded(invocation, lambda: answer(invocation, commands, command, given, dry=dry))
         if code:
             raise Exit(code=code)
 

@@ -91,7 +91,7 @@ class Capture:
 
         ``ignored`` and ``code`` are as in ``Scope``. ``ignored_names``: git is also asked what it ignores itself.
         ``workspace`` may keep the digest of the last commit. ``account``: git is also asked who works here.
-        Raises nothing: what can't be told is null in the result, with a note.
+        Raises nothing: what is unknown is null in the result, with a note.
         """
         scope = scope_of(project_folder, root, environ, ignored, code)
         capture = cls(project_folder, scope, timeout_seconds=timeout_seconds)
@@ -190,7 +190,7 @@ class Capture:
         if work is None or not self._processes:
             return self._walked(self._note)
         try:
-            return self._told(work)
+            return self._as_tree(work)
         except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
         except OSError as error:
@@ -198,7 +198,7 @@ class Capture:
         except ValueError as error:
             return self._walked(f"git's answer was not understood: {error}")
 
-    def _told(self, work: WorkTree) -> _Tree:
+    def _as_tree(self, work: WorkTree) -> _Tree:
         """Return what git says; TimeoutError, OSError and ValueError as its processes raise them."""
         status = self._status_answer()
         personal = self._personal_names(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from orchestrator.base.build_artifacts import is_leftover
+from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import OUT_VARIABLE, RUNS_VARIABLE
 
@@ -39,11 +39,13 @@ class Scope(Record):
 
     def holds_untracked(self, path: bytes) -> bool:
         """Tell whether a path counts that git doesn't track and does not ignore: no cache, no product of a build."""
-        return not is_leftover(path) and self.holds(path) and (not self.is_output(path) or self._matches_code(path))
+        return (
+            not is_build_artifact(path) and self.holds(path) and (not self.is_output(path) or self._matches_code(path))
+        )
 
     def is_code(self, path: bytes) -> bool:
         """Tell whether a file that only the user's own rules ignore counts: code, and no tool's hidden file."""
-        return not is_hidden(path) and not is_leftover(path) and self.holds(path) and self._matches_code(path)
+        return not is_hidden(path) and not is_build_artifact(path) and self.holds(path) and self._matches_code(path)
 
     def _matches_code(self, path: bytes) -> bool:
         from orchestrator.base.globs import globs

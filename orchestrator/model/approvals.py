@@ -206,8 +206,8 @@ def reasons(entries: Sequence[Mapping[str, Any]], policy: ReviewPolicy) -> Itera
     for entry in entries:
         state, why = entry["validity"]["state"], entry["validity"]["reason"]
         if entry.get("decision") == REQUEST_CHANGES and state == "valid":
-            told = f": {entry['reason']}" if entry.get("reason") else ""
-            yield "changes-requested", f"{entry['actor']} asks for changes{told}"
+            reason = f": {entry['reason']}" if entry.get("reason") else ""
+            yield "changes-requested", f"{entry['actor']} asks for changes{reason}"
         elif entry.get("decision") == APPROVE and (lacking or not good) and state not in ("valid", "superseded"):
             code = "approval-own-run" if state == "own-run" else "approval-stale"
             yield code, f"the approval by {entry.get('actor')} does not count: {why}"

@@ -169,4 +169,4 @@ def _check_beside_others(root: str, project: str, config: str) -> None:
             stream.write(config)
         faults = [fault for fault in survey(trial, today=today)[1] if fault not in before]
     if faults:
-        raise ConfigError(faults, hint="nothing was written; choose another name, or mend what it collides with")
+        raise ConfigError(faults, hint="nothing was written; choose another name, or rename what it collides with")

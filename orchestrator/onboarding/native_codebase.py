@@ -30,7 +30,10 @@ def propose_go(codebase: Codebase) -> Proposal:
         diagnostics(
             run("build", "go build ./...", "go.mod", timeout="15m"),
             run(
-                "lint", lint, f"told by {settings}" if settings else "no linter is configured: go's own", timeout="10m"
+                "lint",
+                lint,
+                f"detected by {settings}" if settings else "no linter is configured: go's own",
+                timeout="10m",
             ),
             run("test", "go test ./...", "go.mod", timeout="15m"),
         ),

@@ -16,7 +16,7 @@ _FILES = {
     "tasks.py": "workspace/tasks.py.txt",
     "noxfile.py": "workspace/noxfile.py.txt",
 }
-_DOORS = {
+_ENTRY_POINTS = {
     "tasks.py": ("orchestrator.cli", "invoke", "from orchestrator.cli import namespace as ns"),
     "noxfile.py": (
         "orchestrator.nox_session",
@@ -46,8 +46,8 @@ def new_workspace(root: str) -> NewWorkspace:
     for path, source in _FILES.items():
         if not os.path.lexists(os.path.join(root, path)):
             changes.append(FileChange(path, None, template(source)))
-        elif path in _DOORS:
-            notes += _door_note(root, path)
+        elif path in _ENTRY_POINTS:
+            notes += _entry_point_note(root, path)
     try:
         changes.append(_ignoring(current_text(root, ".gitignore")))
     except UnfitFileError as error:
@@ -55,13 +55,13 @@ def new_workspace(root: str) -> NewWorkspace:
     return NewWorkspace(tuple(change for change in changes if change.action != "unchanged"), tuple(notes))
 
 
-def _door_note(root: str, path: str) -> list[str]:
-    module, door, line = _DOORS[path]
+def _entry_point_note(root: str, path: str) -> list[str]:
+    module, entry_point, line = _ENTRY_POINTS[path]
     try:
         text = current_text(root, path) or ""
     except UnfitFileError as error:
-        return [f"{path} was left as it is ({error}); for {door} it needs: {line}"]
-    return [] if module in text else [f"{path} was left as it is; for {door} it needs: {line}"]
+        return [f"{path} was left as it is ({error}); for {entry_point} it needs: {line}"]
+    return [] if module in text else [f"{path} was left as it is; for {entry_point} it needs: {line}"]
 
 
 def _ignoring(before: str | None) -> FileChange:

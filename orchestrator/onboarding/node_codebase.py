@@ -102,9 +102,9 @@ def _lint(codebase: Codebase, manager: str) -> Stage:
     if name is not None:
         return run("lint", _script(manager, name), f"script '{name}': {scripts[name]}", timeout="5m")
     if codebase.first(*_ESLINT) is not None and _uses(codebase, "eslint"):
-        return run("lint", f"{_LOCAL[manager]} eslint .", f"told by {codebase.first(*_ESLINT)}", timeout="5m")
+        return run("lint", f"{_LOCAL[manager]} eslint .", f"detected by {codebase.first(*_ESLINT)}", timeout="5m")
     if codebase.first("biome.json", "biome.jsonc") is not None:
-        return run("lint", f"{_LOCAL[manager]} biome check .", "told by biome's settings", timeout="5m")
+        return run("lint", f"{_LOCAL[manager]} biome check .", "detected by biome's settings", timeout="5m")
     return skip("lint", "package.json has no script 'lint', and no linter is configured")
 
 

@@ -95,7 +95,7 @@ def _ruff(codebase: Codebase, needs: Needs) -> Stage | None:
     formats = "ruff-format" in hints or "ruff format" in hints or "format" in table(pyproject, "tool", "ruff")
     formats = formats or bool(own and codebase.toml(own).get("format"))
     line = "ruff check --no-fix . && ruff format --check ." if formats else "ruff check --no-fix ."
-    return run("lint", line, f"told by {where or 'the dependencies and CI files'}", timeout="5m")
+    return run("lint", line, f"detected by {where or 'the dependencies and CI files'}", timeout="5m")
 
 
 def _flake8(codebase: Codebase, needs: Needs) -> Stage | None:
@@ -104,18 +104,18 @@ def _flake8(codebase: Codebase, needs: Needs) -> Stage | None:
     if where is None and not (needs.mentions("flake8") or re.search(r"\bid:\s*flake8\b", codebase.workflows())):
         return None
     needs.add_missing("flake8")
-    return run("lint", "python -m flake8", f"told by {where or 'the dependencies or pre-commit'}", timeout="5m")
+    return run("lint", "python -m flake8", f"detected by {where or 'the dependencies or pre-commit'}", timeout="5m")
 
 
 def _other_linter(codebase: Codebase, needs: Needs) -> Stage | None:
     tools = table(codebase.toml("pyproject.toml"), "tool")
     if "black" in tools or needs.mentions("black"):
         needs.add_missing("black")
-        return run("lint", "python -m black --check .", "told by black's settings or dependencies", timeout="5m")
+        return run("lint", "python -m black --check .", "detected by black's settings or dependencies", timeout="5m")
     target = _package(codebase)
     if ("pylint" in tools or codebase.has(".pylintrc")) and target is not None:
         needs.add_missing("pylint")
-        return run("lint", f"python -m pylint {target}", "told by pylint's settings", timeout="5m")
+        return run("lint", f"python -m pylint {target}", "detected by pylint's settings", timeout="5m")
     return None
 
 
@@ -132,7 +132,7 @@ def _mypy(codebase: Codebase, needs: Needs, stage_id: str) -> Stage | None:
     needs.add_missing("mypy")
     command = "python -m mypy" if target is None else f"python -m mypy {target}"
     keys = {"needs": ["build"]} if stage_id == "typecheck" else {}
-    return run(stage_id, command, "told by mypy's settings", timeout="10m", **keys)
+    return run(stage_id, command, "detected by mypy's settings", timeout="10m", **keys)
 
 
 def _package(codebase: Codebase) -> str | None:
@@ -157,11 +157,11 @@ def _test(codebase: Codebase, needs: Needs) -> Stage:
         where = next((name for name in files if _imports(codebase.text(name) or "", "pytest")), None)
     if where is not None:
         needs.add_missing("pytest")
-        return run("test", "python -m pytest", f"told by {where}", timeout="15m")
+        return run("test", "python -m pytest", f"detected by {where}", timeout="15m")
     first = next((name for name in files if _imports(codebase.text(name) or "", "unittest")), None)
     if first is not None:
         folder = first.split("/")[0] if "/" in first else "."
-        return run("test", f"python -m unittest discover -s {folder} -t .", f"told by {first}", timeout="15m")
+        return run("test", f"python -m unittest discover -s {folder} -t .", f"detected by {first}", timeout="15m")
     return _test_of_tox(codebase, needs) or skip("test", "no tests were found in the codebase")
 
 
@@ -185,4 +185,4 @@ def _test_of_tox(codebase: Codebase, needs: Needs) -> Stage | None:
         return None
     if bare_name(command) == "pytest":
         needs.add_missing("pytest")
-    return run("test", command, "told by [testenv] in tox.ini", timeout="15m")
+    return run("test", command, "detected by [testenv] in tox.ini", timeout="15m")

@@ -79,12 +79,12 @@ def _flaky(entry: Mapping[str, Any]) -> str:
 
 def _whole(document: Mapping[str, Any]) -> Iterator[_Part]:
     notes = document["notes"]
-    told = [f"{count} {words}" for words, count in _notes(notes) if count]
-    told += [f"run {run_id} is not published yet, and left out" for run_id in notes["open_runs"]]
-    told += [f"run {run_id} lies in the future, and is left out" for run_id in notes["in_future"]]
-    told += [f"task {entry['task_id']}: {entry['reason']}" for entry in notes["unreadable_tasks"]]
-    if told:
-        yield "Noted", told, "yellow"
+    lines = [f"{count} {words}" for words, count in _notes(notes) if count]
+    lines += [f"run {run_id} is not published yet, and left out" for run_id in notes["open_runs"]]
+    lines += [f"run {run_id} lies in the future, and is left out" for run_id in notes["in_future"]]
+    lines += [f"task {entry['task_id']}: {entry['reason']}" for entry in notes["unreadable_tasks"]]
+    if lines:
+        yield "Noted", lines, "yellow"
     gate = document["gate"]
     if gate["met"]:
         yield "Gate", ["met"], "green"

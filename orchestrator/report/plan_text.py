@@ -62,8 +62,8 @@ def _stages(ink: Ink, plan: Mapping[str, Any], width: int, indent: str) -> Itera
         details = clean("; ".join(_details(stage)))
         yield from (inner + ink("dim", line) for line in wrap(details, max(20, width - len(inner))))
         if "explain" in stage:
-            style, told = _explained(stage["explain"])
-            yield from (inner + ink(style, line) for line in wrap(clean(told), max(20, width - len(inner))))
+            style, words = _explained(stage["explain"])
+            yield from (inner + ink(style, line) for line in wrap(clean(words), max(20, width - len(inner))))
         if stage["id"] in plan["subplans"]:
             yield from _stages(ink, plan["subplans"][stage["id"]], width, inner)
 
@@ -76,13 +76,13 @@ def _work(stage: Mapping[str, Any]) -> str:
     return str(stage["shell"]) if stage["kind"] == "shell" else shlex.join(stage["argv"])
 
 
-def _explained(told: Mapping[str, Any]) -> tuple[str, str]:
-    if told["would"] == "reuse":
-        return "green", f"would not run: unchanged since run {told['reused']['run_id']}"
-    reasons = "; ".join(told["reasons"])
-    if told["would"] == "run":
+def _explained(explained: Mapping[str, Any]) -> tuple[str, str]:
+    if explained["would"] == "reuse":
+        return "green", f"would not run: unchanged since run {explained['reused']['run_id']}"
+    reasons = "; ".join(explained["reasons"])
+    if explained["would"] == "run":
         return "yellow", f"would run: {reasons}"
-    return "dim", f"would not run: {reasons}" if told["would"] == "skip" else f"would perhaps run: {reasons}"
+    return "dim", f"would not run: {reasons}" if explained["would"] == "skip" else f"would perhaps run: {reasons}"
 
 
 def _details(stage: Mapping[str, Any]) -> Iterator[str]:

@@ -153,7 +153,7 @@ def unsuccessful_children(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _of_reviews(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     review = body["review"]
     if review["fault"] is not None:
-        yield "review-policy-unknown", f"it can't be told what the project asks of a review: {review['fault']}"
+        yield "review-policy-unknown", f"the project's rules for reviews are unknown: {review['fault']}"
     policy = ReviewPolicy(review["approvals"], tuple(review["roles"]))
     if body["version"] == 2:
         yield from reasons(body["approvals"], policy)

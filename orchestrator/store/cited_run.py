@@ -35,8 +35,8 @@ def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -
     commands = record.get("commands")
     for command in commands if isinstance(commands, list) else ():
         if isinstance(command, dict) and command.get("id") == stage_id:
-            told = (record.get("attempt"), command.get("outcome"), command.get("cache_key"))
-            return told == (reused.attempt, "success", reused.cache_key)
+            shown = (record.get("attempt"), command.get("outcome"), command.get("cache_key"))
+            return shown == (reused.attempt, "success", reused.cache_key)
     return False
 
 

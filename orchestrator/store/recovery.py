@@ -49,7 +49,7 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
     with task:
         for run_id in _run_names(task, OPEN):
             try:
-                if _is_unborn(task, run_id, store.clock.now()):
+                if _is_never_visible(task, run_id, store.clock.now()):
                     _forget(task, run_id)
                 elif recover_run(store, Location(task_id, run_id), close):
                     recovered.append(run_id)
@@ -185,7 +185,7 @@ def last_sign_of_life(run: OpenRun) -> str:
     return max(written, beat)
 
 
-def _is_unborn(task: Folder, run_id: str, now: datetime) -> bool:
+def _is_never_visible(task: Folder, run_id: str, now: datetime) -> bool:
     """Tell whether a claim died before its run could be seen. A claim that goes on holds its staged lock."""
     for _ in range(2):
         with suppress(FileNotFoundError), task.sub(CLI) as cli, cli.sub(run_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from orchestrator.cli.help_text import WIDEST, command_help, program_help
 from tests.harness import REPOSITORY
 
 LONGEST_LINE = 160
+MODULES = sorted((REPOSITORY / "orchestrator").rglob("*.py"))
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
 
 PROSE = re.compile(
@@ -28,8 +30,8 @@ NAMES = re.compile(
 )
 """The same as parts of names, in lower case with underscores."""
 
-PUBLISHED = re.compile(r"\bleftover-(?:staging|temp|reserve)\b")
-"""Codes that are out in the world, and stay."""
+PUBLISHED = re.compile(r"\bleftover-(?:staging|temp|reserve)\b|^heals$|^events:healed$")
+"""Codes, a key of ``doctor --format json`` and an event that are out in the world, and stay."""
 
 
 def _prose(document: Path) -> Iterator[tuple[int, str]]:
@@ -67,6 +69,18 @@ def test_help_uses_the_words_of_the_glossary() -> None:
     assert max(len(line) for text in texts for line in text.splitlines()) <= WIDEST
 
 
+def test_code_uses_the_words_of_the_glossary() -> None:
+    """No module, function, class, parameter or message of the package has a word that the glossary replaces."""
+    found = {}
+    for module in MODULES:
+        tree = ast.parse(module.read_text(encoding="utf-8"))
+        names = sorted({name for name in (module.stem, *_names(tree)) if NAMES.search(_snake(name))})
+        messages = sorted({text for text in _messages(tree) if _avoided(text)})
+        if names or messages:
+            found[str(module.relative_to(REPOSITORY))] = names + messages
+    assert found == {}
+
+
 def test_the_glossary_replaces_every_word_that_is_looked_for() -> None:
     """Each avoided word stands on the left of the glossary's table, and is found there."""
     page = (REPOSITORY / "docs/glossary.md").read_text(encoding="utf-8").partition("## Style")[2]
@@ -86,3 +100,22 @@ def test_the_check_itself_tells_words_apart() -> None:
 
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Return the names that a module gives: of functions, classes, parameters and what it assigns."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _messages(tree: ast.AST) -> Iterator[str]:
+    """Return the literal texts of a module without its docstrings."""
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+            yield node.value

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from orchestrator.cli.console import run as call
-from orchestrator.cli.invocation import Door
+from orchestrator.cli.invocation import Invocation
 from orchestrator.commands.context import Context
 
 KINDS = ("link-to-folder", "link-to-file", "dangling-link", "fifo", "device", "socket")
@@ -83,9 +83,9 @@ class Called:
 def orchestrate_here(root: Path, environ: Mapping[str, str], *words: str) -> Called:
     """Call the console script's function in this process: hundreds of calls, without hundreds of interpreters."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    door = Door(words, stdout, stderr, lambda: Context(str(root), environ, stdout, stderr))
+    invocation = Invocation(words, stdout, stderr, lambda: Context(str(root), environ, stdout, stderr))
     with no_hang():
-        code = call(words, door=door)
+        code = call(words, invocation=invocation)
     return Called(code, stdout.getvalue(), stderr.getvalue())
 
 

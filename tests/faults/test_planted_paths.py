@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Seam
-from orchestrator.cli.invocation import Door, guarded
+from orchestrator.cli.invocation import Invocation, guarded
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
@@ -307,7 +307,7 @@ def test_the_token_is_private_whatever_the_umask_and_records_follow_it(
 def test_a_start_warns_of_folders_that_everybody_may_write_to(
     workspace: WorkspaceFolder, environ: dict[str, str], folder: str, mode: int, warned: bool
 ) -> None:
-    """One line on stderr names the folder, once a start; the sticky bit or a closed door make it silent."""
+    """One line on stderr names the folder, once a start; the sticky bit or a closed invocation make it silent."""
     workspace.project("x", pipeline=PIPELINE)
     place = workspace.root / folder
     place.mkdir(exist_ok=True)
@@ -352,6 +352,6 @@ def test_a_file_that_vanished_is_no_bug(environ: dict[str, str], tmp_path: Path)
             folder.read("gone", 10)
         return 0
 
-    door = Door(("status",), io.StringIO(), stderr, lambda: Context(str(tmp_path), environ, stderr, stderr))
-    assert guarded(door, work) == 8
+    invocation = Invocation(("status",), io.StringIO(), stderr, lambda: Context(str(tmp_path), environ, stderr, stderr))
+    assert guarded(invocation, work) == 8
     assert str(tmp_path / "gone") in stderr.getvalue()

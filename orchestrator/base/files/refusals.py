@@ -62,7 +62,7 @@ def explained(path: str) -> Iterator[None]:
         cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
         raise StorageError(
             f"'{path}' can't be read or written: {cause}",
-            hint="make room or mend the disk, then run the command again",
+            hint="make room or repair the disk, then run the command again",
             code=errno.errorcode.get(error.errno or 0, "storage").lower(),
         ) from error
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from orchestrator.base.build_artifacts import is_leftover
+from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.bases import Base, NamedBase, find_base, head_of, is_commit, named_base
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
@@ -122,7 +122,7 @@ def _is_clean(question: Question, repository: _Repository) -> bool:
         inside = below(path, question.folder)
         if inside is None or any(below(path, place) is not None for place in records):
             continue
-        if path in changed.tracked or not is_leftover(os.fsencode(inside)):
+        if path in changed.tracked or not is_build_artifact(os.fsencode(inside)):
             return False
     return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 
-from orchestrator.base.build_artifacts import is_leftover
+from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.globs import Globs
 from orchestrator.checks.spec_guard.values import SPEC_FOLDER, Question
 from orchestrator.config.spec_guard_policy import DEFAULT_SPECS
@@ -54,7 +54,7 @@ def code_in(question: Question, spec: Specs, tracked: Collection[str], untracked
         inside = below(path, folder)
         if inside is None or any(below(path, place) is not None for place in own) or spec.names(path):
             continue
-        if path not in tracked and is_leftover(os.fsencode(inside)):
+        if path not in tracked and is_build_artifact(os.fsencode(inside)):
             continue
         if code.match(inside) and not left_out.match(inside):
             yield inside

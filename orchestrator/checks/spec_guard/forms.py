@@ -156,14 +156,14 @@ def _result(finding: Finding, rules: list[str], level: str, prefix: str) -> dict
         _location(finding.path, finding.line, prefix)
     ]
     hint = f" {printable(finding.hint)}" if finding.hint else ""
-    told = f"{finding.code}\0{finding.path}\0{finding.message}".encode("utf-8", "surrogateescape")
+    identity = f"{finding.code}\0{finding.path}\0{finding.message}".encode("utf-8", "surrogateescape")
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": rules.index(finding.code),
         "level": level,
         "message": {"text": f"{printable(finding.message)}.{hint}"},
         "locations": places[:1],
-        "partialFingerprints": {"specGuard/v1": hashlib.sha256(told).hexdigest()},
+        "partialFingerprints": {"specGuard/v1": hashlib.sha256(identity).hexdigest()},
     }
     if len(places) > 1:
         result["relatedLocations"] = [{"id": number, **place} for number, place in enumerate(places[1:], start=1)]

@@ -69,10 +69,10 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
 
     where = find_run(store, against)
     record = read_document(store, where)
-    told = (record.get("project"), record["pipeline_id"])
-    if told != (document["project"], document["pipeline"]) or not isinstance(record.get("plan"), Mapping):
+    named = (record.get("project"), record["pipeline_id"])
+    if named != (document["project"], document["pipeline"]) or not isinstance(record.get("plan"), Mapping):
         raise UsageError(
-            f"run '{where.run_id}' is of pipeline '{told[1]}' of project '{told[0]}', or of version 1",
+            f"run '{where.run_id}' is of pipeline '{named[1]}' of project '{named[0]}', or of version 1",
             hint=f"name a run of '{document['pipeline']}' of '{document['project']}'",
             code="other-pipeline",
         )
@@ -88,9 +88,9 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
     store = context.store()
     env_dir = environment_folder(store.workspace.environments_dir, compiled.session)
     cache = cache_for(store, compiled, task_id, env_dir, context.environ, context.clock, writes=False)
-    told = explained(compiled, cache)
+    explanations = explained(compiled, cache)
     for stage in document["stages"]:
-        stage["explain"] = told[stage["id"]]
+        stage["explain"] = explanations[stage["id"]]
 
 
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:

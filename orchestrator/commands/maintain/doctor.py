@@ -25,15 +25,15 @@ def doctor(
 ) -> Answer:
     """Check configurations, tools, records and file systems; exit code 4 when something is wrong, warnings apart.
 
-    With ``repair``, what can be mended is mended first, and what is left is told. Without it nothing is
+    With ``repair``, what can be repaired is repaired first, and the rest is reported. Without it nothing is
     written. Raises UsageError without a workspace, StorageError when a repair can't be written.
     """
     check_format(format, ("text", "json"))
     store = context.store()
     seen = inspect_records(store)
-    mended: list[Repaired] = []
+    repaired: list[Repaired] = []
     if repair and any(finding.repairable for finding in seen.findings):
-        mended = list(mend(store, seen, interrupted))
+        repaired = list(mend(store, seen, interrupted))
         seen = inspect_records(store)
     projects, faults = config_findings(store.workspace.root, context.clock.now().date())
     findings = [*faults, *tool_findings(store.workspace.root, projects, context.environ), *seen.findings]
@@ -48,13 +48,13 @@ def doctor(
         "ok": not failed,
         "checked": checked,
         "findings": [as_json(finding) for finding in findings],
-        "repaired": [item._asdict() for item in mended],
+        "repaired": [item._asdict() for item in repaired],
     }
-    return Answer(EXIT_GATE if failed else EXIT_DONE, document, _text(findings, mended, checked))
+    return Answer(EXIT_GATE if failed else EXIT_DONE, document, _text(findings, repaired, checked))
 
 
-def _text(findings: Iterable[Finding], mended: Iterable[Repaired], checked: dict[str, int]) -> str:
-    lines = [f"mended: {item.place}: {item.done} ({item.code})" for item in mended]
+def _text(findings: Iterable[Finding], repaired: Iterable[Repaired], checked: dict[str, int]) -> str:
+    lines = [f"repaired: {item.place}: {item.done} ({item.code})" for item in repaired]
     counted: Counter[str] = Counter()
     for finding in findings:
         counted[severity(finding)] += 1

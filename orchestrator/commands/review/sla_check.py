@@ -45,7 +45,7 @@ def _table_findings(root: str, page: Page) -> Iterator[Finding]:
         yield Finding("sla-page-damaged", PAGE, message, line, _HINT)
     there = {row.key for row in page.rows}
     for project in broken:
-        message = f"the limits of '{project}' can't be told"
+        message = f"the limits of '{project}' are unknown"
         yield Finding("config-unreadable", PAGE, message, hint="codex-orchestrator doctor")
     for project, pipeline in limit:
         if pipeline == ALWAYS_LISTED and (project, pipeline) not in there:

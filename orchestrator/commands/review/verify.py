@@ -35,7 +35,7 @@ def verify(
     """
     from orchestrator.commands.run.launch import check_format
     from orchestrator.store.find import find_run
-    from orchestrator.store.verification.tasks import flaws_by_place, verify_all, verify_run
+    from orchestrator.store.verification.tasks import findings_by_place, verify_all, verify_run
 
     check_format(format, ("text", "json"))
     if run is not None and all:
@@ -64,7 +64,7 @@ def verify(
         from orchestrator.commands.review.checkpoint import witness_findings_of
 
         findings += witness_findings_of(store, context.environ, witness)
-    ordered = list(dict.fromkeys(flaws_by_place(findings)))
+    ordered = list(dict.fromkeys(findings_by_place(findings)))
     document["ok"] = not ordered
     document["findings"] = [finding.as_json() for finding in ordered]
     return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))

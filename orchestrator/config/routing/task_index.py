@@ -94,4 +94,4 @@ def _bytes_of(path: str) -> bytes:
 
 
 def _broken(reason: str) -> UsageError:
-    return UsageError(f"{INDEX_FILE}: {reason}", hint="mend the file", code="broken-task-index")
+    return UsageError(f"{INDEX_FILE}: {reason}", hint="correct the file", code="broken-task-index")

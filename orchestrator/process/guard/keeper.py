@@ -105,13 +105,13 @@ class Keeper:
         if self._terminating or grace <= 0:
             return
         self._terminating = True
-        told: set[int] = set()
+        reported: set[int] = set()
         for _ in range(TERM_PASSES):
-            fresh = [pid for pid in tree.members() if pid not in told]
+            fresh = [pid for pid in tree.members() if pid not in reported]
             for pid in fresh:
                 signals.send(pid, signals.TERM)
                 signals.send(pid, signals.CONT)  # a stopped process takes a signal only when it goes on
-            told.update(fresh)
+            reported.update(fresh)
             if not fresh:
                 break
 

@@ -126,7 +126,7 @@ class StageCache:
         try:
             observation = self._observe(stage, salt, survey)
         except Unfit as unfit:
-            return Look(None, (f"its inputs can't be told: {unfit}",))
+            return Look(None, (f"its inputs can't be observed: {unfit}",))
         self._seen[stage.id] = _Seen(salt, observation, found)
         if kept is None:
             why = f": {found.reason}" if isinstance(found, NotKept) else ""
@@ -201,7 +201,7 @@ class StageCache:
                 changed = changed_names(contents(kept.outputs), contents(found))
                 reasons += [f"outputs changed: {changed}"] if changed else []
             except Unfit as unfit:
-                reasons.append(f"its outputs can't be told: {unfit}")
+                reasons.append(f"its outputs can't be observed: {unfit}")
         if not reasons and now.key != kept.shown_by.cache_key:
             # What the entry says of itself decides nothing: the key is what the cited run's record has of it.
             reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not succeed on this")

@@ -17,13 +17,13 @@ def explained(plan: Plan, cache: StageCache | None) -> dict[str, dict[str, Any]]
     config), or ``unknown``: it is unchanged now, and a stage that would run before it may change that.
     ``cache`` is None where no stage can be spared.
     """
-    told: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for stage in plan.stages:
-        told[stage.id] = _told(plan, stage, cache, told)
-    return told
+        found[stage.id] = _explained_stage(plan, stage, cache, found)
+    return found
 
 
-def _told(
+def _explained_stage(
     plan: Plan, stage: PlannedStage, cache: StageCache | None, before: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     if stage.kind == "skip":

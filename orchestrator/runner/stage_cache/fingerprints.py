@@ -39,7 +39,7 @@ class FileState(Record):
 
 
 class Unfit(Exception):  # noqa: N818 -- named by what it says
-    """Something among the files can't be told apart reliably; the text says what and where."""
+    """Something among the files can't be distinguished reliably; the text says what and where."""
 
 
 class Survey:
@@ -137,25 +137,25 @@ class Survey:
             return
         if len(found) == FILES_LIMIT:
             raise Unfit(f"there are more than {FILES_LIMIT} files")
-        told = _told(status)
+        signature = _signature(status)
         known = self.known.get(path)
-        if known is not None and known.status == told and known.settled:
+        if known is not None and known.status == signature and known.settled:
             found[path] = known
             return
-        state = self._read(path, status, told)
+        state = self._read(path, status, signature)
         if known is not None and known.content == state.content and state.settled:
             self.reread += 1
         found[path] = state
 
-    def _read(self, path: str, status: os.stat_result, told: tuple[int, ...]) -> FileState:
+    def _read(self, path: str, status: os.stat_result, signature: tuple[int, ...]) -> FileState:
         place = os.path.join(self.folder, path)
         if stat.S_ISLNK(status.st_mode):
             return self._linked(path, place)
         if not stat.S_ISREG(status.st_mode):
             raise Unfit(f"'{path}' is neither a file nor a folder")
         read_at = self.now_ns()
-        content = self._content(path, place, os.O_NOFOLLOW, told)
-        return FileState(f"{_runnable(status)}{content}", _is_settled(status, read_at), told)
+        content = self._content(path, place, os.O_NOFOLLOW, signature)
+        return FileState(f"{_runnable(status)}{content}", _is_settled(status, read_at), signature)
 
     def _linked(self, path: str, place: str) -> FileState:
         """Return what a link leads to and what stands there; one to a folder is no file."""
@@ -168,19 +168,19 @@ class Survey:
             raise Unfit(f"'{path}' can't be looked at: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
             raise Unfit(f"'{path}' is a link to '{target}', which is no file; name what it leads to instead")
-        content = self._content(path, place, 0, _told(status))
-        return FileState(f"link to {target}: {_runnable(status)}{content}", False, _told(status))
+        content = self._content(path, place, 0, _signature(status))
+        return FileState(f"link to {target}: {_runnable(status)}{content}", False, _signature(status))
 
-    def _content(self, path: str, place: str, flags: int, told: tuple[int, ...]) -> str:
+    def _content(self, path: str, place: str, flags: int, signature: tuple[int, ...]) -> str:
         try:
             with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb", buffering=0) as file:
-                state = sha256_for(told[0])
+                state = sha256_for(signature[0])
                 while chunk := file.read(_CHUNK):
                     state.update(chunk)
                     self._bytes += len(chunk)
                     if self._bytes > BYTES_LIMIT:
                         raise Unfit(f"more than {BYTES_LIMIT >> 20} MiB would have to be read")
-                if _told(os.fstat(file.fileno())) != told:
+                if _signature(os.fstat(file.fileno())) != signature:
                     raise Unfit(f"'{path}' changed while it was read")
         except OSError as error:
             raise Unfit(f"'{path}' can't be read: {error.strerror}") from error
@@ -191,7 +191,7 @@ def _runnable(status: os.stat_result) -> str:
     return "x" if status.st_mode & stat.S_IXUSR else "-"
 
 
-def _told(status: os.stat_result) -> tuple[int, ...]:
+def _signature(status: os.stat_result) -> tuple[int, ...]:
     """Return all that changes when a file does. The time of change can't be set back, unlike that of modification."""
     size, changed = status.st_size, status.st_ctime_ns
     return size, status.st_mtime_ns, changed, status.st_ino, status.st_dev, status.st_mode

@@ -15,20 +15,20 @@ _TIMEOUT_SECONDS = 30.0
 class Ignored:
     """What git ignores below a folder. git is started at once and read when the answer is needed.
 
-    ``told`` may give the first answer in its place. Where there is no repository, or git can't tell, nothing is
+    ``known`` may give the first answer in its place. Where there is no repository, or git can't tell, nothing is
     ignored: then files count that need not, which costs a run of a stage and never spares a wrong one.
     """
 
     def __init__(
-        self, folder: str, environ: Mapping[str, str], told: Callable[[], frozenset[str]] | None = None
+        self, folder: str, environ: Mapping[str, str], known: Callable[[], frozenset[str]] | None = None
     ) -> None:
         self._folder = folder
         self._environ = environ
-        self._told = told
+        self._known = known
         self._top: str | None = None
         self._process: GitProcess | None = None
         self._names: frozenset[str] = frozenset()
-        if told is None:
+        if known is None:
             self.ask()
 
     def ask(self) -> None:
@@ -42,9 +42,9 @@ class Ignored:
 
     def names(self) -> frozenset[str]:
         """Return the files and folders that git ignores; what lies in such a folder is not listed."""
-        told, self._told = self._told, None
-        if told is not None:
-            self._names = told()
+        known, self._known = self._known, None
+        if known is not None:
+            self._names = known()
         process, self._process = self._process, None
         if process is not None:
             with suppress(TimeoutError):
@@ -53,7 +53,7 @@ class Ignored:
 
     def abandon(self) -> None:
         """End git and forget it; harmless when repeated."""
-        self._told = None
+        self._known = None
         process, self._process = self._process, None
         if process is not None:
             process.end()

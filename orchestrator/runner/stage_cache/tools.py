@@ -17,7 +17,7 @@ _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 """Names that installers write beside a Python package, and write anew for another version."""
 
 _OWN_ENVIRONMENTS = (".venv", "venv")
-"""Where a codebase keeps a virtual environment of its own, which ``uv run`` and the like take without being told."""
+"""Where a codebase keeps a virtual environment of its own, which ``uv run`` and the like take by themselves."""
 
 _NOTES_OF_INSTALLERS = (".package-lock.json", ".modules.yaml", ".yarn-state.yml", ".yarn-integrity")
 """What npm, pnpm and Yarn write into ``node_modules`` when they have installed: which versions are there."""
@@ -42,7 +42,7 @@ def tools_of(
 
     ``env`` is the stage's environment: its PATH says where tools are. ``env_dir`` is the session's
     environment, if it has one. A tool that is changed in place without a change of its file, or of what an
-    installer notes, is not told.
+    installer notes, is unknown.
     """
     cwd = os.path.join(project_folder, stage.cwd)
     path = [os.path.join(cwd, folder) for folder in env.get("PATH", "").split(os.pathsep) if folder]
@@ -124,8 +124,8 @@ def _signature(place: str) -> str | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    told = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    return " ".join([os.path.realpath(place), *map(str, told)])
+    parts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return " ".join([os.path.realpath(place), *map(str, parts)])
 
 
 def _own_environments(folder: str) -> list[str]:

@@ -61,7 +61,7 @@ def missing(file: MetricsFile, expected: Iterable[Document]) -> list[Document]:
     return [line for line in expected if line["event_id"] not in file.events]
 
 
-def healed(file: MetricsFile, added: Iterable[Document]) -> bytes:
+def repaired(file: MetricsFile, added: Iterable[Document]) -> bytes:
     """Return the bytes of the file with only whole, readable lines, and the ``added`` ones at its end."""
     new = [json_text(line, ensure_ascii=False).encode() for line in added]
     return b"".join(line + b"\n" for line in (*file.kept, *new))

@@ -74,7 +74,7 @@ def _look(store: RunStore, folder: Folder, where: Location, check: Check, is_mar
     document, manifest, findings = _record(folder, where, place, check, is_busy=busy)
     if not busy and manifest is not None:
         findings += _state_of(where, manifest, place, is_marked)
-        findings += _leftovers(folder, manifest, place, is_marked)
+        findings += _remains(folder, manifest, place, is_marked)
         findings += pointer_faults(store, manifest)
         findings += _clock(manifest, place, store.clock.now())
     return RunSeen(where, busy, document, manifest, tuple(findings))
@@ -146,7 +146,7 @@ def _state_of(where: Location, manifest: Manifest, place: str, is_marked: Callab
         )
 
 
-def _leftovers(folder: Folder, manifest: Manifest, place: str, is_marked: Callable[[str], bool]) -> Iterator[Finding]:
+def _remains(folder: Folder, manifest: Manifest, place: str, is_marked: Callable[[str], bool]) -> Iterator[Finding]:
     names = folder.names()
     if RESERVE in names and manifest.is_terminal and not is_marked(manifest.run_id):
         yield repairable(

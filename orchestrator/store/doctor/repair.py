@@ -36,7 +36,7 @@ DAMAGED = ".damaged"
 
 
 def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Repaired]:
-    """Mend what can be mended of what was seen, and yield each thing once it is done. Raises StorageError."""
+    """Repair what can be repaired of what was seen, and yield each thing once it is done. Raises StorageError."""
     for task in seen.tasks:
         yield from _repair_task(store, task, close)
     known = {run.where.run_id for task in seen.tasks for run in task.runs}
@@ -155,7 +155,7 @@ def _tidied(store: RunStore, run: OpenRun) -> Iterator[Repaired]:
             folder.remove(name)
             code = "leftover-reserve" if name == RESERVE else "leftover-temp"
             yield Repaired(code, os.path.join(place, name), "removed")
-    if _mend_token(folder):
+    if _repair_token(folder):
         yield Repaired("token-mode", os.path.join(place, TOKEN), "its mode is 0600 again")
     if torn_tail(folder, EVENTS):
         _cut_tail(folder, EVENTS)
@@ -163,7 +163,7 @@ def _tidied(store: RunStore, run: OpenRun) -> Iterator[Repaired]:
     yield from point_again(store, run)
 
 
-def _mend_token(folder: Folder) -> bool:
+def _repair_token(folder: Folder) -> bool:
     try:
         fd = folder.open_read(TOKEN)
     except (FileNotFoundError, StorageError):

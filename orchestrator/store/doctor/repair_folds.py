@@ -12,7 +12,7 @@ from orchestrator.base.files import Folder
 from orchestrator.model.manifest.manifest import render
 from orchestrator.store.chain import is_end, lines_of, metrics_digest, parsed
 from orchestrator.store.doctor.finding import Repaired
-from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
+from orchestrator.store.doctor.metrics_file import missing, read_lines, repaired
 from orchestrator.store.doctor.records import RunSeen, inspect_run, is_temp
 from orchestrator.store.doctor.tasks import (
     METRICS_LIMIT,
@@ -65,7 +65,7 @@ def _fold_metrics(store: RunStore, task: Folder, settled: list[RunSeen]) -> Iter
         return
     file = read_lines(data)
     absent = _proved(task, missing(file, (line for run in settled for line in expected_of(store, run))))
-    wanted = healed(file, absent)
+    wanted = repaired(file, absent)
     if wanted == data:
         return
     place = store.workspace.shown(os.path.join(task.path, METRICS))

@@ -200,9 +200,9 @@ def _same(found: State, expected: State) -> bool:
 def _is_within(found: State, expected: State, settled: list[RunSeen]) -> bool:
     """Compare only the runs that stand still; those that are on their way may be in the state or not."""
     still = {run.where.run_id for run in settled}
-    told = {run["runId"]: run for run in found["runs"] if run["runId"] in still}
+    listed = {run["runId"]: run for run in found["runs"] if run["runId"] in still}
     known = {run["runId"]: run for run in expected["runs"]}
-    return all(known.get(run_id) == run for run_id, run in told.items())
+    return all(known.get(run_id) == run for run_id, run in listed.items())
 
 
 def _staging(store: RunStore, task: Folder) -> Iterator[Finding]:

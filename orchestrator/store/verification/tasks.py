@@ -75,8 +75,8 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     findings = [*chain_findings, *chain.findings, *other_findings]
     wanted = sorted(ids | {link.run_id for link in chain.links if is_run_id(link.run_id)})
     moving |= {run_id for run_id in wanted if holds_lock(store, Location(task_id, run_id))}
-    told = metrics_findings(metrics_data, os.path.join(shown, METRICS), chain, moving)
-    findings += told
+    found = metrics_findings(metrics_data, os.path.join(shown, METRICS), chain, moving)
+    findings += found
     looked = [run_id for run_id in wanted if only in (None, run_id)]
     for run_id in looked:
         links = chain.of_run(run_id)
@@ -116,6 +116,6 @@ def _read(store: RunStore, task: Folder, name: str, limit: int) -> tuple[bytes, 
         return b"", [Finding(error.code, store.workspace.shown(os.path.join(task.path, name)), error.message)]
 
 
-def flaws_by_place(findings: Collection[Finding]) -> Iterator[Finding]:
+def findings_by_place(findings: Collection[Finding]) -> Iterator[Finding]:
     """Yield findings in the order of files and lines."""
     yield from sorted(findings, key=lambda finding: (finding.path, finding.line or 0, finding.code))

@@ -17,7 +17,7 @@ from invoke.program import Program
 from orchestrator.base.errors import DamagedRecord, Refused, UsageError
 from orchestrator.cli.console import run
 from orchestrator.cli.crash_report import REPORTS, REPORTS_KEPT
-from orchestrator.cli.invocation import Door
+from orchestrator.cli.invocation import Invocation
 from orchestrator.cli.invoke_tasks import collection, process_collection
 from orchestrator.cli.options import Command, Commands, OneOf, Option, count, table
 from orchestrator.commands.context import Answer, Context
@@ -83,37 +83,37 @@ class BrokenStream(io.StringIO):
         raise OSError(self.number, "cannot write")
 
 
-def door_of(words: Sequence[str], folder: Path, stdout: io.StringIO | None = None) -> Door:
-    """Return a door with streams of its own, in a workspace in ``folder``."""
+def invocation_of(words: Sequence[str], folder: Path, stdout: io.StringIO | None = None) -> Invocation:
+    """Return a invocation with streams of its own, in a workspace in ``folder``."""
     (folder / "project_configs").mkdir(exist_ok=True)
     out, err = stdout or io.StringIO(), io.StringIO()
-    return Door(tuple(words), out, err, lambda: Context(str(folder), {"DEPLOY_TOKEN": "s3cr3t-env"}, out, err))
+    return Invocation(tuple(words), out, err, lambda: Context(str(folder), {"DEPLOY_TOKEN": "s3cr3t-env"}, out, err))
 
 
 def console(words: Sequence[str], commands: Commanded, folder: Path, stdout: io.StringIO | None = None) -> Ended:
     """Call the console script's edge."""
-    door = door_of(words, folder, stdout)
-    code = run(door.words, commands.table(), door)
-    return Ended(code, *_outputs(door))
+    invocation = invocation_of(words, folder, stdout)
+    code = run(invocation.words, commands.table(), invocation)
+    return Ended(code, *_outputs(invocation))
 
 
 def invoked(words: Sequence[str], commands: Commanded, folder: Path) -> Ended:
     """Call the tasks as the ``invoke`` command does: its own program and parser."""
-    door = door_of(words, folder)
-    program = Program(namespace=collection(commands.table(), lambda: door))
+    invocation = invocation_of(words, folder)
+    program = Program(namespace=collection(commands.table(), lambda: invocation))
     code: object = 0
     try:
         program.run(["invoke", *words])
     except SystemExit as ended:
         code = ended.code
     assert isinstance(code, int)
-    return Ended(code, *_outputs(door))
+    return Ended(code, *_outputs(invocation))
 
 
-def _outputs(door: Door) -> tuple[str, str]:
-    assert isinstance(door.stdout, io.StringIO)
-    assert isinstance(door.stderr, io.StringIO)
-    return door.stdout.getvalue(), door.stderr.getvalue()
+def _outputs(invocation: Invocation) -> tuple[str, str]:
+    assert isinstance(invocation.stdout, io.StringIO)
+    assert isinstance(invocation.stderr, io.StringIO)
+    return invocation.stdout.getvalue(), invocation.stderr.getvalue()
 
 
 DOORS = pytest.mark.parametrize("call", [console, invoked])
@@ -122,7 +122,7 @@ Call = Callable[[Sequence[str], Commanded, Path], Ended]
 
 @DOORS
 def test_options_reach_the_function(call: Call, tmp_path: Path) -> None:
-    """Both doors call the function with the same arguments: what was given, and declared defaults."""
+    """Both entry points call the function with the same arguments: what was given, and declared defaults."""
     commands = Commanded()
     words = ["go", "--target", "x", "--at-once=2", "--override", "a=1", "--override", "b=2", "--loud"]
     assert call(words, commands, tmp_path).code == 0
@@ -185,7 +185,7 @@ def test_ndjson_is_the_events_only(call: Call, tmp_path: Path) -> None:
     ("error", "code"), [(UsageError("bad"), 2), (Refused("alive"), 5), (DamagedRecord("cut off"), 7)]
 )
 def test_refusals(call: Call, error: Exception, code: int, tmp_path: Path) -> None:
-    """A refusal is one message on stderr, and its exit code is ours in both doors."""
+    """A refusal is one message on stderr, and its exit code is ours in both entry points."""
     ended = call(["go"], Commanded(go=Asked(error=error)), tmp_path)
     assert ended == Ended(code, "", f"codex-orchestrator: error: {error}\n")
 
@@ -213,7 +213,7 @@ def test_refusal_cannot_act_on_the_terminal(call: Call, tmp_path: Path) -> None:
 @DOORS
 @pytest.mark.parametrize("words", [["go", "--at-once", "x"], ["go", "--format", "yaml"], ["stop"]])
 def test_values_that_cannot_be_read(call: Call, words: list[str], tmp_path: Path) -> None:
-    """A value of the wrong kind is refused with exit code 2 in both doors, and the command is not called."""
+    """A value of the wrong kind is refused with exit code 2 in both entry points, and the command is not called."""
     commands = Commanded()
     ended = call(words, commands, tmp_path)
     assert (ended.code, ended.stdout, commands.go.calls) == (2, "", [])
@@ -291,10 +291,10 @@ def test_a_bug_in_json(tmp_path: Path) -> None:
 
 def test_a_bug_outside_of_a_workspace(tmp_path: Path) -> None:
     """Where no workspace is, the report goes to the temporary folder and is named by its whole path."""
-    door = door_of(["show"], tmp_path)
+    invocation = invocation_of(["show"], tmp_path)
     (tmp_path / "project_configs").rmdir()
-    code = run(door.words, Commanded(show=Asked(error=KeyError("x"))).table(), door)
-    path = Path(_outputs(door)[1].split("'")[1])
+    code = run(invocation.words, Commanded(show=Asked(error=KeyError("x"))).table(), invocation)
+    path = Path(_outputs(invocation)[1].split("'")[1])
     assert (code, path.is_absolute()) == (1, True)
     assert "KeyError: 'x'" in path.read_text()
     path.unlink()
@@ -341,7 +341,7 @@ def test_interrupt_inside_invoke(tmp_path: Path) -> None:
                 raise KeyboardInterrupt
             return 0
 
-    assert run(["--help"], Commanded().table(), door_of(["--help"], tmp_path, Interrupted())) == 130
+    assert run(["--help"], Commanded().table(), invocation_of(["--help"], tmp_path, Interrupted())) == 130
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -388,7 +388,7 @@ def test_help_and_list(tmp_path: Path) -> None:
 
 
 def test_bytecode_is_written_again(tmp_path: Path) -> None:
-    """Invoke's switch that forbids bytecode does not outlast its parser, in neither door."""
+    """Invoke's switch that forbids bytecode does not outlast its parser, in neither invocation."""
     commands = Commanded()
     console(["go"], commands, tmp_path)
     asked_for = bool(sys.flags.dont_write_bytecode)

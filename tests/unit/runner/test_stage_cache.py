@@ -400,7 +400,7 @@ def test_what_cannot_be_told_has_the_stage_run(scene: Scene, kind: str) -> None:
         os.mkfifo(scene.folder / "src/pipe")
     else:
         (scene.folder / "src").rename(scene.folder / "gone")
-    assert "its inputs can't be told" in scene.look().reasons[0]
+    assert "its inputs can't be observed" in scene.look().reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from orchestrator.model.manifest.manifest import Attempt, Command, Manifest, Res
 from orchestrator.model.manifest.transitions import closed
 from orchestrator.store.doctor.earlier import as_of, expected_lines
 from orchestrator.store.doctor.filesystem import flock_fault, inspect_file_system, mount_type
-from orchestrator.store.doctor.metrics_file import healed, missing, read_lines
+from orchestrator.store.doctor.metrics_file import missing, read_lines, repaired
 from orchestrator.store.doctor.records import is_temp
 from orchestrator.store.doctor.tasks import read_state, state_of
 from tests.records import TASK, make_manifest
@@ -104,7 +104,7 @@ def test_a_whole_line_without_its_end_is_kept() -> None:
     """Only its newline was lost."""
     file = read_lines(line("a"))
     assert (file.kept, file.is_torn) == ((line("a"),), True)
-    assert healed(file, []) == line("a") + b"\n"
+    assert repaired(file, []) == line("a") + b"\n"
 
 
 _LINES = st.lists(
@@ -123,12 +123,12 @@ def test_healing_loses_nothing_and_is_done_once(lines: list[bytes], ended: bool,
         pieces.pop()
     assert sorted((*file.kept, *file.repeated, *file.aside)) == sorted(pieces)
     wanted = [{"run_id": "r", "event_id": event} for event in expected]
-    again = read_lines(whole := healed(file, missing(file, wanted)))
+    again = read_lines(whole := repaired(file, missing(file, wanted)))
     assert not again.aside
     assert not again.repeated
     assert not again.is_torn
     assert set(expected) <= again.events
-    assert healed(again, missing(again, wanted)) == whole
+    assert repaired(again, missing(again, wanted)) == whole
 
 
 def resumed_run() -> Manifest:
