@@ -76,7 +76,8 @@ def guarded(invocation: Invocation, action: Callable[[], int]) -> int:
         # Who closed the pipe has seen enough; a pipe of our own that broke is a bug.
         code = EXIT_DONE if streams.reader_gone(invocation.stdout) else _report_bug(invocation, error)
     except OSError as error:
-        code = _report(invocation, _storage_error(error)) if _is_storage_fault(error) else _report_bug(invocation, error)
+        fault = _is_storage_fault(error)
+        code = _report(invocation, _storage_error(error)) if fault else _report_bug(invocation, error)
     except Exception as error:  # the last place that can tell a bug from a refusal
         code = _report_bug(invocation, error)
     streams.settle(invocation.stdout)

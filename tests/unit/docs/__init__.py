@@ -1,0 +1,1 @@
+"""What the documents of this repository keep to."""
