@@ -15,6 +15,7 @@ from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
+from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, with_proof
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.model.accounts import Signed, people_of
@@ -81,6 +82,8 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
     around = review_context_of(store, seen.record, context.environ)
     if around.fault is None and asked.role is not None and around.policy.roles:
         _check_role(asked.role, around.policy.roles)
+    approving = asked.decision == APPROVE
+    proof = plan_proof(store.workspace.root, seen.record, context.environ) if approving else PlanProof()
     run = _taken(store, where)
     try:
         if asked.shown not in (None, manifest_digest(run.manifest.as_json())):
@@ -103,7 +106,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
                 raise UsageError(
                     "the project counts signed approvals only", hint="add --sign, or --sign KEY", code="unsigned"
                 )
-            _check_ready(where, before)
+            _check_ready(where, with_proof(before, proof))
         approvals = (*run.manifest.approvals, entry)
         if len(render({"approvals": approvals})) > MOST_BYTES:
             raise Refused(f"the reviews of run '{where.run_id}' fill {MOST_BYTES} bytes: no more fit", code="too-many")

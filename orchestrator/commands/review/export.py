@@ -29,6 +29,7 @@ def export(
     """
     from orchestrator.checks.attestation import render_statement, signed, signing_key, statement_of
     from orchestrator.commands.review.evidence_sources import link_of
+    from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
     from orchestrator.store.find import find_run, read_document
     from orchestrator.store.verification.tasks import verify_run
 
@@ -49,6 +50,7 @@ def export(
             hint=f"codex-orchestrator verify {where.run_id}",
             code=findings[0].code,
         )
+    refuse_foreign_plan(store, where, document, context.environ)
     payload = render_statement(statement_of(document, link_of(store, where, document["attempt"])))
     data = payload if key is None else json_text(signed(payload, key), indent=2).encode() + b"\n"
     if output is None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.commands.context import Context
 from orchestrator.commands.look.status import view
+from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
@@ -24,6 +25,9 @@ _ERROR_LIMIT = 1 << 20
 def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
     """Return the packet (docs/review.md) of a run, whatever its state. Raises what ``status`` raises."""
     document = view(store, where, context.environ)
+    if document["version"] == 2 and not document["alive"]:
+        proof = plan_proof(store.workspace.root, read_document(store, where), context.environ)
+        document = with_proof(document, proof)
     changes, note = _plan_changes(context, store, where)
     return {
         **document,

@@ -15,6 +15,7 @@ from orchestrator.checks.checklists.mirrors import HINT, source_of, ticked, uncl
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.checks.checklists.proof import Sources, approval_of, clean_tree_faults, item_findings, judged_reviews
 from orchestrator.commands.context import Context
+from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
@@ -40,6 +41,7 @@ def ticking(
         raise NotFound(f"there is no record of run '{where.run_id}'")
     if record["version"] != 2:
         raise UsageError(f"run '{where.run_id}' is of version 1, which proves no item", code="version-1")
+    refuse_foreign_plan(store, where, record, context.environ)
     documents.refuse_unreadable(task)
     evidence = evidence_of(record, link_of(store, where, int(record["attempt"])))
     for code, message in clean_tree_faults(evidence.manifest):

@@ -45,9 +45,10 @@ def verify(
     findings: list[Finding] = []
     if run is not None or all or not (state or docs or witness is not None):
         seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
-        notes = [note._asdict() for note in seen.notes]
+        of_plans = list(_plan_findings(store, run, context.environ))
+        notes = [note._asdict() for note in (*seen.notes, *(item for item, is_note in of_plans if is_note))]
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links, "notes": notes}
-        findings += seen.findings
+        findings += [*seen.findings, *(item for item, is_note in of_plans if not is_note)]
     if state:
         found, document["state"] = _aligned(store)
         findings += found
@@ -68,6 +69,28 @@ def verify(
     document["ok"] = not ordered
     document["findings"] = [finding.as_json() for finding in ordered]
     return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
+
+
+def _plan_findings(store: RunStore, run: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Finding, bool]]:
+    """Yield what is found of the plans of ended runs, each with whether it is a note only."""
+    from orchestrator.base.errors import Refusal
+    from orchestrator.commands.review.plan_of_config import PlanProofs
+    from orchestrator.model.outcome import TERMINAL
+    from orchestrator.store.find import find_run, read_document, run_ids, task_ids
+    from orchestrator.store.layout import Location
+
+    proofs = PlanProofs(store, environ)
+    if run is None:
+        places = [Location(task, run_id) for task in task_ids(store) for run_id in run_ids(store, task)]
+    else:
+        places = [find_run(store, run)]
+    for where in places:
+        try:
+            record = read_document(store, where)
+        except Refusal:
+            continue  # what is wrong with the record is a finding already
+        if record.get("status") in TERMINAL:
+            yield from proofs.findings(where, record)
 
 
 def _aligned(store: RunStore) -> tuple[list[Finding], list[dict[str, Any]]]:
