@@ -10,7 +10,7 @@ from orchestrator.base.quoting import shown
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of
-from orchestrator.config.source import Source, config_file
+from orchestrator.config.source import Source, config_file, parsed_source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.model.metrics_policy import MetricsPolicy
@@ -28,6 +28,11 @@ def load_project(root: str, name: str) -> ProjectConfig:
     Raises UsageError for a name that no project has, and ConfigError with every fault of the file.
     """
     return parse_project(source_of(root, name))
+
+
+def parse_bytes(name: str, data: bytes) -> ProjectConfig:
+    """Return the validated config of project ``name`` that ``data`` holds; raises ConfigError with every fault."""
+    return parse_project(parsed_source(name, data))
 
 
 def parse_project(source: Source) -> ProjectConfig:

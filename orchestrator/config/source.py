@@ -53,6 +53,15 @@ def read_source(root: str, name: str) -> Source:
     return Source(name, file, sha256(raw).hexdigest(), table)
 
 
+def parsed_source(name: str, raw: bytes) -> Source:
+    """Return the parsed config of project ``name`` that ``raw`` holds; ConfigError when it is none."""
+    file = config_file(name)
+    try:
+        return Source(name, file, sha256(raw).hexdigest(), _parsed(_text_of(raw)))
+    except _UnfitError as error:
+        raise ConfigError([f"{file}: {error}"]) from error
+
+
 def read_toml(root: str, file: str) -> dict[str, Any]:
     """Return the table of a TOML file of the workspace at ``root``. Raises what ``read_source`` raises."""
     return _read(root, file)[1]

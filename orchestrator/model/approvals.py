@@ -23,7 +23,8 @@ TreeWord: TypeAlias = "Literal['same', 'moved', 'unknown']"
 
 ALONE = "approved by the run's own actor (the project's config allows it)"
 REASON_CODES = frozenset(
-    ("approval-missing", "approval-role-missing", "approval-stale", "approval-own-run", "changes-requested")
+    {"approval-missing", "approval-role-missing", "approval-stale", "approval-own-run", "changes-requested"}
+    | {"policy-softened"}
 )
 """The codes of ``ready.reasons`` that only reviews can bring or take away."""
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 PROGRAM = "codex-orchestrator"
-_OF_REVIEWERS = frozenset({"approval-missing", "approval-role-missing", "approval-stale", "approval-own-run"})
+_OF_REVIEWERS = frozenset(
+    {"approval-missing", "approval-role-missing", "approval-stale", "approval-own-run", "policy-softened"}
+)
 """Reasons that only a decision removes."""
 
 _OF_CHILDREN = "child-not-succeeded"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.model.approvals import reasons
+from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
 from orchestrator.model.review_policy import ReviewPolicy
 
@@ -157,3 +158,4 @@ def _of_reviews(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     policy = ReviewPolicy(review["approvals"], tuple(review["roles"]))
     if body["version"] == 2:
         yield from reasons(body["approvals"], policy)
+        yield from unapproved_softening(body.get("policy") or (), body["approvals"])

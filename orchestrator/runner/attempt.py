@@ -10,7 +10,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
 from orchestrator.model.builtin_guard import is_builtin_guard
-from orchestrator.model.manifest.manifest import Command, SessionInfo
+from orchestrator.model.manifest.manifest import Command, SessionInfo, Softening
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.process import ProcessHost
@@ -40,7 +40,8 @@ class Setting(Record):
     """What an attempt runs with: the world as arguments.
 
     ``at_once`` is how many stages were asked to run at once, None where nobody said; ``cache`` is None where no
-    stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither.
+    stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither;
+    ``policy`` returns what the config asks less than the base commit's.
     """
 
     store: RunStore
@@ -52,6 +53,7 @@ class Setting(Record):
     at_once: int | None
     cache: StageCache | None = None
     fresh: bool = False
+    policy: Callable[[], tuple[Softening, ...]] = tuple
 
 
 def perform(
@@ -133,6 +135,7 @@ class _AttemptRun:
             maker = EnvironmentMaker(recorder, self._loop, self._setting.clock, self._setting.observer.output)
             broken = maker.make(plan.session, env_dir, project_folder, self._setting.environ, stage_env)
         recorder.add_provenance(self._setting.provenance.finish())
+        recorder.set_policy(self._setting.policy())
         made = describe(env_dir)
         recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
         runnable = plan if broken is None else _guard_alone(plan)

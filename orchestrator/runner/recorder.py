@@ -15,7 +15,7 @@ from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import NO_VERDICT, VERDICT_BYTES, ReportedVerdict, is_builtin_guard, read_verdict
 from orchestrator.model.guardrails import judged, with_report
-from orchestrator.model.manifest.manifest import AttemptAccount, Manifest, Reused, SessionInfo
+from orchestrator.model.manifest.manifest import AttemptAccount, Manifest, Reused, SessionInfo, Softening
 from orchestrator.model.manifest.transitions import (
     closed,
     run_outcome,
@@ -113,6 +113,12 @@ class Recorder:
     def set_session(self, session: SessionInfo) -> None:
         """Record what the session's environment turned out to be."""
         self._change(self.manifest._replace(session=session))
+
+    def set_policy(self, policy: tuple[Softening, ...]) -> None:
+        """Record what the config asks less than the base's."""
+        if policy != self.manifest.policy:
+            masked = tuple(entry._replace(message=self._mask(entry.message)) for entry in policy)
+            self._change(self.manifest._replace(policy=masked))
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
         """Record which commit, tree, host, tools and config this attempt runs on, and the ``account`` that runs it."""

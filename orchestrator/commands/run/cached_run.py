@@ -8,13 +8,15 @@ from orchestrator.base.clock import Clock
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.launch import PreparedRun
 from orchestrator.git import Capture
-from orchestrator.model.manifest.manifest import SessionInfo
+from orchestrator.model.manifest.manifest import SessionInfo, Softening
 from orchestrator.runner.environment import describe, environment_folder, needs_making
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_cache import StageCache
 from orchestrator.store.claim import withdraw
+from orchestrator.store.find import read_document
+from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +32,11 @@ def answered_by_cache(
     """
     env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     cache = prepared.cache(context, env_dir, provenance.ignored_names)
-    if cache is None or not _is_unchanged(prepared, cache):
+    policy = _known_policy(prepared, cache) if cache is not None and _is_unchanged(prepared, cache) else None
+    if cache is None or policy is None:
         return cache, None
     try:
-        return cache, _record_unchanged(prepared, cache, provenance, observer.event, context.clock)
+        return cache, _record_unchanged(prepared, cache, provenance, observer.event, context.clock, policy)
     finally:
         cache.ignored.abandon()
         observer.close()
@@ -47,12 +50,25 @@ def _is_unchanged(prepared: PreparedRun, cache: StageCache) -> bool:
     return bool(waiting) and cache.look_ahead(waiting)
 
 
+def _known_policy(prepared: PreparedRun, cache: StageCache) -> tuple[Softening, ...] | None:
+    """Return what a cited run found its config to ask less than the base's, None where it had another config.
+
+    Comparing the two anew would cost as much as all else here; a config that changed has its stages run as usual.
+    """
+    for reused in cache.cited_ahead():
+        record = read_document(prepared.store, Location(reused.task_id, reused.run_id))
+        if record["plan"].get("config_digest") == prepared.plan.config_digest and "policy" in record:
+            return tuple(Softening(**entry) for entry in record["policy"])
+    return None
+
+
 def _record_unchanged(
     prepared: PreparedRun,
     cache: StageCache,
     provenance: Capture,
     notify: Callable[[Mapping[str, Any]], None],
     clock: Clock,
+    policy: tuple[Softening, ...],
 ) -> Result:
     """Record an attempt whose every stage was found unchanged, as any other, with nothing started; return its end.
 
@@ -77,6 +93,7 @@ def _record_unchanged(
         try:
             recorder.announce()
             recorder.add_provenance(provenance.finish())
+            recorder.set_policy(policy)
             made = describe(cache.place.env_dir)
             recorder.set_session(SessionInfo(plan.session.name, made["backend"], made["python"]))
             for stage in plan.stages:

@@ -7,7 +7,7 @@ import os
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for
+from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for, with_base_policy
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.progress.stream import is_taken
 
@@ -64,6 +64,7 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
                 return result
         from orchestrator.commands.run.session_run import run_here
 
+        prepared = with_base_policy(context, prepared)
         return run_here(context, prepared, observer, cache, provenance)
     finally:
         provenance.abandon()

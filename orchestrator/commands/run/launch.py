@@ -10,6 +10,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture
+from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
 from orchestrator.store.layout import Location
@@ -50,6 +51,7 @@ class PreparedRun(Record):
     fresh: bool = False
     open_unseen: Callable[[], OpenRun] | None = None
     abandon: Callable[[], None] = _nothing
+    policy: Callable[[], tuple[Softening, ...]] = tuple
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""
@@ -85,6 +87,15 @@ def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
     """Raise UsageError when ``name`` is not an output format."""
     if name not in allowed:
         raise UsageError(f"--format is '{name}'; it is one of {', '.join(allowed)}", code="bad-format")
+
+
+def with_base_policy(context: Context, prepared: PreparedRun) -> PreparedRun:
+    """Return the run with the comparison of its config and the base commit's begun."""
+    from orchestrator.commands.run.base_policy import BasePolicy
+
+    plan = prepared.plan
+    policy = BasePolicy(prepared.store.workspace.root, plan.project, plan.pipeline, context.environ)
+    return prepared._replace(policy=policy.finish)
 
 
 def capture(context: Context, prepared: PreparedRun) -> Capture:

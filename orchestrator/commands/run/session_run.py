@@ -8,7 +8,7 @@ import sys
 
 from orchestrator.base.errors import StorageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import PreparedRun, capture
+from orchestrator.commands.run.launch import PreparedRun, capture, with_base_policy
 from orchestrator.process import GuardClient
 from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder
@@ -81,6 +81,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             at_once=prepared.at_once,
             cache=cache,
             fresh=prepared.fresh,
+            policy=prepared.policy,
         )
 
     def __enter__(self) -> Setting:
@@ -97,6 +98,7 @@ def perform_in(context: Context, prepared: PreparedRun, observer: Observer) -> R
     """Run ``prepared`` inside a session that nox itself started, and return its end."""
     env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     provenance = capture(context, prepared)
+    prepared = with_base_policy(context, prepared)
     try:
         cache = prepared.cache(context, env_dir, provenance.ignored_names)
         with running_setting(context, prepared, observer, cache, provenance) as setting:

@@ -148,6 +148,10 @@ class StageCache:
             self._looks[stage.id] = look
         return True
 
+    def cited_ahead(self) -> list[Reused]:
+        """Return the successes that ``look_ahead`` found to hold."""
+        return [look.reused for look in self._looks.values() if look.reused is not None]
+
     def started(self) -> None:
         """Say that a stage runs: from now on files may change."""
         self._looks.clear()

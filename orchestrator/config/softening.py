@@ -1,0 +1,141 @@
+"""What a config asks less than the base commit's did (contract, section 7, "Policy")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from orchestrator.config.builtin import merged
+from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
+from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED
+from orchestrator.model.cannot_fail import argv_reason, shell_reason
+from orchestrator.model.manifest.manifest import Softening
+
+_CHECKS = ("build", "lint", "test")
+
+
+def softenings(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[Softening, ...]:
+    """Return what ``now`` asks less than ``base`` of a run of ``pipeline``, and which of its commands changed.
+
+    A guardrail or pipeline that is no longer required, a check that is newly skipped, may fail or can't, fewer
+    reviews, a lower gate, less code or fewer specs, and a waiver that is new or longer.
+    """
+    softer = [
+        *_guardrails(base, now),
+        *_stages(base, now, pipeline),
+        *_reviews(base, now),
+        *_gates(base, now),
+        *_spec_guard(base, now),
+        *_waivers(base, now),
+    ]
+    named = [Softening(COMMAND_CHANGED, key, text) for key, text in _commands(base, now, pipeline)]
+    return (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *named)
+
+
+def _guardrails(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    for guardrail in base.guardrails.required:
+        if guardrail not in now.guardrails.required:
+            yield "guardrails.required", f"guardrail '{guardrail}' is no longer required"
+    for pipeline in base.guardrails.pipelines:
+        if not now.guardrails.binds(pipeline):
+            yield "guardrails.pipelines", f"required guardrails no longer bind pipeline '{pipeline}'"
+    if now.guardrails.reuse and not base.guardrails.reuse:
+        yield "guardrails.reuse", "an earlier verdict may newly stand for a guardrail"
+
+
+def _pairs(
+    base: ProjectConfig, now: ProjectConfig, pipeline: str
+) -> Iterator[tuple[str, StageConfig | None, StageConfig | None]]:
+    """Yield each check and required guardrail of the base, by its place, as it was and as it is."""
+    before = merged(pipeline, base.pipelines, base.name)
+    after = merged(pipeline, now.pipelines, now.name)
+    required = base.guardrails.required if base.guardrails.binds(pipeline) else ()
+    for stage in dict.fromkeys((*_CHECKS, *required)):
+        old, new = _find(before, stage), _find(after, stage)
+        if old is not None:
+            yield f"pipelines.{pipeline}.stages[{stage}]", old, new
+
+
+def _stages(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
+    for place, old, new in _pairs(base, now, pipeline):
+        if old is None or not old.complete:
+            continue
+        if new is None:
+            yield place, "the stage is gone"
+            continue
+        if new.skip is not None and old.skip is None:
+            yield f"{place}.skip", f"it is newly skipped: {new.skip}"
+        if new.allow_failure and not old.allow_failure:
+            yield f"{place}.allow_failure", "it is newly allowed to fail"
+        reason = _cannot_fail(new)
+        if reason is not None and _cannot_fail(old) is None:
+            yield place, f"it newly can't fail: {reason}"
+
+
+def _commands(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
+    for place, old, new in _pairs(base, now, pipeline):
+        if old is not None and new is not None and _work(old) != _work(new):
+            yield place, "its command is another one than at the base"
+
+
+def _work(stage: StageConfig) -> tuple[object, ...]:
+    return stage.run, stage.shell, stage.pipeline, stage.project, stage.cwd
+
+
+def _reviews(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    old, new = base.review, now.review
+    if new.approvals < old.approvals:
+        yield "review.approvals", f"{new.approvals} people must approve, not {old.approvals}"
+    for role in old.roles:
+        if role not in new.roles:
+            yield "review.roles", f"nobody in role '{role}' must approve any more"
+    if new.alone and not old.alone:
+        yield "review.alone", "the account that ran it may newly approve it"
+    if old.stale_when_tree_moves and not new.stale_when_tree_moves:
+        yield "review.stale_when_tree_moves", "an approval newly outlives a change of the tree"
+
+
+def _gates(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    if now.metrics.min_coverage < base.metrics.min_coverage:
+        yield "metrics.min_coverage", f"{now.metrics.min_coverage:g} instead of {base.metrics.min_coverage:g}"
+    if now.metrics.sla_budget > base.metrics.sla_budget:
+        yield "metrics.sla_budget", f"{now.metrics.sla_budget:g} instead of {base.metrics.sla_budget:g}"
+
+
+def _spec_guard(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    old, new = base.spec_guard, now.spec_guard
+    for key in ("code", "specs"):
+        lost = [pattern for pattern in getattr(old, key) if pattern not in getattr(new, key)]
+        if lost:
+            yield f"spec_guard.{key}", f"no longer: {', '.join(lost)}"
+    wider = [pattern for pattern in new.exclude if pattern not in old.exclude]
+    if wider:
+        yield "spec_guard.exclude", f"newly left out: {', '.join(wider)}"
+    longest, allowed = (float("inf") if age is None else age for age in (new.max_review_age, old.max_review_age))
+    if longest > allowed:
+        yield "spec_guard.max_review_age", f"{longest:g} days instead of {allowed:g}"
+    for key in ("checklists", "evidence"):
+        if getattr(old, key) and not getattr(new, key):
+            yield f"spec_guard.{key}", "no longer checked"
+    if new.records < old.records:
+        yield "spec_guard.records", f"{new.records} instead of {old.records}"
+
+
+def _waivers(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    known: dict[str, str] = {}
+    for waiver in base.waivers:
+        known[waiver.guardrail] = max(known.get(waiver.guardrail, ""), waiver.until)
+    for waiver in now.waivers:
+        if waiver.until > known.get(waiver.guardrail, ""):
+            word = "longer" if waiver.guardrail in known else "new"
+            yield "waivers", f"a {word} waiver of '{waiver.guardrail}' until {waiver.until}"
+
+
+def _find(pipeline: PipelineConfig | None, stage_id: str) -> StageConfig | None:
+    stages = pipeline.stages if pipeline is not None else ()
+    return next((stage for stage in stages if stage.id == stage_id), None)
+
+
+def _cannot_fail(stage: StageConfig) -> str | None:
+    if stage.run is not None:
+        return argv_reason(list(stage.run))
+    return shell_reason(stage.shell) if stage.shell is not None else None

@@ -1,0 +1,99 @@
+"""The config of the base commit decides what may be asked: what asks for less is recorded, and needs an approval."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+
+
+def git(workspace: WorkspaceFolder, *arguments: str) -> None:
+    """Run git in the workspace."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    subprocess.run(["git", *identity, *arguments], cwd=workspace.root, check=True, capture_output=True)
+
+
+@pytest.fixture
+def codebase(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """A codebase on a branch off main, whose config is main's."""
+    workspace.project("x", pipeline="work", stages={"test": "true"})
+    workspace.write(".gitignore", "/.runs/\n/out/\n/.nox/\n")
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "x"]):
+        git(workspace, *command)
+    git(workspace, "commit", "-q", "--allow-empty", "-m", "y")
+    git(workspace, "switch", "-qc", "topic")
+    return workspace
+
+
+def change(workspace: WorkspaceFolder, old: str, new: str) -> None:
+    """Change the config."""
+    path = workspace.root / "project_configs" / "x.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def started(orchestrate: Orchestrator) -> tuple[dict[str, Any], list[str]]:
+    """Start a run; return its status document and the codes that it is not ready for."""
+    assert orchestrate("start", "work", "--project", "x").code == 0
+    status = orchestrate("status", "--format", "json").document
+    return status, [reason["code"] for reason in status["ready"]["reasons"]]
+
+
+def test_an_unchanged_config_has_nothing_to_say(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """On the branch and on main itself."""
+    for branch in ("topic", "main"):
+        git(codebase, "switch", "-q", branch)
+        status, codes = started(orchestrate)
+        assert (status["policy"], codes) == ([], [])
+
+
+def test_a_softened_policy_needs_an_approval(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Committed or not, what asks for less is in the record, and the run is ready once somebody else approved it."""
+    change(codebase, 'shell = "true"', 'shell = "true"\nallow_failure = true')
+    status, codes = started(orchestrate)
+    assert "policy-softened" in codes
+    assert [entry["key"] for entry in status["policy"]] == ["pipelines.work.stages[test].allow_failure"]
+    git(codebase, "commit", "-qam", "soften")
+    assert "policy-softened" in started(orchestrate)[1]
+
+
+def test_a_command_that_changed_is_only_named(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The run is ready all the same; a config that the base doesn't have is a note."""
+    change(codebase, 'shell = "true"', 'shell = "true && true"')
+    status, codes = started(orchestrate)
+    assert ([entry["code"] for entry in status["policy"]], codes) == (["command-changed"], [])
+    codebase.project("y", pipeline="work", stages={"test": "true"})
+    assert orchestrate("start", "work", "--project", "y").code == 0
+    status = orchestrate("status", "--format", "json").document
+    assert [entry["code"] for entry in status["policy"]] == ["policy-not-compared"]
+    assert status["ready"]["ready"]
+
+
+def test_without_a_repository_nothing_is_compared(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """And nothing is said of it."""
+    workspace.project("x", pipeline="work", stages={"test": "true"})
+    status, codes = started(orchestrate)
+    assert (status["policy"], codes) == ([], [])
+
+
+def test_a_run_that_is_answered_by_the_cache_keeps_the_policy(
+    codebase: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """A softened config is compared although no stage of it changed, and stays so in runs that nothing runs in."""
+    cached = 'shell = "true"\ninputs = ["in"]'
+    change(codebase, 'shell = "true"', cached)
+    codebase.write("packages/x/in", "1")
+    git(codebase, "commit", "-qam", "inputs")
+    git(codebase, "branch", "-f", "main")
+    for _ in range(2):
+        assert started(orchestrate)[1] == []
+    change(codebase, "[session]", "[metrics]\nmin_coverage = 0.1\n[session]")
+    for _ in range(3):
+        status, codes = started(orchestrate)
+        assert [entry["key"] for entry in status["policy"]] == ["metrics.min_coverage"]
+        assert "policy-softened" in codes
+        assert status["commands"][0]["outcome"] == "skip"

@@ -1,0 +1,140 @@
+"""What a config asks less than the base's, found by comparing the two."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.config.loading import parse_bytes
+from orchestrator.config.softening import softenings
+from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, unapproved_softening
+
+HEAD = 'schema_version = 1\n[project]\nname = "x"\npath = "packages/x"\ntask_id = "1-x"\n'
+STRICT = """
+[guardrails]
+required = ["spec-guard", "licences"]
+pipelines = ["diagnostics", "nightly"]
+[review]
+approvals = 2
+roles = ["security"]
+stale_when_tree_moves = true
+[metrics]
+min_coverage = 0.95
+sla_budget = 0.05
+[spec_guard]
+code = ["src/**", "tools/**"]
+specs = ["tasks/specs/**", "docs/**"]
+max_review_age = "10d"
+[[pipelines.nightly.stages]]
+id = "x"
+run = "x"
+[[pipelines.diagnostics.stages]]
+id = "build"
+run = "make"
+[[pipelines.diagnostics.stages]]
+id = "lint"
+skip = "none"
+[[pipelines.diagnostics.stages]]
+id = "test"
+run = "pytest"
+[[pipelines.diagnostics.stages]]
+id = "licences"
+run = "licences"
+guardrail = true
+"""
+
+
+def compared(*changes: tuple[str, str], extra: str = "") -> list[tuple[str, str]]:
+    """Return code and key of what a changed config asks less than the strict one."""
+    text = STRICT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    base = parse_bytes("x", (HEAD + STRICT).encode())
+    now = parse_bytes("x", (HEAD + text + extra).encode())
+    return [(entry.code, entry.key) for entry in softenings(base, now, "diagnostics")]
+
+
+STAGE = "pipelines.diagnostics.stages"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ((', "licences"]', "]"), "guardrails.required"),
+        (('["diagnostics", "nightly"]', '["diagnostics"]'), "guardrails.pipelines"),
+        (("approvals = 2", "approvals = 1"), "review.approvals"),
+        (('roles = ["security"]', ""), "review.roles"),
+        (("stale_when_tree_moves = true", "alone = true\nstale_when_tree_moves = true"), "review.alone"),
+        (("stale_when_tree_moves = true", ""), "review.stale_when_tree_moves"),
+        (("min_coverage = 0.95", "min_coverage = 0.9"), "metrics.min_coverage"),
+        (("sla_budget = 0.05", "sla_budget = 0.5"), "metrics.sla_budget"),
+        ((', "tools/**"]', "]"), "spec_guard.code"),
+        ((', "docs/**"]', "]"), "spec_guard.specs"),
+        (('max_review_age = "10d"', 'max_review_age = "11d"'), "spec_guard.max_review_age"),
+        (('max_review_age = "10d"', 'max_review_age = "10d"\nexclude = ["src/old/**"]'), "spec_guard.exclude"),
+        (('max_review_age = "10d"', 'max_review_age = "10d"\nchecklists = false'), "spec_guard.checklists"),
+        (('run = "pytest"', 'skip = "flaky"'), f"{STAGE}[test].skip"),
+        (('run = "pytest"', 'run = "pytest"\nallow_failure = true'), f"{STAGE}[test].allow_failure"),
+        (('run = "pytest"', 'shell = "pytest || true"'), f"{STAGE}[test]"),
+        (('run = "licences"', 'shell = "licences; true"'), f"{STAGE}[licences]"),
+    ],
+)
+def test_what_asks_for_less_is_found(change: tuple[str, str], key: str) -> None:
+    """Each kind of it, with its key."""
+    assert (POLICY_SOFTENED, key) in compared(change)
+
+
+def test_a_waiver_that_is_new_or_longer_is_found() -> None:
+    """One that ends sooner is not."""
+    waiver = '[[waivers]]\nguardrail = "licences"\nreason = "r"\napproved_by = "a"\nuntil = "{}"\n'
+    assert compared(extra=waiver.format("2026-12-01")) == [(POLICY_SOFTENED, "waivers")]
+    base = parse_bytes("x", (HEAD + STRICT + waiver.format("2026-12-01")).encode())
+    longer = parse_bytes("x", (HEAD + STRICT + waiver.format("2026-12-02")).encode())
+    assert [entry.key for entry in softenings(base, longer, "diagnostics")] == ["waivers"]
+    assert softenings(longer, base, "diagnostics") == ()
+
+
+def test_a_stricter_config_and_another_command_ask_for_nothing_less() -> None:
+    """A command that changed is only named; a skip that becomes a command, more reviews, more code are no softening."""
+    changes = [
+        ('run = "pytest"', 'run = "pytest -q"'),
+        ('skip = "none"', 'run = "ruff"'),
+        ("approvals = 2", "approvals = 3"),
+        ('code = ["src/**"', 'code = ["lib/**", "src/**"'),
+        ('max_review_age = "10d"', 'max_review_age = "5d"'),
+    ]
+    assert set(compared(*changes)) == {(COMMAND_CHANGED, f"{STAGE}[test]"), (COMMAND_CHANGED, f"{STAGE}[lint]")}
+    assert compared() == []
+
+
+ENTRY = {"code": POLICY_SOFTENED, "key": "review.approvals", "message": "less"}
+ALONE = {"code": POLICY_SOFTENED, "key": "review.alone", "message": "alone"}
+
+
+def approval(state: str = "valid", reason: str = "", decision: str = "approve") -> dict[str, object]:
+    """Return an approval with its validity."""
+    return {"decision": decision, "validity": {"state": state, "reason": reason}}
+
+
+OWN = approval(reason="approved by the run's own actor (the project's config allows it)")
+
+
+@pytest.mark.parametrize(
+    ("policy", "approvals", "unmet"),
+    [
+        ([], [], False),
+        ([{**ENTRY, "code": COMMAND_CHANGED}], [], False),
+        ([ENTRY], [], True),
+        ([ENTRY], [approval()], False),
+        ([ENTRY], [approval("own-run")], True),
+        ([ENTRY], [approval(decision="comment")], True),
+        ([ENTRY], [OWN], False),
+        ([ENTRY, ALONE], [OWN], True),
+        ([ENTRY, ALONE], [OWN, approval()], False),
+    ],
+)
+def test_it_needs_an_approval_by_somebody_else(
+    policy: list[dict[str, str]], approvals: list[dict[str, object]], unmet: bool
+) -> None:
+    """Unless the base lets the run's own account approve; that the config newly does is no leave."""
+    assert [code for code, _ in unapproved_softening(policy, approvals)] == [POLICY_SOFTENED] * unmet
