@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from orchestrator.config.builtin import merged
 from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
-from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED
+from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED
 from orchestrator.model.cannot_fail import argv_reason, shell_reason
 from orchestrator.model.manifest.manifest import Softening
 
@@ -28,6 +28,7 @@ def softenings(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[
         *_waivers(base, now),
     ]
     named = [Softening(COMMAND_CHANGED, key, text) for key, text in _commands(base, now, pipeline)]
+    named += [Softening(SKIP_ADDED, key, text) for key, text in _other_skips(base, now, pipeline)]
     return (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *named)
 
 
@@ -79,6 +80,16 @@ def _commands(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterato
 
 def _work(stage: StageConfig) -> tuple[object, ...]:
     return stage.run, stage.shell, stage.pipeline, stage.project, stage.cwd
+
+
+def _other_skips(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
+    """Yield each skip of a stage that is no check, and that the base does not skip: the whole is not shown so."""
+    before, after = merged(pipeline, base.pipelines, base.name), merged(pipeline, now.pipelines, now.name)
+    checks = {place for place, *_ in _pairs(base, now, pipeline)}
+    for stage in after.stages if after is not None else ():
+        place, old = f"pipelines.{pipeline}.stages[{stage.id}]", _find(before, stage.id)
+        if stage.skip is not None and place not in checks and (old is None or old.skip is None):
+            yield f"{place}.skip", f"it is skipped, and is not at the base: {stage.skip}"
 
 
 def _reviews(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:

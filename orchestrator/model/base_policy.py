@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 POLICY_SOFTENED = "policy-softened"
 COMMAND_CHANGED = "command-changed"
+SKIP_ADDED = "skip-added"
 POLICY_NOT_COMPARED = "policy-not-compared"
-"""Codes of an entry of the record's ``policy``; the last two are only named."""
+"""Codes of an entry of the record's ``policy``; all but the first are only named."""
 
 
 def unapproved_softening(

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.config.loading import parse_bytes
 from orchestrator.config.softening import softenings
-from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, unapproved_softening
+from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED, unapproved_softening
 
 HEAD = 'schema_version = 1\n[project]\nname = "x"\npath = "packages/x"\ntask_id = "1-x"\n'
 STRICT = """
@@ -82,6 +82,14 @@ STAGE = "pipelines.diagnostics.stages"
 def test_what_asks_for_less_is_found(change: tuple[str, str], key: str) -> None:
     """Each kind of it, with its key."""
     assert (POLICY_SOFTENED, key) in compared(change)
+
+
+def test_a_skip_of_another_stage_is_named() -> None:
+    """It asks for nothing less, but a run with it does not show the whole pipeline; one that the base has does."""
+    added = '[[pipelines.diagnostics.stages]]\nid = "docs"\nskip = "later"\n'
+    assert compared(extra=added) == [(SKIP_ADDED, f"{STAGE}[docs].skip")]
+    both = parse_bytes("x", (HEAD + STRICT + added).encode())
+    assert softenings(both, both, "diagnostics") == ()
 
 
 def test_a_waiver_that_is_new_or_longer_is_found() -> None:
