@@ -18,6 +18,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.git.process import GitProcess
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.store.layout import Location
@@ -150,8 +151,6 @@ def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], envi
 
 def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) -> bytes | None:
     """Return a project's config as the ``commit`` has it, None where it has none or git can't tell."""
-    from orchestrator.git.process import GitProcess
-
     name = f"{commit}:./{CONFIG_FOLDER}/{project}.toml"
     try:
         answer = GitProcess.start(root, ("cat-file", "blob", name), environ, paths=None).answer(_GIT_SECONDS)
