@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.model.manifest.manifest import Command, Manifest
 from orchestrator.report.status_document import of_run
-from orchestrator.report.version_1 import Command1, Manifest1
+from orchestrator.store.legacy.documents import Command1, Manifest1
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

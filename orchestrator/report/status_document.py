@@ -18,10 +18,10 @@ from orchestrator.base.record import Record
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
-from orchestrator.report import version_1
 from orchestrator.report.interrupted import as_died, later_of
 from orchestrator.report.next_step import next_argv, with_next
 from orchestrator.report.readiness import readiness
+from orchestrator.store.legacy import documents as legacy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def status_document(
     computed up to ``now`` (UTC). Raises DamagedRecord, naming the key, when a field can't be read.
     """
     with of_run(record):
-        body = version_1.body(record) if record.get("version") == 1 else _body(record)
+        body = legacy.body(record) if record.get("version") == 1 else _body(record)
     if heartbeat is not None and is_moment(heartbeat):
         body["heartbeat_at"] = later_of(body["heartbeat_at"], heartbeat)
     body["alive"] = alive and body["status"] not in TERMINAL
@@ -129,7 +129,7 @@ def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
     read = _Standing.from_json(record)
     if read.status not in TERMINAL and not alive:
         return {"status": "failed", "outcome": "error", "alive": False, "tree_digest": _last_tree(record)}
-    outcome = version_1.RUN_OUTCOME.get(read.status) if record.get("version") == 1 else read.outcome
+    outcome = legacy.RUN_OUTCOME.get(read.status) if record.get("version") == 1 else read.outcome
     alive = alive and read.status not in TERMINAL
     return {"status": read.status, "outcome": outcome, "alive": alive, "tree_digest": _last_tree(record)}
 

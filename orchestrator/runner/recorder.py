@@ -29,7 +29,7 @@ from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines
 from orchestrator.runner.stage_command import verdict_name
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
-from orchestrator.store.claim import show
+from orchestrator.store.claim import commit
 from orchestrator.store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
@@ -324,7 +324,7 @@ class Recorder:
             announced = self._end_event(ended)
             self.manifest = self._run.save(ended)
             if not self._run.is_shown:
-                show(self._store, self._run)
+                commit(self._store, self._run)
             if announced is not None:
                 self._notify(announced)
             settle_with_parent(self._store, self.manifest)

@@ -44,7 +44,7 @@ UNDATED = frozenset({"recorded_at", "child_runs"})
 Line: TypeAlias = "dict[str, Any]"
 
 
-class Link(Record):
+class PlacedLine(Record):
     """The line of an attempt's end, and where in the chain it begins (bytes)."""
 
     line: Line
@@ -58,7 +58,7 @@ def metrics_digest(line: Mapping[str, Any]) -> str:
 
 def add_link(
     task: Folder, manifest: Manifest, evidence: Line, metrics: Mapping[str, Any], recorded_at: str
-) -> tuple[Link, int]:
+) -> tuple[PlacedLine, int]:
     """Append the line of an attempt's end, which is in no line yet; the task's lock is held.
 
     Returns it, and the bytes of a torn line that were cut off. The file is synced, its name is the caller's to sync.
@@ -76,7 +76,7 @@ def add_link(
     return add_line(task, content, rest)
 
 
-def add_line(task: Folder, content: Line, rest: Line) -> tuple[Link, int]:
+def add_line(task: Folder, content: Line, rest: Line) -> tuple[PlacedLine, int]:
     """Append a line of any kind: ``content``, what it rests on, ``rest``. The task's lock is held; see ``add_link``."""
     before = last_line(task)
     line = {
@@ -89,7 +89,7 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[Link, int]:
     data = json_text(line, ensure_ascii=False).encode()
     cut = task.append_line(CHAIN, data, sync=True)
     size = os.stat(CHAIN, dir_fd=task.fd, follow_symlinks=False).st_size
-    return Link(line, size - len(data) - 1), cut
+    return PlacedLine(line, size - len(data) - 1), cut
 
 
 def _named(line: Line | None) -> Line | None:
@@ -110,17 +110,17 @@ def parsed(line: bytes) -> Line | None:
     return None
 
 
-def find_link(task: Folder, event: str, hint: int | None = None) -> Link | None:
+def find_link(task: Folder, event: str, hint: int | None = None) -> PlacedLine | None:
     """Return the line of the attempt's end with that ``event_id``; None when no whole line is.
 
     ``hint`` is where it may begin: what stands there is looked at first. Raises StorageError.
     """
     if hint is not None and (found := _line_at(task, hint)) is not None and _is_of(found, event):
-        return Link(found, hint)
+        return PlacedLine(found, hint)
     wanted, offset = event.encode(), 0
     for data in lines_of(task):
         if wanted in data and (line := parsed(data)) is not None and _is_of(line, event):
-            return Link(line, offset)
+            return PlacedLine(line, offset)
         offset += len(data) + 1
     return None
 
@@ -144,7 +144,7 @@ def _line_at(task: Folder, offset: int) -> Line | None:
         return parsed(data[:-1]) if data.endswith(b"\n") else None
 
 
-def write_hint(folder: Folder, link: Link) -> None:
+def write_hint(folder: Folder, link: PlacedLine) -> None:
     """Note in a run's folder where its line is. It only saves time, so a disk that refuses it is no harm."""
     with suppress(StorageError):
         note = json_text({"attempt": link.line.get("attempt"), "offset": link.offset}).encode() + b"\n"

@@ -70,7 +70,7 @@ def parent_location(child: Manifest) -> Location | None:
 
 
 def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manifest:
-    """Return the manifest with every child that left a link in ``folder``, in its state of now."""
+    """Return the manifest with every child that left a link in ``folder``, in its current state."""
     known = {child.run_id: child for child in manifest.child_runs}
     for child_id, task_id, stage_id in links_left(folder):
         where = Location(task_id, child_id)

@@ -1,4 +1,4 @@
-"""Claiming a run: everything about it is on disk before its id is told, and it is never seen half made."""
+"""Claiming a run: everything about it is on disk before its id is printed, and it is never seen half made."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PROBE_PATIENCE_SECONDS = 1.0
 
 
 def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
-    """Put a new run on disk and hold its lock; when this returns, its id may be told.
+    """Put a new run on disk and hold its lock; when this returns, its id may be printed.
 
     The folder is made aside, locked and synced, and then renamed to its place, so that a folder under
     ``cli/`` has its manifest from the moment that it can be seen. Raises StorageError, with nothing
@@ -62,7 +62,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     check_publishable(store, where.task_id)
     with ExitStack() as stack:
         places = _open_places(stack, store, where)
-        folder, lock = _prepare(places.staging, where, manifest, token)
+        folder, lock = _make_folder(places.staging, where, manifest, token)
         try:
             folder.create(MANIFEST, render(manifest.as_json()))
             folder.sync()
@@ -71,7 +71,7 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
             note_claim(store, where.run_id)
         except BaseException:
             try:
-                _withdraw(where, places)
+                _take_back(where, places)
             finally:
                 lock.release()
                 folder.close()
@@ -79,33 +79,33 @@ def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     return OpenRun(where, folder, lock, manifest, store.clock, is_new=True)
 
 
-def hold_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
-    """Prepare a new run aside, locked and without a record; nobody sees it before ``show``, and no id may be told.
+def prepare(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+    """Prepare a new run aside, locked and without a record; nobody sees it before ``commit``, and no id may be printed.
 
-    For a run that is over in milliseconds: its first record is its last but one. ``withdraw`` takes it
+    For a run that is over in milliseconds: its first record is its last but one. ``abort`` takes it
     back; what a process leaves that dies is swept by the next. Raises as ``claim`` does.
     """
     where = Location(manifest.task_id, manifest.run_id)
     check_publishable(store, where.task_id)
     with ExitStack() as stack:
         places = _open_places(stack, store, where)
-        folder, lock = _prepare(places.staging, where, manifest, token, is_brief=True)
+        folder, lock = _make_folder(places.staging, where, manifest, token, is_brief=True)
     return OpenRun(where, folder, lock, manifest, store.clock, is_shown=False, is_new=True)
 
 
-def show(store: RunStore, run: OpenRun) -> None:
-    """Put a run that was held back, and saved since, in its place; ``publish`` points to it. Raises StorageError."""
+def commit(store: RunStore, run: OpenRun) -> None:
+    """Put a prepared run, saved since, in its place; ``publish`` points to it. Raises StorageError."""
     with ExitStack() as stack:
         _move(_open_places(stack, store, run.where, sync=False), run.where, run.folder)
     run.is_shown = True
     note_claim(store, run.where.run_id)
 
 
-def withdraw(store: RunStore, run: OpenRun) -> None:
-    """Take back, as far as the disk allows, a run that was held back and not shown; its lock is given back."""
+def abort(store: RunStore, run: OpenRun) -> None:
+    """Take back, as far as the disk allows, a run that was prepared and not committed; its lock is given back."""
     try:
         with suppress(StorageError, FileNotFoundError), ExitStack() as stack:
-            _withdraw(run.where, _open_places(stack, store, run.where, sync=False))
+            _take_back(run.where, _open_places(stack, store, run.where, sync=False))
     finally:
         run.close()
 
@@ -148,8 +148,8 @@ def _move(places: _Places, where: Location, folder: Folder) -> None:
     places.cli.sync()
 
 
-def _withdraw(where: Location, places: _Places) -> None:
-    """Take back, as far as the disk allows, a run that could not be claimed: its id was told to nobody."""
+def _take_back(where: Location, places: _Places) -> None:
+    """Take back, as far as the disk allows, a run that could not be claimed: its id was printed nowhere."""
     name = where.run_id
     with suppress(StorageError, FileNotFoundError):
         for folder in (places.mcp, places.pointers):
@@ -160,7 +160,7 @@ def _withdraw(where: Location, places: _Places) -> None:
         places.opened.remove(name)
 
 
-def _prepare(
+def _make_folder(
     staging: Folder, where: Location, manifest: Manifest, token: str, *, is_brief: bool = False
 ) -> tuple[Folder, Lock]:
     """Make the folder of a run, locked, with all but its record; its names are the caller's to sync.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.store.chain import FORM, Link, add_line, find_link, lines_of, parsed
+from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_of, parsed
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ class Decisions(Record):
     altered: str | None = None
 
 
-def add_decision(task: Folder, run_id: str, attempt: int, entry: Mapping[str, Any]) -> Link:
+def add_decision(task: Folder, run_id: str, attempt: int, entry: Mapping[str, Any]) -> PlacedLine:
     """Append the line of a decision, synced; the task's lock is held. Raises StorageError."""
     content = {"kind": KIND, "form": FORM, "run_id": run_id, "attempt": attempt, "decision": dict(entry)}
     return add_line(task, content, {"recorded_at": entry["timestamp"]})[0]

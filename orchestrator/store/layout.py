@@ -35,7 +35,6 @@ TASK_LOCK = ".lock"
 METRICS = "metrics.json"
 CHAIN = "chain.jsonl"
 STATE = "state.json"
-STATE_V1 = "state.v1.json"
 
 RESERVE_BYTES = 128 * 1024
 """Set aside at the start, so that a full disk leaves room for the terminal record."""

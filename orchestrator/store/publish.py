@@ -14,7 +14,7 @@ from orchestrator.base.json_values import json_text
 from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import Manifest, render
-from orchestrator.store.chain import Link, add_link, find_link, metrics_digest, parsed, write_hint
+from orchestrator.store.chain import PlacedLine, add_link, find_link, metrics_digest, parsed, write_hint
 from orchestrator.store.evidence import evidence_of
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import (
@@ -27,9 +27,9 @@ from orchestrator.store.layout import (
     OPEN,
     RESERVE,
     STATE,
-    STATE_V1,
     Location,
 )
+from orchestrator.store.legacy.state import STATE_V1, is_early
 from orchestrator.store.metrics_line import event_id, metrics_line
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.proof import altered
@@ -82,7 +82,7 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
 
 def _add_lines(
     store: RunStore, task: Folder, run: OpenRun, evidence: dict[str, Any], *, certain: bool
-) -> tuple[bool, Link]:
+) -> tuple[bool, PlacedLine]:
     """Add the lines of an end to metrics and chain; return whether the first was missing, and the second.
 
     The metrics come first: where their line was missing, the other and the entry are missing too. Where one is there
@@ -97,7 +97,7 @@ def _add_lines(
     if link is not None:
         task.sync_file(CHAIN)
         return is_new, link
-    # A line that is made up for long after the end is of now: the order of the chain is that of its times.
+    # A recovered line is dated when it is written: the order of the chain is that of its times.
     at = str(line.get("recorded_at")) if is_new else stamp(store.clock.now())
     link, cut = add_link(task, manifest, evidence, line, at)
     if cut:
@@ -130,7 +130,7 @@ def _check_regular(folder: Folder, name: str) -> None:
 
 
 def _point_newly(store: RunStore, mcp: Folder, run: OpenRun) -> None:
-    """Make both pointers to a run that was held back."""
+    """Make both pointers to a prepared run."""
     where = run.where
     with (
         store.runs() as runs,
@@ -244,7 +244,7 @@ def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
         return None
     if is_readable(state, task_id):
         return state
-    if isinstance(state.get("runs"), list) and "schema_version" not in state and not out.has(STATE_V1):
+    if is_early(state) and not out.has(STATE_V1):
         _set_aside(store, out, STATE_V1)
     else:
         _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")

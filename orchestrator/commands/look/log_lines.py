@@ -9,7 +9,8 @@ from io import FileIO
 from orchestrator.base.files import Folder
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.text.terminal_filter import TerminalFilter
-from orchestrator.commands.look.log_output import chunks, decoded_events
+from orchestrator.commands.look.log_output import chunks
+from orchestrator.store.legacy.stage_log import decoded_events
 
 DEFAULT_LINES = 200
 """Lines of each stage in the document, unless ``--tail`` says else (contract, section 2)."""

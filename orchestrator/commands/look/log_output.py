@@ -1,8 +1,7 @@
-"""Writing logs: bytes that are safe for a terminal, wherever they go; decoded events of version 1."""
+"""Writing logs: bytes that are safe for a terminal, wherever they go."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,8 +14,6 @@ from orchestrator.base.text.terminal_filter import TerminalFilter
 from orchestrator.commands.context import Context
 
 _CHUNK = 1 << 18
-_LINE_LIMIT = 1 << 24
-_START_OF_ATTEMPT = b'{"type":"command:start"'
 
 
 class Output:
@@ -74,30 +71,3 @@ def chunks(folder: Folder, name: str, begin: int) -> Iterator[bytes]:
         while left > 0 and (data := file.read(min(_CHUNK, left))):
             left -= len(data)
             yield data
-
-
-def decoded_events(folder: Folder, name: str) -> Iterator[bytes]:
-    """Yield the output that a version-1 log (one JSON event a line) holds of its last attempt.
-
-    A line that is no such event is given as it is. Raises FileNotFoundError or StorageError.
-    """
-    with open(folder.open_read(name), "rb") as file:
-        begin = position = 0
-        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
-            if line.startswith(_START_OF_ATTEMPT):
-                begin = position
-            position += len(line)
-        file.seek(begin)
-        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
-            yield _printed(line)
-
-
-def _printed(line: bytes) -> bytes:
-    try:
-        event = json.loads(line)
-        kind, data = event["type"], event.get("data", "")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return line
-    if kind in ("command:stdout", "command:stderr") and isinstance(data, str):
-        return data.encode("utf-8", "replace")
-    return b""

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.log_output import Output, chunks, decoded_events
+from orchestrator.commands.look.log_output import Output, chunks
 from orchestrator.commands.look.run_view import Patience, Seen, observe
 from orchestrator.report.failures import ENVIRONMENT
 from orchestrator.report.layout import clean
 from orchestrator.report.stage_logs import StageLogs, stage_logs
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import COMMANDS, Location
+from orchestrator.store.legacy.stage_log import decoded_events
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -14,10 +14,11 @@ from orchestrator.base.record import Record
 from orchestrator.report.run_list.backwards import lines_backwards
 from orchestrator.report.run_list.metrics_lines import CLOCK_SLACK, OLD_LINES
 from orchestrator.report.statistics.gate import finding
-from orchestrator.report.statistics.metrics_record import End, end_of_record
+from orchestrator.report.statistics.metrics_record import End
 from orchestrator.store.chain import is_end, metrics_digest, parsed
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
+from orchestrator.store.legacy.metrics import record_proves
 from orchestrator.store.proof import ALTERED, prove
 from orchestrator.store.store import RunStore
 
@@ -106,7 +107,13 @@ def _of_version_1(store: RunStore, end: End) -> bool:
         return False
     with suppress(NotFound, DamagedRecord, StorageError):
         record = read_document(store, Location(end.task_id, end.run_id))
-        return record["version"] == 1 and end_of_record(record, end)
+        return record["version"] == 1 and record_proves(
+            record,
+            pipeline_id=end.pipeline_id,
+            outcome=end.outcome,
+            completed_at=end.completed_at,
+            executed=end.executed,
+        )
     return False
 
 

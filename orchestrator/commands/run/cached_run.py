@@ -14,7 +14,7 @@ from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_cache import StageCache
-from orchestrator.store.claim import withdraw
+from orchestrator.store.claim import abort
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 
@@ -105,7 +105,7 @@ def _record_unchanged(
         except BaseException as error:
             recorder.give_up(error)
             if not run.is_shown:
-                withdraw(prepared.store, run)
+                abort(prepared.store, run)
             raise
         for event in unseen:
             notify(event)

@@ -15,7 +15,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import RunTerms, announce_to_parent, first_manifest
 from orchestrator.store.child_links import leave_link
-from orchestrator.store.claim import claim, hold_back, withdraw
+from orchestrator.store.claim import abort, claim, prepare
 from orchestrator.store.last_approved import noted_run
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
@@ -36,7 +36,7 @@ def begin_run(
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
-    With ``unseen``, nobody sees the run before it ends (``hold_back``). Raises Refusal; then there is no such run.
+    With ``unseen``, nobody sees the run before it ends (``prepare``). Raises Refusal; then there is no such run.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
@@ -64,11 +64,11 @@ def begin_run(
 
 def begin_held_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
     """Prepare a run that nobody sees before it ends, and leave word with its parent. Raises Refusal."""
-    run = hold_back(store, manifest, token)
+    run = prepare(store, manifest, token)
     try:
         leave_link(store, run.manifest)
     except BaseException:
-        withdraw(store, run)
+        abort(store, run)
         raise
     return run
 

@@ -23,7 +23,7 @@ recorded: only a clock that was set back by more than a day, for more than 100 l
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RecordedEnds:
     """What the end of a file tells: the ends in it, latest line first, and how many lines were torn or unreadable."""
 
     ends: tuple[End, ...] = ()
@@ -31,7 +31,7 @@ class Found:
     unreadable: int = 0
 
 
-def recorded_since(store: RunStore, task_id: str, start: datetime) -> Found:
+def recorded_since(store: RunStore, task_id: str, start: datetime) -> RecordedEnds:
     """Return the ends of the runs of a task that completed since ``start``, and some before.
 
     Raises StorageError when the file can't be read, or is a link.
@@ -41,7 +41,7 @@ def recorded_since(store: RunStore, task_id: str, start: datetime) -> Found:
             fd = task.open_read(METRICS)
             path = os.path.join(task.path, METRICS)
     except FileNotFoundError:
-        return Found()
+        return RecordedEnds()
     try:
         with explained(path):
             return _found(fd, task_id, start - CLOCK_SLACK)
@@ -49,7 +49,7 @@ def recorded_since(store: RunStore, task_id: str, start: datetime) -> Found:
         os.close(fd)
 
 
-def _found(fd: int, task_id: str, earliest: datetime) -> Found:
+def _found(fd: int, task_id: str, earliest: datetime) -> RecordedEnds:
     lines = lines_backwards(lambda offset, count: os.pread(fd, count, offset), os.fstat(fd).st_size)
     torn = next(lines)
     ends: list[End] = []
@@ -65,4 +65,4 @@ def _found(fd: int, task_id: str, earliest: datetime) -> Found:
         old = old + 1 if end.recorded_at < earliest else 0
         if old == OLD_LINES:
             break
-    return Found(tuple(ends), int(torn != b""), unreadable)
+    return RecordedEnds(tuple(ends), int(torn != b""), unreadable)

@@ -1,4 +1,4 @@
-"""A metrics line as a value: one end of a run. Lines of version 1 say less, and are understood."""
+"""A metrics line as a value: one end of a run. Lines of version 1 say less; ``store.legacy.metrics`` reads them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
+from orchestrator.store.legacy import metrics as legacy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_BOUND_IN_VERSION_1 = "diagnostics"
-"""The only pipeline that was expected to have a guardrail in version 1, as ``status`` takes it."""
-
-_GUARDRAIL = "spec-guard"
-_OUTCOME_IN_VERSION_1 = {"succeeded": "success", "failed": "failure", "cancelled": "cancellation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +49,13 @@ def end_of(line: bytes, task_id: str) -> End | None:
         document = json.loads(line)
         if not isinstance(document, dict) or document.get("task_id") != task_id:
             return None
-        end = _version_1(document) if "event_id" not in document else _version_2(document)
+        end = _early(document) if legacy.is_early_line(document) else _current(document)
         return replace(end, source=line)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
-def end_of_record(record: Mapping[str, Any], end: End) -> bool:
-    """Tell whether a record of version 1 says what ``end``, its line, says: how it ended, when, and its guardrail."""
-    commands = record.get("commands")
-    passed = any(
-        isinstance(command, dict)
-        and command.get("status") == "succeeded"
-        and _GUARDRAIL in f"{command.get('id')} {command.get('command')}"
-        for command in (commands if isinstance(commands, list) else ())
-    )
-    try:
-        completed = parse_stamp(str(record.get("completed_at")))
-    except ValueError:
-        return False
-    said = (record.get("pipeline_id"), _OUTCOME_IN_VERSION_1.get(str(record.get("status"))), completed)
-    return said == (end.pipeline_id, end.outcome, end.completed_at) and (passed or not end.executed)
-
-
-def _version_2(line: Mapping[str, Any]) -> End:
+def _current(line: Mapping[str, Any]) -> End:
     return End(
         **_shared(line),
         project=_text(line["project"]),
@@ -92,15 +70,15 @@ def _version_2(line: Mapping[str, Any]) -> End:
     )
 
 
-def _version_1(line: Mapping[str, Any]) -> End:
+def _early(line: Mapping[str, Any]) -> End:
     """A guardrail that is not present may have failed or not have run: it counts as not executed."""
     present = _flag(line["guardrails_present"])
     return End(
         **_shared(line),
         project=None,
-        outcome=_OUTCOME_IN_VERSION_1[line["status"]],
+        outcome=legacy.outcome_of(line),
         attempt=None,
-        required=line["pipeline_id"] == _BOUND_IN_VERSION_1,
+        required=legacy.is_bound(line),
         executed=present,
         passed=present,
         sla_seconds=None,
@@ -128,7 +106,7 @@ def _text(value: object) -> str:
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("neither true nor false")  # noqa: TRY004 -- told apart from nothing
+        raise ValueError("neither true nor false")  # noqa: TRY004 -- handled like any other bad value
     return value
 
 

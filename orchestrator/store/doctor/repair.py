@@ -1,6 +1,6 @@
 """Healing what was found. Every write happens under the lock of the run or of the task that it is about.
 
-Truth is only ever taken from manifests, so that healing twice, or beside live runs, comes to the same.
+Truth is only ever taken from manifests, so that repairing twice, or beside live runs, comes to the same.
 What can't be read is moved aside, never removed.
 """
 

@@ -18,13 +18,13 @@ from orchestrator.store.doctor.tasks import (
     METRICS_LIMIT,
     STATE_LIMIT,
     expected_of,
-    is_of_version_1,
     read_state,
     state_of,
 )
 from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import read_document, run_ids
-from orchestrator.store.layout import METRICS, STATE, STATE_V1, Location
+from orchestrator.store.layout import METRICS, STATE, Location
+from orchestrator.store.legacy.state import STATE_V1, is_early_state
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Repaired]:
-    """Write metrics and state anew where they don't say what the manifests of now say, under the task's lock.
+    """Write metrics and state anew where they don't say what the current manifests say, under the task's lock.
 
     The full look at every run comes before the lock, so that runs which end meanwhile don't wait for it.
     """
@@ -128,7 +128,7 @@ def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
 
 
 def _keep(store: RunStore, out: Folder, data: bytes) -> str:
-    is_early = is_of_version_1(data) and not out.has(STATE_V1)
+    is_early = is_early_state(data) and not out.has(STATE_V1)
     name = STATE_V1 if is_early else f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}"
     out.move_to(STATE, out, name)
     return name

@@ -15,7 +15,7 @@ from orchestrator.base.files import Folder, take_open
 from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.model.manifest.document import VERSION, parse
-from orchestrator.store.doctor.earlier import expected_lines
+from orchestrator.store.doctor.attempt_ends import expected_lines
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.metrics_file import missing, read_lines
 from orchestrator.store.doctor.records import (
@@ -36,6 +36,7 @@ from orchestrator.store.layout import (
     TASK_LOCK,
     Location,
 )
+from orchestrator.store.legacy.state import is_early_state
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.state_file import State, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
@@ -159,7 +160,7 @@ def state_findings(
         return [repairable("state-missing", place, "there is no state of the task")] if expected["runs"] else []
     found = read_state(state, task_id)
     if found is None:
-        is_early = not expected["runs"] and is_of_version_1(state)
+        is_early = not expected["runs"] and is_early_state(state)
         return [] if is_early else [repairable("state-damaged", place, "it can't be read as a state of version 2")]
     is_quiet = moving == 0 and len(settled) == len(runs)
     same = _same(found, expected) if is_quiet else _is_within(found, expected, settled)
@@ -183,14 +184,6 @@ def read_state(data: bytes, task_id: str) -> State | None:
     except DamagedRecord:
         return None
     return state if is_readable(state, task_id) else None
-
-
-def is_of_version_1(data: bytes) -> bool:
-    """Tell whether the bytes of a state are the early version's: a list of runs, and no schema version."""
-    with suppress(DamagedRecord):
-        state = parse(data, STATE)
-        return "schema_version" not in state and isinstance(state.get("runs"), list)
-    return False
 
 
 def _same(found: State, expected: State) -> bool:

@@ -13,15 +13,16 @@ from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained, write_all
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import render
-from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, RUN_LOCK, STAGING, STATE, STATE_V1
+from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, RUN_LOCK, STAGING, STATE
 from orchestrator.store.legacy.migration import (
     MIGRATIONS,
     STATE_LIMIT,
-    Found,
+    EarlyItem,
     Session,
     Step,
     survey,
 )
+from orchestrator.store.legacy.state import STATE_V1
 from orchestrator.store.publish import folded_state
 from orchestrator.store.store import RunStore
 
@@ -42,7 +43,7 @@ class Migrated:
     """
 
     task_id: str
-    found: tuple[Found, ...]
+    found: tuple[EarlyItem, ...]
     made: tuple[dict[str, Any], ...]
     log: str | None = None
 
@@ -56,7 +57,7 @@ class Migrated:
         }
 
 
-def planned(task_id: str, found: Iterable[Found]) -> Migrated:
+def planned(task_id: str, found: Iterable[EarlyItem]) -> Migrated:
     """Return what a migration of these things would make."""
     every = tuple(found)
     return Migrated(task_id, every, tuple(_entry(item, step, ()) for item in every for step in item.steps))
@@ -88,7 +89,7 @@ def migrate_task(
             return _logged(store, logs, name, Migrated(task_id, plan.found, tuple(made)))
 
 
-def log_unplaced(store: RunStore, found: list[Found]) -> Migrated:
+def log_unplaced(store: RunStore, found: list[EarlyItem]) -> Migrated:
     """Log what belongs to no task, below the older pointers' folder, which no task can be named after."""
     plan = planned(OLD_POINTERS, found)
     if not found:
@@ -97,7 +98,7 @@ def log_unplaced(store: RunStore, found: list[Found]) -> Migrated:
         return _logged(store, logs, _log_name(store, logs), plan)
 
 
-def matching(found: Iterable[Found], only: str | None) -> list[Found]:
+def matching(found: Iterable[EarlyItem], only: str | None) -> list[EarlyItem]:
     """Return what is about the run ``only``, a run id or an early folder's name; everything when it is None."""
     return [item for item in found if only is None or only in (item.name, item.run_id)]
 
@@ -186,7 +187,7 @@ def _make_state(store: RunStore, task: Folder, project: str | None) -> None:
         out.write(STATE, render(state))
 
 
-def _entry(item: Found, step: Step, left_out: Iterable[str]) -> dict[str, Any]:
+def _entry(item: EarlyItem, step: Step, left_out: Iterable[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {"kind": step.kind, "place": step.place, "from": item.place}
     links = list(left_out)
     return {**entry, "left_out": links} if links else entry

@@ -16,11 +16,12 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.json_values import json_text
-from orchestrator.model.manifest.document import MANIFEST_LIMIT, parse
+from orchestrator.model.manifest.document import MANIFEST_LIMIT
 from orchestrator.store.find import read_document, run_ids, task_ids
-from orchestrator.store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, STATE_V1, Location
+from orchestrator.store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, Location
 from orchestrator.store.legacy.early_folders import early_record, holds, is_indexed, is_task, result_of, shown
 from orchestrator.store.legacy.early_records import Document, as_version_1, index_id, is_whole, may_be_running
+from orchestrator.store.legacy.state import STATE_V1, is_early_state
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EarlyItem:
     """A thing of the early version: what is to be made for it, or why it is left alone.
 
     ``kind`` is run (below ``cli/``), older-run, session, summary, state or task; ``place`` is from the
@@ -87,24 +88,24 @@ def sessions(store: RunStore, task_of: TaskOf) -> list[Session]:
     return found
 
 
-def unplaced(store: RunStore, every: list[Session]) -> list[Found]:
+def unplaced(store: RunStore, every: list[Session]) -> list[EarlyItem]:
     """Return what belongs to no task: sessions without one, unreadable records, folders that can be no task's."""
     found = []
     with suppress(FileNotFoundError), store.runs() as runs:
         for name in sorted(runs.names()):
             fault = name_fault("task", name)
             if fault is not None and name != OLD_POINTERS and not name.startswith(".") and is_task(store, name):
-                found.append(Found("task", shown(store, name), name, reason=fault))
+                found.append(EarlyItem("task", shown(store, name), name, reason=fault))
         with suppress(FileNotFoundError), runs.sub(OLD_POINTERS) as older:
             for name in sorted(older.names()):
                 document, fault = early_record(older, name)
                 if document is None and fault:
-                    found.append(Found("session", shown(store, OLD_POINTERS, name), name, reason=fault))
+                    found.append(EarlyItem("session", shown(store, OLD_POINTERS, name), name, reason=fault))
     for session in every:
         if session.task_id is None:
             place, run_id = shown(store, OLD_POINTERS, session.name), index_id(session.name, session.document)
             reason = "" if is_indexed(store, run_id) else session.reason
-            found.append(Found("session", place, session.name, run_id, reason=reason))
+            found.append(EarlyItem("session", place, session.name, run_id, reason=reason))
     return found
 
 
@@ -117,7 +118,7 @@ def tasks_of(store: RunStore, every: list[Session]) -> list[str]:
     return sorted({*task_ids(store), *states, *named})
 
 
-def survey(store: RunStore, task_id: str, every: list[Session]) -> list[Found]:
+def survey(store: RunStore, task_id: str, every: list[Session]) -> list[EarlyItem]:
     """Return what the early version left under a task. What can't be read is left alone, with the reason."""
     mine = [session for session in every if session.task_id == task_id]
     taken = set(run_ids(store, task_id))
@@ -130,36 +131,36 @@ def survey(store: RunStore, task_id: str, every: list[Session]) -> list[Found]:
     ]
 
 
-def _runs(store: RunStore, task_id: str) -> Iterator[Found]:
+def _runs(store: RunStore, task_id: str) -> Iterator[EarlyItem]:
     for run_id in run_ids(store, task_id):
         where = Location(task_id, run_id)
         place = store.paths(where).folder
         try:
             document = read_document(store, where)
         except (DamagedRecord, StorageError, NotFound) as error:
-            yield Found("run", place, run_id, run_id, reason=error.message)
+            yield EarlyItem("run", place, run_id, run_id, reason=error.message)
             continue
         if document["version"] == 1:
             steps = (*_pointer(store, where, document), *_older_pointer(store, where))
-            yield Found("run", place, run_id, run_id, steps)
+            yield EarlyItem("run", place, run_id, run_id, steps)
 
 
-def _older_runs(store: RunStore, task_id: str, taken: set[str]) -> Iterator[Found]:
+def _older_runs(store: RunStore, task_id: str, taken: set[str]) -> Iterator[EarlyItem]:
     with suppress(FileNotFoundError), store.task(task_id) as task, task.sub(MCP) as mcp:
         for name in sorted(mcp.names()):
             place = shown(store, task_id, MCP, name)
             document, fault = early_record(mcp, name)
             if document is None:
                 if fault:
-                    yield Found("older-run", place, name, reason=fault)
+                    yield EarlyItem("older-run", place, name, reason=fault)
                 continue
             yield _record(store, "older-run", task_id, (task_id, MCP, name), document, mcp, taken)
 
 
-def _session(store: RunStore, task_id: str, session: Session, taken: set[str]) -> Found:
+def _session(store: RunStore, task_id: str, session: Session, taken: set[str]) -> EarlyItem:
     run_id = index_id(session.name, session.document)
     if is_indexed(store, run_id):
-        return Found("session", shown(store, OLD_POINTERS, session.name), session.name, run_id)
+        return EarlyItem("session", shown(store, OLD_POINTERS, session.name), session.name, run_id)
     with store.runs() as runs, runs.sub(OLD_POINTERS) as older:
         source = (OLD_POINTERS, session.name)
         return _record(store, "session", task_id, source, session.document, older, taken)
@@ -173,16 +174,16 @@ def _record(
     document: Document,
     parent: Folder,
     taken: set[str],
-) -> Found:
+) -> EarlyItem:
     """Return a record that lies elsewhere, with the step that puts a copy of it below ``cli/``."""
     name, place = source[-1], shown(store, *source)
     run_id = index_id(name, document)
     if run_id is None:
-        return Found(kind, place, name, reason="it does not say when it started, so it can get no run id")
+        return EarlyItem(kind, place, name, reason="it does not say when it started, so it can get no run id")
     if run_id in taken:
-        return Found(kind, place, name, run_id)
+        return EarlyItem(kind, place, name, run_id)
     if may_be_running(document, store.clock.now()):
-        return Found(
+        return EarlyItem(
             kind, place, name, run_id, reason="it had a sign of life just now; migrate again when it has ended"
         )
     taken.add(run_id)
@@ -207,7 +208,7 @@ def _record(
         # An older run's own folder stands where its pointer would, and is better than one.
         steps += _pointer(store, where, json.loads(data))
     steps += _older_pointer(store, where)
-    return Found(kind, place, name, run_id, tuple(steps))
+    return EarlyItem(kind, place, name, run_id, tuple(steps))
 
 
 def _pointer(store: RunStore, where: Location, document: Document) -> Iterator[Step]:
@@ -230,14 +231,14 @@ def _older_pointer(store: RunStore, where: Location) -> Iterator[Step]:
         yield Step("older-pointer", shown(store, OLD_POINTERS, where.run_id, MANIFEST), where.run_id)
 
 
-def _summaries(store: RunStore, task_id: str) -> Iterator[Found]:
+def _summaries(store: RunStore, task_id: str) -> Iterator[EarlyItem]:
     with suppress(FileNotFoundError), store.task(task_id) as task:
         for name in sorted(filter(is_run_id, task.names())):
             reason = "a summary of the early version beside its record; it is no record, and nothing reads it"
-            yield Found("summary", shown(store, task_id, name), name, name, reason=reason)
+            yield EarlyItem("summary", shown(store, task_id, name), name, name, reason=reason)
 
 
-def _state(store: RunStore, task_id: str) -> Iterator[Found]:
+def _state(store: RunStore, task_id: str) -> Iterator[EarlyItem]:
     place = store.workspace.shown(os.path.join(store.workspace.out_dir, task_id, STATE))
     with suppress(FileNotFoundError), Folder.at(store.workspace.out_dir, store.seam) as out, out.sub(task_id) as folder:
         raw = None
@@ -245,13 +246,4 @@ def _state(store: RunStore, task_id: str) -> Iterator[Found]:
             raw = folder.read(STATE, STATE_LIMIT)
         half_done = raw is None and folder.has(STATE_V1)
         if half_done or (raw is not None and is_early_state(raw)):
-            yield Found("state", place, STATE, steps=(Step("state", place),))
-
-
-def is_early_state(raw: bytes) -> bool:
-    """Tell whether the bytes of a ``state.json`` are of version 1."""
-    try:
-        state = parse(raw, STATE)
-    except DamagedRecord:
-        return False
-    return isinstance(state.get("runs"), list) and "schema_version" not in state
+            yield EarlyItem("state", place, STATE, steps=(Step("state", place),))

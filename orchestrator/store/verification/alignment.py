@@ -16,7 +16,7 @@ from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
 from orchestrator.store.chain import UNDATED
-from orchestrator.store.doctor.earlier import expected_lines
+from orchestrator.store.doctor.attempt_ends import expected_lines
 from orchestrator.store.doctor.records import pointer_faults
 from orchestrator.store.doctor.tasks import METRICS_LIMIT, STATE_LIMIT, read_state, shared_lock
 from orchestrator.store.find import read_document, run_ids
@@ -34,7 +34,7 @@ _APPROXIMATE = UNDATED.union(
     ("outcome", "started_at", "completed_at", "duration_seconds", "sla_seconds", "sla_breached"),
     ("commands_passed", "commands_failed", "guardrails_present", "guardrails_required", "guardrails_executed"),
 )
-"""What the record of now no longer tells exactly of an attempt that a resume followed."""
+"""What the current record no longer says exactly of an attempt that a resume followed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ UNKNOWN_KIND = "unknown-kind"
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class EndLine:
     """One readable line of a chain that tells of an attempt's end, with its number from 1."""
 
     number: int
@@ -42,12 +42,12 @@ class Chain:
     ``others`` are the lines of other kinds.
     """
 
-    links: tuple[Link, ...]
+    links: tuple[EndLine, ...]
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...] = ()
     others: tuple[dict[str, Any], ...] = ()
 
-    def of_run(self, run_id: str) -> list[Link]:
+    def of_run(self, run_id: str) -> list[EndLine]:
         """Return the lines of a run's attempts."""
         return [link for link in self.links if link.run_id == run_id]
 
@@ -63,8 +63,8 @@ class _Reader:
     path: str
     before: bytes | None
     is_known: bool
-    last: Link | None = None
-    links: list[Link] = field(default_factory=list)
+    last: EndLine | None = None
+    links: list[EndLine] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
@@ -96,7 +96,7 @@ class _Reader:
             message = f"a line of the kind {str(content.get('kind'))[:40]!r}, which this version does not know"
             self.notes.append(Finding(UNKNOWN_KIND, self.path, message, number, level="warning"))
 
-    def _faults(self, number: int, content: dict[str, Any], link: Link | None) -> Iterator[Finding]:
+    def _faults(self, number: int, content: dict[str, Any], link: EndLine | None) -> Iterator[Finding]:
         rests_on = None if self.before is None else hashlib.sha256(self.before).hexdigest()
         if content.get("previous_line") != rests_on:
             what = "it does not rest on the line before: a line was edited, removed, added or moved"
@@ -151,10 +151,10 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
     return Chain(tuple(reader.links), findings, tuple(reader.notes), tuple(reader.others))
 
 
-def _link(number: int, content: dict[str, Any]) -> Link | None:
+def _link(number: int, content: dict[str, Any]) -> EndLine | None:
     if not is_end(content) or not isinstance(content.get("run_id"), str) or not _is_count(content.get("attempt")):
         return None
-    return Link(number, content["run_id"], content["attempt"], content)
+    return EndLine(number, content["run_id"], content["attempt"], content)
 
 
 def _is_count(value: object) -> bool:
@@ -172,6 +172,6 @@ def _is_about(finding: Finding, runs: set[str]) -> bool:
     return finding.code == "clock-went-back" and any(f" {run} " in finding.message for run in runs)
 
 
-def _named(link: Link | None) -> dict[str, Any] | None:
+def _named(link: EndLine | None) -> dict[str, Any] | None:
     keys = ("run_id", "attempt", "manifest_digest")
     return None if link is None else {key: link.content.get(key) for key in keys}

@@ -20,7 +20,7 @@ from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import run_ids
 from orchestrator.store.layout import CHAIN, METRICS, Location
 from orchestrator.store.store import RunStore
-from orchestrator.store.verification.chain_lines import Chain, Link, read_chain
+from orchestrator.store.verification.chain_lines import Chain, EndLine, read_chain
 from orchestrator.store.verification.metrics_lines import metrics_findings
 from orchestrator.store.verification.runs import run_findings
 from orchestrator.store.verification.tasks import Verified, holds_lock, marked_runs
@@ -119,7 +119,7 @@ def _chain(task: Folder, path: str, last: int, settled: Collection[str], *, coun
 
 
 def _tells_enough(chain: Chain, last: int, settled: Collection[str]) -> bool:
-    first_of: dict[str, Link] = {}
+    first_of: dict[str, EndLine] = {}
     for link in chain.links:
         first_of.setdefault(link.run_id, link)
     spoken_of = {link.run_id for link in chain.links[-last:]}

@@ -22,7 +22,7 @@ from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.run_files import file_digest, whole_lines_size
 from orchestrator.store.store import RunStore
-from orchestrator.store.verification.chain_lines import Link
+from orchestrator.store.verification.chain_lines import EndLine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 def run_findings(
     store: RunStore,
     where: Location,
-    links: Sequence[Link],
+    links: Sequence[EndLine],
     chain_path: str,
     check: Check,
     *,
@@ -63,7 +63,14 @@ def run_findings(
 
 
 def _look(
-    store: RunStore, folder: Folder, where: Location, links: Sequence[Link], place: str, check: Check, *, settled: bool
+    store: RunStore,
+    folder: Folder,
+    where: Location,
+    links: Sequence[EndLine],
+    place: str,
+    check: Check,
+    *,
+    settled: bool,
 ) -> Iterator[Finding]:
     path = os.path.join(place, "manifest.json")
     try:
@@ -90,7 +97,7 @@ def _look(
 
 
 def _decision_findings(
-    folder: Folder, where: Location, links: Sequence[Link], lines: Sequence[Mapping[str, Any]], place: str
+    folder: Folder, where: Location, links: Sequence[EndLine], lines: Sequence[Mapping[str, Any]], place: str
 ) -> Iterator[Finding]:
     """Yield how the reviews in a record differ from those in the chain."""
     path = os.path.join(place, "manifest.json")
@@ -120,7 +127,9 @@ def _contradictions(folder: Folder, manifest: Manifest, path: str) -> Iterator[F
         yield Finding("record-contradicts-events", path, "it has ended, and its events don't say so")
 
 
-def _record_findings(document: dict[str, Any], manifest: Manifest, last: Link | None, path: str) -> Iterator[Finding]:
+def _record_findings(
+    document: dict[str, Any], manifest: Manifest, last: EndLine | None, path: str
+) -> Iterator[Finding]:
     if last is not None and manifest.attempt < last.attempt:
         yield Finding("manifest-edited", path, f"it is of attempt {manifest.attempt}; the chain knows {last.attempt}")
     elif last is not None and manifest.attempt == last.attempt:
@@ -131,7 +140,7 @@ def _record_findings(document: dict[str, Any], manifest: Manifest, last: Link | 
         yield Finding("not-in-chain", path, f"attempt {manifest.attempt} ended, and the task's chain has no line of it")
 
 
-def _events_findings(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Finding]:
+def _events_findings(folder: Folder, links: Sequence[EndLine], place: str, *, is_still: bool) -> Iterator[Finding]:
     path = os.path.join(place, EVENTS)
     for link in links:
         said = link.content.get("events")
@@ -171,7 +180,7 @@ def _first_bad(folder: Folder, size: int) -> int | None:
     return None
 
 
-def _file_findings(folder: Folder, links: Sequence[Link], place: str, *, is_still: bool) -> Iterator[Finding]:
+def _file_findings(folder: Folder, links: Sequence[EndLine], place: str, *, is_still: bool) -> Iterator[Finding]:
     """Compare files with the last word on them; error files may be new where a later attempt goes on."""
     last_word: dict[str, dict[str, Any]] = {}
     for link in links:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.base.files import Seam
 from orchestrator.model.manifest.manifest import Attempt, Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import closed
-from orchestrator.store.doctor.earlier import as_of, expected_lines
+from orchestrator.store.doctor.attempt_ends import as_of, expected_lines
 from orchestrator.store.doctor.filesystem import flock_fault, inspect_file_system, mount_type
 from orchestrator.store.doctor.metrics_file import missing, read_lines, repaired
 from orchestrator.store.doctor.records import is_temp

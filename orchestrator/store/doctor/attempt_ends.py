@@ -1,4 +1,4 @@
-"""The record as it was at the end of an earlier attempt, as far as the record of now still tells it."""
+"""The record as it was at the end of an earlier attempt, as far as the current record still says it."""
 
 from __future__ import annotations
 
