@@ -257,6 +257,12 @@ class _NoProvenance(Capture):
     def finish(self) -> dict[str, Any]:
         return {"commit": None}
 
+    def look_again(self) -> None:
+        """Have nothing to look at."""
+
+    def moves(self) -> dict[str, Any] | None:
+        return None
+
     def abandon(self) -> None:
         """Have nothing to end."""
 
