@@ -15,13 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from orchestrator.base.canonical import canonical
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, render
 from orchestrator.store.chain import metrics_digest
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.\d{3}Z)")
-_CANONICAL: dict[str, Any] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Model:
         return cls(
             run_id=folder.name,
             manifest=text,
-            canonical=json.dumps(digested, **_CANONICAL),
+            canonical=canonical(digested).decode(),
             pointer=(runs / "mcp" / folder.name / "manifest.json").read_text(),
             events=(folder / "runner.ndjson").read_text(),
             metrics=json.loads((runs / "metrics.json").read_text()),

@@ -133,7 +133,7 @@ def test_a_refusal_that_vanishes_still_counts(workspace: WorkspaceFolder, orches
     change(path, list.clear)
     ready = orchestrate("status", "--format", "json").document["ready"]
     assert [reason["code"] for reason in ready["reasons"]] == ["changes-requested"]
-    assert found(orchestrate) == {"review-missing"}
+    assert found(orchestrate) == {"decision-missing"}
     assert orchestrate("checklist", "tick", "approved", "--run", "latest").code == 4
     assert orchestrate("review", "latest", "--decision", "comment", "--actor", "carl", "--reason", "x").code == 0
     assert [entry["decision"] for entry in json.loads(path.read_text())["approvals"]] == ["request-changes", "comment"]

@@ -11,6 +11,8 @@ from orchestrator.commands.run import requests
 
 REQUESTS = {"start": requests.StartRequest, "resume": requests.ResumeRequest}
 """Functions that take their options as the fields of a class."""
+NO_OPTIONS = {"context", "sleep"}
+"""Parameters for the world around a command: its streams and folders, and time."""
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -18,8 +20,10 @@ def test_declared_options_are_the_parameters(name: str) -> None:
     """Every option has a parameter and every parameter an option, with the same default."""
     command = COMMANDS[name]
     function = REQUESTS.get(name) or command.load()
-    taken = {name: one.default for name, one in inspect.signature(function).parameters.items() if name != "context"}
-    required = {option.name: "x" for option in command.options if option.required}
+    taken = {
+        name: one.default for name, one in inspect.signature(function).parameters.items() if name not in NO_OPTIONS
+    }
+    required = {option.name: (*option.choices, "x")[0] for option in command.options if option.required}
     declared = command.arguments(required)
     assert set(taken) == set(declared)
     for option in command.options:

@@ -138,9 +138,8 @@ def with_runs(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> str:
     """A project with a flaky stage and a skipped guardrail: a failed run, its resume; return the run's id."""
     folder = workspace.project(
         "hello",
-        {"test": "test -f ../../mended", "spec-guard": {"needs": ["test"], "shell": "test -d ."}},
-        guard=None,
-        extra="[metrics]\nmin_coverage = 0.95\n",
+        {"test": "test -f ../../repaired", "license": {"needs": ["test"], "shell": "test -d .", "guardrail": True}},
+        extra='[metrics]\nmin_coverage = 0.95\n[guardrails]\nrequired = ["spec-guard", "license"]\n',
     )
     (folder / "a.txt").write_text("a")
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "a"]):
@@ -151,14 +150,14 @@ def with_runs(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> str:
 
 
 def test_the_gate_over_real_runs(workspace: WorkspaceFolder, orchestrate: Orchestrator, with_runs: str) -> None:
-    """A guardrail that never ran fails the gate, named with its run; the mended resume meets it, and is flaky."""
+    """A guardrail that never ran fails the gate, named with its run; the repaired resume meets it, and is flaky."""
     failed = orchestrate("metrics", "--gate", "--format", "json")
     assert failed.code == 4
     (found,) = failed.document["gate"]["findings"]
     assert (found["project"], found["code"], found["runs"][0]["run_id"]) == ("hello", "coverage-low", with_runs)
-    assert found["runs"][0]["stages"] == ["spec-guard"]
+    assert found["runs"][0]["stages"] == ["license"]
     assert "95 % is the least" in failed.stderr
-    workspace.write("mended", "")
+    workspace.write("repaired", "")
     assert orchestrate("resume", with_runs).code == 0
     before = files_of(workspace.root)
     met = orchestrate("metrics", "--gate", "--format", "json")

@@ -60,11 +60,12 @@ def test_sub_pipelines_are_planned_too(workspace: WorkspaceFolder) -> None:
 
 
 def test_a_guardrail_that_cannot_fail_is_flagged(workspace: WorkspaceFolder) -> None:
-    """The flag is in the document and on the screen."""
-    workspace.project("hello", guard="true")
+    """The flag is in the document and on the screen; a guardrail of the project's own that passes for nothing."""
+    own = {"run": "true", "guardrail": True}
+    workspace.project("hello", {"license": own}, extra='[guardrails]\nrequired = ["spec-guard", "license"]')
     answer = planned(workspace)
     assert [flag["code"] for flag in document(answer)["flags"]] == ["guardrail-cannot-fail"]
-    assert "spec-guard is required, and only advisory: it can't fail" in answer.text
+    assert "license is required, and only advisory: it can't fail" in answer.text
 
 
 def test_secrets_of_the_environment_are_masked(workspace: WorkspaceFolder) -> None:

@@ -1,6 +1,6 @@
 """Two well-known libraries from the package index, onboarded as a platform engineer would.
 
-Their real build, lint and tests run through ``start``; a test is broken, mended and resumed.
+Their real build, lint and tests run through ``start``; a test is broken, repaired and resumed.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rfc8785
 
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 
@@ -93,15 +95,16 @@ ITSDANGEROUS = Library(
 
 
 @pytest.mark.parametrize("library", [PACKAGING, ITSDANGEROUS], ids=lambda library: library.name)
-def test_a_real_library_breaks_is_mended_and_runs_three_times(
+def test_a_real_library_breaks_is_repaired_and_runs_three_times(
     library: Library, workspace: WorkspaceFolder, orchestrate: Orchestrator, home: Path
 ) -> None:
-    """A broken test ends in exit 3 and a digest; mended and resumed, three runs in a row leave records that agree."""
+    """A broken test ends in exit 3 and a digest; repaired and resumed, three runs in a row leave records that agree."""
     folder = _onboard(library, workspace, home)
     broken = folder / library.broken_file
     original = broken.read_text()
     assert library.right in original
     broken.write_text(original.replace(library.right, library.wrong))
+    _commit_with_spec(workspace, library, "a test is broken")
 
     failed = _start(orchestrate, library)
     assert failed.code == 3, failed.stderr
@@ -113,6 +116,7 @@ def test_a_real_library_breaks_is_mended_and_runs_three_times(
     _assert_records_agree(workspace, library, failed.document["run_id"], "failed")
 
     broken.write_text(original)
+    _commit_with_spec(workspace, library, "the test is repaired")
     resumed = orchestrate(*digest["next_command"].split()[1:], "--format", "json", timeout=RUN_SECONDS)
     assert (resumed.code, resumed.document["attempt"]) == (0, 2), resumed.stderr
     assert resumed.document["run_id"] == failed.document["run_id"]
@@ -155,6 +159,12 @@ def _onboard(library: Library, workspace: WorkspaceFolder, home: Path) -> Path:
     return folder
 
 
+def _commit_with_spec(workspace: WorkspaceFolder, library: Library, what: str) -> None:
+    spec = f"---\nlast_review: {datetime.now(UTC).date()}\n---\n# {library.name}: {what}\n"
+    workspace.write(f"tasks/specs/3001-{library.name}.md", spec)
+    workspace.commit(what)
+
+
 def _start(orchestrate: Orchestrator, library: Library) -> Any:
     return orchestrate("start", "--project", library.name, "--format", "json", timeout=RUN_SECONDS)
 
@@ -183,8 +193,7 @@ def _assert_records_agree(workspace: WorkspaceFolder, library: Library, run_id: 
 
     (entry,) = [entry for entry in workspace.state(task)["runs"] if entry["runId"] == run_id]
     body = {key: value for key, value in manifest.items() if key not in NOT_DIGESTED}
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    assert entry["manifestDigest"] == hashlib.sha256(canonical.encode()).hexdigest()
+    assert entry["manifestDigest"] == hashlib.sha256(rfc8785.dumps(body)).hexdigest()
     assert [entry[key] for key in ("attempt", "status", "outcome", "startedAt", "completedAt")] == [
         manifest[key] for key in ("attempt", "status", "outcome", "started_at", "completed_at")
     ]

@@ -73,9 +73,14 @@ def test_what_was_measured_stands_in_the_page(app: WorkspaceFolder, orchestrate:
 
 
 def test_nothing_is_written_through_a_link(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """A link in the page's place is refused, by writing and by verifying."""
+    """A link in the page's place is never written; verifying follows it in the workspace, and refuses it outside."""
     page(app).rename(app.root / "elsewhere.md")
     page(app).symlink_to(app.root / "elsewhere.md")
+    assert orchestrate("sla", "--yes").code == 2
+    assert codes(orchestrate) == set()
+    shutil.move(app.root / "elsewhere.md", app.root.parent / "elsewhere.md")
+    page(app).unlink()
+    page(app).symlink_to(app.root.parent / "elsewhere.md")
     assert orchestrate("sla", "--yes").code == 2
     assert codes(orchestrate) == {"document-unreadable"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -148,21 +148,24 @@ def test_no_cache_runs_everything(scene: WorkspaceFolder, orchestrate: Orchestra
 
 def test_a_guardrail_is_reused_only_where_the_config_says_so(scene: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """An unchanged guardrail runs by default; with ``guardrails.reuse`` its verdict cites the run it rests on."""
-    guard = {"run": "test -d .", "inputs": ["src/**"]}
-    stages = {"build": BUILD, "lint": {**LINT, "inputs": ["src/**"]}, "test": TEST, "spec-guard": guard}
-    scene.project("x", stages)
+    guard = {"run": "test -d .", "inputs": ["src/**"], "guardrail": True}
+    lint = {**LINT, "inputs": ["src/**"]}
+    stages: dict[str, Mapping[str, object]] = {"build": BUILD, "lint": lint, "test": TEST, "license": guard}
+    required = '[guardrails]\nrequired = ["spec-guard", "license"]\n'
+    scene.project("x", stages, extra=required)
     start(orchestrate)
     start(orchestrate)
-    assert commands(last(scene))["spec-guard"]["status"] == "succeeded"
-    scene.project("x", stages, extra="[guardrails]\nreuse = true")
+    assert commands(last(scene))["license"]["status"] == "succeeded"
+    scene.project("x", stages, extra=f"{required}reuse = true")
     start(orchestrate)
     shown_by = last(scene)["run_id"]
     start(orchestrate)
     manifest = last(scene)
-    assert {command["status"] for command in manifest["commands"]} == {"skipped"}
+    skipped = [command["id"] for command in manifest["commands"] if command["status"] == "skipped"]
+    assert skipped == ["build", "lint", "test", "license"]
     assert (manifest["status"], manifest["outcome"]) == ("succeeded", "success")
-    (verdict,) = manifest["guardrails"]
-    assert verdict["outcome"] == "passed"
+    (_, verdict) = manifest["guardrails"]
+    assert (verdict["id"], verdict["outcome"]) == ("license", "passed")
     assert shown_by in verdict["reason"]
     line = scene.metrics("1-x")[-1]
     assert line["guardrails_executed"]

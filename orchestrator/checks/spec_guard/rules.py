@@ -1,4 +1,4 @@
-"""The rules of the spec guard: an id for machines, one line for people, and what mends it."""
+"""The rules of the spec guard: an id for machines, one line for people, and what repairs it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,20 @@ RULES: Mapping[str, Rule] = {
     "tick-without-task": Rule(
         "An item is ticked and nothing says of which task", "Put it below a heading `Task <id>`."
     ),
+    "needs-unclear": Rule(
+        "Something looks like a requirement, and is none",
+        "Write (needs: diagnostics), (needs: diagnostics/test, approval).",
+    ),
+    "item-repeated": Rule("Two items have one name", "Give each its own word in bold: `- [ ] **word**: …`."),
+    "conflict-markers": Rule("A merge left its markers in a document", "Resolve the conflict."),
+    "baseline-unknown": Rule(
+        "`[docs] since` is no commit of this clone", "Fetch the whole history (`git fetch --unshallow`)."
+    ),
     "evidence-missing": Rule("The cited run has no evidence in git", _TICK),
     "evidence-damaged": Rule("Evidence is not whole, or was edited", "Restore the file from git, or tick anew."),
     "evidence-stale": Rule("Evidence is not what the full record is", _TICK),
+    "evidence-unproven": Rule("The evidence holds no line of the task's chain", _TICK),
+    "dirty-tree": Rule("The cited run's tree was not that of a commit", "Commit, run again, and tick with that run."),
     "wrong-run": Rule("The evidence is of another run", _TICK),
     "wrong-task": Rule("The run is of another task", _TICK),
     "wrong-project": Rule("The run is of another project", _TICK),
@@ -68,6 +79,8 @@ RULES: Mapping[str, Rule] = {
     "run-missing": Rule("The chain names a run that is gone", _RECORD),
     "not-in-chain": Rule("A run ended, and the task's chain does not know", _RECORD),
     "record-contradicts-events": Rule("A record contradicts its events or error files", _RECORD),
+    "decision-missing": Rule("The record lacks a decision that the chain has", _REVIEW),
+    "review-altered": Rule("A decision in the record is not what the chain says", _RECORD),
     "clock-went-back": Rule("A host's clock went back between two records", "See which run the line names."),
     "events-edited": Rule("Events of a run were edited", _RECORD),
     "events-cut": Rule("Events of a run were cut off", _RECORD),

@@ -112,7 +112,7 @@ def _decision_findings(
         if found.missing:
             what = f"{found.missing} of the chain's decisions about it are not in the record; they count all the same"
             yield Finding(
-                "review-missing", path, what, hint=f"codex-orchestrator review {where.run_id} takes them over"
+                "decision-missing", path, what, hint=f"codex-orchestrator review {where.run_id} takes them over"
             )
 
 

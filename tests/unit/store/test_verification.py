@@ -207,7 +207,7 @@ def test_approvals_and_children_do_not_break_the_chain(store: RunStore) -> None:
         add_decision(task, run.where.run_id, 1, entry)
     assert codes(store) == set()  # its lock is held: the record may follow any moment
     run.close()
-    assert codes(store) == {"review-missing"}
+    assert codes(store) == {"decision-missing"}
     run = take_over(store, Location(TASK, make_run_id(1)))
     run.save(run.manifest)
     run.close()
