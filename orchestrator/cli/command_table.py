@@ -26,6 +26,7 @@ _RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", re
 _YES = Option("yes", "write without asking; needed where there is no terminal")
 _DRY_RUN = Option("dry-run", "show the changes, and write nothing")
 _LATEST = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", default="latest")
+_FORMS = ("junit", "otlp", "otlp-json", "chrome-trace", "github-summary", "github-annotations", "in-toto")
 _STATUSES = ("queued", "in_progress", "succeeded", "failed", "cancelled", "damaged")
 _OUTCOMES = ("success", "failure", "timeout", "cancellation", "error")
 
@@ -287,13 +288,15 @@ COMMANDS = table(
     ),
     Command(
         "export",
-        "Write a run for other tools: an in-toto Statement, signed on request.",
+        "Write a run for other tools: JUnit XML, traces, a CI summary, an in-toto Statement.",
         Late("orchestrator.commands.review.export", "export"),
         (
-            _RUN,
-            Option("as", "the form", "FORM", default="in-toto", read=OneOf("in-toto"), parameter="kind"),
+            _LATEST,
+            Option("as", "the form", "FORM", default="in-toto", read=OneOf(*_FORMS), parameter="kind"),
             Option("sign", "a file with an ed25519 private key in PEM, to sign with (DSSE)", "KEY"),
             Option("output", "the file to write to; left out: stdout", "FILE"),
+            Option("to", "the address to send it to, by HTTP", "URL"),
+            Option("no-children", "the run alone, without the runs that it started"),
         ),
         positional="run",
     ),

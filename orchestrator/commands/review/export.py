@@ -3,38 +3,129 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, UsageError
+from orchestrator.base.identifiers import near_hint
 from orchestrator.base.json_values import json_text
+from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.model.outcome import TERMINAL
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.report.exports.exported import ExportedRun
+
 IN_TOTO = "in-toto"
+OTLP = "otlp"
+KINDS = ("junit", OTLP, "otlp-json", "chrome-trace", "github-summary", "github-annotations", IN_TOTO)
+TIMEOUT_SECONDS = 10.0
+"""For one attempt to deliver; a person waits for it."""
+
+_RECEIVER = "see whether the receiver runs, and its address; nothing was recorded, so the command can be repeated"
 _KEY_LIMIT = 64 * 1024
 
 
 def export(
     context: Context,
     *,
-    run: str,
+    run: str = "latest",
     kind: str = IN_TOTO,
     sign: str | None = None,
     output: str | None = None,
+    to: str | None = None,
+    no_children: bool = False,
 ) -> Answer:
-    """Return an in-toto Statement about an ended run, in a DSSE envelope when a key is given to ``sign`` with.
+    """Return a run in a form that other programs read: on stdout, in the file ``output``, or sent to ``to`` by HTTP.
 
-    It goes to the file ``output``, else to stdout. Raises GateNotMet when ``verify`` finds something in the
-    run or it is of no clean commit, Refused for a run that goes on or is of version 1, UsageError,
-    NotFound, DamagedRecord, StorageError.
+    ``kind`` is a form (``report.exports.forms``), ``otlp``, or ``in-toto``: a Statement about an ended run, in a
+    DSSE envelope when a key is given to ``sign`` with. Raises GateNotMet when ``verify`` finds something in the
+    run that is attested or it is of no clean commit, Refused for a run that goes on where the form needs its end
+    or that is of version 1, UsageError, NotFound, DamagedRecord, StorageError.
     """
+    _check(kind, sign, output, to)
+    if kind == IN_TOTO:
+        return _delivered(context, _attested(context, run, sign), output)
+    from orchestrator.commands.review.exported_runs import exported_runs
+    from orchestrator.config.export_policy import read_export_policy
+    from orchestrator.store.find import find_run
+
+    store = context.store()
+    where = find_run(store, run)
+    policy = read_export_policy(store.workspace.root)
+    runs = exported_runs(store, where, link=policy.url, children=not no_children)
+    if kind == OTLP:
+        return _otlp(context, runs, output, to)
+    from orchestrator.report.exports.forms import FORMS
+
+    form = FORMS[kind]
+    if form.needs_end:
+        _check_ended(runs)
+    data = form.render(runs)
+    if to is not None:
+        from orchestrator.commands.review.post import post
+
+        post(to, data, form.media_type, TIMEOUT_SECONDS)
+        return Answer(EXIT_DONE, None, f"sent to {to}\n")
+    return _delivered(context, data, output)
+
+
+def _check(kind: str, sign: str | None, output: str | None, to: str | None) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"--as is {shown(kind)}, which is no form", hint=near_hint(kind, KINDS), code="bad-form")
+    if sign is not None and kind != IN_TOTO:
+        raise UsageError(f"--sign is for --as {IN_TOTO} only", hint="leave --sign out", code="option-conflict")
+    if to is None:
+        return
+    if output is not None:
+        raise UsageError("--output and --to don't go together", hint="leave one of them out", code="option-conflict")
+    if kind == IN_TOTO:
+        raise UsageError(f"--to is not for --as {IN_TOTO}", hint="--output FILE", code="option-conflict")
+    from orchestrator.commands.review.post import check_url
+
+    check_url(to)
+
+
+def _check_ended(runs: Sequence[ExportedRun]) -> None:
+    for each in runs:
+        if each.body["status"] not in TERMINAL:
+            raise Refused(
+                f"run '{each.body['run_id']}' has not ended",
+                hint=f"codex-orchestrator wait {each.body['run_id']}",
+                code="not-ended",
+            )
+
+
+def _otlp(context: Context, runs: Sequence[ExportedRun], output: str | None, to: str | None) -> Answer:
+    from orchestrator.report.exports.otlp_http import ENDPOINTS, protobuf, send
+
+    _check_ended(runs)
+    if output is not None:
+        return _delivered(context, protobuf(runs), output)
+    if to is None and not any(context.environ.get(name) for name in ENDPOINTS):
+        raise UsageError(
+            "--as otlp is sent or written to a file, and neither is named",
+            hint=f"--to URL, --output FILE, or set {ENDPOINTS[-1]}; --as otlp-json is text",
+            code="no-address",
+        )
+    if not send(runs, to, TIMEOUT_SECONDS):
+        raise UsageError(f"'{to or ENDPOINTS[-1]}' did not take the run", hint=_RECEIVER, code="not-delivered")
+    return Answer(EXIT_DONE, None, f"sent to {to or 'the address of ' + ENDPOINTS[-1]}\n")
+
+
+def _delivered(context: Context, data: bytes, output: str | None) -> Answer:
+    if output is None:
+        return Answer(EXIT_DONE, None, data.decode())
+    write_file(os.path.join(context.cwd, output), data, "--output")
+    return Answer(EXIT_DONE, None, f"wrote {output}\n")
+
+
+def _attested(context: Context, run: str, sign: str | None) -> bytes:
     from orchestrator.checks.attestation import render_statement, signed, signing_key, statement_of
     from orchestrator.commands.review.evidence_sources import link_of
-    from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
     from orchestrator.store.find import find_run, read_document
     from orchestrator.store.verification.tasks import verify_run
 
-    if kind != IN_TOTO:
-        raise UsageError(f"--as is '{kind}'; a run is exported as {IN_TOTO}", hint=f"--as {IN_TOTO}", code="bad-form")
     key = None if sign is None else signing_key(_key_bytes(os.path.join(context.cwd, sign)), sign)
     store = context.store()
     where = find_run(store, run)
@@ -50,14 +141,8 @@ def export(
             hint=f"codex-orchestrator verify {where.run_id}",
             code=findings[0].code,
         )
-    refuse_foreign_plan(store, where, document, context.environ)
     payload = render_statement(statement_of(document, link_of(store, where, document["attempt"])))
-    data = payload if key is None else json_text(signed(payload, key), indent=2).encode() + b"\n"
-    if output is None:
-        return Answer(EXIT_DONE, None, data.decode())
-    path = os.path.join(context.cwd, output)
-    write_file(path, data, "--output")
-    return Answer(EXIT_DONE, None, f"wrote {output}\n")
+    return payload if key is None else json_text(signed(payload, key), indent=2).encode() + b"\n"
 
 
 def _key_bytes(path: str) -> bytes:
