@@ -18,7 +18,7 @@ from orchestrator.commands.run.nox_process import Delivery, delivered, reply_wit
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.progress.stream import Sink, is_taken
+from orchestrator.runner.progress.stream import READER_SECONDS, Sink, is_taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def _show(context: Context, answer: Answer, form: str) -> None:
     text = f"{json_text(answer.document)}\n" if form == "json" else answer.text if form == "text" else ""
     sink = Sink(context.stdout, context.environ)
     sink.text(text)
+    if form == "json":
+        sink.close(patience=READER_SECONDS, longest=None)
     sink.close()
     for stream, is_lost in ((sys.stdout, not sink.open), (sys.stderr, False)):
         if is_lost or not is_taken(stream):

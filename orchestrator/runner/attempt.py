@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 
 from orchestrator.base.clock import Clock
+from orchestrator.base.files import usual_patience
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
+
+STOPPED_PATIENCE_SECONDS = 5.0
+"""How long a run that was stopped waits for its task's lock: what it can't publish then, the next command does."""
 
 _GUARD_PATIENCE_SECONDS = 30.0
 
@@ -90,6 +94,7 @@ def perform(
             mask=redactor.text,
         )
         attempt = _AttemptRun(setting, plan, env_dir, redactor, recorder, inbox)
+        setting.store.patience = lambda: STOPPED_PATIENCE_SECONDS if inbox.has_heard else usual_patience()
         try:
             return attempt.carry_out(run, done)
         except BaseException as error:

@@ -36,8 +36,8 @@ class Display(Protocol):
     def held_up(self, now: float) -> float | None:
         """Return the seconds for which no more should be shown, or None."""
 
-    def push(self) -> None:
-        """Show what can be shown now, without waiting."""
+    def push(self) -> bool:
+        """Show what can be shown now, without waiting; tell whether that was anything."""
 
 
 class Finished(Record):

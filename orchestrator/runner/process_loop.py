@@ -20,6 +20,7 @@ from orchestrator.base.redaction.masking import Stream
 from orchestrator.model.outcome import Ended
 from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.runner.job import Display, Finished, Job
+from orchestrator.runner.progress.stream import REST_SECONDS
 from orchestrator.runner.signals import SignalInbox
 
 GRACE_SECONDS = 5.0
@@ -80,6 +81,7 @@ class ProcessLoop:
         self._wake = wake
         self._display = display
         self._display_fd: int | None = None
+        self._display_rests_until = 0.0
         self._held = False
         self._selector = selector or selectors.DefaultSelector()
         self._selector.register(host.fileno(), selectors.EVENT_READ)
@@ -210,19 +212,21 @@ class ProcessLoop:
                         self._selector.unregister(running.fd)
                     else:
                         self._selector.register(running.fd, selectors.EVENT_READ, key)
-        if self._display.waits_for != self._display_fd:
+        rest = self._display_rests_until - now
+        awaited = self._display.waits_for if rest <= 0 else None
+        if awaited != self._display_fd:
             self._forget_display()
-            self._display_fd = self._display.waits_for
+            self._display_fd = awaited
             if self._display_fd is not None:
                 try:
                     self._selector.register(self._display_fd, selectors.EVENT_WRITE, _DISPLAY)
                 except (OSError, KeyError):  # somebody has closed it
                     self._display_fd = None
-        return wait
+        return wait if rest <= 0 else min(rest, wait or rest)
 
     def _push(self) -> None:
-        if self._display is not None:
-            self._display.push()
+        if self._display is not None and not self._display.push():
+            self._display_rests_until = self._clock.monotonic() + REST_SECONDS
 
     def _forget_display(self) -> None:
         if self._display_fd is not None:

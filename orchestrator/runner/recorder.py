@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import Refusal, StorageError
+from orchestrator.base.files import HELD
 from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import NO_VERDICT, VERDICT_BYTES, ReportedVerdict, is_builtin_guard, read_verdict
 from orchestrator.model.guardrails import judged, with_report
@@ -353,7 +354,9 @@ class Recorder:
         """Publish the end; a disk that is full gets the reserved space back and is tried once more."""
         try:
             publish(self._store, self._run, certain=True)
-        except StorageError:
+        except StorageError as error:
+            if error.code == HELD:
+                raise
             self._run.folder.remove(RESERVE)
             publish(self._store, self._run, certain=False)
 

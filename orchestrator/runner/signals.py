@@ -24,12 +24,14 @@ class SignalInbox:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else _pipe()
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
+        self.has_heard = False
+        """Whether a stop signal came since it was opened."""
 
     def __enter__(self) -> SignalInbox:
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, _noted)
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -51,9 +53,9 @@ class SignalInbox:
             return [number for number in os.read(self._read, 512) if number in self._before]
         return []
 
-
-def _noted(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the wake-up descriptor has the number already."""
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Note that one came: which it was, the wake-up descriptor has already."""
+        self.has_heard = True
 
 
 def _pipe() -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.files import Folder, Lock, Seam
+from orchestrator.base.files import Folder, Lock, Seam, usual_patience
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
 from orchestrator.store.layout import CLI, STATE, TASK_LOCK, Location, RunPaths
@@ -32,6 +32,8 @@ class RunStore:
         self.clock = clock
         self.seam = seam or Seam()
         self.warn = warn
+        self.patience: Callable[[], float] = usual_patience
+        """How many seconds a task's lock is waited for at most; asked again and again."""
 
     def runs(self, *, create: bool = False) -> Folder:
         """Open the runs folder; FileNotFoundError when there is none and ``create`` is not set."""
@@ -63,8 +65,11 @@ class RunStore:
             return cli.sub(where.run_id)
 
     def lock_task(self, task: Folder) -> Lock:
-        """Wait for the lock that covers a task's metrics, state and migrations."""
-        lock = task.lock(TASK_LOCK, blocking=True)
+        """Wait for the lock that covers a task's metrics, state and migrations.
+
+        Raises StorageError when somebody holds it for longer than ``patience`` says.
+        """
+        lock = task.lock(TASK_LOCK, blocking=True, patience=lambda: self.patience())
         assert lock is not None  # noqa: S101 -- a blocking lock is always granted
         return lock
 

@@ -309,3 +309,54 @@ def test_no_more_processes(workspace: WorkspaceFolder, orchestrate: Orchestrator
     )
     assert (done.returncode, workspace.runs("1-x")) == (8, [])
     assert "no more processes" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "cancel", "SIGTERM at the end"])
+def test_a_stranger_that_holds_the_tasks_lock(workspace: WorkspaceFolder, orchestrate: Orchestrator, how: str) -> None:
+    """A run that is stopped ends within seconds, with its reason; the next command publishes what it could not."""
+    at_end = how == "SIGTERM at the end"
+    workspace.project("x", {"build": "touch ../../up; " + ("true" if at_end else "[ -e ../../again ] || sleep 600")})
+    (workspace.root / ".runs" / "1-x").mkdir(parents=True)
+    with open(workspace.root / ".runs" / "1-x" / ".lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = orchestrate.popen("start", "--project", "x")
+        wait_until(lambda: (workspace.root / "up").exists(), "the stage")
+        if at_end:
+            wait_until(lambda: workspace.manifest(only_run(workspace))["status"] == "succeeded", "the record's end")
+        began = time.monotonic()
+        if how == "cancel":
+            assert orchestrate("cancel", "latest", timeout=40).code == 0
+        else:
+            process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+        assert time.monotonic() - began < 15
+        assert process.returncode == 8
+        assert b".runs/1-x/.lock' is locked by another process" in errors
+    ended = "succeeded" if at_end else "cancelled"
+    assert workspace.manifest(only_run(workspace))["status"] == ended
+    assert workspace.metrics("1-x") == []
+    workspace.write("again", "")
+    assert orchestrate("start", "--project", "x").code == 0
+    assert [line["status"] for line in workspace.metrics("1-x")] == [ended, "succeeded"]
+    assert orchestrate("verify", "--all").code == 0
+
+
+def test_a_reader_of_a_byte_now_and_then(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The run's end does not wait for it, and the document comes whole, though all before it filled the pipe."""
+    workspace.project("x", {"build": "yes some output | head -c 3000000", "test": "false"})
+    reader, writer = os.pipe()
+    process = orchestrate.popen("start", "--project", "x", "--format", "json", stdout=writer, stderr=writer)
+    os.close(writer)
+    wait_until(lambda: workspace.runs("1-x"), "the run")
+    wait_until(lambda: workspace.manifest(only_run(workspace))["status"] == "failed", "the end of the record")
+    began, output = time.monotonic(), b""
+    while time.monotonic() < began + 6.5:
+        output += os.read(reader, 1)
+        time.sleep(0.4)
+    assert process.poll() is None
+    while piece := os.read(reader, 1 << 16):
+        output += piece
+    os.close(reader)
+    assert process.wait(timeout=20) == 3
+    document, _ = json.JSONDecoder().raw_decode(output[output.index(b'{"run_id"') :].decode())
+    assert (document["run_id"], document["status"]) == (only_run(workspace).name, "failed")

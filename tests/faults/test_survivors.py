@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import fcntl
 import os
 import signal
 import socket
@@ -162,27 +163,21 @@ def test_nothing_survives_the_death_of_the_orchestrator(
 
 
 @pytest.mark.skipif(not LINUX, reason="the guard is found as the parent of a stage's keeper")
-def test_a_resume_is_refused_while_something_of_the_dead_run_lives(
-    workspace: WorkspaceFolder, orchestrate: Orchestrator
-) -> None:
-    """With the guard stopped, a killed run's tree goes on, its lock is held, and nobody can take the run over."""
+def test_a_stopped_guard_ends_the_tree_of_a_killed_run(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Its owner's death wakes it up; and as long as a copy of the run's lock is held, nobody can take the run over."""
     marker = new_marker()
     onboard(workspace, marker, "stay")
     with running(workspace, orchestrate, "codex-orchestrator") as process:
         (run,) = workspace.runs(TASK)
-        guard = parent_of(parent_of(min(marked(marker))))
-        os.kill(guard, signal.SIGSTOP)
-        try:
+        with open(run / ".lock", "r+") as copy:
+            os.kill(parent_of(parent_of(min(marked(marker)))), signal.SIGSTOP)
             process.kill()
             process.wait()
-            assert marked(marker) != []
+            wait_until(lambda: marked(marker) == [] and is_free(run), "the tree to be ended, and the lock to be free")
+            fcntl.flock(copy, fcntl.LOCK_EX)
             refused = orchestrate("resume", run.name, "--format", "json")
             assert (refused.code, refused.document["error"]["code"]) == (5, "alive")
             assert orchestrate("status", "--format", "json").document["status"] == "in_progress"
-        finally:
-            os.kill(guard, signal.SIGCONT)
-        wait_until(lambda: is_free(run), "the lock to be free")
-        assert marked(marker) == []
 
 
 class Holder:

@@ -29,7 +29,7 @@ def live_run(workspace: WorkspaceFolder, orchestrate: Orchestrator, mark: str) -
     """Start a run whose build sleeps, and return its process and folder once the stage is running."""
     workspace.project("x", {"build": f"sleep {mark}"})
     process = orchestrate.popen("start", "--project", "x", "--format", "json")
-    wait_for(lambda: processes_with(mark))
+    wait_for(lambda: processes_with(workspace, mark))
     return process, workspace.runs(TASK)[-1]
 
 
@@ -48,7 +48,7 @@ def test_a_live_run_is_cancelled(workspace: WorkspaceFolder, orchestrate: Orches
     )
     assert done.code == 0, done.stderr
     assert (done.document["run_id"], done.document["status"], done.document["exit_code"]) == (run.name, "cancelled", 0)
-    assert not processes_with("974.1")
+    assert not processes_with(workspace, "974.1")
     stdout, _ = process.communicate(timeout=30)
     assert process.returncode == 3
     assert json.loads(stdout)["status"] == "cancelled"
@@ -97,10 +97,10 @@ def test_a_detached_run_ends_with_its_children(workspace: WorkspaceFolder, orche
     workspace.project("inner", {"build": "sleep 974.5"})
     workspace.project("x", {"build": "codex-orchestrator start --project inner"})
     started = orchestrate("start", "--project", "x", "--detach", "--format", "json")
-    wait_for(lambda: processes_with("974.5"))
+    wait_for(lambda: processes_with(workspace, "974.5"))
     done = orchestrate("cancel", started.document["run_id"], "--format", "json")
     assert done.code == 0, done.stderr
-    assert not processes_with("974.5")
+    assert not processes_with(workspace, "974.5")
     (inner,) = workspace.runs("1-inner")
     assert workspace.manifest(inner)["status"] == "cancelled"
     (child,) = workspace.manifest(workspace.runs(TASK)[0])["child_runs"]
@@ -115,7 +115,7 @@ def test_a_run_below_nox_is_cancelled(workspace: WorkspaceFolder, orchestrate: O
     process = subprocess.Popen(
         command, cwd=workspace.root, env=dict(orchestrate.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: processes_with("974.6"))
+    wait_for(lambda: processes_with(workspace, "974.6"))
     assert orchestrate("cancel", "latest", "--actor", "ada").code == 0
     assert process.wait(30) == 1
     assert workspace.manifest(workspace.runs(TASK)[0])["status_detail"] == "cancelled by ada"
@@ -149,7 +149,7 @@ def test_a_run_that_died_is_closed(workspace: WorkspaceFolder, orchestrate: Orch
     process, run = live_run(workspace, orchestrate, "974.7")
     process.kill()
     process.wait()
-    wait_for(lambda: not processes_with("974.7"))
+    wait_for(lambda: not processes_with(workspace, "974.7"))
     done = orchestrate("cancel", run.name, "--format", "json")
     assert (done.code, done.document["error"]["code"]) == (5, "died")
     manifest = workspace.manifest(run)

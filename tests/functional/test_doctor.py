@@ -292,10 +292,10 @@ def test_a_run_that_died_is_closed(workspace: WorkspaceFolder, orchestrate: Orch
     workspace.project("x", {"build": "sleep 975.1"})
     for forget in (False, True):
         process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: processes_with("975.1"))
+        wait_for(lambda: processes_with(workspace, "975.1"))
         process.kill()
         process.wait()
-        wait_for(lambda: not processes_with("975.1"))
+        wait_for(lambda: not processes_with(workspace, "975.1"))
         run = workspace.runs(TASK)[-1]
         if forget:
             (task_of(workspace) / ".open" / run.name).unlink()

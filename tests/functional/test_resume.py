@@ -83,7 +83,7 @@ def test_a_live_run_is_not_resumed(workspace: WorkspaceFolder, orchestrate: Orch
 
     workspace.project("x", {"build": "sleep 983.5"})
     process = orchestrate.popen("start", "--project", "x")
-    wait_for(lambda: processes_with("983.5"))
+    wait_for(lambda: processes_with(workspace, "983.5"))
     try:
         process.send_signal(signal.SIGSTOP)
         done = orchestrate("resume", "latest", "--format", "json")
@@ -180,11 +180,11 @@ def test_a_run_that_died_can_be_resumed(workspace: WorkspaceFolder, orchestrate:
     """After ``kill -9`` the first attempt is closed as interrupted, and a second one succeeds."""
     folder = workspace.project("x", {"test": "test -e mended || sleep 982.5"})
     process = orchestrate.popen("start", "--project", "x")
-    wait_for(lambda: processes_with("982.5"))
+    wait_for(lambda: processes_with(workspace, "982.5"))
     process.kill()
     process.wait()
     (folder / "mended").touch()
-    wait_for(lambda: not processes_with("982.5"))
+    wait_for(lambda: not processes_with(workspace, "982.5"))
     done = orchestrate("resume", "latest", "--format", "json")
     assert done.code == 0, done.stderr
     manifest = run_of(done, workspace)

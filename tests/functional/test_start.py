@@ -166,7 +166,7 @@ def test_a_timeout_ends_the_stage_and_all_that_it_started(
     assert done.code == 3
     test = stage(run_of(done, workspace), "test")
     assert (test["status"], test["outcome"], test["signal"]) == ("failed", "timeout", "SIGTERM")
-    assert not processes_with("987.125")
+    assert not processes_with(workspace, "987.125")
 
 
 def test_a_signal_is_recorded_as_a_signal(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
@@ -191,7 +191,7 @@ def test_a_daemon_is_gone_when_its_stage_ends(workspace: WorkspaceFolder, orches
     assert done.code == 0, done.stderr
     assert time.monotonic() - began < 20
     assert stage(run_of(done, workspace), "build")["attempts"][0]["swept"] >= 1
-    assert not processes_with("986.25")
+    assert not processes_with(workspace, "986.25")
 
 
 def test_stages_that_do_not_need_each_other_run_at_the_same_time(
@@ -360,10 +360,10 @@ def test_a_stop_signal_closes_the_record(workspace: WorkspaceFolder, orchestrate
 
     workspace.project("x", {"build": "sleep 985.5", "test": "true"})
     process = orchestrate.popen("start", "--project", "x")
-    wait_for(lambda: processes_with("985.5"))
+    wait_for(lambda: processes_with(workspace, "985.5"))
     process.send_signal(signal.Signals[name])
     assert process.wait(30) == 128 + signal.Signals[name]
-    assert not processes_with("985.5")
+    assert not processes_with(workspace, "985.5")
     manifest = workspace.manifest(workspace.runs(TASK)[0])
     assert (manifest["status"], manifest["outcome"]) == ("cancelled", "cancellation")
     assert name in manifest["status_detail"]
@@ -379,10 +379,10 @@ def test_a_killed_run_is_shown_as_died_and_closed_by_the_next(
     """After ``kill -9`` nothing is left running, status tells at once and writes nothing, the next start closes it."""
     workspace.project("x", {"build": "test -e fast || sleep 984.75"})
     process = orchestrate.popen("start", "--project", "x")
-    wait_for(lambda: processes_with("984.75"))
+    wait_for(lambda: processes_with(workspace, "984.75"))
     process.kill()
     process.wait()
-    wait_for(lambda: not processes_with("984.75"))
+    wait_for(lambda: not processes_with(workspace, "984.75"))
     (run,) = workspace.runs(TASK)
     before = (run / "manifest.json").read_bytes()
     shown = orchestrate("status", "--format", "json").document
@@ -417,16 +417,17 @@ def test_nothing_is_written_through_a_planted_link(workspace: WorkspaceFolder, o
     assert not list(target.iterdir())
 
 
-def processes_with(argument: str) -> list[int]:
-    """Return the processes that have ``argument`` among their arguments."""
+def processes_with(workspace: WorkspaceFolder, argument: str) -> list[int]:
+    """Return the processes that work in the workspace and have ``argument`` among their arguments."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                folder = Path(os.readlink(entry / "cwd"))
             except OSError:
                 continue
-            if argument.encode() in arguments:
+            if argument.encode() in arguments and folder.is_relative_to(workspace.root.resolve()):
                 found.append(int(entry.name))
     return found
 

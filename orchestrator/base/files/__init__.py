@@ -9,8 +9,20 @@ fsync a power cut leaves an empty file, without the second the old one.
 """
 
 from orchestrator.base.files.folder import Folder, whole_lines
-from orchestrator.base.files.locks import Lock, take_open
+from orchestrator.base.files.locks import HELD, Lock, take_open, take_patiently, usual_patience
 from orchestrator.base.files.refusals import MissingError, explained
 from orchestrator.base.files.seam import Seam, write_all
 
-__all__ = ["Folder", "Lock", "MissingError", "Seam", "explained", "take_open", "whole_lines", "write_all"]
+__all__ = [
+    "HELD",
+    "Folder",
+    "Lock",
+    "MissingError",
+    "Seam",
+    "explained",
+    "take_open",
+    "take_patiently",
+    "usual_patience",
+    "whole_lines",
+    "write_all",
+]

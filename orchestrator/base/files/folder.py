@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files.locks import Lock, is_lock_held, take_lock
+from orchestrator.base.files.locks import Lock, is_lock_held, take_lock, usual_patience
 from orchestrator.base.files.refusals import creating, explained, refuse_irregular
 from orchestrator.base.files.seam import Seam, write_all
 
@@ -275,9 +276,13 @@ class Folder:
             with explained(doomed.path):
                 self.seam.rmdir(name, self.fd)
 
-    def lock(self, name: str, *, blocking: bool) -> Lock | None:
-        """Take the lock file ``name``; None when somebody holds it and ``blocking`` is not set."""
-        return take_lock(self.seam, self.fd, name, os.path.join(self.path, name), blocking=blocking)
+    def lock(self, name: str, *, blocking: bool, patience: Callable[[], float] = usual_patience) -> Lock | None:
+        """Take the lock file ``name``; None when somebody holds it and ``blocking`` is not set.
+
+        Raises StorageError when it is still held after ``patience`` seconds, which is asked again and again.
+        """
+        path = os.path.join(self.path, name)
+        return take_lock(self.seam, self.fd, name, path, blocking=blocking, patience=patience)
 
     def is_locked(self, name: str) -> bool:
         """Tell whether somebody holds the lock file ``name``, without writing; False when there is none."""

@@ -11,9 +11,20 @@ import errno
 import fcntl
 import os
 import stat
+import time
+from collections.abc import Callable
 
+from orchestrator.base.errors import StorageError
 from orchestrator.base.files.refusals import creating, explained, planted, refuse_irregular
 from orchestrator.base.files.seam import Seam
+
+HELD = "lock-held"
+"""The code of the error for a lock that somebody else does not give back."""
+
+PATIENCE_SECONDS = 30.0
+"""How long a lock is waited for: what is done under it takes milliseconds, and hundreds may stand in line."""
+
+_LOOK_SECONDS = 0.05
 
 _LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _PROBE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -58,19 +69,32 @@ class Lock:
         self.release()
 
 
-def take_lock(seam: Seam, folder: int, name: str, path: str, *, blocking: bool) -> Lock | None:
+def usual_patience() -> float:
+    """Return the seconds that any lock is waited for."""
+    return PATIENCE_SECONDS
+
+
+def take_lock(
+    seam: Seam, folder: int, name: str, path: str, *, blocking: bool, patience: Callable[[], float] = usual_patience
+) -> Lock | None:
     """Take the lock file ``name`` below the descriptor ``folder``; None when it is held and ``blocking`` is not set.
+
+    With ``blocking``, it is waited for as ``take_patiently`` does, and StorageError is raised in the end.
 
     Lock files are never deleted: one that was moved away meanwhile would have two holders, so the name
     is compared with the locked file and taken again when they differ.
     """
-    operation = fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB
+    began = time.monotonic()
     with creating(path):
         while True:
             fd = seam.open(name, _LOCK, 0o644, folder)
             try:
                 refuse_irregular(fd, path)
-                lock = Lock(fd, path, take_open(seam, fd, operation))
+                if blocking:
+                    stand_in = take_patiently(seam, fd, path, lambda: began + patience() - time.monotonic())
+                else:
+                    stand_in = take_open(seam, fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock = Lock(fd, path, stand_in)
             except BlockingIOError:
                 os.close(fd)
                 return None
@@ -124,6 +148,85 @@ def take_open(seam: Seam, fd: int, operation: int) -> int | None:
         os.close(stand_in)
         raise
     return stand_in
+
+
+def take_patiently(seam: Seam, fd: int, path: str, left: Callable[[], float] | None = None) -> int | None:
+    """Take the lock of the open file or folder ``fd`` for itself, as ``take_open`` does, once it is free.
+
+    ``left`` returns the seconds for which it may still be waited, and is asked again and again; left out, the usual
+    patience. The system's own queue is kept. Raises StorageError when it is still held then.
+    """
+    try:
+        return take_open(seam, fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    began = time.monotonic()
+    left = left or (lambda: began + PATIENCE_SECONDS - time.monotonic())
+    waiter = _Waiter(seam, os.dup(fd))
+    try:
+        while waiter.waits and left() > 0:
+            waiter.join(_LOOK_SECONDS)
+    finally:
+        waiter.leave()
+    if (end := waiter.end()) is not None:
+        return end[0]
+    raise StorageError(
+        f"'{path}' is locked by another process, which did not give it back in {time.monotonic() - began:.0f} s",
+        hint=f"find that process with: fuser '{path}'; then run the command again",
+        code=HELD,
+    )
+
+
+class _Waiter:
+    """A thread that waits for the lock of ``fd``, its own: flock knows no limit, and a thread may be left waiting."""
+
+    def __init__(self, seam: Seam, fd: int) -> None:
+        import threading
+
+        self._seam, self._fd = seam, fd
+        self._ends: list[int | BaseException | None] = []
+        self._left = False
+        self._thread = threading.Thread(target=self._wait, name="lock", daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        try:
+            self._ends.append(take_open(self._seam, self._fd, fcntl.LOCK_EX))
+        except BaseException as error:  # raised by the thread that asks
+            self._ends.append(error)
+        finally:
+            os.close(self._fd)  # the file is open twice: the other descriptor holds the lock on
+        if self._left:
+            self._drop()
+
+    def join(self, seconds: float) -> None:
+        """Wait that long at most."""
+        self._thread.join(seconds)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is no end yet."""
+        return not self._ends
+
+    def end(self) -> tuple[int | None] | None:
+        """Return what ``take_open`` returned, or raise what it raised; None when it has not ended."""
+        try:
+            end = self._ends.pop()
+        except IndexError:
+            return None
+        if isinstance(end, BaseException):
+            raise end
+        return (end,)
+
+    def leave(self) -> None:
+        """Say that nobody waits for the thread any more."""
+        self._left = True
+
+    def _drop(self) -> None:
+        with contextlib.suppress(IndexError):
+            end = self._ends.pop()
+            if isinstance(end, int):
+                os.close(end)
 
 
 def _stand_ins() -> str:

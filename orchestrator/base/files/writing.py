@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 
 from orchestrator.base.errors import Refused
-from orchestrator.base.files import Folder, Seam, explained, take_open
+from orchestrator.base.files import Folder, Seam, explained, take_patiently
 from orchestrator.base.files.changes import MOST_BYTES, FileChange
 
 CHANGED = "changed-meanwhile"
@@ -26,7 +25,7 @@ def write_files(root: str, changes: Sequence[FileChange], seam: Seam | None = No
         return
     with Folder.at(os.path.realpath(root), seam or Seam(), create=True) as top:
         with explained(top.path):
-            stand_in = take_open(top.seam, top.fd, fcntl.LOCK_EX)  # given back when the folder is closed
+            stand_in = take_patiently(top.seam, top.fd, top.path)  # given back when the folder is closed
         try:
             _Writing(top, todo).run()
         finally:

@@ -9,7 +9,7 @@ from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for, with_base_policy
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.progress.stream import is_taken
+from orchestrator.runner.progress.stream import will_take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ def _check_path_entries(prepared: PreparedRun) -> None:
 def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer) -> Answer:
     """Return the answer, without what would be waited for where nobody reads what the run shows.
 
-    These are its closing lines, and the document too when stdout is full.
+    These are its closing lines, and the document too when stdout is full and its reader takes nothing of it.
     """
     answer = answer_for(context, store, result)
     unread = observer.sink.unread
     if not unread:
         return answer
     context.warn(f"{unread} bytes of output and the closing lines are not shown: nobody reads them; the logs are whole")
-    return answer._replace(text="", document=answer.document if is_taken(context.stdout) else None)
+    return answer._replace(text="", document=answer.document if will_take(context.stdout) else None)

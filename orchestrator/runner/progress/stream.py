@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -27,6 +28,12 @@ PATIENCE_SECONDS = 1.0
 
 DRAIN_SECONDS = 10.0
 """How long the end of a run waits for a reader that still takes something."""
+
+READER_SECONDS = 5.0
+"""How long the document at the end waits for a reader that takes nothing; one that takes a byte now and then reads."""
+
+REST_SECONDS = 0.05
+"""How long a stream rests that says it is writable and takes nothing: a terminal with one free byte, for a newline."""
 
 _STEP = 512
 """Bytes that a pipe or terminal takes without waiting once it says that it is writable (POSIX's PIPE_BUF)."""
@@ -112,36 +119,42 @@ class Sink:
             return None
         return left
 
-    def push(self) -> None:
-        """Write what the reader takes now."""
+    def push(self) -> bool:
+        """Write what the reader takes now, and tell whether that was anything."""
+        before = len(self._backlog)
         try:
             while self._backlog and self._stream is not None:
                 with memoryview(self._backlog) as data:
                     taken = self._take(data)
                 if not taken:
-                    return
+                    break
                 del self._backlog[:taken]
         except BlockingIOError:
-            return
+            pass
         except (OSError, ValueError):
             self._forget()
+        moved = len(self._backlog) != before
         if self._dropping and not self._backlog:
             self._dropping = False
             self._say_dropped()
+        return moved
 
-    def close(self) -> None:
-        """Write what is left, as long as the reader goes on taking it, and count the rest as ``unread``."""
+    def close(self, *, patience: float = PATIENCE_SECONDS, longest: float | None = DRAIN_SECONDS) -> None:
+        """Write what is left, as long as the reader goes on taking it, and count the rest as ``unread``.
+
+        It may take nothing for ``patience`` seconds, and all of it may last ``longest`` (None: without an end).
+        """
         began = moved = time.monotonic()
+        reader = _Reader(self.waits_for)
         while (waits_for := self.waits_for) is not None:
-            before, now = len(self._backlog), time.monotonic()
-            if now - moved > PATIENCE_SECONDS or now - began > DRAIN_SECONDS:
+            now = time.monotonic()
+            if now - moved > patience or (longest is not None and now - began > longest):
                 break
-            poll = select.poll()
-            poll.register(waits_for, select.POLLOUT)
-            poll.poll(200)
-            self.push()
-            if len(self._backlog) != before:
+            _wait_writable(waits_for, 0.2)
+            if self.push() or reader.has_read():
                 moved = time.monotonic()
+            else:
+                time.sleep(REST_SECONDS)
         self.unread += len(self._backlog) + self._dropped
         self._backlog.clear()
         self._dropped = 0
@@ -199,6 +212,55 @@ def is_taken(stream: TextIO | None) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(0))
+
+
+def will_take(stream: TextIO | None, *, patience: float = READER_SECONDS) -> bool:
+    """Wait until a write to ``stream`` would be taken, as long as its reader reads; False when it does not.
+
+    A reader that takes nothing for ``patience`` seconds does not read.
+    """
+    fd = descriptor(stream)
+    moved = time.monotonic()
+    reader = _Reader(fd)
+    while not is_taken(stream):
+        if reader.has_read():
+            moved = time.monotonic()
+        elif time.monotonic() - moved > patience:
+            return False
+        time.sleep(REST_SECONDS)
+    return True
+
+
+class _Reader:
+    """Tells by what is queued whether somebody reads a pipe, socket or terminal that is too full to be written to."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+        self._queued = self._count()
+
+    def has_read(self) -> bool:
+        """Tell whether less is queued than at the last call."""
+        before, self._queued = self._queued, self._count()
+        return before is not None and self._queued is not None and self._queued < before
+
+    def _count(self) -> int | None:
+        if self._fd is None:
+            return None
+        import fcntl
+        import termios
+
+        try:
+            is_pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)
+            raw = fcntl.ioctl(self._fd, termios.FIONREAD if is_pipe else termios.TIOCOUTQ, bytes(4))
+        except OSError:
+            return None
+        return int.from_bytes(raw, sys.byteorder)
+
+
+def _wait_writable(fd: int, seconds: float) -> None:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll(seconds * 1000)
 
 
 def left_out(count: int) -> bytes:
