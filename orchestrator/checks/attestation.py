@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import GateNotMet, UsageError
 from orchestrator.base.json_values import json_text
+from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
 
 TYPE_CHECKING = False
@@ -35,12 +36,9 @@ def statement_of(document: Mapping[str, Any], link: Mapping[str, Any] | None) ->
     commit = last.get("commit")
     if not commit:
         raise GateNotMet("the run is of no commit, so there is nothing to attest", code="no-commit")
-    if last.get("dirty") is not False:
-        raise GateNotMet(
-            f"the tree that ran is not known to be that of commit {commit}",
-            hint="commit what has changed, and run again",
-            code="dirty-tree",
-        )
+    fault = tree_fault(document)
+    if fault is not None:
+        raise GateNotMet(fault, hint="commit what has changed, and start a new run", code="dirty-tree")
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": document["project"], "digest": {"gitCommit": commit}}],

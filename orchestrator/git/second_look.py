@@ -85,7 +85,8 @@ class SecondLook:
                 scope = self._scope._replace(code=NO_FILE)
                 groups = self._compared(walk(os.fsencode(self._folder), scope, self._hasher()), frozenset())
             else:
-                note = "the tree was not looked at again: git can't be started"
+                why = "git can't be started" if self._start.index_status is not None else "its beginning is not known"
+                note = f"the tree was not compared: {why}"
         except TooMuch as error:
             note = f"the tree was not compared: {error}"
         except (OSError, ValueError) as error:

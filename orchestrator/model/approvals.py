@@ -97,6 +97,8 @@ def freshness(record: Mapping[str, Any], now: Mapping[str, Any] | None) -> dict[
     then = record["provenance"][-1] if record["provenance"] else {}
     keys = ("commit", "branch", "dirty", "tree_digest")
     word = tree_word(then.get("tree_digest"), (now or {}).get("tree_digest"))
+    if now is not None and (then.get("dirty") is None) != (now.get("dirty") is None):
+        word = "unknown"  # git answered one time only: a digest without it is of other files, ignored ones too
     return {
         "tree": word,
         "then": {key: then.get(key) for key in keys},

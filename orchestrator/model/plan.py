@@ -111,6 +111,7 @@ class Plan(Record):
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
     project's default task, ``config_digest`` the sha256 of the config file that was read;
     ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change.
+    ``code`` and ``not_code`` are the globs of ``[spec_guard] code`` and ``exclude``: which files are code.
     ``subplans`` are the plans of all sub-pipelines that are reached, at any depth and of other projects too,
     sorted by project and pipeline; each is flat, without any of its own.
     """
@@ -130,6 +131,8 @@ class Plan(Record):
     builtin_version: int | None = None
     config_digest: str = ""
     reuse_guardrails: bool = False
+    code: tuple[str, ...] = ("*",)
+    not_code: tuple[str, ...] = ()
     subplans: tuple[Plan, ...] = ()
 
     def stage(self, stage_id: str) -> PlannedStage:
@@ -145,7 +148,8 @@ class Plan(Record):
         digest = digest_of(body)
         for below, entry in zip(self.subplans, body["subpipelines"], strict=True):
             entry["config_digest"] = below.config_digest
-        return {"digest": digest, "compiler": COMPILER, **body, "config_digest": self.config_digest}
+        code = {"code": list(self.code), "exclude": list(self.not_code)}
+        return {"digest": digest, "compiler": COMPILER, **body, "config_digest": self.config_digest, "spec_guard": code}
 
     @property
     def digest(self) -> str:

@@ -15,7 +15,7 @@ from orchestrator.base.redaction import MASK
 _MASKS = re.compile(re.escape(MASK[0]) + f"{{{len(MASK)},}}")
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
 
-_NOT_COMPARED = frozenset({"digest", "compiler", "stages", "subpipelines", "config_digest", "approved"})
+_NOT_COMPARED = frozenset({"digest", "compiler", "stages", "subpipelines", "config_digest", "approved", "spec_guard"})
 _Node = tuple[str, str]
 """Project and pipeline of a reached sub-pipeline."""
 

@@ -121,8 +121,16 @@ def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     }
     for entry in body["provenance"]:
         at_end = entry.get("at_end")
-        if entry["attempt"] in counting and isinstance(at_end, Mapping) and at_end.get("moved"):
+        if entry["attempt"] not in counting or not isinstance(at_end, Mapping):
+            continue
+        if at_end.get("moved"):
             yield "tree-moved-while-running", _moved(at_end)
+        elif at_end.get("note") is not None:
+            # Only what was compared is said to be as it was.
+            yield (
+                "tree-moved-while-running",
+                f"it is not known whether files changed while stages ran: {at_end['note']}",
+            )
 
 
 def _moved(at_end: Mapping[str, Any]) -> str:

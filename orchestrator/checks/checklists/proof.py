@@ -13,6 +13,7 @@ from orchestrator.checks.checklists.items import Citation, Item, task_of_path, w
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
+from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
 
@@ -172,11 +173,9 @@ def _is_recomputable(manifest: Mapping[str, Any]) -> bool:
 
 def clean_tree_faults(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield why nobody can reproduce a run: its project's tree was no commit's (contract, section 7, "The tree")."""
-    last = manifest["provenance"][-1] if manifest["provenance"] else {}
-    if not last.get("commit"):
-        yield "dirty-tree", f"run {manifest['run_id']} is of no commit: its tree is not known to git"
-    elif last.get("dirty") is not False:
-        yield "dirty-tree", f"run {manifest['run_id']} ran on a tree that was not that of commit {last['commit'][:12]}"
+    fault = tree_fault(manifest)
+    if fault is not None:
+        yield "dirty-tree", fault
 
 
 def _agreement(evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config import ProjectConfig
 from orchestrator.config.planning import check_project_folder, survey
+from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 from orchestrator.runner.environment.nox import run_session
 
 _MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
@@ -22,7 +23,7 @@ _ALWAYS = frozenset({"none", "venv"})
 
 
 def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig], list[Finding]]:
-    """Return the valid configs by project, and every fault of every config of the workspace."""
+    """Return the valid configs by project, and every fault of every config and of the list of tasks."""
     configs, faults = survey(root, today=today)
     findings = [Finding("config", CONFIG_FOLDER, fault, hint="see docs/configuration.md") for fault in faults]
     for config in configs.values():
@@ -30,6 +31,10 @@ def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig]
             check_project_folder(root, config)
         except UsageError as error:
             findings.append(Finding(error.code, config.file, error.message, hint=error.hint))
+    try:
+        read_index(root)
+    except UsageError as error:
+        findings.append(Finding(error.code, INDEX_FILE, error.message, hint=error.hint))
     return configs, [*findings, *_shared_tasks(configs.values())]
 
 

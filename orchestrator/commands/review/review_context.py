@@ -63,10 +63,17 @@ def _begin(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> 
     folder = os.path.normpath(os.path.join(root, path))
     if not os.path.isdir(folder):
         return None
-    from orchestrator.git import Capture
+    from orchestrator.git import Capture, CodePatterns
 
-    outputs = _outputs(plan.get("stages"))
-    return Capture.begin(folder, root, environ, ignored=outputs, timeout_seconds=GIT_PATIENCE_SECONDS)
+    outputs, kept = _outputs(plan.get("stages")), plan.get("spec_guard")
+    code = CodePatterns()
+    if isinstance(kept, Mapping):
+        code = CodePatterns(_texts(kept.get("code")), _texts(kept.get("exclude")))
+    return Capture.begin(folder, root, environ, ignored=outputs, code=code, timeout_seconds=GIT_PATIENCE_SECONDS)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _outputs(stages: object) -> Sequence[str]:

@@ -9,7 +9,7 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BAS
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.git import Capture
+from orchestrator.git import Capture, CodePatterns
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
@@ -109,6 +109,7 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
         root,
         context.environ,
         ignored=outputs,
+        code=CodePatterns(prepared.plan.code, prepared.plan.not_code),
         ignored_names=prepared.may_reuse(),
         workspace=prepared.store.workspace,
         account=True,

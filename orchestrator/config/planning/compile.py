@@ -163,6 +163,8 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
         builtin_version=pipeline.version,
         config_digest=config.digest,
         reuse_guardrails=config.guardrails.reuse,
+        code=config.spec_guard.code,
+        not_code=config.spec_guard.exclude,
     )
 
 

@@ -306,6 +306,14 @@ def test_whatever_stands_in_a_review_is_shown(entries: list[dict[str, Any]], dec
     assert status_text(document, width=80, color=False)
 
 
+def test_freshness_is_unknown_where_git_answered_one_time_only() -> None:
+    """A digest that was made without git is of other files (ignored ones too), and says nothing of the other."""
+    then = {"attempt": 1, "commit": "c1", "branch": "main", "dirty": False, "tree_digest": "t1"}
+    now = {"commit": None, "branch": None, "dirty": None, "tree_digest": "t2", "note": "dubious ownership"}
+    assert freshness({"provenance": [then]}, now)["tree"] == "unknown"
+    assert freshness({"provenance": [{**then, **now}]}, now)["tree"] == "same"
+
+
 def test_freshness_names_both_trees() -> None:
     """What is not known is null, and says nothing about the tree."""
     then = {"attempt": 1, "commit": "c1", "branch": "main", "dirty": False, "tree_digest": "t1"}
