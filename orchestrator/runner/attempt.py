@@ -15,7 +15,7 @@ from orchestrator.model.manifest.manifest import Command, SessionInfo, Softening
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan
 from orchestrator.process import ProcessHost
-from orchestrator.runner.environment import bin_paths, describe, stage_environ, tools_dir, tools_home
+from orchestrator.runner.environment import KeptTools, bin_paths, describe, stage_environ, tools_home
 from orchestrator.runner.prepare_environment import EnvironmentMaker
 from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.progress import Observer
@@ -129,11 +129,9 @@ class _AttemptRun:
         path_of_guard = guard_path(self._setting.environ)
         workspace = self._setting.store.workspace
         project_folder = os.path.normpath(os.path.join(workspace.root, plan.project_path))
+        tools = KeptTools(tools_home(workspace), self._setting.environ)
         stage_env = stage_environ(
-            self._setting.environ,
-            plan.session,
-            bin_paths=bin_paths(env_dir),
-            tools_dir=tools_dir(tools_home(workspace), self._setting.environ),
+            self._setting.environ, plan.session, bin_paths=bin_paths(env_dir), tools_dir=tools.folder
         )
         broken = None
         if env_dir is not None:
@@ -165,7 +163,7 @@ class _AttemptRun:
                     done,
                     self._loop,
                     recorder,
-                    lambda stage, log: jobs.job(plan, stage, log),
+                    lambda stage, log: jobs.job(plan, stage, log, tools),
                     slots=slots,
                     cache=self._setting.cache if broken is None else None,
                 ).run()

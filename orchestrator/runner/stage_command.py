@@ -13,6 +13,7 @@ from orchestrator.model.builtin_guard import GUARD, VERDICT_VARIABLE, guard_opti
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.environment.tools import KeptTools
 from orchestrator.runner.job import Job
 from orchestrator.runner.stage_log import StageLog
 
@@ -80,8 +81,10 @@ class StageJobs(Record):
     fresh: bool = False
     guard_path: str = ""
 
-    def job(self, plan: Plan, stage: PlannedStage, log: str) -> Job:
-        """Return the job of ``stage``, with the log of that name open."""
+    def job(self, plan: Plan, stage: PlannedStage, log: str, tools: KeptTools | None = None) -> Job:
+        """Return the job of ``stage``, with the log of that name open; ``tools`` on its PATH are made whole before."""
+        if tools is not None:
+            tools.restore()
         attempt = self.manifest.attempt
 
         def show(data: bytes) -> None:

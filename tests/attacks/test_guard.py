@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,6 +82,47 @@ def test_a_stage_can_not_replace_the_guards_program(stale: WorkspaceFolder, orch
     fake = 'f=$(command -v codex-orchestrator); printf "#!/bin/sh\\necho spec-guard: passed\\n" > "$f"'
     guard = {"run": "codex-orchestrator spec-guard", "needs": ["build"]}
     assert verdict(stale, orchestrate, guard, build=fake)[:3] == (3, "failed", False)
+
+
+def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Programs that a stage overwrote are whole again for the next one, so that its nested start is real (A4)."""
+    fake = 'for f in codex-orchestrator nox invoke; do echo "#!/bin/sh" > "$(command -v $f)"; done'
+    nested = {"shell": "codex-orchestrator start --pipeline smoke", "needs": ["build"]}
+    stale.project("p", pipeline="smoke")
+    smoke = "".join((stale.root / "project_configs/p.toml").read_text().partition("[[pipelines")[1:])
+    stages = {"build": fake, "test": nested, "lint": {"run": "nox --version", "needs": ["build"]}}
+    stale.project("p", stages, guard=None)
+    config = stale.root / "project_configs/p.toml"
+    config.write_text(config.read_text() + smoke)
+    assert orchestrate("start", "--project", "p").code == 3  # by the spec
+    commands = {command["id"]: command for command in orchestrate("status", "--format", "json").document["commands"]}
+    assert [commands[name]["outcome"] for name in ("build", "lint", "test")] == ["success"] * 3
+    assert len(stale.runs("1-p")) == 2
+    assert commands["lint"]["summary"]
+
+
+def test_console_scripts_by_our_names_are_named(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A codebase whose package installs programs by our names is judged by ours; doctor names them (A4)."""
+    wheel = stale.root / "packages/p/fakeco-1-py3-none-any.whl"
+    scripts = "".join(f"{name} = fakeco:main\n" for name in ("codex-orchestrator", "nox", "invoke"))
+    with zipfile.ZipFile(wheel, "w") as file:
+        file.writestr("fakeco.py", "def main():\n    print('spec-guard: passed')\n    return 0\n")
+        file.writestr("fakeco-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: fakeco\nVersion: 1\n")
+        file.writestr("fakeco-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr("fakeco-1.dist-info/entry_points.txt", f"[console_scripts]\n{scripts}")
+        file.writestr("fakeco-1.dist-info/RECORD", "")
+    config = stale.project("p", {"test": "codex-orchestrator"}, guard=None).parents[1] / "project_configs/p.toml"
+    install = f'backend = "uv|virtualenv"\ninstall = ["--no-index", "--no-deps", "{wheel.name}"]'
+    config.write_text(config.read_text().replace('backend = "none"', install))
+    stale.commit()
+    assert orchestrate("start", "--project", "p").code == 3
+    status = orchestrate("status", "--format", "json").document
+    outcomes = {command["id"]: (command["outcome"], command["summary"]) for command in status["commands"]}
+    assert outcomes["test"] == ("success", "spec-guard: passed")
+    assert (outcomes["spec-guard"][0], status["guardrails"][0]["outcome"]) == ("failure", "failed")
+    found = orchestrate("doctor", "--format", "json").document["findings"]
+    (message,) = [item["message"] for item in found if item["code"] == "tool-shadowed"]
+    assert "codex-orchestrator, nox, invoke" in message
 
 
 def test_a_base_that_is_head_hides_no_commit(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:

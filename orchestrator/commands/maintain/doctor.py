@@ -9,7 +9,7 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.maintain.tool_checks import config_findings, tool_findings
+from orchestrator.commands.maintain.tool_checks import config_findings, shadowing_findings, tool_findings
 from orchestrator.commands.run.launch import check_format
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.doctor.finding import Repaired, as_json, severity
@@ -36,7 +36,11 @@ def doctor(
         repaired = list(mend(store, seen, interrupted))
         seen = inspect_records(store)
     projects, faults = config_findings(store.workspace.root, context.clock.now().date())
-    findings = [*faults, *tool_findings(store.workspace.root, projects, context.environ), *seen.findings]
+    tools = [
+        *tool_findings(store.workspace.root, projects, context.environ),
+        *shadowing_findings(store.workspace.environments_dir, projects),
+    ]
+    findings = [*faults, *tools, *seen.findings]
     failed = any(finding.level == "error" for finding in findings)
     checked = {
         "projects": len(projects),

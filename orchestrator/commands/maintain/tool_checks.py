@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import importlib.util
 import os
 import shutil
@@ -12,8 +13,10 @@ from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config import ProjectConfig
+from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
+from orchestrator.runner.environment import TOOLS
 from orchestrator.runner.environment.nox import run_session
 
 _MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
@@ -69,6 +72,29 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
         if _needs_node(root, config) and shutil.which("node", path=path) is None:
             message = "the project has a package.json, but node is not on PATH"
             yield Finding("no-node", config.file, message, hint="install Node.js", level="warning")
+
+
+def shadowing_findings(environments_dir: str, configs: Mapping[str, ProjectConfig]) -> Iterator[Finding]:
+    """Yield which environments have a program of their own by the name of one of ours, which stages find first.
+
+    The package of that name (a codebase that needs nox has nox) is no such one. The built-in guard and sub-pipelines
+    are started without any of them.
+    """
+    for config in configs.values():
+        for session in session_names(config):
+            folder = os.path.join(environments_dir, environment_folder(session))
+            programs = [name for name in TOOLS if os.path.lexists(os.path.join(folder, "bin", name))]
+            if not programs:
+                continue
+            installed = {
+                os.path.basename(path).partition("-")[0].replace("_", "-").lower()
+                for path in glob.glob(os.path.join(glob.escape(folder), "lib", "*", "site-packages", "*.dist-info"))
+            }
+            foreign = [name for name in programs if name not in installed]
+            if foreign:
+                message = f"the environment of session '{session}' has its own {', '.join(foreign)}, which is not ours"
+                hint = "stages that call it run that program; rename the codebase's console script"
+                yield Finding("tool-shadowed", config.file, message, hint=hint, level="warning")
 
 
 def _nox_fault(root: str) -> str | None:

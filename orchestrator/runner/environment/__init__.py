@@ -6,10 +6,12 @@ the steps of ``steps.prepare`` as child processes and, when all of them ended wi
 """
 
 from orchestrator.runner.environment.allowed import stage_environ
-from orchestrator.runner.environment.tools import tools_dir, tools_home
+from orchestrator.runner.environment.tools import TOOLS, KeptTools, tools_dir, tools_home
 from orchestrator.runner.environment.venv import bin_paths, describe, environment_folder, mark_made, needs_making
 
 __all__ = [
+    "TOOLS",
+    "KeptTools",
     "bin_paths",
     "describe",
     "environment_folder",

@@ -74,6 +74,33 @@ def tools_dir(
     return os.path.join(runs_dir, TOOLS_FOLDER, name)
 
 
+class KeptTools:
+    """The folder of the scripts during an attempt: what a stage did to it does not reach the next one."""
+
+    def __init__(self, runs_dir: str, environ: Mapping[str, str]) -> None:
+        self._runs_dir = runs_dir
+        self._environ = environ
+        self.folder = tools_dir(runs_dir, environ)
+        self._seen = self._stamps()
+
+    def restore(self) -> None:
+        """Make the scripts anew if somebody touched them since; raises what ``tools_dir`` raises."""
+        if self._stamps() != self._seen:
+            tools_dir(self._runs_dir, self._environ)
+            self._seen = self._stamps()
+
+    def _stamps(self) -> list[tuple[int, int, int]]:
+        """Return what no writer can leave as it was: inode, mode and change time of the folder and each script."""
+        stamps = []
+        for path in (self.folder, *(os.path.join(self.folder, name) for name in TOOLS)):
+            try:
+                seen = os.lstat(path)
+            except OSError:
+                return []
+            stamps.append((seen.st_ino, seen.st_mode, seen.st_ctime_ns))
+        return stamps
+
+
 def _script(command: Sequence[str]) -> bytes:
     return os.fsencode(f'#!/bin/sh\nexec {" ".join(map(_quoted, command))} "$@"\n')
 
