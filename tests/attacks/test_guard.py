@@ -87,10 +87,14 @@ def test_a_stage_can_not_replace_the_guards_program(stale: WorkspaceFolder, orch
 def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Programs that a stage overwrote are whole again for the next one, so that its nested start is real (A4)."""
     fake = 'for f in codex-orchestrator nox invoke; do echo "#!/bin/sh" > "$(command -v $f)"; done'
-    nested = {"shell": "codex-orchestrator start --pipeline smoke", "needs": ["build"]}
+    nested: dict[str, object] = {"shell": "codex-orchestrator start --pipeline smoke", "needs": ["build"]}
     stale.project("p", pipeline="smoke")
     smoke = "".join((stale.root / "project_configs/p.toml").read_text().partition("[[pipelines")[1:])
-    stages = {"build": fake, "test": nested, "lint": {"run": "nox --version", "needs": ["build"]}}
+    stages: dict[str, str | Mapping[str, object]] = {
+        "build": fake,
+        "test": nested,
+        "lint": {"run": "nox --version", "needs": ["build"]},
+    }
     stale.project("p", stages, guard=None)
     config = stale.root / "project_configs/p.toml"
     config.write_text(config.read_text() + smoke)
