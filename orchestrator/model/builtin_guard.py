@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 GUARD = "spec-guard"
 """The id of its stage."""
 
+DEFAULT_BRANCH_VARIABLE = "CODEX_ORCHESTRATOR_DEFAULT_COMMIT"
+"""Names the guard the commit that the default branch was when the run began, or ``NO_DEFAULT_BRANCH``."""
+
+NO_DEFAULT_BRANCH = "none"
 VERDICT_VARIABLE = "CODEX_ORCHESTRATOR_VERDICT_FILE"
 """Names, to the guard that a run starts, the file in which the run reads its verdict."""
 

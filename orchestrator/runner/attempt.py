@@ -45,7 +45,8 @@ class Setting(Record):
 
     ``at_once`` is how many stages were asked to run at once, None where nobody said; ``cache`` is None where no
     stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither;
-    ``policy`` returns what the config asks less than the base commit's.
+    ``policy`` returns what the config asks less than the base commit's, ``default_commit`` what the default branch
+    was when the attempt began, each once git has answered.
     """
 
     store: RunStore
@@ -58,6 +59,7 @@ class Setting(Record):
     cache: StageCache | None = None
     fresh: bool = False
     policy: Callable[[], tuple[Softening, ...]] = tuple
+    default_commit: Callable[[], str] = str
 
 
 def perform(
@@ -155,6 +157,7 @@ class _AttemptRun:
                 show=self._setting.observer.output,
                 fresh=self._setting.fresh,
                 guard_path=path_of_guard,
+                default_commit=self._setting.default_commit(),
             )
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
             try:

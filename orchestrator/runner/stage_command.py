@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
 from orchestrator.git.process import found_on_path
-from orchestrator.model.builtin_guard import GUARD, VERDICT_VARIABLE, guard_options, is_builtin_guard
+from orchestrator.model.builtin_guard import (
+    DEFAULT_BRANCH_VARIABLE,
+    GUARD,
+    VERDICT_VARIABLE,
+    guard_options,
+    is_builtin_guard,
+)
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
@@ -22,7 +28,7 @@ _INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
 """Names the outer run's task; below a stage the parent run tells it."""
 
 
-_JUDGES = frozenset({"PATH", "HOME", "BASE_SHA", "XDG_CONFIG_HOME", VERDICT_VARIABLE})
+_JUDGES = frozenset({"PATH", "HOME", "BASE_SHA", "XDG_CONFIG_HOME", VERDICT_VARIABLE, DEFAULT_BRANCH_VARIABLE})
 _JUDGES_PREFIXES = ("GIT_", "PYTHON", "LD_", "DYLD_")
 """Variables that a project does not set for a process of the orchestrator: by them it would judge itself."""
 
@@ -67,7 +73,7 @@ class StageJobs(Record):
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,
     which a sub-pipeline's run needs to make its own allow-list from. Actor, approval policy and
     ``fresh`` (nothing is taken from the cache) go down to sub-pipelines. ``guard_path`` is the PATH of the built-in
-    guard, where its git was found before the session existed.
+    guard, where its git was found before the session existed; ``default_commit`` what the default branch was then.
     """
 
     workspace: Workspace
@@ -80,6 +86,7 @@ class StageJobs(Record):
     show: Callable[[str, bytes], None]
     fresh: bool = False
     guard_path: str = ""
+    default_commit: str = ""
 
     def job(self, plan: Plan, stage: PlannedStage, log: str, tools: KeptTools | None = None) -> Job:
         """Return the job of ``stage``, with the log of that name open; ``tools`` on its PATH are made whole before."""
@@ -127,7 +134,12 @@ class StageJobs(Record):
             else stage.env
         )
         if is_guard:
-            own = {"PATH": self.guard_path, VERDICT_VARIABLE: os.path.join(self.run_folder, verdict_name(stage.id))}
+            verdict = os.path.join(self.run_folder, verdict_name(stage.id))
+            own = {
+                "PATH": self.guard_path,
+                VERDICT_VARIABLE: verdict,
+                DEFAULT_BRANCH_VARIABLE: self.default_commit,
+            }
         run = self.manifest
         trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, attempt)
         return {

@@ -129,6 +129,27 @@ def test_console_scripts_by_our_names_are_named(stale: WorkspaceFolder, orchestr
     assert "codex-orchestrator, nox, invoke" in message
 
 
+@pytest.mark.parametrize(
+    "line", ["git update-ref refs/heads/main HEAD", "git branch -m main old; git branch main HEAD"]
+)
+def test_a_stage_does_not_move_the_base(workspace: WorkspaceFolder, orchestrate: Orchestrator, line: str) -> None:
+    """The default branch is what it was when the run began: a stage that moves it hides no commit from the guard."""
+    guard = {"run": "codex-orchestrator spec-guard", "needs": ["build"]}
+    workspace.project("p", {"build": line, "spec-guard": guard}, guard=None)
+    workspace.write("packages/p/a.py", "print(1)\n")
+    workspace.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    workspace.commit()
+    workspace.git("switch", "-qc", "topic")
+    for text in ("print(2)\n", "print(2)\n# the last commit is harmless\n"):
+        workspace.write("packages/p/a.py", text)
+        workspace.commit()
+    workspace.write("README.md", "no code of the project\n")
+    workspace.commit()
+    assert orchestrate("start", "--project", "p").code == 3
+    (entry,) = orchestrate("status", "--format", "json").document["guardrails"]
+    assert (entry["outcome"], "a.py" in entry["reason"]) == ("failed", True)
+
+
 def test_a_base_that_is_head_hides_no_commit(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """On a branch, --base HEAD compares with where the branch left the default one (attack A3)."""
     stale.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.checks.spec_guard.repository import Git
 from orchestrator.checks.spec_guard.values import printable
+from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
 
 BASE_VARIABLE = "BASE_SHA"
 
@@ -61,19 +62,38 @@ def is_commit(git: Git, reference: str) -> bool:
     return git(["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]).code == 0
 
 
-def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool]) -> Base:
+def default_branch(git: Git, then: str = "") -> str | None:
+    """Return the reference of the default branch, None where there is none.
+
+    ``then`` is what it was when a run began (a commit, or ``NO_DEFAULT_BRANCH``), which counts where a stage moved it.
+    """
+    found = None if then == NO_DEFAULT_BRANCH else _default_branch(git)
+    if not then or then == NO_DEFAULT_BRANCH or not is_commit(git, then):
+        return found
+    return found if found is not None and commit_of(git, found) == then else then
+
+
+def commit_of(git: Git, reference: str) -> str:
+    """Return the commit that a reference is."""
+    return git(["rev-parse", f"{reference}^{{commit}}"]).stdout.strip()
+
+
+def find_base(
+    git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default: tuple[str | None] | None = None
+) -> Base:
     """Return the commit where HEAD left what was named, else the default branch.
 
+    ``default`` holds ``default_branch``, where the caller knows it already.
     ``is_clean`` tells whether the project has no uncommitted change. Where HEAD is the base itself, those are
     compared with it; without any, HEAD is compared with its first parent.
     """
     shallow = git.shallow()
-    default = _default_branch(git)
+    (default_reference,) = (_default_branch(git),) if default is None else default
     reference, origin = wanted.reference, wanted.origin
     if not reference:
-        if default is None:
+        if default_reference is None:
             return _without_default(git, shallow)
-        reference, origin = default, "the default branch"
+        reference, origin = default_reference, "the default branch"
     if not is_commit(git, reference):
         return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow)
     merge_base = git(["merge-base", reference, "HEAD"])
@@ -82,11 +102,11 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool]) -> Base
     base, head = merge_base.stdout.strip(), head_of(git)
     if base != head:
         return _reached(git, base, reference, shallow)
-    if wanted.reference and default is not None:
-        left = git(["merge-base", default, "HEAD"])
+    if wanted.reference and default_reference is not None:
+        left = git(["merge-base", default_reference, "HEAD"])
         if left.code == 0 and left.stdout.strip() != head:
             note = f"{origin} names HEAD itself: it was compared with where it left the default branch"
-            found = _reached(git, left.stdout.strip(), default, shallow)
+            found = _reached(git, left.stdout.strip(), default_reference, shallow)
             return Base(found.commit, found.rule, found.problem, (note, *found.notes))
     if not is_clean():
         return Base(head, notes=(f"HEAD is the base itself ({printable(reference)}): only uncommitted changes count",))

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.finding import Finding
-from orchestrator.checks.spec_guard.bases import Base, NamedBase, find_base, head_of, is_commit, named_base
+from orchestrator.checks.spec_guard.bases import (
+    Base,
+    NamedBase,
+    default_branch,
+    find_base,
+    head_of,
+    is_commit,
+    named_base,
+)
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
 from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
 from orchestrator.checks.spec_guard.reviews import own_specs
@@ -76,7 +84,12 @@ def _compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
         raise _UntoldError(uncompared(f"{where} is not a git repository: code changes were not compared"))
     wanted, notes = named_base(question.named_base, question.policy.base)
     if ours is not None and ours.top == theirs.top:
-        base = find_base(ours.git, _committed(ours, wanted), lambda: _is_clean(question, ours))
+        base = find_base(
+            ours.git,
+            _committed(ours, wanted),
+            lambda: _is_clean(question, ours),
+            (default_branch(ours.git, question.default_then),),
+        )
         changed = _changed(question, ours, str(_checked(question, base, notes).commit))
         return _judged(question, specs, theirs, changed, changed, base, (*notes, *base.notes))
     if ours is None:
@@ -99,7 +112,9 @@ def _compare_two(
         return _is_clean(question, theirs)
 
     wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
-    spec_base = _checked(question, find_base(ours.git, wanted_here, is_clean), notes)
+    spec_base = _checked(
+        question, find_base(ours.git, wanted_here, is_clean, (default_branch(ours.git, question.default_then),)), notes
+    )
     if spec_base.is_root:
         # A spec that was there from the first commit on says nothing of a change in another repository.
         spec_base = Base(head_of(ours.git), notes=spec_base.notes)

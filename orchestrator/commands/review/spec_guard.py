@@ -17,7 +17,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config import ProjectConfig
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
-from orchestrator.model.builtin_guard import VERDICT_VARIABLE
+from orchestrator.model.builtin_guard import DEFAULT_BRANCH_VARIABLE, VERDICT_VARIABLE
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -101,6 +101,7 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
         today=context.clock.now().date(),
         named_base=named,
         policy=config.spec_guard,
+        default_then=context.environ.get(DEFAULT_BRANCH_VARIABLE, "") if VERDICT_VARIABLE in context.environ else "",
         records=(workspace.runs_dir, workspace.out_dir),
         other_tasks=tuple(_other_tasks(workspace.root, config.name)),
         runs_code=any(

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.workspace import CONFIG_FOLDER
-from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, find_base, named_base
+from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, commit_of, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
 from orchestrator.commands.review.plan_of_config import config_at
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
+from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
 from orchestrator.model.manifest.manifest import Softening
 
 _SECONDS = 60.0
@@ -30,6 +31,7 @@ class BasePolicy:
         self._configs: tuple[bytes, bytes] | None = None
         """The base's and the current one, where there are both."""
 
+        self._default = ""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -52,6 +54,11 @@ class BasePolicy:
             return (Softening(POLICY_NOT_COMPARED, "", text),)
         return softenings(base, now, self._pipeline)
 
+    def default_commit(self) -> str:
+        """Return what the default branch was at the start: a commit, ``NO_DEFAULT_BRANCH``, or nothing without git."""
+        self._thread.join(_SECONDS)
+        return self._default
+
     def _read(self) -> None:
         """Read both configs; the base is the spec guard's, without ``--base``. Nothing where there is no repository."""
         root, project, environ = self._root, self._project, self._environ
@@ -64,8 +71,11 @@ class BasePolicy:
         except OSError as error:
             self._note = f"it can't be read: {error.strerror}"
             return
+        git = FolderGit(root, environ)
+        default = default_branch(git)
+        self._default = NO_DEFAULT_BRANCH if default is None else commit_of(git, default)
         wanted, _ = named_base(environ.get(BASE_VARIABLE, ""), None)
-        base = find_base(FolderGit(root, environ), wanted, lambda: config_at(root, "HEAD", project, environ) == current)
+        base = find_base(git, wanted, lambda: config_at(root, "HEAD", project, environ) == current, (default,))
         before = None if base.commit is None or base.is_root else config_at(root, base.commit, project, environ)
         if before is not None:
             self._configs = before, current

@@ -52,6 +52,7 @@ class PreparedRun(Record):
     open_unseen: Callable[[], OpenRun] | None = None
     abandon: Callable[[], None] = _nothing
     policy: Callable[[], tuple[Softening, ...]] = tuple
+    default_commit: Callable[[], str] = str
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""
@@ -95,7 +96,7 @@ def with_base_policy(context: Context, prepared: PreparedRun) -> PreparedRun:
 
     plan = prepared.plan
     policy = BasePolicy(prepared.store.workspace.root, plan.project, plan.pipeline, context.environ)
-    return prepared._replace(policy=policy.finish)
+    return prepared._replace(policy=policy.finish, default_commit=policy.default_commit)
 
 
 def capture(context: Context, prepared: PreparedRun) -> Capture:

@@ -82,6 +82,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             cache=cache,
             fresh=prepared.fresh,
             policy=prepared.policy,
+            default_commit=prepared.default_commit,
         )
 
     def __enter__(self) -> Setting:
