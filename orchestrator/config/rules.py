@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
+from orchestrator.base.globs import path_fault, paths
 from orchestrator.base.quoting import shown
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.faults import Fault, did_you_mean
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ACTIONS = ("run", "shell", "pipeline", "skip")
-_WHOLE_PROJECT = frozenset({".", "**", "**/*", "**/**"})
+_ANY_FILES = (("a", "Zz.9", "_q-r.py"), ("a/b", "Zz/9.py", "_q/r/s-t.c"))
+"""Names that have nothing in common: a pattern that takes all of a group takes all files of a folder, or all below."""
 _NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit")
 Keys = tuple[str | int, ...]
 
@@ -131,10 +133,17 @@ def _action_faults(keys: Keys, stage: Mapping[str, Any], *, may_lack: bool) -> I
 
 def _output_faults(keys: Keys, stage: Mapping[str, Any]) -> Iterator[Fault]:
     for place, pattern in enumerate(_texts(stage.get("outputs")) or []):
-        if posixpath.normpath(pattern.lstrip("/")) in _WHOLE_PROJECT:
+        if _takes_all(posixpath.normpath(pattern.lstrip("/") or ".")):
             yield Fault(
                 (*keys, "outputs", place), f"{shown(pattern)} takes the whole project: name what the stage makes"
             )
+
+
+def _takes_all(pattern: str) -> bool:
+    if path_fault(pattern) is not None:
+        return False
+    taken = paths((pattern,))
+    return any(all(map(taken.match, names)) for names in _ANY_FILES)
 
 
 def _guard_faults(keys: Keys, stage: Mapping[str, Any], project: str, *, may_lack: bool) -> Iterator[Fault]:

@@ -121,9 +121,15 @@ def _spec_guard(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, 
     wider = [pattern for pattern in new.exclude if pattern not in old.exclude]
     if wider:
         yield "spec_guard.exclude", f"newly left out: {', '.join(wider)}"
+    more = [pattern for pattern in new.specs if pattern not in old.specs]
+    if more:
+        yield "spec_guard.specs", f"newly answers for code: {', '.join(more)}"
+    if new.base is not None and new.base != old.base:
+        yield "spec_guard.base", f"changes are newly compared with '{new.base}'"
     longest, allowed = (float("inf") if age is None else age for age in (new.max_review_age, old.max_review_age))
     if longest > allowed:
-        yield "spec_guard.max_review_age", f"{longest:g} days instead of {allowed:g}"
+        said = "any age" if new.max_review_age is None else f"{longest:g} days"
+        yield "spec_guard.max_review_age", f"{said} instead of {allowed:g} days"
     for key in ("checklists", "evidence"):
         if getattr(old, key) and not getattr(new, key):
             yield f"spec_guard.{key}", "no longer checked"

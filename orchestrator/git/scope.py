@@ -26,7 +26,8 @@ EVERY_FILE, NO_FILE = CodePatterns(), CodePatterns(code=())
 class Scope(Record):
     """What of a project's folder counts. Paths are bytes, relative to the folder, with ``/``.
 
-    ``ignored`` are globs of outputs that stages declare; a file that is ``code`` is none, unless git ignores it.
+    ``ignored`` are globs (``base.globs.paths``) of outputs that stages declare; a file that is ``code`` is none,
+    unless git ignores it.
     """
 
     excluded: tuple[bytes, ...] = ()
@@ -57,10 +58,14 @@ class Scope(Record):
         """Tell whether stages declare that they make that path."""
         if not self.ignored:
             return False
-        from fnmatch import fnmatchcase
+        from orchestrator.base.globs import path_fault, paths
 
-        text = os.fsdecode(path)
-        return any(fnmatchcase(text, pattern) for pattern in self.ignored)
+        # A record that somebody edited may hold anything; what means nothing takes nothing out of the tree.
+        try:
+            outputs = paths(self.ignored)
+        except ValueError:
+            outputs = paths(tuple(pattern for pattern in self.ignored if path_fault(pattern) is None))
+        return outputs.match(os.fsdecode(path))
 
 
 def is_hidden(path: bytes) -> bool:

@@ -339,7 +339,7 @@ def test_guardrails_that_can_not_fail_are_flagged(workspace: WorkspaceFolder) ->
     assert "is not the built-in guard" in flags[0].message
 
 
-@pytest.mark.parametrize("pattern", ["**", "**/*", ".", "./", "/**"])
+@pytest.mark.parametrize("pattern", ["**", "**/*", ".", "./", "/**", "*", "?*", "**/?*", "*/**", "./**/*"])
 def test_outputs_that_take_the_whole_project_are_refused(workspace: WorkspaceFolder, pattern: str) -> None:
     """An output is what a stage makes: one that means everything would take the code out of the tree."""
     workspace.project("demo", {"test": {"run": "x", "outputs": ["made/*", pattern]}})
