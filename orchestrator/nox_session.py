@@ -115,6 +115,9 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
     try:
         request = _posargs_request(project, pipeline, session.posargs) if delivery is None else delivery.request
         prepared, observer = _prepared(context, request, delivery)
+        if prepared.found is not None and isinstance(request, StartRequest):
+            _end(context, session, delivery, _found(context, prepared, request), prepared.found.run_id, request.format)
+            return
         try:
             result = perform_in(context, prepared, observer)
         except BaseException:
@@ -125,12 +128,25 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
             reply_with(delivery.reply, refusal)
         session.error(refusal.message + (f"\nhint: {refusal.hint}" if refusal.hint else ""))
     answer = answer_seen(context, prepared.store, result, observer)
+    run_id = f"{result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})"
+    _end(context, session, delivery, answer, run_id, request.format)
+
+
+def _found(context: Context, prepared: PreparedRun, request: StartRequest) -> Answer:
+    from orchestrator.commands.run.keyed_start import found_answer
+
+    assert prepared.found is not None  # noqa: S101 -- the caller looked
+    return found_answer(context, prepared, prepared.found, request)
+
+
+def _end(context: Context, session: Session, delivery: Delivery | None, answer: Answer, run: str, form: str) -> None:
+    """Give the answer to who waits for it, and fail the session where the run did not succeed."""
     if delivery is not None:
         reply_with(delivery.reply, answer)
     else:
-        _show(context, answer, request.format)
+        _show(context, answer, form)
     if answer.exit_code:
-        session.error(f"run {result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})")
+        session.error(f"run {run}")
 
 
 def _posargs_request(project: str, pipeline: str, words: Sequence[str]) -> StartRequest:
@@ -174,7 +190,8 @@ def _prepared(
 
 def _show(context: Context, answer: Answer, form: str) -> None:
     """Write the answer to stdout, as far as somebody reads it: nox's exit code is the run's in any case."""
-    text = f"{json_text(answer.document)}\n" if form == "json" else answer.text if form == "text" else ""
+    shown = answer.text if form == "text" or answer.document is None else ""
+    text = f"{json_text(answer.document)}\n" if form == "json" else shown
     sink = Sink(context.stdout, context.environ)
     sink.text(text)
     if form == "json":

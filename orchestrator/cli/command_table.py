@@ -54,6 +54,7 @@ COMMANDS = table(
             ),
             Option("override-reason", "the reason for the overrides; recorded", "TEXT"),
             _NO_CACHE,
+            Option("key", "a start with a key that was used returns that run; 1 to 256 bytes of text", "KEY"),
             Option("detach", "print the run's id and return while the run goes on"),
             _EVENTS,
         ),

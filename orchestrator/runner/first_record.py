@@ -23,7 +23,10 @@ from orchestrator.store.store import RunStore
 
 
 class RunTerms(Record):
-    """What the caller of ``start`` said about the run, to be recorded; ``environ`` is its environment."""
+    """What the caller of ``start`` said about the run, to be recorded; ``environ`` is its environment.
+
+    ``dedup_key`` is the sha256 of its key.
+    """
 
     task_id: str
     actor: str
@@ -31,6 +34,7 @@ class RunTerms(Record):
     overrides: Mapping[str, str] | None = None
     override_reason: str | None = None
     environ: Mapping[str, str] = MappingProxyType({})
+    dedup_key: str | None = None
 
 
 def first_manifest(
@@ -90,6 +94,7 @@ def first_manifest(
         revision=1,
         digest_form=2,
         began_at=at,
+        dedup_key=terms.dedup_key,
     )
     return judged(manifest, plan, clock)
 

@@ -24,8 +24,8 @@ from orchestrator.runner.job import Job
 from orchestrator.runner.stage_log import StageLog
 
 _SHELL = "/bin/sh"
-_INTERACTIVE_ONLY = ("MCP_RUNNER_TASK_ID",)
-"""Names the outer run's task; below a stage the parent run tells it."""
+_OF_THE_CALLER = ("MCP_RUNNER_TASK_ID", "CODEX_ORCHESTRATOR_KEY")
+"""The outer run's task, which below a stage the parent run tells, and its key, which is of that run alone."""
 
 
 _JUDGES = frozenset({"PATH", "HOME", "BASE_SHA", "XDG_CONFIG_HOME", VERDICT_VARIABLE, DEFAULT_BRANCH_VARIABLE})
@@ -125,7 +125,7 @@ class StageJobs(Record):
     def _env(self, plan: Plan, stage: PlannedStage, attempt: int) -> dict[str, str]:
         is_guard = is_builtin_guard(stage, plan.project)
         if is_guard or stage.kind == "subpipeline":
-            base = {name: value for name, value in self.own_environ.items() if name not in _INTERACTIVE_ONLY}
+            base = {name: value for name, value in self.own_environ.items() if name not in _OF_THE_CALLER}
         else:
             base = dict(self.stage_env)
         own = (

@@ -31,6 +31,9 @@ OPEN = ".open"
 CLAIMS = ".claims"
 """Beside the tasks: a line with the id of each run, in the order in which they were claimed."""
 
+KEYS = ".keys"
+"""Beside the tasks: which run a start's key stands for."""
+
 TASK_LOCK = ".lock"
 METRICS = "metrics.json"
 CHAIN = "chain.jsonl"

@@ -44,15 +44,27 @@ def wait(
     store = context.store()
     where = find_run(store, run)
     refuse_own_run(store, where, context.environ)
+    answer = waited(context, store, where, limit, sleep)
+    return answer._replace(document={**(answer.document or {}), "timed_out": answer.exit_code == EXIT_TIMED_OUT})
+
+
+def waited(
+    context: Context, store: RunStore, where: Location, limit: float | None, sleep: Callable[[float], None]
+) -> Answer:
+    """Return a run's document when it has ended or died, a signal came, or ``limit`` seconds have passed.
+
+    The exit code is as for ``wait``.
+    """
     try:
         with stop_signals():
             ended = _ended_within(store, where, limit, context.clock.monotonic, sleep)
             document = view(store, where, context.environ)
     except StopSignal as stopped:
-        return _answer(context, view(store, where, context.environ), exit_code=stopped.exit_code)
+        return run_answer(context, view(store, where, context.environ), exit_code=stopped.exit_code)
     if not ended and document["status"] not in TERMINAL:
-        return _answer(context, document, exit_code=EXIT_TIMED_OUT)
-    return _answer(context, document, exit_code=EXIT_DONE if document["status"] == "succeeded" else EXIT_RUN_FAILED)
+        return run_answer(context, document, exit_code=EXIT_TIMED_OUT)
+    code = EXIT_DONE if document["status"] == "succeeded" else EXIT_RUN_FAILED
+    return run_answer(context, document, exit_code=code)
 
 
 def _ended_within(
@@ -68,7 +80,8 @@ def _ended_within(
     return True
 
 
-def _answer(context: Context, document: Mapping[str, Any], *, exit_code: int) -> Answer:
+def run_answer(context: Context, document: Mapping[str, Any], *, exit_code: int) -> Answer:
+    """Return the run document of a status document, with its closing lines for people."""
     ended = document["status"] in TERMINAL
     answer = run_document(
         document,
@@ -78,4 +91,4 @@ def _answer(context: Context, document: Mapping[str, Any], *, exit_code: int) ->
     )
     seen = appearance(context.stdout, context.environ)
     text = failure_digest(answer, document, width=seen.width, color=seen.color)
-    return Answer(exit_code, {**answer, "timed_out": exit_code == EXIT_TIMED_OUT}, text)
+    return Answer(exit_code, answer, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.identifiers import make_run_id
@@ -33,10 +34,12 @@ def begin_run(
     clock: Clock,
     *,
     unseen: bool = False,
+    before_claim: Callable[[Location], None] | None = None,
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
-    With ``unseen``, nobody sees the run before it ends (``prepare``). Raises Refusal; then there is no such run.
+    With ``unseen``, nobody sees the run before it ends (``prepare``); ``before_claim`` is called with its place,
+    of which nothing is on disk yet. Raises Refusal; then there is no such run.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
@@ -57,6 +60,8 @@ def begin_run(
     manifest = with_drift(store, manifest)
     if unseen:
         return begin_held_back(store, manifest, token)
+    if before_claim is not None:
+        before_claim(Location(manifest.task_id, run_id))
     run = claim(store, manifest, token)
     announce_to_parent(store, run)
     return run

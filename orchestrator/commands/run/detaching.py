@@ -33,6 +33,7 @@ def detached(context: Context, prepared: PreparedRun, request: StartRequest) -> 
     read, write = os.pipe()
     if os.fork():
         os.close(write)
+        prepared.abandon()  # the other process holds what is held
         with open(read, "rb") as pipe:
             return _answer(pipe.readline())
     os.close(read)

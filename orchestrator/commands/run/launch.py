@@ -37,7 +37,8 @@ class PreparedRun(Record):
 
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
     ``fresh`` has every stage run, whether or not something changed. ``open_unseen`` opens a run that nobody sees
-    before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin.
+    before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin. ``found`` is the run
+    that the start's key stands for already: then nothing is to be run.
     """
 
     store: RunStore
@@ -51,6 +52,7 @@ class PreparedRun(Record):
     fresh: bool = False
     open_unseen: Callable[[], OpenRun] | None = None
     abandon: Callable[[], None] = _nothing
+    found: Location | None = None
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
 

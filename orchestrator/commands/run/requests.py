@@ -9,6 +9,9 @@ from orchestrator.base.errors import UsageError
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.record import Record
 
+KEY_VARIABLE = "CODEX_ORCHESTRATOR_KEY"
+"""The key of a start, for callers that can't pass options; empty: none."""
+
 ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR_EMAIL", "LOGNAME", "USER")
 """Who started it, from CI systems' documented variables to the login name."""
 
@@ -29,6 +32,7 @@ class StartRequest(Record):
     format: str = "text"
     detach: bool = False
     no_cache: bool = False
+    key: str | None = None
 
 
 class ResumeRequest(Record):

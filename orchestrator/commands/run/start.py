@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.base.identifiers import name_fault
+from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.ancestry import find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
-from orchestrator.commands.run.requests import StartRequest, actor_of, overrides_of
+from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.plan import redactor_for
+from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
 
 
@@ -27,6 +32,10 @@ def start(context: Context, **options: Any) -> Answer:
     """
     request = StartRequest(**options)
     prepared = prepare(context, request)
+    if prepared.found is not None:
+        from orchestrator.commands.run.keyed_start import found_answer
+
+        return found_answer(context, prepared, prepared.found, request)
     if request.detach:
         from orchestrator.commands.run.detaching import detached
 
@@ -43,6 +52,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
 
     check_format(request.format)
     check_jobs(request.jobs)
+    key = _key_of(request, context.environ)
     overrides = overrides_of(request)
     store = context.store()
     workspace = store.workspace
@@ -70,14 +80,33 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
     redactor = redactor_for(plan, context.environ)
     actor = actor_of(context.environ, request.actor)
 
+    held: HeldKey | None = None
+    found: Location | None = None
+    if key is not None:
+        from orchestrator.commands.run.keyed_start import take_key
+
+        taken = take_key(store, plan, target.task_id, request, overrides, redactor, key)
+        found, held = (taken, None) if isinstance(taken, Location) else (None, taken)
+
     def open_run(*, unseen: bool = False) -> OpenRun:
         from orchestrator.commands.run.create_run import begin_run
         from orchestrator.runner.first_record import RunTerms
 
         terms = RunTerms(
-            target.task_id, actor, request.approval_policy, overrides, request.override_reason, context.environ
+            target.task_id,
+            actor,
+            request.approval_policy,
+            overrides,
+            request.override_reason,
+            context.environ,
+            None if key is None else sha256(key.encode()).hexdigest(),
         )
-        run = begin_run(store, plan, terms, ancestry, redactor, context.clock, unseen=unseen)
+        note = None if held is None else held.note
+        try:
+            run = begin_run(store, plan, terms, ancestry, redactor, context.clock, unseen=unseen, before_claim=note)
+        finally:
+            if held is not None:
+                held.release()
         plans.keep()
         return run
 
@@ -89,5 +118,21 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         request.jobs,
         task_id=target.task_id,
         fresh=request.no_cache,
-        open_unseen=None if request.detach else lambda: open_run(unseen=True),
+        open_unseen=None if request.detach or key is not None else lambda: open_run(unseen=True),
+        abandon=_nothing if held is None else held.release,
+        found=found,
     )
+
+
+def _key_of(request: StartRequest, environ: Mapping[str, str]) -> str | None:
+    """Return the key of a start, or None. Raises UsageError for one that can't be."""
+    key = request.key if request.key is not None else environ.get(KEY_VARIABLE) or None
+    if key is None:
+        return None
+    from orchestrator.commands.run.keyed_start import check_key
+
+    return check_key(key)
+
+
+def _nothing() -> None:
+    """Do nothing: no key is held."""

@@ -1,0 +1,152 @@
+"""``start --key``: a start that is repeated finds the run of the first, and waits for its end."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Mapping
+
+from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
+from orchestrator.base.json_values import json_text
+from orchestrator.base.quoting import shown
+from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.status import view
+from orchestrator.commands.look.wait import run_answer, waited
+from orchestrator.commands.look.waiting import refuse_own_run
+from orchestrator.commands.run.launch import PreparedRun, capture
+from orchestrator.runner.first_record import drift
+from orchestrator.store.find import read_document
+from orchestrator.store.keys import HeldKey, key_name, keyed_run
+from orchestrator.store.layout import Location
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from orchestrator.base.redaction import Redactor
+    from orchestrator.commands.run.requests import StartRequest
+    from orchestrator.model.plan import Plan
+    from orchestrator.store.store import RunStore
+
+LONGEST_KEY_BYTES = 256
+
+
+def check_key(key: str) -> str:
+    """Return the key of a start. Raises UsageError where it is not 1 to 256 bytes of text without control characters.
+
+    Source: contract, section 9.
+    """
+    hint = "such as the id of a CI job and the commit, or a UUID that is kept for the next try"
+    if not key:
+        raise UsageError("the key is empty", hint=f"give {hint}", code="bad-key")
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise UsageError(f"the key {shown(key)} is no UTF-8 text", hint=f"give {hint}", code="bad-key") from None
+    if size > LONGEST_KEY_BYTES:
+        raise UsageError(
+            f"the key has {size} bytes; it has at most {LONGEST_KEY_BYTES}",
+            hint="give a digest of what it is made of",
+            code="bad-key",
+        )
+    odd = next((char for char in key if unicodedata.category(char) == "Cc"), None)
+    if odd is not None:
+        raise UsageError(
+            f"the key {shown(key)} has a control character (U+{ord(odd):04X})",
+            hint=f"give printable text, {hint}",
+            code="bad-key",
+        )
+    return key
+
+
+def take_key(
+    store: RunStore,
+    plan: Plan,
+    task_id: str,
+    request: StartRequest,
+    overrides: Mapping[str, str],
+    redactor: Redactor,
+    key: str,
+) -> HeldKey | Location:
+    """Return the run that the key stands for, or else the key, held for the run that is about to be claimed.
+
+    Raises Refused (``key-conflict``) when that run was asked for in another way, DamagedRecord, StorageError.
+    """
+    name = key_name(plan.project, plan.pipeline, key)
+    where = keyed_run(store, name)
+    if where is None:
+        held = HeldKey.take(store, name)
+        try:
+            where = held.run()
+        except BaseException:
+            held.release()
+            raise
+        if where is None:
+            return held
+        held.release()
+    _check_same_request(store, where, plan, task_id, request, overrides, redactor)
+    return where
+
+
+def _check_same_request(
+    store: RunStore,
+    where: Location,
+    plan: Plan,
+    task_id: str,
+    request: StartRequest,
+    overrides: Mapping[str, str],
+    redactor: Redactor,
+) -> None:
+    record = read_document(store, where)
+    differences = list(drift(record["plan"], plan, redactor))
+    if record["task_id"] != task_id:
+        differences.append(f"the task was '{record['task_id']}' and is '{task_id}'")
+    if record["mode"]["name"] != request.mode:
+        differences.append(f"the mode was {record['mode']['name']} and is {request.mode}")
+    recorded = dict(record["mode"]["overrides"])
+    now = {name: redactor.text(value) for name, value in overrides.items()}
+    differences += [
+        f"the override '{name}' differs"
+        for name in dict.fromkeys([*recorded, *now])
+        if recorded.get(name) != now.get(name)
+    ]
+    if differences:
+        raise Refused(
+            f"the key stands for run '{where.run_id}', which was asked for in another way: {'; '.join(differences)}",
+            hint="use another key for another request",
+            code="key-conflict",
+        )
+
+
+def found_answer(context: Context, prepared: PreparedRun, where: Location, request: StartRequest) -> Answer:
+    """Return the answer of a start whose key stands for the run ``where``: of its end, or at once with ``--detach``.
+
+    The exit code is the run's, or that of a signal, which ends the waiting alone. Raises Refused inside a stage
+    of a run that encloses this call.
+    """
+    store = prepared.store
+    here = capture(context, prepared).finish_tree()
+    if request.detach:
+        document = view(store, where, context.environ)
+        answer = run_answer(context, document, exit_code=EXIT_DONE)._replace(text=f"{where.run_id}\n")
+    else:
+        refuse_own_run(store, where, context.environ)
+        answer = waited(context, store, where, None, time.sleep)
+    last = (read_document(store, where).get("provenance") or [{}])[-1]
+    document = {
+        **(answer.document or {}),
+        "deduplicated": True,
+        "commit": last.get("commit"),
+        "same_tree": _same_tree(last, here),
+    }
+    if request.format == "ndjson":
+        event = json_text({"type": "run:deduplicated", **document}, separators=(",", ":"))
+        return Answer(answer.exit_code, None, event + "\n")
+    return answer._replace(document=document)
+
+
+def _same_tree(then: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
+    """Tell whether a run's last attempt was of the commit and tree that are here; None where that can't be told."""
+    if not then.get("tree_digest") or not here.get("tree_digest"):
+        return None
+    return all(then.get(key) == here.get(key) for key in ("commit", "tree_digest"))
