@@ -30,6 +30,7 @@ def test_defaults_of_start() -> None:
         "overrides": (),
         "override_reason": None,
         "no_cache": False,
+        "key": None,
         "detach": False,
         "format": "text",
     }
