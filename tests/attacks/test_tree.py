@@ -67,6 +67,8 @@ def test_what_is_no_code_dirties_no_tree(committed: WorkspaceFolder, orchestrate
         extra='[spec_guard]\nexclude = ["*.md", "*.dat"]\n',
     )
     committed.commit()
+    committed.write("README.md", "the commit after that of the config\n")
+    committed.commit()
     for _ in range(2):  # the second run finds the first one's outputs
         assert orchestrate("start", "--project", "p").code == 0
         status = orchestrate("status", "--format", "json").document
