@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checks.spec_guard import Question, Report, run
 from orchestrator.checks.spec_guard.forms import render_text
+from orchestrator.checks.spec_guard.guard import run
 from orchestrator.checks.spec_guard.repository import system_git
+from orchestrator.checks.spec_guard.values import Question, Report
 from tests.harness import WorkspaceFolder, clean_environ
 
 TODAY = date(2026, 11, 22)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
+from orchestrator.base.quoting import printable
+from orchestrator.base.record import Record
 from orchestrator.checks.spec_guard.repository import Git
-from orchestrator.checks.spec_guard.values import printable
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
 
 BASE_VARIABLE = "BASE_SHA"
+
+_REMOTE_HEAD = "refs/remotes/origin/HEAD"
+_BRANCH_FORM = "%(refname) %(objectname) %(symref)"
+
+_EMPTY_TREES = {
+    40: "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    64: "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+}
+"""Ids of the tree without files, by the length of an id: ``git hash-object -t tree --stdin`` of nothing, in either
+format of objects."""
 
 _ZERO_SHA = re.compile(r"0+")
 _HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unshallow; fetch-depth: 0 in CI)"
 
 
-@dataclass(frozen=True, slots=True)
-class NamedBase:
+class NamedBase(Record):
     """The commit that somebody named, and where: ``reference`` is empty when nobody did."""
 
     reference: str = ""
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Record):
     """The commit to compare with, or why there is none.
 
     ``commit`` is None with what is wrong as ``rule`` and ``problem`` (a finding), or with ``nothing``: why nothing
@@ -62,55 +70,57 @@ def is_commit(git: Git, reference: str) -> bool:
     return git(["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]).code == 0
 
 
-def default_branch(git: Git, then: str = "") -> str | None:
-    """Return the reference of the default branch, None where there is none.
+class DefaultBranch(Record):
+    """The default branch: its ``reference``, None where there is none, and the commit that it is."""
+
+    reference: str | None = None
+    commit: str = ""
+
+
+def default_branch(git: Git, then: str = "") -> DefaultBranch:
+    """Return the default branch of a repository.
 
     ``then`` is what it was when a run began (a commit, or ``NO_DEFAULT_BRANCH``), which counts where a stage moved it.
     """
-    found = None if then == NO_DEFAULT_BRANCH else _default_branch(git)
-    if not then or then == NO_DEFAULT_BRANCH or not is_commit(git, then):
+    found = DefaultBranch() if then == NO_DEFAULT_BRANCH else _default_branch(git)
+    if not then or then == NO_DEFAULT_BRANCH or found.commit == then or not is_commit(git, then):
         return found
-    return found if found is not None and commit_of(git, found) == then else then
+    return DefaultBranch(then, then)
 
 
-def commit_of(git: Git, reference: str) -> str:
-    """Return the commit that a reference is."""
-    return git(["rev-parse", f"{reference}^{{commit}}"]).stdout.strip()
-
-
-def find_base(
-    git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default: tuple[str | None] | None = None
-) -> Base:
+def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default: DefaultBranch | None = None) -> Base:
     """Return the commit where HEAD left what was named, else the default branch.
 
-    ``default`` holds ``default_branch``, where the caller knows it already.
+    ``default`` is ``default_branch``, where the caller knows it already.
     ``is_clean`` tells whether the project has no uncommitted change. Where HEAD is the base itself, those are
     compared with it; without any, HEAD is compared with its first parent.
     """
     shallow = git.shallow()
-    (default_reference,) = (_default_branch(git),) if default is None else default
+    standing, tip = _default_branch(git) if default is None else default
     reference, origin = wanted.reference, wanted.origin
     if not reference:
-        if default_reference is None:
+        if standing is None:
             return _without_default(git, shallow)
-        reference, origin = default_reference, "the default branch"
-    if not is_commit(git, reference):
+        reference, origin = standing, "the default branch"
+    elif not is_commit(git, reference):
         return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow)
-    merge_base = git(["merge-base", reference, "HEAD"])
-    if merge_base.code != 0:
+    head, *parents = _head_and_parents(git) or [""]
+    base: str | None = head
+    if wanted.reference or not head or tip != head:
+        base = _merge_base(git, reference)
+    if base is None:
         return _unknown(f"HEAD and {origin} '{printable(reference)}' have no common commit", shallow)
-    base, head = merge_base.stdout.strip(), head_of(git)
     if base != head:
         return _reached(git, base, reference, shallow)
-    if wanted.reference and default_reference is not None:
-        left = git(["merge-base", default_reference, "HEAD"])
-        if left.code == 0 and left.stdout.strip() != head:
+    if wanted.reference and standing is not None:
+        left = _merge_base(git, standing)
+        if left is not None and left != head:
             note = f"{origin} names HEAD itself: it was compared with where it left the default branch"
-            found = _reached(git, left.stdout.strip(), default_reference, shallow)
+            found = _reached(git, left, standing, shallow)
             return Base(found.commit, found.rule, found.problem, (note, *found.notes))
     if not is_clean():
         return Base(head, notes=(f"HEAD is the base itself ({printable(reference)}): only uncommitted changes count",))
-    return _first_parent(git, reference, head, shallow)
+    return _first_parent(git, reference, head, parents, shallow)
 
 
 def head_of(git: Git) -> str:
@@ -118,14 +128,27 @@ def head_of(git: Git) -> str:
     return git(["rev-parse", "HEAD"]).stdout.strip()
 
 
-def _first_parent(git: Git, reference: str, head: str, shallow: frozenset[str]) -> Base:
+def _head_and_parents(git: Git) -> list[str]:
+    """Return the commit that HEAD is, and its parents; nothing before the first commit."""
+    return git(["rev-list", "--parents", "--max-count=1", "HEAD"]).stdout.split()
+
+
+def _merge_base(git: Git, reference: str) -> str | None:
+    found = git(["merge-base", reference, "HEAD"])
+    return found.stdout.strip() if found.code == 0 else None
+
+
+def _empty_tree(git: Git, head: str) -> str:
+    """Return the id of the tree without files, which git knows in every repository of that hash function."""
+    return _EMPTY_TREES.get(len(head)) or git(["hash-object", "-t", "tree", "--stdin"]).stdout.strip()
+
+
+def _first_parent(git: Git, reference: str, head: str, parents: Sequence[str], shallow: frozenset[str]) -> Base:
     standing = f"HEAD is the base itself ({printable(reference)})"
     if head in shallow:
         return Base(None, "history-shallow", f"{standing}, and what was before it is not here: {_HISTORY_HINT}")
-    parents = git(["rev-list", "--parents", "--max-count=1", "HEAD"]).stdout.split()[1:]
     if not parents:
-        empty = git(["hash-object", "-t", "tree", "--stdin"]).stdout.strip()
-        return Base(empty, notes=("HEAD is a root commit: there is nothing before it",), is_root=True)
+        return Base(_empty_tree(git, head), notes=("HEAD is a root commit: there is nothing before it",), is_root=True)
     return Base(parents[0], notes=(f"{standing}: it was compared with its first parent",))
 
 
@@ -143,7 +166,8 @@ def _without_default(git: Git, shallow: frozenset[str]) -> Base:
     problem = "there is no default branch to compare with"
     if shallow:
         return _unknown(problem, shallow)
-    found = _first_parent(git, "HEAD", head_of(git), shallow)
+    head, *parents = _head_and_parents(git) or [""]
+    found = _first_parent(git, "HEAD", head, parents, shallow)
     return found if found.is_root else Base(None, nothing=f"{problem}: name the base by ${BASE_VARIABLE}")
 
 
@@ -152,14 +176,18 @@ def _unknown(problem: str, shallow: frozenset[str]) -> Base:
     return Base(None, "base-unknown", f"{problem}: {hint}")
 
 
-def _default_branch(git: Git) -> str | None:
-    remote_head = git(["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"])
-    branches = git(["for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes"]).stdout.split()
-    if remote_head.code == 0 and remote_head.stdout.strip() in branches:
-        return remote_head.stdout.strip()
-    for place in ("refs/remotes/origin/", "refs/heads/"):
-        for name in ("main", "master"):
-            if place + name in branches:
-                return place + name
-    # The only branch is the default one; the only remote reference may be a pull request's, as CI fetches it.
-    return branches[0] if len(branches) == 1 and branches[0].startswith("refs/heads/") else None
+def _default_branch(git: Git) -> DefaultBranch:
+    listed = git(["for-each-ref", f"--format={_BRANCH_FORM}", "refs/heads", "refs/remotes"]).stdout
+    branches: dict[str, tuple[str, str]] = {}
+    for line in listed.splitlines():
+        name, _, rest = line.partition(" ")
+        commit, _, target = rest.partition(" ")
+        branches[name] = commit, target
+    known = [branches.get(_REMOTE_HEAD, ("", ""))[1]]
+    known += [place + name for place in ("refs/remotes/origin/", "refs/heads/") for name in ("main", "master")]
+    found = next((name for name in known if name in branches), None)
+    if found is None and len(branches) == 1:
+        # The only branch is the default one; the only remote reference may be a pull request's, as CI fetches it.
+        [only] = branches
+        found = only if only.startswith("refs/heads/") else None
+    return DefaultBranch() if found is None else DefaultBranch(found, branches[found][0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.finding import Finding
+from orchestrator.base.quoting import printable
 from orchestrator.checks.spec_guard.bases import (
     Base,
     NamedBase,
@@ -25,7 +26,6 @@ from orchestrator.checks.spec_guard.values import (
     Compared,
     Question,
     Report,
-    printable,
     uncompared,
 )
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
@@ -88,7 +88,7 @@ def _compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
             ours.git,
             _committed(ours, wanted),
             lambda: _is_clean(question, ours),
-            (default_branch(ours.git, question.default_then),),
+            default_branch(ours.git, question.default_then),
         )
         changed = _changed(question, ours, str(_checked(question, base, notes).commit))
         return _judged(question, specs, theirs, changed, changed, base, (*notes, *base.notes))
@@ -113,7 +113,7 @@ def _compare_two(
 
     wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
     spec_base = _checked(
-        question, find_base(ours.git, wanted_here, is_clean, (default_branch(ours.git, question.default_then),)), notes
+        question, find_base(ours.git, wanted_here, is_clean, default_branch(ours.git, question.default_then)), notes
     )
     if spec_base.is_root:
         # A spec that was there from the first commit on says nothing of a change in another repository.

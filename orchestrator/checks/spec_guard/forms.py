@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.base.finding import Finding
+from orchestrator.base.quoting import printable
 from orchestrator.checks.spec_guard.rules import RULES
-from orchestrator.checks.spec_guard.values import Compared, Report, printable
+from orchestrator.checks.spec_guard.values import Compared, Report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

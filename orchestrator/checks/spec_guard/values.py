@@ -83,8 +83,3 @@ class Report:
 def uncompared(reason: str, notes: tuple[str, ...] = ()) -> Report:
     """Return the report of a project whose code changes could not be compared."""
     return Report((), notes, None, reason)
-
-
-def printable(text: str) -> str:
-    """Return text with everything escaped that would act on a terminal or has no encoding."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -18,7 +18,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
-from orchestrator.git.process import GitProcess
+from orchestrator.config.committed import config_at
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.store.layout import Location
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 NOT_OF_CONFIG = "plan-not-of-config"
 NOT_COMPARABLE = "plan-not-comparable"
 _HINT = "start a new run: its plan is compiled from the config"
-_GIT_SECONDS = 30.0
 _MOST_LINES = 5
 
 
@@ -147,16 +146,6 @@ def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], envi
         if kept is not None and sha256(kept).hexdigest() == digest:
             return kept
     return None
-
-
-def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) -> bytes | None:
-    """Return a project's config as the ``commit`` has it, None where it has none or git can't tell."""
-    name = f"{commit}:./{CONFIG_FOLDER}/{project}.toml"
-    try:
-        answer = GitProcess.start(root, ("cat-file", "blob", name), environ, paths=None).answer(_GIT_SECONDS)
-    except (OSError, TimeoutError):
-        return None
-    return answer.output if answer.code == 0 else None
 
 
 def _compiled(

@@ -50,7 +50,8 @@ def spec_guard(
     ConfigError and StorageError.
     """
     from orchestrator import __version__
-    from orchestrator.checks.spec_guard import forms, run
+    from orchestrator.checks.spec_guard import forms
+    from orchestrator.checks.spec_guard.guard import run
     from orchestrator.checks.spec_guard.repository import system_git
     from orchestrator.config import load_project
     from orchestrator.config.routing import route

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.workspace import CONFIG_FOLDER
-from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, commit_of, default_branch, find_base, named_base
+from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
-from orchestrator.commands.review.plan_of_config import config_at
+from orchestrator.config.committed import config_at
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
@@ -73,10 +73,23 @@ class BasePolicy:
             return
         git = FolderGit(root, environ)
         default = default_branch(git)
-        self._default = NO_DEFAULT_BRANCH if default is None else commit_of(git, default)
+        self._default = default.commit or NO_DEFAULT_BRANCH
         wanted, _ = named_base(environ.get(BASE_VARIABLE, ""), None)
-        base = find_base(git, wanted, lambda: config_at(root, "HEAD", project, environ) == current, (default,))
-        before = None if base.commit is None or base.is_root else config_at(root, base.commit, project, environ)
+        changed: list[bytes | None] = []
+        """HEAD's config where it differs from the current one: then HEAD is the base, and git is not asked again."""
+
+        def is_clean() -> bool:
+            committed = config_at(root, "HEAD", project, environ)
+            if committed != current:
+                changed.append(committed)
+            return not changed
+
+        base = find_base(git, wanted, is_clean, default)
+        before = None
+        if changed:
+            before = changed[0]
+        elif base.commit is not None and not base.is_root:
+            before = config_at(root, base.commit, project, environ)
         if before is not None:
             self._configs = before, current
         elif base.commit is None:

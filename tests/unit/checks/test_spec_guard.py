@@ -12,16 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.checks.spec_guard import Finding, Question, Report, run
+from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.forms import render_text
+from orchestrator.checks.spec_guard.guard import run
 from orchestrator.checks.spec_guard.repository import GitReply, UnseenByGit
 from orchestrator.checks.spec_guard.reviews import review_findings
+from orchestrator.checks.spec_guard.values import Question, Report
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 
 TODAY = date(2026, 11, 22)
 DEFAULT = SpecGuardPolicy()
 FRESH = "---\nlast_review: 2026-11-22\n---\n# Spec\n"
-BRANCHES = "for-each-ref --format=%(refname)"
+BRANCHES = "for-each-ref --format=%(refname) %(objectname) %(symref)"
 NO_REPOSITORY = GitReply(128, "", "fatal: not a git repository")
 Answers = Mapping[str, GitReply]
 
@@ -35,7 +37,6 @@ class FakeGit:
             "rev-parse --verify": GitReply(0, "c0ffee\n"),
             "check-ignore --quiet": GitReply(1, ""),
             "rev-parse HEAD": GitReply(0, "c0ffee\n"),
-            "symbolic-ref --quiet": GitReply(1, ""),
             BRANCHES: GitReply(0, "refs/heads/main\nrefs/heads/topic\n"),
             "merge-base": GitReply(0, "ba5e\n"),
             "diff -z": GitReply(0, "".join(f"{name}\0" for name in changed)),
