@@ -21,7 +21,7 @@ _NAME_CHARS = _NAME_ENDS | frozenset("._-")
 _RUN_ID_LENGTH = 33
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _HEX = "0123456789abcdef"
-_RUN_PREFIX = re.compile(r"[0-9TZa-f-]{1,33}")
+_RUN_PREFIX = r"[0-9TZa-f-]{1,33}"
 
 
 def name_fault(kind: str, value: object) -> str | None:
@@ -64,7 +64,7 @@ def is_run_id(value: str) -> bool:
 
 def check_run_reference(value: str) -> str:
     """Return ``value`` when it may be a run id, a prefix of one or ``latest``; raise UsageError otherwise."""
-    if value == "latest" or _RUN_PREFIX.fullmatch(value) is not None:
+    if value == "latest" or re.fullmatch(_RUN_PREFIX, value) is not None:
         return value
     raise UsageError(
         f"{shown(value)} is neither a run id nor a prefix of one",

@@ -14,7 +14,7 @@ JOINERS = frozenset("\u200c\u200d")
 _INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Default ignorable code points (DerivedCoreProperties.txt, Unicode 15) that are neither of Cf nor in ``_RANGES``."""
 
-_WITH_ADDRESS = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>\s]+@[^<>\s]+)>")
+_WITH_ADDRESS = r"(?P<name>[^<>]*)<(?P<address>[^<>\s]+@[^<>\s]+)>"
 _RANGES = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -48,7 +48,7 @@ def forms_of(name: str) -> frozenset[str]:
     """Return, folded, what somebody is named by ``name``: ``@ann`` is ann, ``Ann <ann@example.org>`` is both."""
     text = folded(name)
     forms = {text, text.removeprefix("@")}
-    written = _WITH_ADDRESS.fullmatch(text)
+    written = re.fullmatch(_WITH_ADDRESS, text)
     if written is not None:
         forms.update((written["name"].strip(), written["address"]))
     return frozenset(form for form in forms if form)

@@ -23,9 +23,9 @@ Reader = Callable[[str, str], object]
 Given = Mapping[str, object]
 """What stood on the command line, by option name: text, True for a switch, a list for what may repeat."""
 
-_WHOLE = re.compile(r"[0-9]{1,6}")
-_SECONDS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
-_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?")
+_WHOLE = r"[0-9]{1,6}"
+_SECONDS = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
+_SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?"
 _SHORTEST_INTERVAL = 0.1
 
 
@@ -36,21 +36,21 @@ def text(flag: str, given: str) -> str:
 
 def count(flag: str, given: str) -> int:
     """Return a whole number from 1 to 999999."""
-    if _WHOLE.fullmatch(given) is None or int(given) == 0:
+    if re.fullmatch(_WHOLE, given) is None or int(given) == 0:
         raise UsageError(f"--{flag} is a whole number from 1 to 999999, not {shown(given)}", hint=f"--{flag} 4")
     return int(given)
 
 
 def whole(flag: str, given: str) -> int:
     """Return a whole number from 0 to 999999."""
-    if _WHOLE.fullmatch(given) is None:
+    if re.fullmatch(_WHOLE, given) is None:
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 20")
     return int(given)
 
 
 def share(flag: str, given: str) -> float:
     """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``."""
-    match = _SHARE.fullmatch(given)
+    match = re.fullmatch(_SHARE, given)
     value = float(match[1]) / (100 if match[2] else 1) if match is not None else 2.0
     if value > 1:
         raise UsageError(f"--{flag} is a share such as 0.9 or 90%, not {shown(given)}", hint=f"--{flag} 0.9")
@@ -59,7 +59,7 @@ def share(flag: str, given: str) -> float:
 
 def seconds(flag: str, given: str) -> float:
     """Return a number of seconds; a tenth is the least, so that nothing polls without a pause."""
-    if _SECONDS.fullmatch(given) is None or float(given) < _SHORTEST_INTERVAL:
+    if re.fullmatch(_SECONDS, given) is None or float(given) < _SHORTEST_INTERVAL:
         raise UsageError(
             f"--{flag} is a number of seconds from {_SHORTEST_INTERVAL} up, not {shown(given)}", hint=f"--{flag} 2"
         )

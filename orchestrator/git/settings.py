@@ -12,10 +12,11 @@ from orchestrator.base.record import Record
 from orchestrator.git.process import GitProcess
 from orchestrator.git.repository import common_folder, git_folder, repository_top
 
-_SUSPECT = re.compile(rb"filter|excludesfile|include", re.I)
-_USER_SECTION = re.compile(rb"^\s*\[user\](.*?)(?=^\s*\[|\Z)", re.I | re.M | re.S)
-_USER_VALUE = re.compile(rb"^\s*(name|email)[ \t]*=[ \t]*(.*?)\r?$", re.I | re.M)
-_UNSIMPLE = re.compile(rb"[\\\"#;]")
+_SUSPECT = (b"filter", b"excludesfile", b"include")
+_USER_SECTION = rb"(?ims)^\s*\[user\](.*?)(?=^\s*\[|\Z)"
+_USER_VALUE = rb"(?im)^\s*(name|email)[ \t]*=[ \t]*(.*?)\r?$"
+_INCLUDE = rb"(?im)^\s*\[\s*include"
+_UNSIMPLE = frozenset(b'\\"#;')
 """Escapes, quotes and comments inside a value."""
 _MOST_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 10.0
@@ -50,7 +51,7 @@ def tree_settings(top: str, environ: Mapping[str, str]) -> TreeSettings:
     files = (*_repositorys(top), *_users(environ))
     personal = _has_rules(os.path.join(common, "info", "exclude")) or _has_rules(_default_excludes(environ))
     filters: frozenset[str] = frozenset()
-    if any(_SUSPECT.search(_content(file)) for file in files):
+    if any(word in content for content in (_content(file).lower() for file in files) for word in _SUSPECT):
         found = _configured(top, environ)
         filters = frozenset(name.split(".", 1)[1].rpartition(".")[0] for name in found if name.startswith("filter."))
         configured = found.get("core.excludesfile", "")
@@ -93,11 +94,12 @@ def user_settings(files: Iterable[str]) -> dict[str, str] | None:
     found: dict[str, str] = {}
     for file in files:
         content = _content(file)
-        if re.search(rb"^\s*\[\s*include", content, re.I | re.M):
+        lower = content.lower()
+        if b"include" in lower and re.search(_INCLUDE, content):
             return None
-        for section in _USER_SECTION.finditer(content):
-            for name, value in _USER_VALUE.findall(section[1]):
-                if value[:1] in (b'"', b"=") or _UNSIMPLE.search(value):
+        for section in re.finditer(_USER_SECTION, content) if b"[user]" in lower else ():
+            for name, value in re.findall(_USER_VALUE, section[1]):
+                if value[:1] in (b'"', b"=") or not _UNSIMPLE.isdisjoint(value):
                     return None
                 found[f"user.{name.decode().lower()}"] = value.strip().decode("utf-8", "replace")
     return {key: value for key, value in found.items() if value}

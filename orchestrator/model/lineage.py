@@ -19,7 +19,7 @@ RUN_VARIABLE = "CODEX_ORCHESTRATOR_RUN_ID"
 STAGE_VARIABLE = "CODEX_ORCHESTRATOR_STAGE_ID"
 RUN_FOLDER_VARIABLE = "CODEX_ORCHESTRATOR_RUN_DIR"
 
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
 
 
 def root_lineage(run_id: str, note: str | None = None) -> Lineage:
@@ -55,7 +55,7 @@ def trace_of(inherited: str, root_run_id: str) -> tuple[str, str | None]:
 
     Where none is inherited, or it is none by W3C Trace Context, the trace follows from the root run's id.
     """
-    found = _TRACEPARENT.fullmatch(inherited)
+    found = re.fullmatch(_TRACEPARENT, inherited)
     if found is None:
         return sha256(root_run_id.encode()).hexdigest()[:32], None
     return found[1], found[2]

@@ -245,7 +245,8 @@ def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
     for each in (plan, *plan.subplans):
         # What a sub-pipeline calls secret, of another project's config, stands in this plan's record too.
         named = (*plan.session.secret_env, *each.session.secret_env)
-        values.update(dict.fromkeys(secret_values(environ, each.session.secret_env)))
+        if each is not plan:
+            values.update(dict.fromkeys(secret_values(environ, each.session.secret_env)))
         values.update(dict.fromkeys(secret_values(each.session.set_env, named)))
         for stage in each.stages:
             values.update(dict.fromkeys(secret_values(stage.env, named)))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.redaction import MASK
 
-_MASKS = re.compile(re.escape(MASK[0]) + f"{{{len(MASK)},}}")
+_MASKS = re.escape(MASK[0]) + f"{{{len(MASK)},}}"
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
 
 _NOT_COMPARED = frozenset({"digest", "compiler", "stages", "subpipelines", "config_digest", "approved", "spec_guard"})
@@ -180,7 +180,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _hides(masked: str, clear: str) -> bool:
     """Tell whether ``masked`` is ``clear`` with a mask in the place of one or more pieces, none of them empty."""
-    first, *rest = _MASKS.split(masked)
+    first, *rest = re.split(_MASKS, masked)
     if not rest or not clear.startswith(first):
         return False
     *middle, last = rest

@@ -16,7 +16,7 @@ _DAYS_AGO = 7
 
 _LABEL = 11
 _INDENT = "  "
-_INK = re.compile("\x1b\\[[0-9]+m")
+_INK = "\x1b\\[[0-9]+m"
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -149,5 +149,5 @@ def plural(count: int, word: str) -> str:
 
 def rows_on_screen(text: str, width: int) -> int:
     """Return how many rows of a terminal ``text`` takes, lines that are longer than ``width`` broken by it."""
-    plain = _INK.sub("", text)
+    plain = re.sub(_INK, "", text)
     return sum(max(1, -(-columns(line) // max(1, width))) for line in plain.splitlines())

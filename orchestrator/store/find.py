@@ -36,7 +36,7 @@ _MOST_CHILDREN = 256
 _ASIDE = frozenset({"canary", "exec"})
 """Reserved pipelines whose runs are never ``latest``."""
 
-_POINTER = re.compile(r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json")
+_POINTER = r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json"
 
 
 def task_ids(store: RunStore) -> list[str]:
@@ -196,7 +196,7 @@ def _by_pointer(store: RunStore, run_id: str) -> Location | None:
     """Read the older pointer, a link that names the task; trusted only when the run is there."""
     try:
         with store.runs() as runs, runs.sub(OLD_POINTERS) as pointers, pointers.sub(run_id) as folder:
-            found = _POINTER.fullmatch(os.readlink(MANIFEST, dir_fd=folder.fd))
+            found = re.fullmatch(_POINTER, os.readlink(MANIFEST, dir_fd=folder.fd))
     except OSError:
         return None
     if found is None or found[2] != run_id or name_fault("task", found[1]) is not None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _STATE_LIMIT = 4 * 1024 * 1024
 _LINE_LIMIT = 256 * 1024
-_EVENT = re.compile(rb'"event_id": "([0-9a-f]{32})"')
+_EVENT = rb'"event_id": "([0-9a-f]{32})"'
 
 
 def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
@@ -203,7 +203,7 @@ def _metrics_lines(task: Folder) -> Iterator[tuple[str, bytes]]:
         return
     with explained(f"{task.path}/{METRICS}"), open(fd, "rb") as file:
         for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
-            if (found := _EVENT.search(line)) and line.endswith(b"\n"):
+            if (found := re.search(_EVENT, line)) and line.endswith(b"\n"):
                 yield found[1].decode(), line
 
 

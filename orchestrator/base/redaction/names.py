@@ -8,6 +8,7 @@ are left alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 
 MASK = "***"
@@ -96,6 +97,7 @@ _EXEMPT = frozenset({"GOOGLE_APPLICATION_CREDENTIALS"})
 """A path by its documentation, and paths are not touched."""
 
 
+@lru_cache(maxsize=1024)
 def looks_secret(name: str) -> bool:
     """Tell whether an environment variable called ``name`` probably holds a secret.
 

@@ -10,7 +10,7 @@ from orchestrator.base.redaction.names import looks_secret
 MIN_BYTES = 6
 """Shorter values are not masked (contract, section 5): masking ``1`` or ``test`` would riddle every log."""
 
-_URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]*)@")
+_URL_USERINFO = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*:([^\s/?#]*)@"
 """RFC 3986, userinfo: what stands between the first colon and the last @ of the authority."""
 
 
@@ -36,7 +36,7 @@ def _secrets(env: Mapping[str, str], named: Iterable[str]) -> Iterator[tuple[str
     for name, value in env.items():
         if looks_secret(name) or any(_named(name, pattern) for pattern in patterns):
             yield name, value
-        for match in _URL_PASSWORD.finditer(value) if "://" in value else ():
+        for match in re.finditer(_URL_USERINFO, value) if "://" in value else ():
             yield name, match[1]
             if "%" in match[1]:
                 yield name, _unquote(match[1])

@@ -5,7 +5,6 @@ More than what is meant is no harm: what is there counts, and what is not there 
 
 from __future__ import annotations
 
-import glob
 import itertools
 import os
 import re
@@ -17,11 +16,11 @@ from orchestrator.runner.stage_cache.tools import words_of
 MOST_MATCHES = 2_000
 """Of one shell glob: more belong into ``inputs``."""
 
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
-_ATTACHED = re.compile(r"-[A-Za-z](?=[^-])")
-_GLOB = re.compile(r"[*?\[]")
-_BRACES = re.compile(r"([^\s{}]*)\{([^{}\s]+,[^{}\s]*)\}([^\s{}]*)")
-_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_VARIABLE = r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))"
+_ATTACHED = r"-[A-Za-z](?=[^-])"
+_GLOB = frozenset("*?[")
+_BRACES = r"([^\s{}]*)\{([^{}\s]+,[^{}\s]*)\}([^\s{}]*)"
+_MODULE = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 _MOST_FOLDERS = 8
 
 
@@ -43,7 +42,9 @@ def named_files(
     for place in ("", *folders[:_MOST_FOLDERS]):
         for word in (*spelled, *modules):
             path = os.path.join(place, word)
-            if _GLOB.search(word):
+            if not _GLOB.isdisjoint(word):
+                import glob
+
                 found = itertools.islice(glob.iglob(os.path.join(cwd, path)), MOST_MATCHES)
                 matches = (os.path.relpath(match, project_folder) for match in found)
                 yield from (match for match in matches if ignored.isdisjoint(_itself_and_above(match)))
@@ -60,17 +61,20 @@ def _itself_and_above(path: str) -> Iterator[str]:
 def _expanded(stage: PlannedStage, env: Mapping[str, str]) -> PlannedStage:
     """Return the stage with the variables of its shell line filled in; one that is not set stays as it is."""
     line = stage.shell or ""
-    return stage._replace(shell=_VARIABLE.sub(lambda name: env.get(name[1] or name[2], name[0]), line))
+    if "$" not in line:
+        return stage
+    return stage._replace(shell=re.sub(_VARIABLE, lambda name: env.get(name[1] or name[2], name[0]), line))
 
 
 def _braced(stage: PlannedStage) -> Iterator[str]:
-    for before, inner, after in _BRACES.findall(stage.shell or ""):
+    line = stage.shell or ""
+    for before, inner, after in re.findall(_BRACES, line) if "{" in line else ():
         yield from (f"{before}{part}{after}" for part in inner.split(","))
 
 
 def _spellings(word: str) -> Iterator[str]:
     yield word
-    for start in ("@", *(match[0] for match in [_ATTACHED.match(word)] if match)):
+    for start in ("@", *(match[0] for match in [word.startswith("-") and re.match(_ATTACHED, word)] if match)):
         if word.startswith(start):
             yield word[len(start) :]
     for part in word.split(":") if ":" in word else ():
@@ -81,7 +85,7 @@ def _spellings(word: str) -> Iterator[str]:
 def _modules(stage: PlannedStage) -> Iterator[str]:
     words = stage.argv if stage.kind != "shell" else (stage.shell or "").split()
     for option, module in itertools.pairwise(words):
-        if option == "-m" and _MODULE.fullmatch(module):
+        if option == "-m" and re.fullmatch(_MODULE, module):
             yield module
 
 

@@ -11,7 +11,7 @@ from orchestrator.base.canonical import digest_of
 from orchestrator.model.plan import PlannedStage
 
 _WORD = re.compile(r"[^\s;|&()<>`$\"'={},]+")
-_WRITTEN_TO = re.compile(r">{1,2}[|&]?\s*[^\s;|&()<>]+")
+_WRITTEN_TO = r">{1,2}[|&]?\s*[^\s;|&()<>]+"
 _BEGIN_BYTES = 512
 _INSTALLED = (".dist-info", ".egg-info", ".egg-link", ".pth")
 """Names that installers write beside a Python package, and write anew for another version."""
@@ -31,7 +31,9 @@ def words_of(stage: PlannedStage) -> tuple[str, ...]:
     """
     if stage.kind != "shell":
         return tuple(dict.fromkeys([*stage.argv, *_WORD.findall(" ".join(stage.argv))]))
-    line = _WRITTEN_TO.sub(" ", stage.shell or "")
+    line = stage.shell or ""
+    if ">" in line:
+        line = re.sub(_WRITTEN_TO, " ", line)
     return tuple(dict.fromkeys([*_WORD.findall(line), *_quoted(line)]))
 
 
