@@ -36,6 +36,7 @@ ROWS = (
     Row("crowd-refused", "50 starts at once: refused or failed", 0, 0, "count"),
     Row("crowd-npm-failed", "the same of the npm release: lost, refused or failed", unit="count"),
     Row("output-npm", "a stage printing 200 MiB, 20 secrets masked ÷ npm release", 0.3, 0.12),
+    Row("output-tee", "the same ÷ `tee` of what it prints", 6),
     Row("output-shown", "the same, and every line shown as text ÷ npm release, which shows none"),
     Row("output-growth", "growth of our memory from 1 MiB of output to 1 GiB", 2, 2, "MiB"),
     Row("makespan", "build 0.5 s, then three of 0.5 s: makespan ÷ ideal", 1.25, 1.14),

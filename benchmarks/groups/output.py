@@ -1,4 +1,4 @@
-"""A stage that prints much: time against the npm release, with 20 secrets masked, and the growth of our memory."""
+"""A stage that prints much, 20 secrets masked: time against the npm release and ``tee``, and growth of our memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROUNDS_OF_MEMORY = 3
 
 def measure(bench: Bench) -> Iterator[Result]:
     """Yield the rows of output."""
-    rows = ("output-npm", "output-shown", "output-growth")
+    rows = ("output-npm", "output-tee", "output-shown", "output-growth")
     if bench.quick or not bench.wants(*rows):
         yield from bench.slow(*rows)
         return
@@ -31,8 +31,13 @@ def measure(bench: Bench) -> Iterator[Result]:
         "ours": lambda: _contender("ours", ours(bench, 200)),
         "ours, shown": lambda: _contender("ours, shown", ours(bench, 200, form="text")),
         "npm": lambda: _contender("npm", npm(bench, 200)),
+        "tee": lambda: Contender.of("tee", tee(bench, 200)),
     }
-    versus = [Versus("output-npm", "ours", "npm"), Versus("output-shown", "ours, shown", "npm")]
+    versus = [
+        Versus("output-npm", "ours", "npm"),
+        Versus("output-tee", "ours", "tee"),
+        Versus("output-shown", "ours, shown", "npm"),
+    ]
     yield from bench.compare(makers, versus, bench.slow_rounds)
     if bench.wants("output-growth"):
         yield _growth(bench)
@@ -74,6 +79,14 @@ def npm(bench: Bench, mib: int) -> Command:
     scene = bench.scene()
     npm_folder(scene, {"print": printing(scene.with_suffix(".data"), mib)})
     return bench.command(npm_start(bench.peers.commands["npm"]), scene, {"MCP_RUNNER_TASK_ID": TASK})
+
+
+def tee(bench: Bench, mib: int) -> Command:
+    """Return the same output through a pipe into a file, by ``tee``, which does nothing else."""
+    scene = bench.scene()
+    scene.mkdir(parents=True)
+    words = printing(scene.with_suffix(".data"), mib)
+    return bench.command(["sh", "-c", f"{words} | tee log >/dev/null"], scene)
 
 
 def forget_logs(scene: Path) -> None:
