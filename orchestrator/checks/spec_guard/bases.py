@@ -96,7 +96,8 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default
     compared with it; without any, HEAD is compared with its first parent.
     """
     shallow = git.shallow()
-    standing, tip = _default_branch(git) if default is None else default
+    known = _default_branch(git) if default is None else default
+    standing = known.reference
     reference, origin = wanted.reference, wanted.origin
     if not reference:
         if standing is None:
@@ -106,7 +107,7 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default
         return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow)
     head, *parents = _head_and_parents(git) or [""]
     base: str | None = head
-    if wanted.reference or not head or tip != head:
+    if wanted.reference or not head or known.commit != head:
         base = _merge_base(git, reference)
     if base is None:
         return _unknown(f"HEAD and {origin} '{printable(reference)}' have no common commit", shallow)
