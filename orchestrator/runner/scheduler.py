@@ -8,6 +8,7 @@ from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.job import Finished, Job
 from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.recorder import Recorder
+from orchestrator.store.event_log import OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +114,9 @@ class Scheduler:
         self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again)
         if self._cache is not None:
             # A success that took more than one try is no evidence that the work is done.
-            self._cache.ended(stage, succeeded=ended.outcome == "success" and tries == 1)
+            made = self._cache.ended(stage, succeeded=ended.outcome == "success" and tries == 1)
+            if made is not None:
+                self._recorder.event(OUTPUTS, stage=stage.id, sha256=made)
         if again:
             self._start(stage, None)
             return

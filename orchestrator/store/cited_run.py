@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.store.event_log import OUTPUTS, read_events
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.proof import prove
@@ -24,20 +27,51 @@ Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
 """Records that were read already; None for one that can't be, or is not what its line in the chain proves."""
 
 
+class CitedSuccess(Record):
+    """What the proved record of a cited run says of a stage's success.
+
+    ``began_ns`` is when the stage began, ``run_ended_ns`` when its run ended, by the wall clock in nanoseconds.
+    """
+
+    began_ns: int
+    run_ended_ns: int
+
+
 def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -> bool:
-    """Tell whether the cited run is there, succeeded, and shows the stage's success on what ``reused`` says.
+    """Tell whether the cited run is there, succeeded, and shows the stage's success on what ``reused`` says."""
+    return cited_success(store, records, stage_id, reused) is not None
+
+
+def cited_success(store: RunStore, records: Records, stage_id: str, reused: Reused) -> CitedSuccess | None:
+    """Return the success that ``reused`` cites; None where no proved record of a run that succeeded shows it.
 
     ``records`` keeps what was read, so that a run that several stages cite is read once.
     """
     record = _record(store, records, reused)
     if record is None or record["version"] != 2 or record["status"] != "succeeded":
-        return False
+        return None
     commands = record.get("commands")
     for command in commands if isinstance(commands, list) else ():
         if isinstance(command, dict) and command.get("id") == stage_id:
             shown = (record.get("attempt"), command.get("outcome"), command.get("cache_key"))
-            return shown == (reused.attempt, "success", reused.cache_key)
-    return False
+            if shown == (reused.attempt, "success", reused.cache_key):
+                with suppress(ValueError):
+                    return CitedSuccess(_moment_ns(command.get("started_at")), _moment_ns(record.get("completed_at")))
+    return None
+
+
+def cited_outputs(store: RunStore, stage_id: str, reused: Reused) -> str | None:
+    """Return the digest of what a stage made, by the events of the cited run, which ``cited_success`` proved."""
+    found = None
+    with suppress(FileNotFoundError, Refusal), store.run_folder(Location(reused.task_id, reused.run_id)) as folder:
+        for event in read_events(folder):
+            if (event.get("type"), event.get("stage"), event.get("attempt")) == (OUTPUTS, stage_id, reused.attempt):
+                found = event.get("sha256")
+    return found if isinstance(found, str) else None
+
+
+def _moment_ns(stamp: object) -> int:
+    return int(parse_stamp(str(stamp)).timestamp() * 1000) * 1_000_000
 
 
 def reuse_findings(store: RunStore, manifest: Manifest, path: str) -> Iterator[Finding]:

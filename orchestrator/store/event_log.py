@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 END = "run:end"
 INTERRUPTED_END = "run:interrupted"
+OUTPUTS = "stage:outputs"
+"""What a stage that may be reused made: the digest of its declared outputs."""
 
 _LINE_LIMIT = 1 << 20
 _FORGIVEN = frozenset({"failure", "timeout"})

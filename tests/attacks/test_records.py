@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,56 @@ def test_a_cached_success_of_other_work_is_not_reused(workspace: WorkspaceFolder
             entry["inputs"]["a.py"][0] = digest
             path.write_text(json.dumps(entry))
     assert orchestrate("start", "--project", "x").code == 3
+
+
+def forge_entries(workspace: WorkspaceFolder, rows: str, name: str, place: Path, *, content: str | None) -> None:
+    """Make each cache entry's row of a file say the file's current status, and ``content`` where that is given."""
+    status = place.stat()
+    for path in (workspace.root / ".runs" / ".cache").glob("stage-*.json"):
+        entry = json.loads(path.read_text())
+        if name in entry.get(rows, {}):
+            row = entry[rows][name]
+            shown = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+            entry[rows][name] = [content or row[0], True, [*shown, status.st_ino, status.st_dev, status.st_mode]]
+            path.write_text(json.dumps(entry))
+
+
+@pytest.mark.parametrize("swap", ["edit", "folder"])
+def test_a_cached_status_of_an_edited_file_is_not_believed(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, swap: str
+) -> None:
+    """A6: the status of the edited file beside the old digest, also of a folder prepared before and put in place."""
+    folder = workspace.project("x", {"test": {"shell": "grep -q print src/a.py", "inputs": ["src/**"]}})
+    workspace.write("packages/x/src/a.py", "print(1)\n")
+    workspace.write("packages/x/evil/a.py", "EVIL(\n")
+    time.sleep(0.05)
+    assert orchestrate("start", "--project", "x").code == 0
+    assert orchestrate("start", "--project", "x").code == 0
+    if swap == "edit":
+        (folder / "src/a.py").write_text("EVIL(\n")
+    else:
+        (folder / "src").rename(folder / "old")
+        (folder / "evil").rename(folder / "src")
+    forge_entries(workspace, "inputs", "src/a.py", folder / "src/a.py", content=None)
+    assert orchestrate("start", "--project", "x").code == 3
+
+
+def test_a_cached_output_of_another_content_is_not_believed(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """A6: what a stage made is compared with the cited run's events, whatever the entry says of its outputs."""
+    stage = {"shell": "cp a.py made; echo >> ../built", "inputs": ["a.py"], "outputs": ["made"]}
+    workspace.write("packages/x/a.py", "print(1)\n")
+    folder = workspace.project("x", {"build": stage})
+    assert orchestrate("start", "--project", "x").code == 0
+    assert orchestrate("start", "--project", "x").code == 0
+    built = (workspace.root / "packages/built").read_text()
+    (folder / "made").write_text("EVIL(\n")
+    digest = "-" + hashlib.sha256(b"EVIL(\n").hexdigest()
+    forge_entries(workspace, "outputs", "made", folder / "made", content=digest)
+    assert orchestrate("start", "--project", "x").code == 0
+    assert len((workspace.root / "packages/built").read_text()) == len(built) + 1
+    assert (folder / "made").read_text() == "print(1)\n"
 
 
 def test_a_success_of_an_altered_run_is_not_reused(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -71,6 +71,8 @@ def with_decisions(
             found = decisions_of(task, record, hint)
     except FileNotFoundError:
         return record, None
+    except StorageError as error:
+        return record, (ALTERED, f"the record can't be compared with its task's chain: {error.message}")
     if found.altered is not None:
         return record, (ALTERED, f"the record was altered: {found.altered}")
     return ({**record, "approvals": list(found.entries)} if found.missing else record), None

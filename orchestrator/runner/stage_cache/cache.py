@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.globs import paths
+from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
+from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.stage_cache.entries import Entries, Entry, NotKept
-from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit
+from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit, Unmoved
 from orchestrator.runner.stage_cache.ignored import Ignored
 from orchestrator.runner.stage_cache.inputs import (
     Observation,
@@ -24,6 +26,7 @@ from orchestrator.runner.stage_cache.inputs import (
 )
 from orchestrator.runner.stage_cache.named_files import named_files
 from orchestrator.runner.stage_cache.tools import tools_of, words_of
+from orchestrator.store.cited_run import CitedSuccess
 
 _OURSELVES = "codex-orchestrator"
 
@@ -80,9 +83,9 @@ class _Success(Record):
 class StageCache:
     """The kept successes of one pipeline, as one attempt of a run sees them.
 
-    ``env_of`` gives a stage's whole environment, ``shown`` tells whether a run still shows the success that
-    is cited, ``now_ns`` is the wall clock in nanoseconds. With ``fresh`` every stage runs, and is kept all
-    the same.
+    ``env_of`` gives a stage's whole environment, ``cited`` returns the success that is cited, if the record of its
+    run proves it, ``made`` the digest of the outputs by that run's events, ``now_ns`` is the wall clock in
+    nanoseconds. With ``fresh`` every stage runs, and is kept all the same.
     """
 
     def __init__(
@@ -91,7 +94,8 @@ class StageCache:
         plan: Plan,
         place: Place,
         env_of: Callable[[PlannedStage], Mapping[str, str]],
-        shown: Callable[[str, Reused], bool],
+        cited: Callable[[str, Reused], CitedSuccess | None],
+        made: Callable[[str, Reused], str | None],
         entries: Entries,
         ignored: Ignored,
         now_ns: Callable[[], int],
@@ -100,7 +104,8 @@ class StageCache:
         self.plan = plan
         self.place = place
         self.env_of = env_of
-        self.shown = shown
+        self.cited = cited
+        self.made = made
         self.entries = entries
         self.ignored = ignored
         self.now_ns = now_ns
@@ -122,7 +127,8 @@ class StageCache:
         found = self.entries.get(stage.id)
         kept = found if isinstance(found, Entry) else None
         salt = kept.salt if kept is not None else os.urandom(16).hex()
-        survey = self._survey(stage, {} if kept is None else kept.observation.inputs)
+        cited = None if kept is None else self.cited(stage.id, kept.shown_by)
+        survey = self._survey(stage, {} if kept is None or cited is None else kept.observation.inputs, cited)
         try:
             observation = self._observe(stage, salt, survey)
         except Unfit as unfit:
@@ -131,7 +137,7 @@ class StageCache:
         if kept is None:
             why = f": {found.reason}" if isinstance(found, NotKept) else ""
             return Look(None, (f"no success of it in a run that succeeded is kept{why}",), observation)
-        reasons = self._against(stage, kept, observation)
+        reasons = self._against(stage, kept, observation, cited)
         if reasons:
             return Look(None, reasons, observation)
         if survey.reread and self.entries.get(stage.id) == found:
@@ -156,27 +162,31 @@ class StageCache:
         """Say that a stage runs: from now on files may change."""
         self._looks.clear()
 
-    def ended(self, stage: PlannedStage, *, succeeded: bool) -> None:
+    def ended(self, stage: PlannedStage, *, succeeded: bool) -> str | None:
         """Say how a stage ended that ran. What it rested on must still be as it was, or nothing is kept of it.
 
-        A success that is kept of the same work does not outlive a failure. Raises StorageError.
+        Returns the digest of the outputs of a success that is kept, for the run's events; None where it declares
+        none. A success that is kept of the same work does not outlive a failure. Raises StorageError.
         """
         self.ignored.ask()
         seen = self._seen.pop(stage.id, None)
         if not succeeded:
             if may_reuse(self.plan, stage) is None:
                 self.entries.refuse(stage.id, "it has failed since, or has not succeeded at the first try")
-            return
+            return None
         if seen is None:
-            return
+            return None
         try:
             after = self._observe(stage, seen.salt, self._survey(stage, seen.observation.inputs))
             changed = [*differences(seen.observation, after), *_written(seen.observation.inputs, after.inputs)]
             if changed:
                 raise Unfit(f"while it ran, {'; '.join(changed)}")
-            self._succeeded[stage.id] = _Success(seen, after, self._outputs(stage, {}))
+            outputs = self._outputs(stage, {})
         except Unfit as unfit:
             self.entries.refuse(stage.id, str(unfit))
+            return None
+        self._succeeded[stage.id] = _Success(seen, after, outputs)
+        return outputs_digest(outputs) if stage.outputs else None
 
     def keep(self, manifest: Manifest) -> None:
         """Keep the successes of a run that has ended, if it has succeeded itself."""
@@ -197,19 +207,23 @@ class StageCache:
             )
             self.entries.put(stage_id, Entry(success.seen.salt, success.after, success.outputs, shown_by))
 
-    def _against(self, stage: PlannedStage, kept: Entry, now: Observation) -> tuple[str, ...]:
+    def _against(
+        self, stage: PlannedStage, kept: Entry, now: Observation, cited: CitedSuccess | None
+    ) -> tuple[str, ...]:
         reasons = [*differences(kept.observation, now)]
         if not reasons and stage.outputs:
             try:
-                found = self._outputs(stage, kept.outputs)
+                found = self._outputs(stage, kept.outputs if cited is not None else {}, cited)
                 changed = changed_names(contents(kept.outputs), contents(found))
                 reasons += [f"outputs changed: {changed}"] if changed else []
+                if not reasons and cited is not None and outputs_digest(found) != self.made(stage.id, kept.shown_by):
+                    reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not leave these outputs")
             except Unfit as unfit:
                 reasons.append(f"its outputs can't be observed: {unfit}")
         if not reasons and now.key != kept.shown_by.cache_key:
             # What the entry says of itself decides nothing: the key is what the cited run's record has of it.
             reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not succeed on this")
-        if not reasons and not self.shown(stage.id, kept.shown_by):
+        if not reasons and cited is None:
             reasons.append(f"run {kept.shown_by.run_id}, which showed it, is gone or is another record now")
         if not reasons and self.fresh:
             reasons.append("--no-cache was given")
@@ -233,18 +247,28 @@ class StageCache:
             survey.found,
         )
 
-    def _survey(self, stage: PlannedStage, known: Mapping[str, FileState]) -> Survey:
+    def _survey(self, stage: PlannedStage, known: Mapping[str, FileState], cited: CitedSuccess | None = None) -> Survey:
         outputs = paths(stage.outputs) if stage.outputs else None
-        return Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), outputs)
+        unmoved = None if cited is None else Unmoved(cited.began_ns, cited.run_ended_ns)
+        return Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), outputs, unmoved)
 
-    def _outputs(self, stage: PlannedStage, known: Mapping[str, FileState]) -> dict[str, FileState]:
+    def _outputs(
+        self, stage: PlannedStage, known: Mapping[str, FileState], cited: CitedSuccess | None = None
+    ) -> dict[str, FileState]:
         if not stage.outputs:
             return {}
-        survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place))
+        # A stage's outputs are newer than its begin; they are as its run left them if nothing changed since its end.
+        unmoved = None if cited is None else Unmoved(cited.run_ended_ns, cited.run_ended_ns)
+        survey = Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), unmoved=unmoved)
         survey.add(paths(stage.outputs))
         if not survey.found:
             raise Unfit("no declared output is there")
         return survey.found
+
+
+def outputs_digest(outputs: Mapping[str, FileState]) -> str:
+    """Return the digest of what a stage made: its files by path, each with what stands in it."""
+    return sha256(json_text(contents(outputs), sort_keys=True).encode()).hexdigest()
 
 
 def _ours(place: Place) -> frozenset[str]:

@@ -42,12 +42,25 @@ class Unfit(Exception):  # noqa: N818 -- named by what it says
     """Something among the files can't be distinguished reliably; the text says what and where."""
 
 
+class Unmoved(Record):
+    """Until when a file, and a folder above it, must have been the same for a known status to prove anything.
+
+    What a cache keeps of statuses is its own account. The time of change can't be set, so that a file which did not
+    change since the stage began whose proved record is cited is what it was then, if no folder above it was put there
+    since that run ended. Both in nanoseconds of the wall clock.
+    """
+
+    files_ns: int
+    folders_ns: int
+
+
 class Survey:
     """One look at some files of the project's folder.
 
     ``known`` is what was found the last time, ``now_ns`` the wall clock in nanoseconds. What ``never`` names,
     files and folders, does not count, nor does what ``but`` means. ``reread`` counts files that were known and
-    had to be read again although nothing but their status had changed.
+    had to be read again although nothing but their status had changed. ``unmoved`` limits which statuses count;
+    None where they come from this process itself.
     """
 
     def __init__(
@@ -57,6 +70,7 @@ class Survey:
         now_ns: Callable[[], int],
         never: frozenset[str],
         but: Paths | None = None,
+        unmoved: Unmoved | None = None,
     ) -> None:
         self.folder = folder
         self.known = known
@@ -65,6 +79,8 @@ class Survey:
         self.reread = 0
         self._never = never
         self._but = but
+        self._unmoved = unmoved
+        self._moved_folders: dict[str, bool] = {}
         self._bytes = 0
 
     def add(self, patterns: Paths, ignored: frozenset[str] = frozenset()) -> None:
@@ -80,7 +96,7 @@ class Survey:
         place = os.path.join(self.folder, path)
         if path not in self._never and os.path.isfile(place):
             with suppress(FileNotFoundError):
-                self._take(path, os.lstat(place))
+                self._take(path, os.lstat(place), moved=self._is_moved_above(path))
 
     def _add_below(self, root: Root, never: frozenset[str], match: Callable[[str], object]) -> None:
         try:
@@ -89,23 +105,32 @@ class Survey:
             return
         except (OSError, ValueError) as error:
             raise Unfit(f"'{root.path}' can't be looked at: {error}") from error
+        moved = self._is_moved_above(root.path)
         if stat.S_ISDIR(status.st_mode):
             prefix = "" if root.path == "." else f"{root.path}/"
-            self._walk(os.path.join(self.folder, root.path), prefix, root.levels, never, match)
+            self._walk(os.path.join(self.folder, root.path), prefix, root.levels, never, match, moved=moved)
         elif root.path not in self._never:
             if stat.S_ISLNK(status.st_mode):
                 self._refuse_folder(root.path)
             if match(root.path):
-                self._take(root.path, status)
+                self._take(root.path, status, moved=moved)
 
     def _walk(
-        self, folder: str, prefix: str, levels: int | None, never: frozenset[str], match: Callable[[str], object]
+        self,
+        folder: str,
+        prefix: str,
+        levels: int | None,
+        never: frozenset[str],
+        match: Callable[[str], object],
+        *,
+        moved: bool,
     ) -> None:
         deeper: list[tuple[str, str]] = []
         try:
             # By descriptor: the status of a thousand files takes a quarter less than by their paths.
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
+                moved = moved or self._has_moved(os.fstat(fd))
                 with os.scandir(fd) as entries:
                     for entry in entries:
                         path = prefix + entry.name
@@ -115,7 +140,7 @@ class Survey:
                             if levels != 0 and entry.is_symlink():
                                 self._refuse_folder(path)
                             if match(path):
-                                self._take(path, entry.stat(follow_symlinks=False))
+                                self._take(path, entry.stat(follow_symlinks=False), moved=moved)
                         elif levels != 0 and entry.name not in _NEVER:
                             deeper.append((os.path.join(folder, entry.name), f"{path}/"))
             finally:
@@ -123,7 +148,7 @@ class Survey:
         except OSError as error:
             raise Unfit(f"'{prefix or '.'}' can't be looked at: {error.strerror}") from error
         for inner, inner_prefix in deeper:
-            self._walk(inner, inner_prefix, None if levels is None else levels - 1, never, match)
+            self._walk(inner, inner_prefix, None if levels is None else levels - 1, never, match, moved=moved)
 
     def _refuse_folder(self, path: str) -> None:
         """Raise Unfit for a link to a folder: what is meant may lie behind it, and is not looked at."""
@@ -131,7 +156,23 @@ class Survey:
         if os.path.isdir(place):
             raise Unfit(f"'{path}' is a link to a folder; name the folder that it leads to instead")
 
-    def _take(self, path: str, status: os.stat_result) -> None:
+    def _has_moved(self, status: os.stat_result) -> bool:
+        return self._unmoved is not None and not _is_settled(status, self._unmoved.folders_ns)
+
+    def _is_moved_above(self, path: str) -> bool:
+        """Tell whether a folder above ``path``, up to the project's, may have been put there since."""
+        if self._unmoved is None or path == ".":
+            return False
+        above = os.path.dirname(path)
+        if above not in self._moved_folders:
+            try:
+                moved = self._has_moved(os.lstat(os.path.join(self.folder, above)))
+            except OSError:
+                moved = True
+            self._moved_folders[above] = moved or (above != "" and self._is_moved_above(above))
+        return self._moved_folders[above]
+
+    def _take(self, path: str, status: os.stat_result, *, moved: bool) -> None:
         found = self.found
         if path in found or (self._but is not None and self._but.match(path)):
             return
@@ -139,13 +180,17 @@ class Survey:
             raise Unfit(f"there are more than {FILES_LIMIT} files")
         signature = _signature(status)
         known = self.known.get(path)
-        if known is not None and known.status == signature and known.settled:
+        same = known is not None and known.status == signature
+        if known is not None and same and known.settled and not moved and self._is_as_then(status):
             found[path] = known
             return
         state = self._read(path, status, signature)
-        if known is not None and known.content == state.content and state.settled:
+        if known is not None and not same and known.content == state.content and state.settled:
             self.reread += 1
         found[path] = state
+
+    def _is_as_then(self, status: os.stat_result) -> bool:
+        return self._unmoved is None or _is_settled(status, self._unmoved.files_ns)
 
     def _read(self, path: str, status: os.stat_result, signature: tuple[int, ...]) -> FileState:
         place = os.path.join(self.folder, path)

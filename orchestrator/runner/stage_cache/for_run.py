@@ -13,7 +13,7 @@ from orchestrator.runner.environment import bin_paths, stage_environ, tools_dir,
 from orchestrator.runner.stage_cache import Place, StageCache, may_reuse
 from orchestrator.runner.stage_cache.entries import Entries
 from orchestrator.runner.stage_cache.ignored import Ignored
-from orchestrator.store.cited_run import is_shown
+from orchestrator.store.cited_run import CitedSuccess, cited_outputs, cited_success
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
@@ -56,7 +56,8 @@ def cache_for(
         plan=plan,
         place=Place(workspace, task_id, folder, env_dir, made_from),
         env_of=lambda stage: {**session_env, **stage.env, **fixed},
-        shown=_vouching(store),
+        cited=_proving(store),
+        made=lambda stage_id, reused: cited_outputs(store, stage_id, reused),
         entries=Entries(workspace, (task_id, plan.project, plan.pipeline), store.seam, writes=writes),
         ignored=Ignored(folder, environ, ignored),
         now_ns=lambda: int(clock.now().timestamp() * 1e9),
@@ -64,11 +65,11 @@ def cache_for(
     )
 
 
-def _vouching(store: RunStore) -> Callable[[str, Reused], bool]:
-    """Return what tells whether a run's record still shows a success; each record is read once."""
+def _proving(store: RunStore) -> Callable[[str, Reused], CitedSuccess | None]:
+    """Return a lookup of the success that a run's proved record shows; each record is read once."""
     records: dict[Location, Mapping[str, Any] | None] = {}
 
-    def shown(stage_id: str, reused: Reused) -> bool:
-        return is_shown(store, records, stage_id, reused)
+    def cited(stage_id: str, reused: Reused) -> CitedSuccess | None:
+        return cited_success(store, records, stage_id, reused)
 
-    return shown
+    return cited

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,17 @@ from orchestrator.model.manifest.transitions import closed, stage_ended, stage_s
 from orchestrator.model.outcome import Ended
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.stage_cache import Look, Place, StageCache, may_reuse
-from orchestrator.runner.stage_cache.entries import Entries
+from orchestrator.runner.stage_cache.entries import Entries, Entry
 from orchestrator.runner.stage_cache.explain import explained
 from orchestrator.runner.stage_cache.ignored import Ignored
+from orchestrator.store.cited_run import CitedSuccess
 from tests.records import TASK, make_manifest, make_plan, make_workspace
 
 BUILD = PlannedStage("build", "Build", "shell", shell="make", inputs=("src/**",), outputs=("dist/*",))
 CHECK = PlannedStage("check", "Check", "shell", shell="check", inputs=("src/**", "dist/*"), needs=("build",))
+
+
+FAR_NS = time.time_ns() + 3_600 * 1_000_000_000
 
 
 class Scene:
@@ -41,6 +46,9 @@ class Scene:
         self.entries = Entries(self.workspace, (TASK, "hello", "diagnostics"))
         os.makedirs(self.workspace.runs_dir)
         self.vouched = True
+        # As if the cited run had begun and ended after all that is written here.
+        self.cited = CitedSuccess(FAR_NS, FAR_NS)
+        self.made: dict[str, str | None] = {}
 
     def write(self, relative: str, text: str) -> Path:
         path = self.folder / relative
@@ -59,7 +67,8 @@ class Scene:
             plan=self.plan,
             place=place,
             env_of=lambda stage: {**self.env, **stage.env},
-            shown=lambda stage_id, reused: self.vouched,
+            cited=lambda stage_id, reused: self.cited if self.vouched else None,
+            made=lambda stage_id, reused: self.made.get(stage_id),
             entries=self.entries,
             ignored=Ignored(str(self.folder), {"PATH": os.environ["PATH"]}),
             # As if a second had passed since the files were written: their status proves something.
@@ -75,7 +84,7 @@ class Scene:
         if stage.outputs:
             self.write("dist/app", "built")
         during()
-        cache.ended(stage, succeeded=True)
+        self.made[stage.id] = cache.ended(stage, succeeded=True)
         manifest = ended(self.plan, stage, look)
         cache.keep(manifest)
         return manifest
@@ -207,6 +216,44 @@ def test_a_status_that_proves_nothing_is_not_trusted(scene: Scene) -> None:
     look = cache.look(BUILD)
     assert look.observation is not None
     assert not look.observation.inputs["src/a.py"].settled
+
+
+def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) -> None:
+    """A row whose status is that of an edited file is the entry's own account: the file is read again."""
+    scene.succeed()
+    scene.cited = CitedSuccess(time.time_ns(), time.time_ns())
+    time.sleep(0.05)
+    place = scene.folder / "src/a.py"
+    place.write_text("a = 2")
+    status = place.stat()
+    kept = scene.entries.get("build")
+    assert isinstance(kept, Entry)
+    row = kept.observation.inputs["src/a.py"]._replace(
+        status=(
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+            status.st_mode,
+        ),
+        settled=True,
+    )
+    observation = kept.observation._replace(inputs={**kept.observation.inputs, "src/a.py": row})
+    scene.entries.put("build", kept._replace(observation=observation))
+    assert scene.look().reasons == ("inputs changed: src/a.py",)
+
+
+def test_outputs_are_those_that_the_cited_run_left(scene: Scene) -> None:
+    """An entry whose account of the outputs fits other files is not believed: the run's events say what was made."""
+    scene.succeed()
+    assert scene.look().reused is not None
+    scene.write("dist/app", "evil!")
+    kept = scene.entries.get("build")
+    assert isinstance(kept, Entry)
+    outputs = {path: state._replace(content="-" + sha256(b"evil!").hexdigest()) for path, state in kept.outputs.items()}
+    scene.entries.put("build", kept._replace(outputs=outputs))
+    assert "did not leave these outputs" in "".join(scene.look().reasons)
 
 
 def test_a_failed_run_keeps_nothing(scene: Scene) -> None:
