@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, StorageError, UsageError
+from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import Workspace
@@ -74,7 +75,7 @@ def spec_guard(
     exit_code = EXIT_DONE if report.passed or dry_run else EXIT_GATE
     verdict_file = context.environ.get(VERDICT_VARIABLE)
     if verdict_file:
-        _write(verdict_file, json_text(forms.verdict(report)) + "\n")
+        _leave(store, verdict_file, json_text(forms.verdict(report)) + "\n")
         # A run that asks reads why nothing was compared, and judges it itself.
         exit_code = EXIT_DONE if report.nothing_compared and not report.findings else exit_code
     prefix = _prefix(workspace.root)
@@ -158,6 +159,16 @@ def _prefix(root: str) -> str:
     top = repository_top(root)
     relative = "." if top is None else os.path.relpath(os.path.realpath(root), top)
     return "" if relative == "." else relative
+
+
+def _leave(store: RunStore, path: str, text: str) -> None:
+    """Write the verdict for the run that waits for it: read at once and removed, so that nothing is synced."""
+    folder, name = os.path.split(path)
+    try:
+        with Folder.at(folder, store.seam) as run:
+            run.write(name, text.encode(), sync=False, sync_folder=False)
+    except FileNotFoundError as error:
+        raise StorageError(f"'{folder}' is no folder for a verdict") from error
 
 
 def _write(path: str, text: str) -> None:
