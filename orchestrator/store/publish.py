@@ -105,6 +105,37 @@ def _add_lines(
     return is_new, link
 
 
+def published_otherwise(store: RunStore, manifest: Manifest) -> str | None:
+    """Return how the state or the pointer of an attempt whose line is missing differs from its record; None if neither.
+
+    Both are written when the line is on disk. So after a crash or a power cut they say the same, or nothing of this
+    attempt: what says something else is of a record that was another one.
+    """
+    where = Location(manifest.task_id, manifest.run_id)
+    with suppress(FileNotFoundError, StorageError, DamagedRecord), store.out(manifest.task_id) as out:
+        state = parse(out.read(STATE, _STATE_LIMIT), STATE)
+        entries = state.get("runs")
+        document = manifest.as_json()
+        for entry in entries if isinstance(entries, list) else ():
+            named = (entry.get("runId"), entry.get("attempt")) if isinstance(entry, dict) else None
+            if named == (manifest.run_id, manifest.attempt) and entry.get("manifestDigest") != manifest_digest(
+                document
+            ):
+                return f"'{STATE}' has another digest of attempt {manifest.attempt}"
+    with (
+        suppress(FileNotFoundError, StorageError, DamagedRecord),
+        store.task(where.task_id) as task,
+        task.sub(MCP) as mcp,
+        mcp.sub(where.run_id) as folder,
+    ):
+        pointer = parse(folder.read(MANIFEST, _LINE_LIMIT), MANIFEST)
+        ended = pointer.get("completed_at")
+        began = manifest.resume_events[-1].timestamp if manifest.resume_events else manifest.started_at
+        if isinstance(ended, str) and ended >= began and pointer.get("status") != manifest.status:
+            return f"its pointer says {pointer.get('status')}"
+    return None
+
+
 def check_publishable(store: RunStore, task_id: str) -> None:
     """Raise StorageError when it can be seen before a run that its end could not be published.
 

@@ -21,7 +21,7 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
 from orchestrator.store.proof import altered
-from orchestrator.store.publish import publish
+from orchestrator.store.publish import publish, published_otherwise
 from orchestrator.store.run_files import file_digest
 from orchestrator.store.store import RunStore
 
@@ -135,6 +135,9 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
                 raise altered(run.where, why)
         has_end = attempts.get(manifest.attempt, NOTHING).end is not None
         if manifest.is_terminal and not lost and (has_end or manifest.outcome == "error"):
+            why = published_otherwise(store, manifest)
+            if why is not None:
+                raise altered(run.where, why)
             run.sync_evidence()
             run.folder.sync()
         else:

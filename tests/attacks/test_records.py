@@ -156,6 +156,38 @@ def test_a_line_is_not_made_up_for_a_record_that_contradicts_its_events(
     assert orchestrate("verify", "--all").code == 4
 
 
+def whiten_events(run: Path) -> None:
+    """Make the events of a run say that everything succeeded, and take its error files away."""
+    path = run / "runner.ndjson"
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        if event["type"] == "stage:end":
+            event.update(outcome="success", exit_code=0)
+        if event["type"] == "run:end":
+            event.update(status="succeeded", outcome="success")
+    path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    for file in (run / "errors").iterdir():
+        file.unlink()
+
+
+@pytest.mark.parametrize("left", ["state", "pointer"])
+def test_a_forged_record_with_forged_events_contradicts_what_was_published(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, left: str
+) -> None:
+    """A2: with events and error files made to fit, the state's digest or the pointer still says what the run was."""
+    run = failed(workspace, orchestrate)
+    forge_the_last_run(workspace, run)
+    whiten_events(run)
+    if left == "state":
+        (workspace.root / ".runs" / TASK / "mcp" / run.name / "manifest.json").unlink()
+    else:
+        (workspace.root / "out" / TASK / "state.json").unlink()
+    done = orchestrate("review", "latest", "--decision", "comment", "--reason", "x", "--actor", "q", "--format", "json")
+    assert (done.code, done.document["error"]["code"]) == (7, "record-altered")
+    assert run.name not in (workspace.root / ".runs" / TASK / "chain.jsonl").read_text()
+    assert "record-altered" in reasons(orchestrate)
+
+
 def test_a_start_names_a_forged_record_and_goes_on(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A2: recovery leaves a forged record on the list of open ones as it is, says so, and the start goes on."""
     run = failed(workspace, orchestrate)
