@@ -85,6 +85,12 @@ COMMANDS = table(
         positional="run",
     ),
     Command(
+        "prove",
+        "Show that the guardrails can fail: run each on the tree, and with its canaries planted.",
+        Late("orchestrator.commands.run.prove", "prove"),
+        (_PROJECT, _ACTOR, _EVENTS),
+    ),
+    Command(
         "status",
         "Show one run: stages, guardrails, reviews, and whether it is ready.",
         Late("orchestrator.commands.look.status", "status"),

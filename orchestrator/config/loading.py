@@ -12,7 +12,14 @@ from orchestrator.config.faults import fault_lines
 from orchestrator.config.outlines import config_stems, source_of
 from orchestrator.config.source import Source, config_file, parsed_source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
-from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
+from orchestrator.config.values import (
+    Canary,
+    GuardrailPolicy,
+    PipelineConfig,
+    ProjectConfig,
+    SessionConfig,
+    StageConfig,
+)
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
 from orchestrator.model.review_policy import policy_of
@@ -86,6 +93,8 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
             required=tuple(dict.fromkeys(shaped.guardrails.required)),
             pipelines=tuple(shaped.guardrails.pipelines),
             reuse=shaped.guardrails.reuse,
+            proof_required=shaped.guardrails.proof is not None,
+            canaries=tuple(Canary(item.guardrail, dict(item.plant)) for item in shaped.guardrails.canary),
         ),
         review=policy_of(source.table),
         metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget, shaped.metrics.max_sla_age),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.base.globs import path_fault, paths
 from orchestrator.base.quoting import shown
 from orchestrator.config.builtin import builtin, builtin_names
+from orchestrator.config.canaries import canary_faults
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.config.graph import Vertex, cycles, vertices
 from orchestrator.config.values import DEFAULT_REQUIRED
@@ -31,6 +32,7 @@ def rule_faults(name: str, table: dict[str, Any]) -> list[Fault]:
         *_name_faults(name, _table(table, "project")),
         *_session_faults(_table(table, "session")),
         *_guardrail_faults(table),
+        *canary_faults(table),
         *_pipeline_faults(name, _table(table, "pipelines")),
     ]
 

@@ -14,6 +14,7 @@ from orchestrator.base.globs import fault as glob_fault
 from orchestrator.base.globs import path_fault
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
+from orchestrator.config.canaries import planted_path_fault
 from orchestrator.config.quantities import duration, size
 from orchestrator.config.spec_guard_policy import (
     ANY_AGE,
@@ -146,6 +147,21 @@ def _backend(value: str) -> str:
     return value
 
 
+def _proof(value: Any) -> Any:
+    if value != "required":
+        raise ValueError("must be 'required', or be left out")
+    return value
+
+
+def _planted(value: dict[str, str]) -> dict[str, str]:
+    if not value:
+        raise ValueError("must name a file that the guardrail rejects")
+    for path in value:
+        if any(other.startswith(f"{path}/") for other in value):
+            raise ValueError(f"{shown(path)} is planted as a file, and as a folder of another one")
+    return value
+
+
 def _until(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         value = date.fromisoformat(value) if _is_date(value) else value
@@ -188,6 +204,7 @@ Paths = Annotated[str, _faultless(path_fault)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]
+PlantedPath = Annotated[str, _faultless(planted_path_fault)]
 RoleId = Annotated[str, _named("role")]
 TaskId = Annotated[str, _named("task")]
 Seconds = Annotated[Any, BeforeValidator(lambda value: duration(_unit(value, "a duration such as '10m'")))]
@@ -228,12 +245,21 @@ class Session(Table):
     secret_env: list[Variable] = []
 
 
+class CanaryTable(Table):
+    """``[[guardrails.canary]]``."""
+
+    guardrail: StageId
+    plant: Annotated[dict[PlantedPath, str], AfterValidator(_planted)]
+
+
 class Guardrails(Table):
     """``[guardrails]``."""
 
     required: list[StageId] = list(DEFAULT_REQUIRED)
     pipelines: list[PipelineId] = [ALWAYS_BOUND]
     reuse: bool = False
+    proof: Annotated[str | None, BeforeValidator(_proof)] = None
+    canary: list[CanaryTable] = []
 
 
 class WaiverTable(Table):

@@ -25,6 +25,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("project",): shape.Project,
     ("session",): shape.Session,
     ("guardrails",): shape.Guardrails,
+    ("guardrails", "canary", "#"): shape.CanaryTable,
     ("review",): shape.Review,
     ("metrics",): shape.Metrics,
     ("spec_guard",): shape.SpecGuard,

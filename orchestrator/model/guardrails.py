@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from orchestrator.base.clock import Clock
@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
+UNPROVEN = "unproven: no canary shows that its command can fail, and [guardrails] proof asks for one ('prove')"
 GuardrailOutcome: TypeAlias = "Literal['passed', 'failed', 'missing', 'skipped', 'advisory', 'waived']"
 """``missing``: no verdict was reached; ``advisory``: it succeeded, but could not have failed."""
 
@@ -36,13 +37,15 @@ def verdicts(
     today: date,
     reused: Mapping[str, str] | None = None,
     reported: Mapping[str, ReportedVerdict] | None = None,
+    proved: Collection[str] | None = None,
 ) -> tuple[Verdict, ...]:
     """Return a verdict for each required guardrail of ``plan``, in policy's order, then for every other one.
 
     ``commands`` maps stage ids to outcome words, or to None for a stage that has not finished; ``today``
     (UTC) decides whether a waiver stands. ``reused`` maps stages that were not run because nothing changed to
     the run whose verdict stands for theirs. ``reported`` is what built-in guards reported of themselves; without
-    a report their success is none, and None takes it as it is.
+    a report their success is none, and None takes it as it is. ``proved`` are the guardrails that a canary proves to
+    be able to fail, which a plan may require of the project's own; None takes each for proved.
     """
     reused = reused or {}
     found = {**commands, **dict.fromkeys(reused, "success")}
@@ -52,7 +55,15 @@ def verdicts(
         for stage in plan.stages
         if stage.guardrail and stage.id not in plan.required_guardrails
     ]
-    return tuple(_cited(verdict, reused.get(verdict.id)) for verdict in (*required, *others))
+    judged_ones = (_proven(plan, verdict, proved) for verdict in (*required, *others))
+    return tuple(_cited(verdict, reused.get(verdict.id)) for verdict in judged_ones)
+
+
+def _proven(plan: Plan, verdict: Verdict, proved: Collection[str] | None) -> Verdict:
+    is_own = verdict.required and verdict.id != GUARD
+    if verdict.outcome != "passed" or not (is_own and plan.proof_required) or proved is None or verdict.id in proved:
+        return verdict
+    return verdict._replace(outcome="advisory", reason=UNPROVEN)
 
 
 def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
@@ -61,14 +72,15 @@ def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
     return verdict._replace(reason=f"nothing changed since run {run_id}, where the stage succeeded")
 
 
-def foreseen(plan: Plan, *, today: date) -> tuple[dict[str, object], ...]:
+def foreseen(plan: Plan, *, today: date, proved: Collection[str] | None = None) -> tuple[dict[str, object], ...]:
     """Return of each guardrail, as ``verdicts`` lists them, what can be told before a run: all keys of a verdict.
 
-    ``outcome`` is None where the run decides; else no run on ``today`` (UTC) could bring another one.
+    ``outcome`` is None where the run decides; else no run on ``today`` (UTC) could bring another one. ``proved`` as
+    for ``verdicts``.
     """
     best = {stage.id: "skip" if stage.kind == "skip" else "success" for stage in plan.stages}
     found = []
-    for verdict in verdicts(plan, best, today=today):
+    for verdict in verdicts(plan, best, today=today, proved=proved):
         outcome, reason = (
             (verdict.outcome, verdict.reason) if verdict.outcome != "passed" else (None, "the run decides")
         )
@@ -85,7 +97,9 @@ def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
     reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
     reported = {entry.id: verdict for entry in manifest.guardrails if (verdict := _reported(entry)) is not None}
     before = {entry.id: entry for entry in manifest.guardrails}
-    found = verdicts(plan, outcomes, today=clock.now().date(), reused=reused, reported=reported)
+    proved = {entry.id for entry in manifest.guardrails if entry.proof is not None}
+    today = clock.now().date()
+    found = verdicts(plan, outcomes, today=today, reused=reused, reported=reported, proved=proved)
     entries = tuple(
         GuardrailEntry(
             item.id,

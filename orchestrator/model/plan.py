@@ -110,8 +110,9 @@ class Plan(Record):
 
     ``required_guardrails`` is empty when policy does not bind this pipeline. ``task_id`` is the
     project's default task, ``config_digest`` the sha256 of the config file that was read;
-    ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change.
     ``code`` and ``not_code`` are the globs of ``[spec_guard] code`` and ``exclude``: which files are code.
+    ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change;
+    ``proof_required`` makes a required guardrail of the project's own ``advisory`` until a canary proves it.
     ``subplans`` are the plans of all sub-pipelines that are reached, at any depth and of other projects too,
     sorted by project and pipeline; each is flat, without any of its own.
     """
@@ -133,6 +134,7 @@ class Plan(Record):
     reuse_guardrails: bool = False
     code: tuple[str, ...] = ("*",)
     not_code: tuple[str, ...] = ()
+    proof_required: bool = False
     subplans: tuple[Plan, ...] = ()
 
     def stage(self, stage_id: str) -> PlannedStage:
@@ -215,6 +217,7 @@ def _body(plan: Plan) -> dict[str, Any]:
         "sla_seconds": plan.sla_seconds,
         "required_guardrails": list(plan.required_guardrails),
         "reuse_guardrails": plan.reuse_guardrails,
+        **({"proof_required": True} if plan.proof_required else {}),
         "waivers": [waiver._asdict() for waiver in plan.waivers],
         "flags": [flag._asdict() for flag in plan.flags],
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},

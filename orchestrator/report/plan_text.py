@@ -110,6 +110,9 @@ def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]
         waiver = waivers.get(guardrail)
         style = "" if guardrail in stages else "red"
         text = f"{guardrail} is required" + ("" if guardrail in stages else ", and no stage has that id")
+        if guardrail in plan.get("unproven", ()):
+            text += ", and unproven: no canary shows that it can fail"
+            style = "yellow" if plan.get("proof_required") else style
         if guardrail in blunt:
             text, style = f"{text}, and only advisory: it can't fail", "yellow"
         if waiver is not None:

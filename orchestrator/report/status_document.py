@@ -16,6 +16,7 @@ from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, is_moment
 from orchestrator.base.record import Record
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
+from orchestrator.model.canary import UNPROVEN, unproven
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
 from orchestrator.report.interrupted import as_died, later_of
@@ -94,6 +95,8 @@ def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:
     if in_future(body, now):
         moment = body["completed_at"] or body["started_at"]
         yield {"code": "record-in-future", "message": f"its clock was ahead: {moment} has not come yet"}
+    for guardrail in unproven(body) if body["version"] == 2 else ():
+        yield {"code": UNPROVEN, "message": f"guardrail '{guardrail}' is unproven: no canary shows that it can fail"}
 
 
 def in_future(body: Mapping[str, Any], now: datetime) -> bool:

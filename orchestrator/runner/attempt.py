@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from orchestrator.base.clock import Clock
 from orchestrator.base.files import usual_patience
@@ -46,7 +47,7 @@ class Setting(Record):
     ``at_once`` is how many stages were asked to run at once, None where nobody said; ``cache`` is None where no
     stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither;
     ``policy`` returns what the config asks less than the base commit's, ``default_commit`` what the default branch
-    was when the attempt began, each once git has answered.
+    was when the attempt began, each once git has answered; ``copies``: as ``StageJobs`` has them.
     """
 
     store: RunStore
@@ -60,6 +61,7 @@ class Setting(Record):
     fresh: bool = False
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
+    copies: Mapping[str, str] = MappingProxyType({})
 
 
 def perform(
@@ -158,6 +160,7 @@ class _AttemptRun:
                 fresh=self._setting.fresh,
                 guard_path=path_of_guard,
                 default_commit=self._setting.default_commit(),
+                copies=self._setting.copies,
             )
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
@@ -74,6 +75,7 @@ class StageJobs(Record):
     which a sub-pipeline's run needs to make its own allow-list from. Actor, approval policy and
     ``fresh`` (nothing is taken from the cache) go down to sub-pipelines. ``guard_path`` is the PATH of the built-in
     guard, where its git was found before the session existed; ``default_commit`` what the default branch was then.
+    ``copies`` are the folders that stand for the project's to some stages.
     """
 
     workspace: Workspace
@@ -87,6 +89,7 @@ class StageJobs(Record):
     fresh: bool = False
     guard_path: str = ""
     default_commit: str = ""
+    copies: Mapping[str, str] = MappingProxyType({})
 
     def job(self, plan: Plan, stage: PlannedStage, log: str, tools: KeptTools | None = None) -> Job:
         """Return the job of ``stage``, with the log of that name open; ``tools`` on its PATH are made whole before."""
@@ -100,7 +103,9 @@ class StageJobs(Record):
         is_ours = stage.kind == "subpipeline" or is_builtin_guard(stage, plan.project)
         return Job(
             argv=self._argv(plan, stage),
-            cwd=self.workspace.root if is_ours else os.path.join(self.project_folder, stage.cwd),
+            cwd=self.workspace.root
+            if is_ours
+            else os.path.join(self.copies.get(stage.id, self.project_folder), stage.cwd),
             env=self._env(plan, stage, attempt),
             timeout_seconds=stage.timeout_seconds,
             log=self.open_log(log, stage.log_limit_bytes),

@@ -91,3 +91,30 @@ def test_the_readmes_commands_exist(orchestrate: Orchestrator) -> None:
 
 def _shell(line: str, folder: Path, environ: dict[str, str]) -> str:
     return subprocess.run(["sh", "-c", line], cwd=folder, env=environ, check=True, stdout=-1).stdout.decode()
+
+
+def _guardrail_examples() -> list[str]:
+    """Return the configs of docs/guardrails.md that have a canary."""
+    text = (REPOSITORY / "docs/guardrails.md").read_text(encoding="utf-8")
+    return [block for block in re.findall(r"```toml\n(.*?)```", text, re.S) if "canary" in block]
+
+
+@pytest.mark.parametrize("example", _guardrail_examples(), ids=["linter", "licences", "tests"])
+def test_the_canaries_of_the_documents_are_proved(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, example: str
+) -> None:
+    """Each example of docs/guardrails.md rejects its canaries, and passes a small codebase that is right."""
+    workspace.project("app", extra=example.partition("[[pipelines")[0])
+    config = workspace.root / "project_configs/app.toml"
+    config.write_text(config.read_text() + "\n[[pipelines" + example.partition("[[pipelines")[2])
+    header = "# SPDX-License-Identifier: MIT\n"
+    workspace.write("packages/app/src/prices.py", f"{header}def total(prices):\n    return sum(prices)\n")
+    test = f"{header}from prices import total\n\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
+    workspace.write("packages/app/tests/test_prices.py", test)
+    workspace.commit()
+    # A session has these of its own; the orchestrator's own environment is none of a stage's PATH.
+    for name, command in {"python": [sys.executable], "ruff": [sys.executable, "-m", "ruff"]}.items():
+        workspace.write(f".tools/{name}", f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n').chmod(0o755)
+    done = orchestrate("prove", "--format", "json", env={"PATH": f"{workspace.root}/.tools:{os.environ['PATH']}"})
+    assert done.code == 0, done.stderr
+    assert [entry["proved"] for entry in done.document["canaries"]] == [True]

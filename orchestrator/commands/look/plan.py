@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.json_values import plain
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
@@ -59,7 +60,11 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
     from orchestrator.commands.review.review_context import review_policy
 
     store = context.store()
-    plan = {key: value for key, value in document.items() if key not in ("task_id", "owners", "subplans", "guardrails")}
+    plan = {
+        key: value
+        for key, value in document.items()
+        if key not in ("task_id", "owners", "subplans", "guardrails", "unproven")
+    }
     if against is None:
         root, project = store.workspace.root, document["project"]
         run_id, changes = drift_from_approved(store, plan, lambda: review_policy(root, project)[0])
@@ -96,9 +101,11 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
     """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
     from orchestrator.config.planning import compile_plan
+    from orchestrator.model.canary import own_guards
     from orchestrator.model.guardrails import foreseen
     from orchestrator.model.plan import redacted, redactor_for
     from orchestrator.report.plan_text import plan_document
+    from orchestrator.store.proofs import proofs_of
 
     nested = {}
     for stage in compiled.stages:
@@ -108,4 +115,10 @@ def _document(context: Context, root: str, compiled: Plan, task_id: str, today: 
             below_task = task_id if owner == compiled.project else below.task_id
             nested[stage.id] = _document(context, root, below, below_task, today)
     shown = redacted(compiled, redactor_for(compiled, context.environ).text)
-    return {**plan_document(shown, nested, task_id=task_id), "guardrails": list(foreseen(shown, today=today))}
+    document = plan_document(shown, nested, task_id=task_id)
+    guards = {stage.id for stage in own_guards(shown)}
+    stages = [stage for stage in document["stages"] if stage["id"] in guards]
+    proofs = proofs_of(context.store(), shown.project, stages)
+    entries = foreseen(shown, today=today, proved=frozenset(proofs))
+    guardrails = [{**entry, "proof": plain(proofs.get(str(entry["id"])))} for entry in entries]
+    return {**document, "guardrails": guardrails, "unproven": sorted(guards - proofs.keys())}

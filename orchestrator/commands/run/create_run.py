@@ -10,6 +10,7 @@ from orchestrator.base.identifiers import make_run_id
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.commands.run.ancestry import Ancestry
+from orchestrator.model.canary import own_guards, with_proofs
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
@@ -57,7 +58,7 @@ def begin_run(
         clock,
     )
     manifest = with_ci_job(manifest, terms.environ, redactor.text)
-    manifest = with_drift(store, manifest)
+    manifest = with_known_proofs(store, with_drift(store, manifest), plan)
     if unseen:
         return begin_held_back(store, manifest, token)
     if before_claim is not None:
@@ -90,3 +91,14 @@ def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
     if run_id is None:
         return manifest
     return manifest._replace(plan={**manifest.plan, "approved": {"run_id": run_id, "changes": list(changes)}})
+
+
+def with_known_proofs(store: RunStore, manifest: Manifest, plan: Plan) -> Manifest:
+    """Return the record with what proves that its project's own guardrails can fail, of those that it requires."""
+    guards = {stage.id for stage in own_guards(plan)}
+    if not guards:
+        return manifest
+    from orchestrator.store.proofs import proofs_of
+
+    stages = [stage for stage in manifest.plan["stages"] if stage["id"] in guards]
+    return with_proofs(manifest, proofs_of(store, plan.project, stages))

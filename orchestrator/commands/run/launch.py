@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, UsageError
 from orchestrator.base.record import Record
@@ -38,7 +39,7 @@ class PreparedRun(Record):
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
     ``fresh`` has every stage run, whether or not something changed. ``open_unseen`` opens a run that nobody sees
     before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin. ``found`` is the run
-    that the start's key stands for already: then nothing is to be run.
+    that the start's key stands for already: then nothing is to be run. ``copies`` are the folders in which some stages run instead of the project's.
     """
 
     store: RunStore
@@ -53,6 +54,7 @@ class PreparedRun(Record):
     open_unseen: Callable[[], OpenRun] | None = None
     abandon: Callable[[], None] = _nothing
     found: Location | None = None
+    copies: Mapping[str, str] = MappingProxyType({})
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
 

@@ -12,9 +12,11 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.carry_out import carry_out
+from orchestrator.commands.run.create_run import with_known_proofs
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
 from orchestrator.config.plan_cache import PlanCache
+from orchestrator.model.canary import CANARY
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
@@ -87,6 +89,12 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
     if manifest.status == "succeeded":
         raise Refused(
             f"run '{manifest.run_id}' has succeeded", hint="start a new run instead of resuming it", code="succeeded"
+        )
+    if manifest.pipeline_id == CANARY:
+        raise Refused(
+            f"run '{manifest.run_id}' is of 'prove', whose copies of the tree are gone",
+            hint="codex-orchestrator prove",
+            code="canary",
         )
     _check_token(run, request.token)
     root = store.workspace.root
@@ -168,26 +176,20 @@ def _continue(
     shown = shown_plan(manifest.plan, plan, redactor)
     deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
     reopen(store, run)
-    run.save(
-        with_ci_job(
-            manifest._replace(
-                attempt=manifest.attempt + 1,
-                status="in_progress",
-                status_detail=None,
-                completed_at=None,
-                outcome=None,
-                summary=None,
-                metrics_recorded=False,
-                resume_events=(*manifest.resume_events, event),
-                commands=reset_for_resume(manifest, shown, kept),
-                plan=shown.record() if found else manifest.plan,
-                pipeline_title=shown.title,
-                sla=manifest.sla._replace(
-                    deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds
-                ),
-            ),
-            context.environ,
-            redactor.text,
-        )
+    continued = manifest._replace(
+        attempt=manifest.attempt + 1,
+        status="in_progress",
+        status_detail=None,
+        completed_at=None,
+        outcome=None,
+        summary=None,
+        metrics_recorded=False,
+        resume_events=(*manifest.resume_events, event),
+        commands=reset_for_resume(manifest, shown, kept),
+        plan=shown.record() if found else manifest.plan,
+        pipeline_title=shown.title,
+        sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
     )
+    continued = with_ci_job(continued, context.environ, redactor.text)
+    run.save(with_known_proofs(store, continued, plan))
     run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found)})

@@ -81,6 +81,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             at_once=prepared.at_once,
             cache=cache,
             fresh=prepared.fresh,
+            copies=prepared.copies,
             policy=prepared.policy,
             default_commit=prepared.default_commit,
         )

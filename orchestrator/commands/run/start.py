@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
@@ -14,6 +15,7 @@ from orchestrator.commands.run.launch import PreparedRun, check_format, check_jo
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
+from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import redactor_for
 from orchestrator.store.layout import Location
 
@@ -31,6 +33,12 @@ def start(context: Context, **options: Any) -> Answer:
     Raises Refusal when nothing was run: then nothing was written.
     """
     request = StartRequest(**options)
+    if request.pipeline == CANARY:
+        raise UsageError(
+            f"pipeline '{CANARY}' is run by 'prove', which plants the canaries",
+            hint="codex-orchestrator prove",
+            code="reserved-pipeline",
+        )
     prepared = prepare(context, request)
     if prepared.found is not None:
         from orchestrator.commands.run.keyed_start import found_answer

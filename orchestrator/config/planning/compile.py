@@ -28,9 +28,12 @@ from orchestrator.config.collisions import (
     session_name,
 )
 from orchestrator.config.graph import in_order, vertices
+from orchestrator.config.planning.canary import canary_pipeline
 from orchestrator.config.planning.flags import policy_flags
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
+from orchestrator.config.values import ALWAYS_BOUND
+from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
 from orchestrator.model.plan_flags import with_flags
 
@@ -90,6 +93,8 @@ def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
 
 
 def _chosen(config: ProjectConfig, pipeline: str, version: int | None) -> PipelineConfig:
+    if pipeline == CANARY:
+        return canary_pipeline(config)
     known = [*builtin_names(), *config.pipelines]
     check_name("pipeline", pipeline, known)
     chosen = merged(pipeline, config.pipelines, config.name, version)
@@ -138,6 +143,8 @@ def _collisions(root: str, config: ProjectConfig, pipeline: str) -> list[str]:
 
 def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
     session = config.session
+    # The guards of a canary run judge in the environment in which they judge the project.
+    environment = ALWAYS_BOUND if pipeline.id == CANARY else pipeline.id
     bound = config.guardrails.binds(pipeline.id)
     return Plan(
         project=config.name,
@@ -147,7 +154,7 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
         title=pipeline.title or pipeline.id,
         stages=_stages(config.name, pipeline),
         session=SessionPlan(
-            name=session_name(pipeline.id, config.name),
+            name=session_name(environment, config.name),
             backend=session.backend,
             python=session.python,
             install=session.install,
@@ -165,6 +172,7 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
         reuse_guardrails=config.guardrails.reuse,
         code=config.spec_guard.code,
         not_code=config.spec_guard.exclude,
+        proof_required=bound and config.guardrails.proof_required,
     )
 
 

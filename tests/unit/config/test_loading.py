@@ -123,6 +123,7 @@ def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
         shape.Project,
         shape.Session,
         shape.Guardrails,
+        shape.CanaryTable,
         shape.WaiverTable,
         shape.Stage,
         shape.Review,
@@ -130,7 +131,7 @@ def test_the_documented_example_loads(workspace: WorkspaceFolder) -> None:
         shape.SpecGuard,
     ):
         for key in table.model_fields:
-            assert re.search(rf"^(\[\[?|\[\[?pipelines\.|# )?{key}\b", example[0], re.M), key
+            assert re.search(rf"^(\[\[?|\[\[?pipelines\.|\[\[guardrails\.|# )?{key}\b", example[0], re.M), key
             assert re.search(rf"`[\w.\[\]]*{key}\b", text), key
     assert config.waivers[0].until == "2026-12-31"
 
