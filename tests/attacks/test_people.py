@@ -151,3 +151,24 @@ def test_a_line_of_a_decision_that_is_taken_out_breaks_the_chain(
     assert [json.loads(line).get("kind") for line in lines] == [None, "review", None]
     chain.write_text(lines[0] + lines[2])
     assert {"chain-broken", "review-altered"} <= found(orchestrate)
+
+
+@pytest.mark.parametrize("name", ["ann\u200b", "ann\u202eb", "a\x1bb", "ann\U000e0041", "ann\u00ad", "a\u2028b"])
+def test_no_invisible_name_starts_or_resumes(workspace: WorkspaceFolder, local: Orchestrator, name: str) -> None:
+    """A name with control or format characters is refused by `start`, `resume` and `cancel`, and nothing is written."""
+    workspace.project("app", {"test": "false"})
+    workspace.commit()
+    done = local("start", "--actor", name, "--format", "json")
+    assert (done.code, done.document["error"]["code"]) == (2, "bad-actor")
+    assert not (workspace.root / ".runs").exists()
+    assert local("resume", "latest", "--actor", name).code == 2
+
+
+def test_an_invisible_name_of_the_environment_is_shown(workspace: WorkspaceFolder, local: Orchestrator) -> None:
+    """What CI says is escaped, and the run goes on; joiners of scripts are part of a name."""
+    workspace.project("app")
+    workspace.commit()
+    job = {"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "ann\u202eb"}
+    assert local("start", env=job).code == 0
+    assert local("status", "--format", "json").document["mode"]["actor"] == "ann\\u202eb"
+    assert local("start", "--actor", "\u0646\u0645\u06cc\u200c\u062e").code == 0

@@ -13,8 +13,10 @@ from orchestrator.checks.checklists.items import Citation, Item, task_of_path, w
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
+from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
+from orchestrator.model.plan_flags import NOTHING_CHECKED
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -27,6 +29,7 @@ NOTES = frozenset({"before-baseline", "tick-of-version-1"})
 _RECOMPUTABLE = 2
 """``digest_form`` of records that are judged by the rules of trust (contract, section 7); older ones as when made."""
 
+_STAGE_KEY = re.compile(r"pipelines\.[^\[\]]+\.stages\[(?P<stage>[^\[\]]+)\]")
 _MET = frozenset({"passed", "waived"})
 
 
@@ -250,9 +253,12 @@ def gaps(manifest: Mapping[str, Any], need: str) -> Iterator[str]:
     for stage, command in commands.items():
         is_skipped = command.get("outcome") == "skip" and stage in allowed
         if not (_is_success(command) or is_skipped or stage in waived):
-            yield f"its stage '{stage}' ended with outcome {command.get('outcome')}"
+            why = _new_skip(manifest) if command.get("outcome") == "skip" else ""
+            yield f"its stage '{stage}' ended with outcome {command.get('outcome')}{why}"
     if not any(_is_success(command) for command in commands.values()):
         yield "nothing ran in it"
+    if any(flag.get("code") == NOTHING_CHECKED for flag in manifest["plan"].get("flags") or ()):
+        yield "nothing is checked in it: every stage but guardrails is skipped or may fail"
 
 
 def _is_success(command: Mapping[str, Any]) -> bool:
@@ -260,10 +266,22 @@ def _is_success(command: Mapping[str, Any]) -> bool:
 
 
 def _may_be_skipped(manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Return the stages that the config skips, but for those that the base's config did not (``policy``)."""
-    keys = [str(entry.get("key")) for entry in manifest.get("policy") or () if isinstance(entry, Mapping)]
+    """Return the stages that the config skips, but for those that the base's config did not (``policy``).
+
+    None where the config was not compared with the base's: nothing shows then that the skip is not new.
+    """
+    entries = [entry for entry in manifest.get("policy") or () if isinstance(entry, Mapping)]
+    if any(entry.get("code") == POLICY_NOT_COMPARED for entry in entries):
+        return frozenset()
+    # The places of policy: ``pipelines.<pipeline>.stages[<stage>]`` and what follows.
+    newly = {match["stage"] for entry in entries if (match := _STAGE_KEY.match(str(entry.get("key"))))}
     skipped = frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip"))
-    return frozenset(stage for stage in skipped if not any(stage in re.split(r"[^\w-]+", key) for key in keys))
+    return skipped - newly
+
+
+def _new_skip(manifest: Mapping[str, Any]) -> str:
+    compared = all(entry.get("code") != POLICY_NOT_COMPARED for entry in manifest.get("policy") or ())
+    return "" if compared else ", and no config of a base commit shows that it was skipped before"
 
 
 def _waived(manifest: Mapping[str, Any]) -> frozenset[str]:

@@ -195,7 +195,8 @@ def _check_own(where: Location, reviewer: Reviewer, *, own: bool, alone: bool) -
     if own and not alone:
         raise Refused(
             f"'{reviewer.actor}' ran '{where.run_id}', and nobody approves a run of their own",
-            hint="let somebody else review it; a project of one person sets 'alone = true' under [review]",
+            hint="another account approves (another user, another person's CI job), or 'review --sign' with a key that "
+            "[review] signers gives to somebody else; who works alone has [review] alone = true in an earlier commit",
             code="own-run",
         )
 

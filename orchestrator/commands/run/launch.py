@@ -39,7 +39,8 @@ class PreparedRun(Record):
     ``done`` names the stages that need not run again, ``active_before`` the seconds of earlier attempts;
     ``fresh`` has every stage run, whether or not something changed. ``open_unseen`` opens a run that nobody sees
     before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin. ``found`` is the run
-    that the start's key stands for already: then nothing is to be run. ``copies`` are the folders in which some stages run instead of the project's.
+    that the start's key stands for already: then nothing is to be run.
+    ``copies`` are the folders in which some stages run instead of the project's.
     """
 
     store: RunStore

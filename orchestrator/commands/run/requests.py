@@ -49,15 +49,40 @@ class ResumeRequest(Record):
 
 
 def actor_of(environ: Mapping[str, str], named: str | None) -> str:
-    """Return who acts: the name given, else what the environment says, else the user id."""
+    """Return who acts: the name given, else what the environment says, else the user id.
+
+    A name that is given with control or format characters is refused; one of the environment is shown escaped.
+    """
     if named is not None:
         if not named.strip():
             raise UsageError("--actor is empty", hint="say who acts, or leave the option out", code="bad-actor")
-        return named.strip()
+        return _fit(named.strip())
     for variable in ACTOR_VARIABLES:
         if environ.get(variable):
-            return environ[variable]
+            return _visible(environ[variable])
     return f"uid-{os.getuid()}"
+
+
+def _fit(name: str) -> str:
+    """Return a name that somebody gave. Raises UsageError for one with control or format characters."""
+    if _visible(name) == name:
+        return name
+    from orchestrator.base.person_names import unfit
+
+    raise UsageError(
+        f"--actor has the character {unfit(name)}, which nobody can see",
+        hint="give the name without it",
+        code="bad-actor",
+    )
+
+
+def _visible(name: str) -> str:
+    """Return a name with escapes for control and format characters: nobody is stopped by what CI or a login says."""
+    if name.isascii() and name.isprintable():
+        return name
+    from orchestrator.base.person_names import escaped
+
+    return escaped(name)
 
 
 def overrides_of(request: StartRequest) -> dict[str, str]:

@@ -134,6 +134,8 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
 
 def _key_of(request: StartRequest, environ: Mapping[str, str]) -> str | None:
     """Return the key of a start, or None. Raises UsageError for one that can't be."""
+    if request.pipeline == CANARY:
+        return None  # a caller's key is of the run that it starts, and not of a proof beside it
     key = request.key if request.key is not None else environ.get(KEY_VARIABLE) or None
     if key is None:
         return None
