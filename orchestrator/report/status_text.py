@@ -136,6 +136,8 @@ def _guardrail(entry: Mapping[str, Any]) -> _Part:
     word = entry["outcome"] or "no verdict yet"
     must = "" if entry["required"] else " (not required)"
     reason = f": {entry['reason']}" if entry["reason"] and entry["outcome"] != "passed" else ""
+    proof = entry.get("proof")
+    must += f", proved to be able to fail by {proof['run_id']}" if proof else ""
     return "Guardrail", [f"{entry['id']} {word}{must}{reason}"], _GUARDRAIL_STYLE.get(entry["outcome"], "red")
 
 

@@ -51,3 +51,15 @@ def _anchors(file: Path) -> set[str]:
     """Return the fragments of a document's headings, as GitHub makes them."""
     headings = _HEADING.findall(_FENCE.sub("", file.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_tests_of_the_attacks_exist() -> None:
+    """Each row of the table of docs/verification.md names a test that is there."""
+    text = (REPOSITORY / "docs/verification.md").read_text(encoding="utf-8")
+    table = text.partition("| attack | answer | test |")[2].partition("\n\n")[0]
+    rows = [row for row in table.splitlines()[2:] if row]
+    named = [match for row in rows if (match := re.fullmatch(r".*`(?P<file>[\w/.]+)::(?P<test>\w+)` \|", row))]
+    assert len(named) == len(rows) > 10
+    for match in named:
+        source = (REPOSITORY / "tests" / match["file"]).read_text(encoding="utf-8")
+        assert re.search(rf"^def {match['test']}\(", source, re.M), match["test"]
