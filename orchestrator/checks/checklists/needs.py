@@ -17,7 +17,10 @@ APPROVAL = "approval"
 
 _NEEDS = re.compile(r"\(needs: (?P<needs>[^()\[\]]*)\)")
 _WORD = re.compile(rf"{NAME_PATTERN}(?:/{NAME_PATTERN})?")
-_NOISE = re.compile(r"[*_~\\\u00ad]|</?[A-Za-z][^<>]*>")
+_NOISE = re.compile(r"[*_~\\\u00ad]|</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>")
+_LOOK_ALIKES = str.maketrans("\u0435\u0455\u0501\u0578\u0274\u1d07\u1d05\ua731", "esdnneds")
+"""Letters of other scripts that nobody tells from those of "needs" (UTS #39, confusables.txt)."""
+
 _SIMILAR = r"n[ed]{1,5}s{0,3}(?:ed|ing)?"
 _LOOKS = re.compile(
     rf"[(\[{{<«「【〔]\s*{_SIMILAR}\b"  # (needs diagnostics), [Needs: …], (need: …)
@@ -56,6 +59,6 @@ def needs_of(claim: str, beside: str = "") -> Needs:
 
 def looks_like_needs(text: str) -> bool:
     """Tell whether a reader would take something in ``text`` for a requirement."""
-    plain = unicodedata.normalize("NFKC", html.unescape(_NOISE.sub("", text))).casefold()
+    plain = unicodedata.normalize("NFKC", html.unescape(_NOISE.sub("", text))).casefold().translate(_LOOK_ALIKES)
     plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")
     return any(_LOOKS.search(" ".join(line.split())) is not None for line in (plain, *plain.split("\n")))
