@@ -172,3 +172,18 @@ def test_an_invisible_name_of_the_environment_is_shown(workspace: WorkspaceFolde
     assert local("start", env=job).code == 0
     assert local("status", "--format", "json").document["mode"]["actor"] == "ann\\u202eb"
     assert local("start", "--actor", "\u0646\u0645\u06cc\u200c\u062e").code == 0
+
+
+def test_a_resume_takes_over_a_decision_of_the_chain(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A decision whose record did not follow is in it again after any command that writes, a resume too."""
+    workspace.project("app", {"test": "test -e ok"})
+    workspace.commit()
+    assert orchestrate("start").code == 3
+    words = ("review", "latest", "--decision", "request-changes", "--actor", "bob", "--reason", "no tests")
+    assert orchestrate(*words).code == 0
+    path = workspace.runs("1-app")[0] / "manifest.json"
+    change(path, list.clear)
+    workspace.write("packages/app/ok", "")
+    assert orchestrate("resume", "latest").code == 0
+    assert [entry["decision"] for entry in json.loads(path.read_text())["approvals"]] == ["request-changes"]
+    assert found(orchestrate) == set()
