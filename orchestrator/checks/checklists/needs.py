@@ -60,5 +60,6 @@ def needs_of(claim: str, beside: str = "") -> Needs:
 def looks_like_needs(text: str) -> bool:
     """Tell whether a reader would take something in ``text`` for a requirement."""
     plain = unicodedata.normalize("NFKC", html.unescape(_NOISE.sub("", text))).casefold().translate(_LOOK_ALIKES)
-    plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")
+    if not plain.isascii():
+        plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")
     return any(_LOOKS.search(" ".join(line.split())) is not None for line in (plain, *plain.split("\n")))
