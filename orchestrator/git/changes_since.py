@@ -46,6 +46,27 @@ def changed_since(folder: str, commit: str, scope: Scope, environ: Mapping[str, 
     return [{"path": os.fsdecode(path), "change": found[path]} for path in sorted(found)]
 
 
+def changed_between(folder: str, before: str, after: str, environ: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """Return ``{"path", "change"}`` of each file below ``folder`` that differs between two commits, sorted by path.
+
+    ``change`` is as of ``changed_since``. None when git can't tell: a commit is not in this clone, or there is no git.
+    """
+    try:
+        work = WorkTree.around(folder, environ)
+        if work is None:
+            return None
+        differing = _answered(work, (*DIFF, "--name-status", before, after, "--", "."), folder)
+    except OSError:  # TimeoutError is one
+        return None
+    if differing is None:
+        return None
+    fields = differing.split(b"\0")
+    prefix = prefix_of(work.top, folder)
+    named = {path.removeprefix(prefix): word for word, path in zip(fields[::2], fields[1::2], strict=False)}
+    words = {path: _WORDS.get(word[:1], "changed") for path, word in named.items()}
+    return [{"path": os.fsdecode(path), "change": words[path]} for path in sorted(words)]
+
+
 def _answered(work: WorkTree, command: Sequence[str], folder: str) -> bytes | None:
     answer = work.start(command, folder).answer(_TIMEOUT_SECONDS)
     return answer.output if answer.code == 0 else None

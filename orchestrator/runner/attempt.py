@@ -12,9 +12,9 @@ from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
 from orchestrator.model.builtin_guard import is_builtin_guard
-from orchestrator.model.manifest.manifest import Command, SessionInfo, Softening
+from orchestrator.model.manifest.manifest import Command, Manifest, SessionInfo, Softening
 from orchestrator.model.outcome import Outcome
-from orchestrator.model.plan import Plan
+from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.process import ProcessHost
 from orchestrator.runner.environment import KeptTools, bin_paths, describe, stage_environ, tools_home
 from orchestrator.runner.prepare_environment import EnvironmentMaker
@@ -157,7 +157,7 @@ class _AttemptRun:
                 own_environ=self._setting.environ,
                 open_log=recorder.open_log,
                 show=self._setting.observer.output,
-                fresh=self._setting.fresh,
+                subpipeline=self._subpipeline(recorder.manifest),
                 guard_path=path_of_guard,
                 default_commit=self._setting.default_commit(),
                 copies=self._setting.copies,
@@ -179,6 +179,17 @@ class _AttemptRun:
                 self._setting.provenance.look_again()
         return self._close(broken)
 
+    def _subpipeline(self, manifest: Manifest) -> Callable[[PlannedStage], tuple[str, ...]]:
+        """Return what says what a sub-pipeline is to do in this attempt, which ``manifest`` began."""
+
+        def words(stage: PlannedStage) -> tuple[str, ...]:
+            from orchestrator.runner.subpipeline_command import subpipeline_words
+
+            fresh = self._setting.fresh
+            return subpipeline_words(self._setting.store, manifest, stage, self._plan.project, fresh=fresh)
+
+        return words
+
     def give_up(self, error: BaseException) -> None:
         """End what runs and close the record as an error, as far as the disk allows."""
         self._loop.close()
@@ -199,6 +210,7 @@ class _AttemptRun:
                 recorder.sla_breached()
             else:
                 waits.append(left)
+        recorder.adopt_new_children()
         recorder.flush()
         if self._setting.observer.refresh_seconds is not None:
             self._setting.observer.tick()

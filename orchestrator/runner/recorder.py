@@ -31,7 +31,7 @@ from orchestrator.runner.stage_command import verdict_name
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import commit
-from orchestrator.store.layout import COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
+from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
@@ -75,6 +75,7 @@ class Recorder:
         self._active_before = active_before
         self._began = clock.monotonic()
         self._changed = False
+        self._children_at: int | None = None
         self.has_abandoned = False
         """Whether a stage was not started because the run was stopped."""
         self.is_closed = False
@@ -288,6 +289,15 @@ class Recorder:
         self._run.heartbeat()
         with suppress(StorageError):
             self.adopt_children()
+
+    def adopt_new_children(self) -> None:
+        """Take the links of children in where one was left since the last look, which costs one call of the system."""
+        with suppress(OSError):
+            changed_at = os.stat(CHILDREN, dir_fd=self._run.folder.fd, follow_symlinks=False).st_mtime_ns
+            if changed_at != self._children_at:
+                self._children_at = changed_at
+                with suppress(StorageError):
+                    self.adopt_children()
 
     def adopt_children(self) -> None:
         """Take the links that child runs left into the record."""

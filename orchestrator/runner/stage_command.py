@@ -72,10 +72,10 @@ class StageJobs(Record):
     """Makes jobs of stages for one attempt of a run.
 
     ``stage_env`` is the allow-listed environment of the session, ``own_environ`` the orchestrator's,
-    which a sub-pipeline's run needs to make its own allow-list from. Actor, approval policy and
-    ``fresh`` (nothing is taken from the cache) go down to sub-pipelines. ``guard_path`` is the PATH of the built-in
-    guard, where its git was found before the session existed; ``default_commit`` what the default branch was then.
-    ``copies`` are the folders that stand for the project's to some stages.
+    which a sub-pipeline's run needs to make its own allow-list from. ``subpipeline`` returns what a sub-pipeline is
+    to do (``subpipeline_command``). ``guard_path`` is the PATH of the built-in guard, where its git was found before
+    the session existed; ``default_commit`` what the default branch was then. ``copies`` are the folders that stand
+    for the project's to some stages.
     """
 
     workspace: Workspace
@@ -86,7 +86,7 @@ class StageJobs(Record):
     own_environ: Mapping[str, str]
     open_log: Callable[[str, int], StageLog]
     show: Callable[[str, bytes], None]
-    fresh: bool = False
+    subpipeline: Callable[[PlannedStage], tuple[str, ...]]
     guard_path: str = ""
     default_commit: str = ""
     copies: Mapping[str, str] = MappingProxyType({})
@@ -116,11 +116,7 @@ class StageJobs(Record):
         if stage.kind == "shell":
             return (_SHELL, "-c", stage.shell or "")
         if stage.kind == "subpipeline":
-            target = ("--pipeline", stage.pipeline or "", "--project", stage.project or plan.project)
-            actor = ("--actor", self.manifest.mode.actor)
-            policy = ("--approval-policy", self.manifest.approval_policy) if self.manifest.approval_policy else ()
-            fresh = ("--no-cache",) if self.fresh else ()
-            return (sys.executable, "-P", "-m", "orchestrator", "start", *target, *actor, *policy, *fresh)
+            return (sys.executable, "-P", "-m", "orchestrator", *self.subpipeline(stage))
         options = guard_options(stage.argv, plan.project) if is_builtin_guard(stage, plan.project) else None
         if options is not None:
             task = () if "--task" in options else ("--task", self.manifest.task_id)

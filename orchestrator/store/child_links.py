@@ -86,15 +86,15 @@ def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manife
                 stage_id=stage_id,
             )
     children = tuple(known[run_id] for run_id in sorted(known))
-    if children == manifest.child_runs:
-        return manifest
     by_stage = {child.stage_id: child.run_id for child in children}
     commands = tuple(
         command._replace(sub_run_id=by_stage[command.id])
-        if command.kind == "subpipeline" and command.id in by_stage
+        if command.kind == "subpipeline" and command.id in by_stage and command.status != "pending"
         else command
         for command in manifest.commands
     )
+    if children == manifest.child_runs and commands == manifest.commands:
+        return manifest
     return manifest._replace(child_runs=children, commands=commands)
 
 

@@ -1,25 +1,43 @@
-"""``schema``: print the JSON Schema of a kind of file."""
+"""``schema``: print the JSON Schema of a document."""
 
 from __future__ import annotations
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.json_values import json_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.model.manifest.schema import json_schema
 
-_NAMES = ("manifest",)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MANIFEST = "manifest"
 
 
-def schema(context: Context, *, name: str = "manifest") -> Answer:
-    """Return the JSON Schema (draft 2020-12) of ``manifest.json``, version 2, as it is published under ``docs/``.
+def schema(context: Context, *, name: str = MANIFEST) -> Answer:
+    """Return the JSON Schema (draft 2020-12) of a document: of ``manifest.json``, or of what a command prints.
 
     Raises UsageError for another name.
     """
-    if name not in _NAMES:
+    document = _schema_of(name)
+    return Answer(EXIT_DONE, document, json_text(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def _schema_of(name: str) -> dict[str, Any]:
+    if name == MANIFEST:
+        return json_schema()
+    from orchestrator.report.documents import DOCUMENTS
+
+    if name not in DOCUMENTS:
         from orchestrator.base.identifiers import near_hint
         from orchestrator.base.quoting import shown
 
-        raise UsageError(f"there is no schema {shown(name)}", hint=near_hint(name, _NAMES), code="unknown-schema")
-    from orchestrator.model.manifest.schema import json_schema
-
-    document = json_schema()
-    return Answer(EXIT_DONE, document, json_text(document, indent=2, ensure_ascii=False) + "\n")
+        known = (MANIFEST, *DOCUMENTS)
+        raise UsageError(f"there is no schema {shown(name)}", hint=near_hint(name, known), code="unknown-schema")
+    parts = [json_schema(kind) for kind in DOCUMENTS[name]]
+    first, *more = parts
+    for part in more:
+        first["$defs"] = dict(sorted({**first["$defs"], **part["$defs"]}.items()))
+        first["properties"] = {**first["properties"], **part["properties"]}
+        first["required"] = [*first["required"], *part["required"]]
+    return {**first, "$id": f"urn:codex-orchestrator:{name}:2", "title": f"codex-orchestrator {name}"}

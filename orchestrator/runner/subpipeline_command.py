@@ -1,0 +1,72 @@
+"""What a stage that is a sub-pipeline starts: a new run, or what brings the child of an earlier attempt on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.manifest import ChildRun, Manifest
+from orchestrator.model.plan import PlannedStage
+from orchestrator.store.find import is_alive, read_document
+from orchestrator.store.layout import TOKEN, Location
+from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def subpipeline_words(
+    store: RunStore, manifest: Manifest, stage: PlannedStage, project: str, *, fresh: bool
+) -> tuple[str, ...]:
+    """Return the words behind the program's name for a sub-pipeline of the run ``manifest``.
+
+    In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), and
+    resumed where it can be; what was accepted of the plan's drift there counts for it too. Else, and where the child
+    is gone, damaged or of another pipeline, a new run is started. ``fresh``: nothing is taken from the cache.
+    """
+    target = (stage.project or project, stage.pipeline or "")
+    cache = ("--no-cache",) if fresh else ()
+    actor = ("--actor", manifest.mode.actor)
+    child = _last_child(manifest, stage, target)
+    record = None if child is None else _record(store, child)
+    if child is not None and record is not None:
+        if record["status"] == "succeeded" or is_alive(store, Location(child.task_id, child.run_id)):
+            return ("wait", child.run_id)
+        if _has_token(store, child):
+            accepted = manifest.resume_events and manifest.resume_events[-1].accepted_drift
+            drift = ("--accept-drift",) if accepted else ()
+            reason = ("--reason", f"resume of run {manifest.run_id}")
+            return ("resume", child.run_id, *actor, *reason, *drift, *cache)
+    policy = ("--approval-policy", manifest.approval_policy) if manifest.approval_policy else ()
+    return ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy, *cache)
+
+
+def _last_child(manifest: Manifest, stage: PlannedStage, target: tuple[str, str]) -> ChildRun | None:
+    """Return the newest child that the stage started in an earlier attempt; None in a run's first."""
+    if manifest.attempt == 1:
+        return None
+    of_stage = [child for child in manifest.child_runs if child.stage_id == stage.id]
+    last = max(of_stage, key=lambda child: child.run_id, default=None)
+    is_same = last is not None and (last.project, last.pipeline_id) == target
+    return last if is_same else None
+
+
+def _record(store: RunStore, child: ChildRun) -> Mapping[str, Any] | None:
+    if not is_run_id(child.run_id) or name_fault("task", child.task_id) is not None:
+        return None
+    try:
+        record = read_document(store, Location(child.task_id, child.run_id))
+    except (NotFound, DamagedRecord, StorageError):
+        return None
+    return record if record["version"] == VERSION else None
+
+
+def _has_token(store: RunStore, child: ChildRun) -> bool:
+    try:
+        with store.run_folder(Location(child.task_id, child.run_id)) as folder:
+            return folder.has(TOKEN)
+    except (FileNotFoundError, StorageError):
+        return False

@@ -1,0 +1,42 @@
+"""docs/agents.md: its loop runs, and its tables are complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from orchestrator.cli.help_text import EXIT_CODES
+from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
+
+PAGE = (REPOSITORY / "docs" / "agents.md").read_text(encoding="utf-8")
+
+
+def test_the_loop(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The commands of the page run as they stand there, on a run that fails and after it was resumed."""
+    workspace.project("hello", {"test": "echo broken; test -e good"})
+    block = re.search(r"```console\n(.*?)```", PAGE, re.S)
+    assert block is not None
+    lines = [shlex.split(line.removeprefix("$ codex-orchestrator ")) for line in block[1].splitlines()]
+    assert [line[0] for line in lines] == ["start", "wait", "status", "logs", "compare"]
+    start, wait, brief, logs, compare = lines
+    started = orchestrate(*start)
+    assert started.code == 0
+    waited = orchestrate(*wait)
+    assert (waited.code, waited.document["run_id"]) == (3, started.document["run_id"])
+    short = orchestrate(*brief).document
+    assert "broken" in short["failed"][0]["cause"]
+    assert orchestrate(*logs).document["stages"][0]["lines"] == ["broken"]
+    assert orchestrate(*compare).code == 6
+    (workspace.root / "packages/hello/good").write_text("")
+    assert short["next_argv"][:2] == ["codex-orchestrator", "resume"]
+    assert orchestrate(*short["next_argv"][1:]).code == 0
+    again = orchestrate(*start)
+    assert (again.document["deduplicated"], again.document["status"]) == (True, "succeeded")
+
+
+def test_every_exit_code_is_told() -> None:
+    """The table of exit codes has each one that the program uses, and no other."""
+    rows = re.findall(r"^\| ([0-9, ]+) \|", PAGE, re.M)
+    told = {int(code) for row in rows for code in row.split(",")}
+    used = {int(code) for codes, _ in EXIT_CODES for code in re.findall(r"[0-9]+", str(codes))}
+    assert told == used
