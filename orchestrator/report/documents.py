@@ -230,6 +230,7 @@ class PlanDocument(Record):
     owners: tuple[str, ...]
     subplans: Mapping[str, Any]
     guardrails: tuple[Mapping[str, Any], ...]
+    spec_guard: Any = None
     drift: Mapping[str, Any] | None = None
 
 
