@@ -315,7 +315,26 @@ class Manifest(Record):
         """Return the document that ``manifest.json`` holds."""
         document: dict[str, Any] = {"version": self.version}
         document.update(plain(self))
+        if self.digest_form == 1:
+            _leave_out_later_keys(document)
         return document
+
+
+def _leave_out_later_keys(document: dict[str, Any]) -> None:
+    """Take out what records of the first digest form did not have and that says nothing: their digest stays so."""
+    lineage = document["lineage"]
+    guardrails, commands = document["guardrails"], document["commands"]
+    attempts = [attempt for command in commands for attempt in command["attempts"]]
+    del document["digest_form"]
+    for part, keys in (
+        (document, ("began_at", "queued_seconds", "dedup_key", "recorded_by", "ci", "policy", "engine")),
+        (lineage, ("trace_id", "parent_span_id")),
+        *((entry, ("compared", "proof")) for entry in guardrails),
+        *((attempt, ("log_sha256",)) for attempt in attempts),
+    ):
+        for key in keys:
+            if not part[key]:
+                del part[key]
 
 
 def render(document: Mapping[str, Any]) -> bytes:
