@@ -7,7 +7,7 @@ import os
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, observer_for, with_base_policy
+from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, is_in_ci, observer_for, with_base_policy
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.progress.stream import will_take
 
@@ -92,6 +92,10 @@ def answer_seen(context: Context, store: RunStore, result: Result, observer: Obs
     These are its closing lines, and the document too when stdout is full and its reader takes nothing of it.
     """
     answer = answer_for(context, store, result)
+    if is_in_ci(context.environ):
+        from orchestrator.commands.run.ci_outputs import told_to_ci
+
+        answer = told_to_ci(context, store, result, answer)
     unread = observer.sink.unread
     if not unread:
         return answer

@@ -11,6 +11,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture, CodePatterns
+from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.base.redaction import Redactor
+    from orchestrator.runner.progress.lines import SinkLines
     from orchestrator.runner.recorder import Result
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.store.open_run import OpenRun
@@ -131,7 +133,20 @@ def observer_for(context: Context, form: str) -> Observer:
         environ=context.environ,
         clock=context.clock,
         at_end=lambda task_id, run_id: next_keys(context, Location(task_id, run_id)),
+        ci=_ci_screen(context) if is_in_ci(context.environ) else None,
     )
+
+
+def is_in_ci(environ: Mapping[str, str]) -> bool:
+    """Tell whether a CI system whose screen is known runs this. A plain start asks no more than this."""
+    return environ.get("GITHUB_ACTIONS") == "true" or environ.get("GITLAB_CI") == "true"
+
+
+def _ci_screen(context: Context) -> Callable[..., SinkLines] | None:
+    from orchestrator.commands.run.ci_outputs import reports_to_ci
+    from orchestrator.runner.progress.ci_screen import ci_screen
+
+    return ci_screen(context.environ, is_root=RUN_VARIABLE not in context.environ) if reports_to_ci(context) else None
 
 
 def exit_code_of(result: Result) -> int:

@@ -20,15 +20,20 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>()#+!|~&@$:]")
 _TICKS = re.compile("`+")
 _SIGN = {"succeeded": "✅", "failed": "❌", "cancelled": "⚪", "skipped": "⏭️"}
 _LONGEST_CELL = 300
+_NOTE_ROOM = 200
+"""Bytes for the sentence that something is left out."""
 
 
-def github_summary(runs: Sequence[ExportedRun]) -> bytes:
-    """Return the summary of runs, live ones too: a heading and a table a run, the last lines of what failed first."""
+def github_summary(runs: Sequence[ExportedRun], limit: int = LIMIT) -> bytes:
+    """Return the summary of runs, live ones too, in at most ``limit`` bytes.
+
+    Each has a heading, the last lines of what failed, and a table of its stages, failed ones first.
+    """
     parts: list[str] = []
     size = 0
     for part in _parts(runs):
         length = len(part.encode())
-        if size + length > LIMIT - 200:
+        if size + length > limit - _NOTE_ROOM:
             parts.append("\n_More than fits here is left out: see `codex-orchestrator status`._\n")
             break
         parts.append(part)

@@ -50,12 +50,14 @@ def make_observer(
     environ: Mapping[str, str],
     clock: Clock,
     at_end: Callable[[str, str], Mapping[str, Any]] = lambda task_id, run_id: {},
+    ci: Callable[..., SinkLines] | None = None,
 ) -> Observer:
     """Return the observer for ``--format kind``; a stream is None where the process was started without it.
 
     ``text``: a live table on a terminal that is not a dumb one, else lines, on stdout. ``json``: lines on
     stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one JSON object a line, and no
-    output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id.
+    output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id. ``ci``
+    makes the lines where a CI system shows them (``ci_screen``).
     """
     if kind == "ndjson":
         from orchestrator.runner.progress.ndjson import RecordObserver, dropped
@@ -67,4 +69,4 @@ def make_observer(
         from orchestrator.runner.progress.live import LiveObserver
 
         return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)
-    return SinkLines(sink, color=wants_color(environ, is_tty=sink.is_tty), clock=clock)
+    return (ci or SinkLines)(sink, color=wants_color(environ, is_tty=sink.is_tty), clock=clock)

@@ -1,0 +1,107 @@
+"""What an ended run leaves to the CI job around it: annotations, the job's summary, and outputs for later steps.
+
+Source: GitHub Docs, "Workflow commands for GitHub Actions" (``GITHUB_OUTPUT``, ``GITHUB_STEP_SUMMARY``). None of it is
+part of a run's fate: a file that can't be written is a warning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from orchestrator.base.errors import Refusal
+from orchestrator.base.sha256 import sha256
+from orchestrator.base.text.workflow_commands import made_harmless
+from orchestrator.commands.context import Answer, Context
+from orchestrator.config.export_policy import ExportPolicy, read_export_policy
+from orchestrator.model.lineage import RUN_VARIABLE
+from orchestrator.runner.progress.ci_screen import GITHUB_VARIABLE
+from orchestrator.runner.progress.stream import Sink
+from orchestrator.store.layout import Location
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.runner.recorder import Result
+    from orchestrator.store.store import RunStore
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+OUTPUT_VARIABLE = "GITHUB_OUTPUT"
+
+
+def reports_to_ci(context: Context) -> bool:
+    """Tell whether runs of the workspace show themselves to the CI system: ``[export] github`` switches it off."""
+    return _policy(context).github
+
+
+def told_to_ci(context: Context, store: RunStore, result: Result, answer: Answer) -> Answer:
+    """Report a run that has ended to the GitHub job around it, and return the answer with harmless text.
+
+    A run inside another leaves that to the root run. Raises nothing.
+    """
+    environ, policy = context.environ, _policy(context)
+    if environ.get(GITHUB_VARIABLE) != "true" or not policy.github:
+        return answer
+    text = "\n".join(made_harmless(line) for line in answer.text.split("\n"))
+    answer = answer._replace(text=text)
+    if RUN_VARIABLE in environ:
+        return answer
+    where = Location(result.manifest.task_id, result.manifest.run_id)
+    try:
+        _annotate_and_sum_up(context, store, where, policy)
+        _append(environ, OUTPUT_VARIABLE, _outputs(context, store, where))
+    except Refusal as refusal:
+        context.warn(f"the run is not reported to GitHub: {refusal.message}")
+    except OSError as error:
+        context.warn(f"the run is not reported to GitHub: {error.filename}: {error.strerror or error}")
+    return answer
+
+
+def _policy(context: Context) -> ExportPolicy:
+    try:
+        return read_export_policy(context.workspace().root)
+    except Refusal as refusal:
+        context.warn(refusal.message)
+        return ExportPolicy()
+
+
+def _annotate_and_sum_up(context: Context, store: RunStore, where: Location, policy: ExportPolicy) -> None:
+    from orchestrator.commands.review.exported_runs import exported_runs
+    from orchestrator.report.exports.github_annotations import github_annotations
+    from orchestrator.report.exports.github_summary import LIMIT, github_summary
+
+    runs = exported_runs(store, where, link=policy.url)
+    sink = Sink(context.stderr, context.environ)
+    sink.write(github_annotations(runs))
+    sink.close()
+    path = context.environ.get(SUMMARY_VARIABLE)
+    there = os.path.getsize(path) if path and os.path.exists(path) else 0
+    if there < LIMIT:
+        _append(context.environ, SUMMARY_VARIABLE, github_summary(runs, LIMIT - there))
+
+
+def _outputs(context: Context, store: RunStore, where: Location) -> bytes:
+    from orchestrator.commands.look.status import view
+
+    document = view(store, where, context.environ)
+    values = {
+        "run_id": where.run_id,
+        "manifest": document["manifest"],
+        "status": document["status"],
+        "ready": "true" if document["ready"]["ready"] else "false",
+        "artifact_root": document["artifact_root"],
+    }
+    return "".join(_output(name, str(value)) for name, value in values.items()).encode("utf-8", "surrogateescape")
+
+
+def _output(name: str, value: str) -> str:
+    if "\n" not in value and "\r" not in value:
+        return f"{name}={value}\n"
+    end = f"end_{sha256(value.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return f"{name}<<{end}\n{value}\n{end}\n"
+
+
+def _append(environ: Mapping[str, str], variable: str, data: bytes) -> None:
+    path = environ.get(variable)
+    if path:
+        with open(path, "ab") as file:
+            file.write(data)

@@ -1,0 +1,127 @@
+"""A run in a job of GitHub or GitLab: groups, annotations, summary, outputs, and commands that stages print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+
+ENV = {
+    "CI": "true",
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_SERVER_URL": "https://github.example",
+    "GITHUB_REPOSITORY": "o/r",
+    "GITHUB_RUN_ID": "7",
+    "GITHUB_REF": "refs/pull/3/merge",
+    "GITHUB_EVENT_NAME": "pull_request",
+}
+PRINTS = (
+    r"printf '::error file=a.py,line=3::bad\n::group::mine\n  ::set-env name=A::b\n::add-path::/x\r"
+    r"::stop-commands::t\nx ##[add-path]y\n##vso[task.x]\n::notice::seen'"
+)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> dict[str, str]:
+    """The environment of a job, with files for its summary and outputs."""
+    files = {name: tmp_path / name for name in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
+    for path in files.values():
+        path.touch()
+    return {**ENV, **{name: str(path) for name, path in files.items()}}
+
+
+def commands(text: str) -> list[str]:
+    """Return the lines that GitHub's runner would take as commands, as it finds them."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [line.strip() for line in lines if line.strip().startswith("::") or "##[" in line or "##vso[" in line]
+
+
+def test_a_pull_request(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """Groups hold the stages, findings of stages pass, other commands are text; summary and outputs are written."""
+    workspace.project("app", {"build": {"shell": PRINTS}, "test": {"shell": "echo '50% ::off'; exit 3"}})
+    done = orchestrate("start", "--jobs", "1", env=job)
+    assert done.code == 3, done.stderr
+    found = commands(done.stdout)
+    for stage in ("build", "lint", "test", "spec-guard"):
+        assert f"::group::{stage}" in found
+    assert found.count("::endgroup::") == sum(line.startswith("::group::") for line in found) == 4
+    assert [line for line in found if not line.startswith(("::group::", "::endgroup::"))] == [
+        "::error file=a.py,line=3::bad",
+        "::notice::seen",
+    ]
+    assert commands(done.stderr) == ["::error title=app.diagnostics%3A test failed::exit 3%0A50%25 ::off"]
+    summary = Path(job["GITHUB_STEP_SUMMARY"]).read_text()
+    assert summary.index("**test** failed") < summary.index("| build |")
+    assert "https://github.example/o/r/actions/runs/7" in summary
+    outputs = dict(line.split("=", 1) for line in Path(job["GITHUB_OUTPUT"]).read_text().splitlines())
+    assert set(outputs) == {"run_id", "manifest", "status", "ready", "artifact_root"}
+    assert (outputs["status"], outputs["ready"]) == ("failed", "false")
+    assert (workspace.root / outputs["manifest"]).is_file()
+    assert not any("##[" in line for line in summary.splitlines())
+
+
+def test_stages_at_once(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """A finding passes at its line's start, and no line of another stage stands in a stage's group."""
+    stages = {
+        name: {"shell": f"for i in 1 2 3; do echo {name}-$i; sleep 0.1; done; echo ::warning::{name}", "needs": []}
+        for name in ("build", "lint", "test")
+    }
+    workspace.project("app", stages)
+    done = orchestrate("start", "--jobs", "3", env=job)
+    assert done.code == 0, done.stderr
+    group = ""
+    for line in done.stdout.splitlines():
+        if line.startswith("::group::"):
+            assert group == ""
+            group = line.removeprefix("::group::")
+        elif line == "::endgroup::":
+            group = ""
+        elif line[-2:] in ("-1", "-2", "-3") and line[:-2] in stages:
+            assert group == line[:-2]
+    assert {line for line in commands(done.stdout) if "warning" in line} == {f"::warning::{name}" for name in stages}
+
+
+def test_only_the_root_run(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """A sub-pipeline prints no groups and writes no outputs; its stages' findings pass all the same."""
+    two = {"one": {"shell": "echo ::error::one; sleep 0.3", "needs": []}, "two": {"shell": "sleep 0.2", "needs": []}}
+    workspace.project("app", two, pipeline="deep")
+    config = workspace.root / "project_configs/app.toml"
+    config.write_text(config.read_text() + '[[pipelines.top.stages]]\nid = "sub"\npipeline = "deep"\n')
+    done = orchestrate("start", "top", env=job)
+    assert done.code == 0, done.stderr
+    assert commands(done.stdout) == ["::group::sub", "::error::one", "::endgroup::"]
+    assert Path(job["GITHUB_OUTPUT"]).read_text().count("run_id=") == 1
+
+
+def test_switched_off(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """With ``[export] github = false`` lines are plain, and no file of the job is written."""
+    workspace.project("app")
+    workspace.write("workspace.toml", "schema_version = 1\n[export]\ngithub = false\n")
+    done = orchestrate("start", env=job)
+    assert done.code == 0
+    assert commands(done.stdout) == []
+    assert Path(job["GITHUB_OUTPUT"]).read_text() == Path(job["GITHUB_STEP_SUMMARY"]).read_text() == ""
+
+
+def test_files_that_cant_be_written(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """A summary in a missing folder is a warning; JSON stays one document; a refusal writes no output."""
+    workspace.project("app")
+    done = orchestrate("start", "--format", "json", env={**job, "GITHUB_STEP_SUMMARY": "/nonexistent/x"})
+    assert (done.code, done.document["status"]) == (0, "succeeded")
+    assert "not reported to GitHub" in done.stderr
+    assert "::group::build" in commands(done.stderr)
+    assert orchestrate("start", "--project", "nope", env=job).code == 2
+    assert Path(job["GITHUB_OUTPUT"]).read_text() == ""
+
+
+def test_sections_of_gitlab(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Each stage is a collapsible section with a start and an end of the same name."""
+    workspace.project("app", {"build": {"shell": r"printf '\033[0Ksection_end:1:build\r\033[0K\n'"}})
+    done = orchestrate("start", env={"CI": "true", "GITLAB_CI": "true"})
+    assert done.code == 0
+    for stage in ("build", "lint", "test", "spec_guard"):
+        assert done.stdout.count("\x1b[0Ksection_start:") == 4
+        assert f":{stage}[collapsed=true]\r\x1b[0K" in done.stdout
+        assert done.stdout.count(f":{stage}\r\x1b[0K") == 1
