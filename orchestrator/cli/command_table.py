@@ -339,6 +339,12 @@ COMMANDS = table(
         Late("orchestrator.commands.setup.init", "init"),
         (
             Option("path", "the folder, created when missing; left out: the current one", "DIR"),
+            Option(
+                "ci",
+                "the CI system to write a workflow for: github or gitlab",
+                "SYSTEM",
+                read=OneOf("github", "gitlab"),
+            ),
             _YES,
             _DRY_RUN,
             _FORMAT,

@@ -24,6 +24,12 @@ _ENTRY_POINTS = {
         "from orchestrator.nox_session import register; register()",
     ),
 }
+CI_FILES = {
+    "github": (".github/workflows/diagnostics.yml", "ci/github.yml.txt"),
+    "gitlab": (".gitlab-ci.yml", "ci/gitlab.yml.txt"),
+}
+"""The workflow of each CI system: where it stands, and its template."""
+
 _IGNORED = ("/.runs/", "/out/", "/.nox/")
 """What runs and nox leave behind at the root of a workspace (contract, section 4)."""
 
@@ -36,13 +42,19 @@ class NewWorkspace:
     notes: tuple[str, ...]
 
 
-def new_workspace(root: str) -> NewWorkspace:
+def new_workspace(root: str, ci: str | None = None) -> NewWorkspace:
     """Return what makes the folder ``root`` a workspace. Files that are there are kept as they are.
 
     Only ``.gitignore`` gets lines that it lacks; a new one also lists what builds leave, which is no code that a
-    spec has to follow.
+    spec has to follow. ``ci`` adds the workflow of a CI system (``CI_FILES``).
     """
     changes, notes = [], []
+    if ci is not None:
+        path, source = CI_FILES[ci]
+        if os.path.lexists(os.path.join(root, path)):
+            notes.append(f"{path} was left as it is; a workflow for it is in docs/ci.md")
+        else:
+            changes.append(FileChange(path, None, template(source)))
     for path, source in _FILES.items():
         if not os.path.lexists(os.path.join(root, path)):
             changes.append(FileChange(path, None, template(source)))

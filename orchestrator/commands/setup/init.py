@@ -13,11 +13,14 @@ def init(
     context: Context,
     *,
     path: str | None = None,
+    ci: str | None = None,
     yes: bool = False,
     dry_run: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Write the files that a workspace at ``path`` (left out: here) lacks; those that are there stay as they are.
+
+    ``ci`` adds the workflow of a CI system, github or gitlab.
 
     Exit code 2 when there is nobody to ask and no ``yes``, or when it was declined. Raises UsageError when
     ``path`` is no folder, Refused and StorageError as ``write_files`` does.
@@ -31,7 +34,7 @@ def init(
     root = os.path.realpath(os.path.join(context.cwd, path or "."))
     if path == "" or (os.path.lexists(root) and not os.path.isdir(root)):
         raise UsageError(f"--path '{path}' is no folder", hint="name the folder of the workspace", code="no-folder")
-    made = new_workspace(root)
+    made = new_workspace(root, ci)
     became = consent.settle(context, root, made.changes, yes=yes, dry_run=dry_run)
     document = {
         "workspace": root,
