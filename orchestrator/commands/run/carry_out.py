@@ -93,9 +93,9 @@ def answer_seen(context: Context, store: RunStore, result: Result, observer: Obs
     """
     answer = answer_for(context, store, result)
     if is_in_ci(context.environ):
-        from orchestrator.commands.run.ci_outputs import told_to_ci
+        from orchestrator.commands.run.ci_outputs import reported_to_ci
 
-        answer = told_to_ci(context, store, result, answer)
+        answer = reported_to_ci(context, store, result, answer)
     unread = observer.sink.unread
     if not unread:
         return answer

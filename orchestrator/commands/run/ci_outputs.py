@@ -33,7 +33,7 @@ def reports_to_ci(context: Context) -> bool:
     return _policy(context).github
 
 
-def told_to_ci(context: Context, store: RunStore, result: Result, answer: Answer) -> Answer:
+def reported_to_ci(context: Context, store: RunStore, result: Result, answer: Answer) -> Answer:
     """Report a run that has ended to the GitHub job around it, and return the answer with harmless text.
 
     A run inside another leaves that to the root run. Raises nothing.
