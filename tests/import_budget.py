@@ -44,6 +44,19 @@ SLOW = frozenset(
 """Milliseconds of the standard library, behind what is answered in fifty."""
 
 
+CI_ONLY = frozenset(
+    {
+        "opentelemetry",
+        "orchestrator.commands.run.ci_outputs",
+        "orchestrator.config.export_policy",
+        "orchestrator.report.exports",
+        "orchestrator.runner.mask_commands",
+        "orchestrator.runner.progress.ci_screen",
+    }
+)
+"""What a run needs on a CI system only, and an export."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One call. ``after`` is the workspace's state: ``empty``, one ``started`` run, or all stages ``cached``.
@@ -86,7 +99,7 @@ BUDGET = (
     Row(
         ("start", "--project", "x"),
         after="started",
-        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"},
+        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY,
         with_=frozenset({"nox"}),
     ),
     Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW),

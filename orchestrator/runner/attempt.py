@@ -106,6 +106,16 @@ def perform(
             raise
 
 
+def _learning(setting: Setting, redactor: Redactor) -> Redactor:
+    """Return what masks stages' output: on GitHub it learns the values that stages mask by a workflow command."""
+    report = getattr(setting.observer, "mask_value", None)
+    if report is None:
+        return redactor
+    from orchestrator.runner.mask_commands import LearningRedactor
+
+    return LearningRedactor(redactor, report)
+
+
 class _AttemptRun:
     """The state of one attempt while it runs."""
 
@@ -124,7 +134,8 @@ class _AttemptRun:
         self._redactor = redactor
         self._recorder = recorder
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
-        self._loop = ProcessLoop(setting.host, inbox, setting.clock, redactor, self._wake, setting.observer.sink)
+        learning = _learning(setting, redactor)
+        self._loop = ProcessLoop(setting.host, inbox, setting.clock, learning, self._wake, setting.observer.sink)
 
     def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:
         plan, recorder = self._plan, self._recorder

@@ -125,3 +125,20 @@ def test_sections_of_gitlab(workspace: WorkspaceFolder, orchestrate: Orchestrato
         assert done.stdout.count("\x1b[0Ksection_start:") == 4
         assert f":{stage}[collapsed=true]\r\x1b[0K" in done.stdout
         assert done.stdout.count(f":{stage}\r\x1b[0K") == 1
+
+
+def test_a_value_that_a_stage_masks(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """GitHub gets the value once, to mask it; log, record, summary and the next stage's output have it nowhere."""
+    say = "v=$(printf 'hunter%s' 7secret)"
+    stages = {"build": {"shell": f"{say}; echo ::add-mask::$v"}, "test": {"shell": f"{say}; echo use $v; exit 3"}}
+    workspace.project("app", stages, pipeline="top")
+    config = workspace.root / "project_configs/app.toml"
+    config.write_text(config.read_text() + '[[pipelines.outer.stages]]\nid = "sub"\npipeline = "top"\n')
+    for pipeline in ("top", "outer"):
+        done = orchestrate("start", pipeline, env=job)
+        assert done.code == 3
+        assert done.stdout.count("hunter7secret") == 1
+        assert "::add-mask::hunter7secret" in done.stdout.splitlines()
+        assert "hunter7secret" not in done.stderr + Path(job["GITHUB_STEP_SUMMARY"]).read_text()
+    files = [path for path in (workspace.root / ".runs").rglob("*") if path.is_file()]
+    assert [path for path in files if b"hunter7secret" in path.read_bytes()] == []

@@ -42,6 +42,11 @@ class Redactor:
         self._maker = finder
         self._tables: tuple[Needles, Finder] | None = None
 
+    def add(self, value: str) -> None:
+        """Mask ``value`` too from here on, in text and in new streams."""
+        self._values = (*self._values, value)
+        self._tables = None
+
     def stream(self) -> Stream:
         """Return a new masked stream; each stream of bytes needs its own."""
         from orchestrator.base.redaction.masking import Stream

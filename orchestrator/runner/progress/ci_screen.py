@@ -2,7 +2,8 @@
 
 A stage that begins while no group is open has its output in its own group at once. What other stages print
 meanwhile is kept, up to a bound, and follows in their own groups when they have ended: groups can't be nested. Lines by
-which a stage reports its own findings to GitHub pass at once, without a prefix; other workflow commands become text.
+which a stage reports its own findings to GitHub pass at once, without a prefix; other workflow commands become text. A
+value that a stage masks by ``::add-mask::`` is masked by the run, and passed on for GitHub to mask.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 GITHUB_VARIABLE = "GITHUB_ACTIONS"
 GITLAB_VARIABLE = "GITLAB_CI"
 
-_PASSED = frozenset({*HARMLESS, ADD_MASK})
+_PASSED = frozenset(HARMLESS)
 _LONGEST_LINE = 8 * 1024
 """Bytes of an unfinished line before it is shown as it is."""
 
@@ -162,6 +163,10 @@ class GithubLines(SinkLines, GroupedLines):
         """Return the command that ends the group."""
         return f"{workflow_command('endgroup')}\n"
 
+    def mask_value(self, value: bytes) -> None:
+        """Have GitHub mask a value that a stage names; the stage's own line is masked already, and text."""
+        self._target.write(_masking(value))
+
     def line(self, text: str) -> tuple[str, bool]:
         """Return a stage's line: its own findings pass, every other command becomes text."""
         if command_name(text) in _PASSED:
@@ -194,6 +199,11 @@ class NestedLines(SinkLines):
         super().__init__(sink, color=color, clock=clock)
         self._whole_lines = True
 
+    def mask_value(self, value: bytes) -> None:
+        """Have the run around this one mask a value that a stage names."""
+        self._end_line()
+        self._target.write(_masking(value))
+
     def _prefixed(self, voice: Any, lines: bytes) -> bytes:
         prefixed = super()._prefixed(voice, lines).split(b"\n")
         plain = lines.split(b"\n")
@@ -201,6 +211,12 @@ class NestedLines(SinkLines):
             own if command_name(own.decode("utf-8", "replace")) in _PASSED else line
             for own, line in zip(plain, prefixed, strict=True)
         )
+
+
+def _masking(value: bytes) -> bytes:
+    return (
+        workflow_command(ADD_MASK, value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") + b"\n"
+    )
 
 
 def _section(title: str) -> str:
