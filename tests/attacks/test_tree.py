@@ -39,6 +39,19 @@ def test_a_tree_that_moved_proves_no_commit(committed: WorkspaceFolder, orchestr
         assert (done.code, f"run {committed.runs('1-p')[-1].name}" in done.stderr) == (4, True)
 
 
+def test_a_config_that_asks_for_less_ticks_nothing(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A run whose policy is softer than the base commit's proves no item before another account approved it."""
+    waiver = '[[waivers]]\nguardrail = "spec-guard"\nreason = "r"\napproved_by = "a"\nuntil = "2099-01-01"\n'
+    committed.project("p", extra=waiver)
+    committed.commit()
+    assert orchestrate("start", "--project", "p").code == 0
+    tick = ("checklist", "tick", "testing", "--run", "latest")
+    refused = orchestrate(*tick)
+    assert (refused.code, "the config asks less than the base's" in refused.stderr) == (4, True)
+    assert orchestrate("review", "latest", "--actor", "bob", "--decision", "approve", "--reason", "r").code == 0
+    assert orchestrate(*tick).code == 0
+
+
 def test_what_lies_there_now_does_not_matter(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A run of a commit stays one: an edit afterwards keeps it from no tick and no attestation."""
     started(committed, orchestrate, "cat a.py")

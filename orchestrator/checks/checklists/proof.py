@@ -13,7 +13,7 @@ from orchestrator.checks.checklists.items import Citation, Item, task_of_path, w
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
-from orchestrator.model.base_policy import POLICY_NOT_COMPARED
+from orchestrator.model.base_policy import POLICY_NOT_COMPARED, unapproved_softening
 from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.plan_flags import NOTHING_CHECKED
@@ -296,6 +296,7 @@ def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator
     policy = policy._replace(approvals=max(policy.approvals, int(asked)), stale_when_tree_moves=False)
     entries = judged_reviews(_latest_reviews(evidence, sources), evidence, policy, sources)
     yield from reasons(entries, policy)
+    yield from unapproved_softening(evidence.manifest.get("policy") or (), entries)
     approval = approval_of(entries)
     said = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
     if item.approved != said and (item.approved is not None or asked):
