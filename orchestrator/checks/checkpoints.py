@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.errors import DamagedRecord, Refusal, UsageError
 from orchestrator.base.finding import Finding
+from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 
@@ -30,7 +31,7 @@ class Head(Record):
 
     task: str
     chain: str
-    number: int
+    number: Count
     digest: str
     recorded_at: str | None
     host: str
@@ -72,12 +73,9 @@ def read_checkpoint(git: GitRun, commit: str) -> Head | None:
     if code != 0:
         return None
     try:
-        document = json.loads(output)
-        known = {key: document[key] for key in Head._fields}
-    except (ValueError, KeyError, TypeError):
+        return Head.from_json(json.loads(output))
+    except (ValueError, RecursionError, DamagedRecord):
         return None
-    texts = all(isinstance(known[key], str) for key in ("task", "chain", "digest", "host", "folder"))
-    return Head(**known) if texts and isinstance(known["number"], int) else None
 
 
 def write_checkpoint(git: GitRun, head: Head, has_line: Callable[[int, str], bool]) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import Compared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
+    from typing import Literal
 
     from orchestrator.model.plan import PlannedStage
 
@@ -80,20 +81,6 @@ def is_builtin_guard(stage: PlannedStage, project: str) -> bool:
 def read_verdict(data: bytes) -> ReportedVerdict | None:
     """Return the verdict that the guard left, None where that is none."""
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
+        return ReportedVerdict.from_json(json.loads(data))
+    except (ValueError, RecursionError, DamagedRecord):
         return None
-    outcome = document.get("outcome") if isinstance(document, dict) else None
-    if outcome not in ("passed", "failed", "advisory"):
-        return None
-    reason = document.get("reason")
-    return ReportedVerdict(outcome, reason if isinstance(reason, str) else "", _compared(document.get("compared")))
-
-
-def _compared(value: Mapping[str, Any] | None) -> Compared | None:
-    if not isinstance(value, dict):
-        return None
-    base, head, files = value.get("base"), value.get("head"), value.get("files")
-    if isinstance(head, str) and type(files) is int and (base is None or isinstance(base, str)):
-        return Compared(base, head, files)
-    return None

@@ -14,6 +14,9 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.kinds import Count
+from orchestrator.base.record import Record
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE
 
 JOBS_FILE = ".jobs"
@@ -163,17 +166,23 @@ def _chain(environ: Mapping[str, str]) -> tuple[_Pool, ...]:
             os.close(fd)
             if size is not None:  # its process died: what it was part of is not around this run any more
                 break
-    except (OSError, ValueError, KeyError, TypeError):  # no such file, of another version, or not ours to read
-        pass
+    except (OSError, ValueError, RecursionError, DamagedRecord):
+        pass  # no such file, of another version, or not ours to read
     return tuple(pools)
 
 
+class _Slots(Record):
+    """What the file of a run's slots says: how many, None where it has none of its own, and the file above."""
+
+    jobs: Count | None
+    above: str | None
+
+
 def _parsed(data: bytes) -> tuple[int | None, str | None]:
-    content = json.loads(data)
-    size, above = content["jobs"], content["above"]
-    if not (size is None or (type(size) is int and size > 0)) or not (above is None or isinstance(above, str)):
+    held = _Slots.from_json(json.loads(data))
+    if held.jobs == 0:
         raise ValueError("no file of slots")
-    return size, above
+    return held.jobs, held.above
 
 
 def _lock(fd: int, byte: int) -> bool:

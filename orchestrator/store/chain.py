@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.canonical import digest_of
-from orchestrator.base.errors import StorageError
+from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.json_values import json_text
+from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.digest import manifest_digest
@@ -42,6 +43,13 @@ UNDATED = frozenset({"recorded_at", "child_runs"})
 """Keys of a metrics line that its digest leaves out: ``doctor --repair`` can't know them of a lost line."""
 
 Line: TypeAlias = "dict[str, Any]"
+
+
+class LineHint(Record):
+    """Where the line of a run's attempt may begin in its task's chain, in bytes."""
+
+    attempt: Count
+    offset: Count
 
 
 class PlacedLine(Record):
@@ -153,11 +161,10 @@ def write_hint(folder: Folder, link: PlacedLine) -> None:
 
 def read_hint(folder: Folder, attempt: int) -> int | None:
     """Return where the line of the run's ``attempt`` may begin; None when that isn't noted."""
-    with suppress(FileNotFoundError, StorageError, ValueError, RecursionError):
-        note = json.loads(folder.read(LINE_HINT, _HINT_LIMIT))
-        offset = note.get("offset") if isinstance(note, dict) and note.get("attempt") == attempt else None
-        if isinstance(offset, int) and not isinstance(offset, bool) and offset >= 0:
-            return offset
+    with suppress(FileNotFoundError, StorageError, ValueError, RecursionError, DamagedRecord):
+        hint = LineHint.from_json(json.loads(folder.read(LINE_HINT, _HINT_LIMIT)))
+        if hint.attempt == attempt:
+            return hint.offset
     return None
 
 

@@ -8,13 +8,14 @@ child takes its lock for that moment itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.json_values import json_text
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.claim import take_over
@@ -22,23 +23,31 @@ from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHILDREN, Location
 from orchestrator.store.store import RunStore
 
-_LINK_LIMIT = 16 * 1024
+_NOTE_LIMIT = 16 * 1024
+
+
+class ChildNote(Record):
+    """What a child leaves in its parent's folder: itself, and the stage that it was started in."""
+
+    run_id: str
+    task_id: str
+    stage_id: str | None
 
 
 def leave_link(store: RunStore, child: Manifest) -> None:
-    """Leave word of ``child`` in its parent's folder, and write it into a parent that has ended.
+    """Leave a note of ``child`` in its parent's folder, and write it into a parent that has ended.
 
     A parent of version 1 is never written to; one that is gone leaves only the child's end of the link.
     """
     parent = parent_location(child)
     if parent is None:
         return
-    link = {"run_id": child.run_id, "task_id": child.task_id, "stage_id": child.lineage.parent_stage_id}
+    note = ChildNote(child.run_id, child.task_id, child.lineage.parent_stage_id)
     with suppress(NotFound, FileNotFoundError):
         if read_document(store, parent)["version"] == 1:
             return
         with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
-            children.write(f"{child.run_id}.json", json_text(link).encode() + b"\n")
+            children.write(f"{child.run_id}.json", json_text(note._asdict()).encode() + b"\n")
             folder.sync()
 
 
@@ -70,20 +79,20 @@ def parent_location(child: Manifest) -> Location | None:
 
 
 def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manifest:
-    """Return the manifest with every child that left a link in ``folder``, in its current state."""
+    """Return the manifest with every child that left a note in ``folder``, in its current state."""
     known = {child.run_id: child for child in manifest.child_runs}
-    for child_id, task_id, stage_id in links_left(folder):
-        where = Location(task_id, child_id)
+    for note in notes_left(folder):
+        where = Location(note.task_id, note.run_id)
         with suppress(NotFound, DamagedRecord, StorageError):
             document = read_document(store, where)
-            known[child_id] = ChildRun(
-                run_id=child_id,
+            known[note.run_id] = ChildRun(
+                run_id=note.run_id,
                 pipeline_id=document["pipeline_id"],
                 status=document["status"],
                 manifest=store.paths(where).manifest,
-                task_id=task_id,
+                task_id=note.task_id,
                 project=str(document.get("project") or ""),
-                stage_id=stage_id,
+                stage_id=note.stage_id,
             )
     children = tuple(known[run_id] for run_id in sorted(known))
     by_stage = {child.stage_id: child.run_id for child in children}
@@ -98,16 +107,19 @@ def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manife
     return manifest._replace(child_runs=children, commands=commands)
 
 
-def links_left(folder: Folder) -> Iterable[tuple[str, str, str | None]]:
-    """Yield run, task and stage of each child that left word in a run's ``folder``; what can't be read is no word."""
+def notes_left(folder: Folder) -> Iterator[ChildNote]:
+    """Yield the note of each child that left one in a run's ``folder``; what can't be read is none."""
     try:
         children = folder.sub(CHILDREN)
     except FileNotFoundError:
         return
     with children:
         for name in sorted(children.names()):
-            with suppress(ValueError, StorageError, FileNotFoundError, KeyError, TypeError):
-                link = json.loads(children.read(name, _LINK_LIMIT))
-                run_id, task_id, stage_id = link["run_id"], link["task_id"], link["stage_id"]
-                if name == f"{run_id}.json" and is_run_id(run_id) and name_fault("task", task_id) is None:
-                    yield run_id, task_id, stage_id
+            with suppress(ValueError, RecursionError, StorageError, FileNotFoundError, DamagedRecord):
+                note = ChildNote.from_json(json.loads(children.read(name, _NOTE_LIMIT)))
+                if (
+                    name == f"{note.run_id}.json"
+                    and is_run_id(note.run_id)
+                    and name_fault("task", note.task_id) is None
+                ):
+                    yield note

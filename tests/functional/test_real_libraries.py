@@ -156,6 +156,7 @@ def _onboard(library: Library, workspace: WorkspaceFolder, home: Path) -> Path:
     folder.parent.mkdir()
     (source / f"{library.name}-{library.version}").rename(folder)
     workspace.config(library.name, library.config)
+    workspace.write(".gitignore", "/.runs/\n/out/\n/.nox/\n__pycache__/\n/packages/*/dist/\n*.egg-info/\n.*_cache/\n")
     return folder
 
 

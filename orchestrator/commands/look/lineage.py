@@ -17,7 +17,7 @@ from orchestrator.report.run_list.names import newest_first
 from orchestrator.report.run_rows import damaged_row, run_row
 from orchestrator.report.run_tree import Link, Member, Relative, family_tree
 from orchestrator.report.status_document import status_document
-from orchestrator.store.child_links import links_left
+from orchestrator.store.child_links import notes_left
 from orchestrator.store.find import find_run, read_document, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -113,7 +113,7 @@ class _Archive:
     def _left(self, where: Location) -> list[Link]:
         """Return the children that left word in a run's folder, which its record may not list yet."""
         with suppress(FileNotFoundError, StorageError), self._store.run_folder(where) as folder:
-            return [Link(run_id, task_id, stage_id) for run_id, task_id, stage_id in links_left(folder)]
+            return [Link(*note) for note in notes_left(folder)]
         return []
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
+from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.kinds import Count, Moment
+from orchestrator.base.record import Record
 from orchestrator.store.legacy import metrics as legacy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeVar
+
+    Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,38 @@ class End:
     """The line as it was read."""
 
 
+class _EarlyLine(Record):
+    """What a metrics line of version 1 says; it has no ``event_id``."""
+
+    run_id: str
+    task_id: str
+    pipeline_id: str
+    completed_at: Moment
+    recorded_at: Moment
+    duration_seconds: float
+    guardrails_present: bool
+
+
+class _Line(Record):
+    """What is read of a metrics line (contract, section 4)."""
+
+    run_id: str
+    task_id: str
+    pipeline_id: str
+    completed_at: Moment
+    recorded_at: Moment
+    duration_seconds: float
+    guardrails_present: bool
+    guardrails_required: bool
+    guardrails_executed: bool
+    project: str
+    outcome: str
+    attempt: Count
+    sla_seconds: float
+    sla_breached: bool
+    event_id: str
+
+
 def end_of(line: bytes, task_id: str) -> End | None:
     """Return the end that a line of the metrics of task ``task_id`` tells, or None when it can't be read as one."""
     try:
@@ -51,75 +87,64 @@ def end_of(line: bytes, task_id: str) -> End | None:
             return None
         end = _early(document) if legacy.is_early_line(document) else _current(document)
         return replace(end, source=line)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (ValueError, KeyError, RecursionError, DamagedRecord):
         return None
 
 
-def _current(line: Mapping[str, Any]) -> End:
+def _current(document: Mapping[str, Any]) -> End:
+    line = _Line.from_json(document)
     return End(
         **_shared(line),
-        project=_text(line["project"]),
-        outcome=_text(line["outcome"]),
-        attempt=_attempt(line["attempt"]),
-        required=_flag(line["guardrails_required"]),
-        executed=_flag(line["guardrails_executed"]),
-        passed=_flag(line["guardrails_present"]),
-        sla_seconds=_seconds(line["sla_seconds"]),
-        breached=_flag(line["sla_breached"]),
-        event_id=_text(line["event_id"]),
+        project=_named(line.project),
+        outcome=_named(line.outcome),
+        attempt=_positive(line.attempt),
+        required=line.guardrails_required,
+        executed=line.guardrails_executed,
+        passed=line.guardrails_present,
+        sla_seconds=_positive(line.sla_seconds, or_zero=True),
+        breached=line.sla_breached,
+        event_id=_named(line.event_id),
     )
 
 
-def _early(line: Mapping[str, Any]) -> End:
+def _early(document: Mapping[str, Any]) -> End:
     """A guardrail that is not present may have failed or not have run: it counts as not executed."""
-    present = _flag(line["guardrails_present"])
+    line = _EarlyLine.from_json(document)
     return End(
         **_shared(line),
         project=None,
-        outcome=legacy.outcome_of(line),
+        outcome=legacy.outcome_of(document),
         attempt=None,
-        required=legacy.is_bound(line),
-        executed=present,
-        passed=present,
+        required=legacy.is_bound(document),
+        executed=line.guardrails_present,
+        passed=line.guardrails_present,
         sla_seconds=None,
         breached=None,
         event_id=None,
     )
 
 
-def _shared(line: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(line: _Line | _EarlyLine) -> dict[str, Any]:
     return {
-        "run_id": _text(line["run_id"]),
-        "task_id": line["task_id"],
-        "pipeline_id": _text(line["pipeline_id"]),
-        "completed_at": parse_stamp(line["completed_at"]),
-        "recorded_at": parse_stamp(line["recorded_at"]),
-        "duration_seconds": _seconds(line["duration_seconds"]),
+        "run_id": _named(line.run_id),
+        "task_id": line.task_id,
+        "pipeline_id": _named(line.pipeline_id),
+        "completed_at": parse_stamp(line.completed_at),
+        "recorded_at": parse_stamp(line.recorded_at),
+        "duration_seconds": float(_positive(line.duration_seconds, or_zero=True)),
     }
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
+def _named(text: str) -> str:
+    if not text:
         raise ValueError("no text")
-    return value
+    return text
 
 
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("neither true nor false")  # noqa: TRY004 -- handled like any other bad value
-    return value
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError("no length of time")
-    return float(value)
-
-
-def _attempt(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("no number of an attempt")
-    return value
+def _positive(number: Number, *, or_zero: bool = False) -> Number:
+    if number < 0 or (number == 0 and not or_zero):
+        raise ValueError("below what it may be")
+    return number
 
 
 def last_ends(ends: Iterable[End]) -> tuple[list[End], int]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.finding import Finding
+from orchestrator.base.kinds import Count
+from orchestrator.base.record import Record
 from orchestrator.store.chain import is_end, parsed
 from orchestrator.store.decisions import KIND as DECISION
 from orchestrator.store.metrics_line import event_id
@@ -23,6 +26,13 @@ KNOWN_KINDS = frozenset({DECISION, "prune"})
 
 UNKNOWN_KIND = "unknown-kind"
 """The code of a note, which is no finding and has no rule."""
+
+
+class _End(Record):
+    """What a line needs to tell of an attempt's end; all else is compared with what it is of."""
+
+    run_id: str
+    attempt: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +162,13 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
 
 
 def _link(number: int, content: dict[str, Any]) -> EndLine | None:
-    if not is_end(content) or not isinstance(content.get("run_id"), str) or not _is_count(content.get("attempt")):
+    if not is_end(content):
         return None
-    return EndLine(number, content["run_id"], content["attempt"], content)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    try:
+        end = _End.from_json(content)
+    except DamagedRecord:
+        return None
+    return EndLine(number, end.run_id, end.attempt, content) if end.attempt > 0 else None
 
 
 def _acknowledged(line: dict[str, Any]) -> Iterator[str]:
