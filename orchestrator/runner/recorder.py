@@ -1,6 +1,6 @@
 """Recording: every transition of a run, from its claim to its close, in one place.
 
-The recorder holds the manifest of now. Transitions that happen in the same turn of the loop share one
+The recorder holds the current manifest. Transitions that happen in the same turn of the loop share one
 write (``flush``); what is read on disk is never older than the last turn.
 """
 
@@ -14,11 +14,14 @@ from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.files import HELD
 from orchestrator.base.record import Record
-from orchestrator.model.builtin_guard import NO_VERDICT, VERDICT_BYTES, ReportedVerdict, is_builtin_guard, read_verdict
+from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.guardrails import judged, with_report
-from orchestrator.model.manifest.manifest import AttemptAccount, Manifest, Reused, SessionInfo, Softening
+from orchestrator.model.manifest.manifest import Manifest, Reused, SessionInfo, Softening
 from orchestrator.model.manifest.transitions import (
     closed,
+    error_file_added,
+    moves_added,
+    provenance_added,
     run_outcome,
     stage_ended,
     stage_skipped,
@@ -27,7 +30,8 @@ from orchestrator.model.manifest.transitions import (
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
-from orchestrator.runner.stage_command import verdict_name
+from orchestrator.runner.event_fields import run_end, run_start, stage_end
+from orchestrator.runner.stage_command import taken_verdict
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import commit
@@ -96,20 +100,9 @@ class Recorder:
 
     def announce(self) -> None:
         """Say that an attempt of the run begins, and what its stages are."""
-        manifest = self.manifest
         self.event(
             "run:start",
-            project=manifest.project,
-            task_id=manifest.task_id,
-            pipeline_id=manifest.pipeline_id,
-            parent_run_id=manifest.parent_run_id,
-            manifest=f"{manifest.artifact_root}/manifest.json",
-            stages=[
-                {"id": item.id, "title": item.title, "needs": list(item.needs), "guardrail": item.guardrail}
-                for item in manifest.commands
-            ],
-            sla_seconds=manifest.sla.limit_seconds,
-            deadline_at=manifest.sla.deadline_at,
+            **run_start(self.manifest),
         )
 
     def set_session(self, session: SessionInfo) -> None:
@@ -124,25 +117,15 @@ class Recorder:
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
         """Record which commit, tree, host, tools and config this attempt runs on, and the ``account`` that runs it."""
-        attempt = self.manifest.attempt
-        tree = {key: value for key, value in captured.items() if key != "account"}
-        entry = {"attempt": attempt, **tree, "config_digest": self.plan.config_digest}
         account = captured.get("account")
-        accounts = [] if account is None else [AttemptAccount(attempt=attempt, **self._masked(account))]
-        self._change(
-            self.manifest._replace(
-                provenance=(*self.manifest.provenance, entry), recorded_by=(*self.manifest.recorded_by, *accounts)
-            )
-        )
-
-    def _masked(self, account: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: self._mask(text) if isinstance(text, str) else text for key, text in account.items()}
+        masked = {key: self._mask(text) if isinstance(text, str) else text for key, text in (account or {}).items()}
+        entry = {**captured, "account": None if account is None else masked}
+        self._change(provenance_added(self.manifest, entry, self.plan.config_digest))
 
     def add_moves(self, moves: Mapping[str, Any] | None) -> None:
         """Record what of the tree changed while this attempt ran, where somebody looked."""
         if moves is not None and self.manifest.provenance:
-            *before, last = self.manifest.provenance
-            self._change(self.manifest._replace(provenance=(*before, {**last, "at_end": moves})))
+            self._change(moves_added(self.manifest, moves))
 
     def log_name(self, stage: PlannedStage) -> str:
         """Return the name of the log of the stage's next attempt."""
@@ -166,8 +149,8 @@ class Recorder:
         """Record that an attempt of a stage begins, with the name of its log and what stands for its inputs."""
         path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
         self._change(stage_started(self.manifest, stage.id, self._now(), path, cache_key))
-        attempts = len(self.manifest.command(stage.id).attempts)
-        self.event("stage:start", stage=stage.id, stage_attempt=attempts, command=self._command_of(stage.id))
+        command = self.manifest.command(stage.id)
+        self.event("stage:start", stage=stage.id, stage_attempt=len(command.attempts), command=command.command)
 
     def last_lines(self, tail: str) -> list[str]:
         """Return the last lines of some output, as error files and summaries show them."""
@@ -176,18 +159,9 @@ class Recorder:
     def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, log: FinishedLog, *, will_retry: bool) -> None:
         """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
         self.log_closed(log)
-        # The event comes first: a success that no event tells of is none for whoever looks at the record later.
+        # The event comes first: a success that no event holds is none for whoever reads the record later.
         self.adopt_children()
-        self.event(
-            "stage:end",
-            stage=stage.id,
-            outcome=ended.outcome,
-            exit_code=ended.exit_code,
-            signal=ended.signal,
-            duration_seconds=round(ended.wall_seconds, 3),
-            detail=ended.detail,
-            will_retry=will_retry,
-        )
+        self.event("stage:end", stage=stage.id, **stage_end(ended), will_retry=will_retry)
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         failed_below = self._failed_below(stage) if ended.outcome == "failure" else None
@@ -213,25 +187,14 @@ class Recorder:
         """Return what a sub-pipeline failed by, in one line; None of other stages, or where its record is not known."""
         if stage.kind != "subpipeline":
             return None
-        from orchestrator.store.failed_stage import failed_stage
-        from orchestrator.store.layout import Location
+        from orchestrator.store.failed_stage import cause_below
 
         self.adopt_children()
-        child_id = self.manifest.command(stage.id).sub_run_id
-        child = next((child for child in self.manifest.child_runs if child.run_id == child_id), None)
-        cause = failed_stage(self._store, Location(child.task_id, child.run_id)) if child is not None else None
-        return cause.line if cause is not None else None
+        return cause_below(self._store, self.manifest, stage.id)
 
     def _take_verdict(self, stage: PlannedStage, ended: Ended) -> None:
-        """Take the verdict that the built-in guard left; its success without one is no verdict."""
-        verdict = None
-        name = verdict_name(stage.id)
-        with suppress(FileNotFoundError, StorageError):
-            verdict = read_verdict(self._run.folder.read(name, VERDICT_BYTES))
-            self._run.folder.remove(name)
-        if verdict is None or (verdict.outcome == "failed") != (ended.outcome == "failure"):
-            text = "" if ended.outcome == "failure" else f"{NO_VERDICT}: it ended without a verdict"
-            verdict = ReportedVerdict("failed" if ended.outcome == "failure" else "advisory", text)
+        """Record the verdict that the built-in guard left."""
+        verdict = taken_verdict(self._run.folder, stage.id, ended)
         self._change(with_report(self.manifest, stage.id, verdict._replace(reason=self._mask(verdict.reason))))
 
     def stage_skipped(self, stage: PlannedStage, reason: str) -> None:
@@ -300,7 +263,7 @@ class Recorder:
                     self.adopt_children()
 
     def adopt_children(self) -> None:
-        """Take the links that child runs left into the record."""
+        """Take the notes that child runs left into the record."""
         before = {child.run_id for child in self.manifest.child_runs}
         linked = with_children(self._store, self._run.folder, self.manifest)
         if linked is not self.manifest:
@@ -312,7 +275,7 @@ class Recorder:
     def flush(self) -> None:
         """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
         if self._changed:
-            self.manifest = self._run.save(self._timed(self._judged(self.manifest)))
+            self.manifest = self._run.save(self._timed(judged(self.manifest, self.plan, self._clock)))
             self._changed = False
 
     def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
@@ -327,7 +290,7 @@ class Recorder:
             if command.status == "pending":
                 self.manifest = stage_skipped(self.manifest, command.id, "the run ended before this stage")
         verdict = outcome or run_outcome(self.manifest, self.plan)
-        self.manifest = self._judged(self.manifest)
+        self.manifest = judged(self.manifest, self.plan, self._clock)
         ended = closed(self.manifest, self._now(), verdict, detail, summary_of(self.manifest, detail))
         self._run.heartbeat()
         try:
@@ -372,39 +335,23 @@ class Recorder:
 
     def _end_event(self, ended: Manifest) -> Mapping[str, Any] | None:
         """Write the event of the end, which the record rests on; an error's record stands without it."""
-        fields = {
-            "status": ended.status,
-            "outcome": ended.outcome,
-            "status_detail": ended.status_detail,
-            "duration_seconds": ended.sla.active_seconds,
-        }
         try:
-            return self._run.last_event("run:end", fields)
+            return self._run.last_event("run:end", run_end(ended))
         except StorageError:
             if ended.outcome != "error":
                 raise
             return None
-
-    def _judged(self, manifest: Manifest) -> Manifest:
-        return judged(manifest, self.plan, self._clock)
 
     def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
         command = self.manifest.command(stage_id)
         name = error_name(command.index, stage_id)
         document = error_note(self.manifest, command, ended, lines, command.log_path, self._now())
         self._run.write_error(name, document)
-        path = f"{self.manifest.artifact_root}/{ERRORS}/{name}"
-        commands = tuple(
-            item._replace(error_file=path) if item.id == stage_id else item for item in self.manifest.commands
-        )
-        self._change(self.manifest._replace(commands=commands))
+        self._change(error_file_added(self.manifest, stage_id, f"{self.manifest.artifact_root}/{ERRORS}/{name}"))
 
     def _timed(self, manifest: Manifest) -> Manifest:
         active = round(self.active_seconds(), 3)
         return manifest._replace(sla=manifest.sla._replace(active_seconds=active))
-
-    def _command_of(self, stage_id: str) -> str | None:
-        return self.manifest.command(stage_id).command
 
     def _change(self, manifest: Manifest) -> None:
         self.manifest = manifest

@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
+from orchestrator.base.errors import StorageError
+from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
 from orchestrator.git.process import found_on_path
 from orchestrator.model.builtin_guard import (
     DEFAULT_BRANCH_VARIABLE,
     GUARD,
+    NO_VERDICT,
+    VERDICT_BYTES,
     VERDICT_VARIABLE,
+    ReportedVerdict,
     guard_options,
     is_builtin_guard,
+    read_verdict,
 )
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE, STAGE_VARIABLE, fixed_variables, traceparent
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.outcome import Ended
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.environment.tools import KeptTools
 from orchestrator.runner.job import Job
@@ -41,6 +49,20 @@ _BOOTSTRAP = (
 def verdict_name(stage_id: str) -> str:
     """Return the name of the file, in the run's folder, in which the built-in guard leaves its verdict."""
     return f".verdict-{stage_id}.json"
+
+
+def taken_verdict(folder: Folder, stage_id: str, ended: Ended) -> ReportedVerdict:
+    """Take the verdict of a built-in guard that has ``ended`` out of the run's folder; success without one is none."""
+    verdict = None
+    name = verdict_name(stage_id)
+    with suppress(FileNotFoundError, StorageError):
+        verdict = read_verdict(folder.read(name, VERDICT_BYTES))
+        folder.remove(name)
+    if verdict is not None and (verdict.outcome == "failed") == (ended.outcome == "failure"):
+        return verdict
+    if ended.outcome == "failure":
+        return ReportedVerdict("failed")
+    return ReportedVerdict("advisory", f"{NO_VERDICT}: it ended without a verdict")
 
 
 def isolated_program() -> tuple[str, ...]:

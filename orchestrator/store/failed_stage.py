@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.model.manifest.manifest import Manifest
+
 _DEEPEST = 16
 """Runs nest no deeper (contract, section 2, exit code 5)."""
 
@@ -47,6 +49,14 @@ class FailedStage(Record):
         if how and self.outcome != "timeout":
             return f"{subject} ({how})"
         return f"{subject}: {self.summary}" if self.summary and self.outcome != "timeout" else subject
+
+
+def cause_below(store: RunStore, manifest: Manifest, stage_id: str) -> str | None:
+    """Return what the sub-pipeline of a stage failed by, in one line; None where its record is not known."""
+    child_id = manifest.command(stage_id).sub_run_id
+    child = next((child for child in manifest.child_runs if child.run_id == child_id), None)
+    cause = failed_stage(store, Location(child.task_id, child.run_id)) if child is not None else None
+    return cause.line if cause is not None else None
 
 
 def failed_stage(store: RunStore, where: Location) -> FailedStage | None:

@@ -6,9 +6,13 @@ from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.model.manifest.document import INTERRUPTED
-from orchestrator.model.manifest.manifest import Attempt, Command, Manifest, Reused
+from orchestrator.model.manifest.manifest import Attempt, AttemptAccount, Command, Manifest, Reused
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def pending_command(index: int, stage: PlannedStage) -> Command:
@@ -40,6 +44,28 @@ def with_command(manifest: Manifest, command: Command) -> Manifest:
     """Return the manifest with one stage's entry replaced."""
     commands = tuple(command if old.id == command.id else old for old in manifest.commands)
     return manifest._replace(commands=commands)
+
+
+def provenance_added(manifest: Manifest, captured: Mapping[str, Any], config_digest: str) -> Manifest:
+    """Return the manifest with what its attempt runs on; ``account`` in it is who runs it, None where nobody knows."""
+    attempt, account = manifest.attempt, captured.get("account")
+    tree = {key: value for key, value in captured.items() if key != "account"}
+    accounts = () if account is None else (AttemptAccount(attempt=attempt, **account),)
+    return manifest._replace(
+        provenance=(*manifest.provenance, {"attempt": attempt, **tree, "config_digest": config_digest}),
+        recorded_by=(*manifest.recorded_by, *accounts),
+    )
+
+
+def moves_added(manifest: Manifest, moves: Mapping[str, Any]) -> Manifest:
+    """Return the manifest with what of the tree changed while its attempt ran; it has provenance."""
+    *before, last = manifest.provenance
+    return manifest._replace(provenance=(*before, {**last, "at_end": moves}))
+
+
+def error_file_added(manifest: Manifest, stage_id: str, path: str) -> Manifest:
+    """Return the manifest with the path of a stage's error file."""
+    return with_command(manifest, manifest.command(stage_id)._replace(error_file=path))
 
 
 def stage_started(manifest: Manifest, stage_id: str, at: str, log_path: str, cache_key: str | None = None) -> Manifest:
