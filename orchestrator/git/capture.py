@@ -16,7 +16,8 @@ from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
 from orchestrator.git.second_look import SecondLook, TreeAtStart
 from orchestrator.git.tree import FOLDER, Hasher, TooMuch, digest, digest_of_lines, walk
-from orchestrator.git.work_tree import TreeOnDisk, WorkTree, tree_on_disk
+from orchestrator.git.tree_on_disk import TreeOnDisk, tree_on_disk
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.git.porcelain import DIFF, prefix_of
 from orchestrator.git.scope import Scope
-from orchestrator.git.work_tree import WorkTree, differences_unseen
+from orchestrator.git.tree_on_disk import differences_unseen
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

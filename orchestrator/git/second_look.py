@@ -16,7 +16,8 @@ from orchestrator.git.porcelain import LIST, STATUS, Status, parse_list, parse_s
 from orchestrator.git.process import GitProcess
 from orchestrator.git.scope import NO_FILE, Scope
 from orchestrator.git.tree import Entry, Hasher, TooMuch, walk
-from orchestrator.git.work_tree import WorkTree, tree_on_disk
+from orchestrator.git.tree_on_disk import tree_on_disk
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -157,10 +157,13 @@ def test_a_run_that_died_is_closed(workspace: WorkspaceFolder, orchestrate: Orch
     assert len(workspace.metrics(TASK)) == 1
 
 
-@pytest.mark.parametrize("change", ["pid", "started", "host", "boot_id"])
+OWNER_KEYS = ["pid", "started", "host", "boot_id"]
+
+
+@pytest.mark.parametrize("change", OWNER_KEYS)
 def test_only_the_very_process_is_signalled(workspace: WorkspaceFolder, orchestrate: Orchestrator, change: str) -> None:
     """A lock file that names another pid, start, boot or host gets nobody signalled."""
-    process, run = live_run(workspace, orchestrate, "974.8")
+    process, run = live_run(workspace, orchestrate, f"974.8{OWNER_KEYS.index(change)}")
     bystander = subprocess.Popen(["sleep", "60"])
     try:
         owner = json.loads((run / ".lock").read_text())

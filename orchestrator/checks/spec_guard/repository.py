@@ -9,7 +9,8 @@ from contextlib import suppress
 from orchestrator.base.record import Record
 from orchestrator.git.process import GitProcess
 from orchestrator.git.repository import common_folder
-from orchestrator.git.work_tree import WorkTree, differences_unseen, ignored_by_user
+from orchestrator.git.tree_on_disk import differences_unseen, ignored_by_user
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
