@@ -268,9 +268,8 @@ class Recorder:
         linked = with_children(self._store, self._run.folder, self.manifest)
         if linked is not self.manifest:
             self._change(linked)
-            for child in linked.child_runs:
-                if child.run_id not in before:
-                    self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
+            for child in (one for one in linked.child_runs if one.run_id not in before):
+                self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
 
     def flush(self) -> None:
         """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
