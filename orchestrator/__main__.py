@@ -19,6 +19,11 @@ def main() -> int:
     words = sys.argv[1:]
     if words in (["--version"], ["-V"]):
         return _version()
+    if sys.getfilesystemencoding() != "utf-8":
+        from orchestrator.base import utf8_mode
+
+        if utf8_mode.is_needed():
+            utf8_mode.start_again()
     try:
         from orchestrator.cli.console import run
 

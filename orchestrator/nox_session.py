@@ -36,10 +36,13 @@ def register(root: str | None = None) -> None:
     Sessions are not among nox's default ones: they run when they are named, or by their tags, and at once under
     ``-j``. A project whose config has an error keeps its sessions, by its file's name, and they fail with the error.
     """
+    from orchestrator.base import utf8_mode
     from orchestrator.base.workspace import find_workspace
     from orchestrator.config.collisions import pipeline_names
     from orchestrator.config.planning import survey
 
+    if utf8_mode.is_needed():
+        utf8_mode.start_again()
     workspace = find_workspace(root or os.getcwd(), os.environ)
     configs, errors = survey(workspace.root, today=SystemClock().now().date())
     if errors:

@@ -12,6 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
+from orchestrator.base import utf8_mode
 from orchestrator.cli.invocation import Invocation, answer, guarded
 from orchestrator.cli.options import Command, Commands, Option
 
@@ -30,6 +31,8 @@ def write_bytecode() -> None:
 
 def process_collection(commands: Commands) -> Collection:
     """Return the collection for a ``tasks.py``: each task answers on this process's streams."""
+    if utf8_mode.is_needed():
+        utf8_mode.start_again()
     write_bytecode()
     return collection(commands, lambda: Invocation.of_process(sys.argv[1:]))
 

@@ -12,6 +12,7 @@ from orchestrator.git import porcelain as git
 from orchestrator.git.digest_cache import TreeMemory, status_of
 from orchestrator.git.host import host, tools
 from orchestrator.git.identity import AccountQuery
+from orchestrator.git.ownership import exception_command
 from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
 from orchestrator.git.second_look import SecondLook, TreeAtStart
@@ -209,7 +210,7 @@ class Capture:
         listed = self._list(work).answer(max(0.0, self._left()))
         for answer in (status, listed):
             if answer.code != 0:
-                return self._walked(f"git could not read this folder: {_first_line(answer.complaint)}")
+                return self._walked(f"git could not read this folder: {_cause(answer.complaint)}")
         found = git.parse_status(status.output)
         is_plain = not (found.changes or personal or self._scope.excluded or work.settings.unknown_filters)
         whole = self._digest_of_index(listed.output) if is_plain else None
@@ -299,9 +300,12 @@ def tree_state(
     return Capture.begin(project_folder, root, environ, ignored=ignored, code=code).finish_tree()
 
 
-def _first_line(output: bytes) -> str:
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    return lines[0][:200] if lines else "no cause given"
+def _cause(complaint: bytes) -> str:
+    """Return the first line of what git said, and the command that it names for a checkout of another owner."""
+    text = complaint.decode("utf-8", "replace")
+    lines = text.strip().splitlines()
+    command = exception_command(text)
+    return (lines[0][:200] if lines else "no cause given") + (f"; {command}" if command else "")
 
 
 def _unknown_note(tree: TreeOnDisk) -> str | None:

@@ -133,6 +133,7 @@ class _AttemptRun:
         self._env_dir = env_dir
         self._redactor = redactor
         self._recorder = recorder
+        self._stage_pid = _leader_of_starter()
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
         learning = _learning(setting, redactor)
         self._loop = ProcessLoop(setting.host, inbox, setting.clock, learning, self._wake, setting.observer.sink)
@@ -243,7 +244,7 @@ class _AttemptRun:
             import signal
 
             asked_by = self._recorder.cancelled_by()
-            outcome, detail = "cancellation", asked_by or f"stopped by {signal.Signals(stopped_by).name}"
+            outcome, detail = "cancellation", asked_by or f"stopped by {signal.Signals(stopped_by).name}{self._why()}"
             if asked_by is not None:
                 # Who stopped it by `cancel` sent no signal that a shell would tell of (contract, section 2, code 3).
                 stopped_by = None
@@ -254,6 +255,31 @@ class _AttemptRun:
         if self._setting.cache is not None:
             self._setting.cache.keep(manifest)
         return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
+
+    def _why(self) -> str:
+        """Return why a signal came to a run that a stage of another run left behind: that stage has ended."""
+        lineage = self._recorder.manifest.lineage
+        if lineage.parentRunId is None or lineage.parent_stage_id is None or _is_there(self._stage_pid):
+            return ""
+        return f": stage '{lineage.parent_stage_id}' of its parent run '{lineage.parentRunId}' had ended"
+
+
+def _leader_of_starter() -> int | None:
+    """Return the process that leads the session in which this one was started: below a stage, that stage's own."""
+    try:
+        return os.getsid(os.getppid())
+    except OSError:
+        return None
+
+
+def _is_there(pid: int | None) -> bool:
+    try:
+        os.kill(pid or os.getpid(), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _ran_now(command: Command, attempt: int) -> bool:

@@ -11,6 +11,7 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.json_values import json_text
+from orchestrator.base.workspace import OUT_VARIABLE
 from orchestrator.model.digest import manifest_digest
 from orchestrator.model.manifest.document import parse
 from orchestrator.model.manifest.manifest import Manifest, render
@@ -152,7 +153,10 @@ def check_publishable(store: RunStore, task_id: str) -> None:
     while not os.path.lexists(nearest):
         nearest = os.path.dirname(nearest)
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StorageError(f"'{nearest}' can't be written to", hint="make it writable, or move the snapshots' folder")
+        raise StorageError(
+            f"'{nearest}' can't be written to",
+            hint=f"make it writable, or let ${OUT_VARIABLE} name a place for snapshots",
+        )
 
 
 def _check_regular(folder: Folder, name: str) -> None:

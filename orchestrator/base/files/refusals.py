@@ -20,6 +20,11 @@ _CAUSES = {
     errno.EMFILE: "too many open files in this process",
     errno.ENFILE: "too many open files on this machine",
 }
+_UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_ELSEWHERE = (
+    "make it writable, or move it: $CODEX_ORCHESTRATOR_RUNS_DIR is where records are, $CODEX_ORCHESTRATOR_OUT_DIR "
+    "snapshots, $CODEX_ORCHESTRATOR_ENV_DIR environments"
+)
 _PLANTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK})
 
 
@@ -62,7 +67,9 @@ def explained(path: str) -> Iterator[None]:
         cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
         raise StorageError(
             f"'{path}' can't be read or written: {cause}",
-            hint="make room or repair the disk, then run the command again",
+            hint=_ELSEWHERE
+            if error.errno in _UNWRITABLE
+            else "make room or repair the disk, then run the command again",
             code=errno.errorcode.get(error.errno or 0, "storage").lower(),
         ) from error
 

@@ -17,6 +17,7 @@ from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 from orchestrator.runner.environment import TOOLS
+from orchestrator.git.ownership import foreign_repositories
 from orchestrator.runner.environment.nox import run_session
 
 _MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
@@ -60,6 +61,11 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
     if shutil.which("git", path=path) is None:
         message = "git is not there: runs don't record a commit, and spec-guard has no changes to look at"
         yield Finding("no-git", "git", message, hint="install git", level="warning")
+    else:
+        folders = (root, *(os.path.normpath(os.path.join(root, config.path)) for config in configs.values()))
+        for top, command in foreign_repositories(folders, environ):
+            message = "git does not read it, since it belongs to another user: spec-guard fails, runs are of no commit"
+            yield Finding("foreign-repository", top, message, hint=command)
     cause = _nox_fault(root)
     if cause is not None:
         message = f"nox can't run sessions in this process, so each run takes a nox process more: {cause}"

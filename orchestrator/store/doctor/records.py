@@ -35,6 +35,8 @@ _TEMPORARY = re.compile(r"\.(?:manifest|cancel|metrics|state|line)[A-Za-z0-9._:-
 _POINTED = ("redirect_to", "manifest", "status", "completed_at")
 """``updated_at`` is left out: a record is written once more after its pointer."""
 
+_PLACES = frozenset({"redirect_to", "manifest"})
+
 
 @dataclass(frozen=True, slots=True)
 class RunSeen:
@@ -209,8 +211,23 @@ def _pointer(store: RunStore, where: Location, manifest: Manifest) -> Iterator[F
         if not planted:
             yield repairable("pointer-damaged", place, error.message)
     else:
-        if any(found.get(key) != expected[key] for key in _POINTED) and manifest.is_terminal:
+        differs = any(found.get(key) != expected[key] for key in _POINTED if key not in _PLACES)
+        inner = os.path.join(where.task_id, CLI, where.run_id)
+        elsewhere = not all(_leads_to(found.get(key), store, expected[key], inner) for key in _PLACES)
+        if (differs or elsewhere) and manifest.is_terminal:
             yield repairable("pointer-stale", place, "it does not say what the run's record says")
+
+
+def _leads_to(said: object, store: RunStore, expected: str, inner: str) -> bool:
+    """Tell whether a pointer's path is the expected one, or that of another workspace that shares the runs folder.
+
+    A path is relative to the workspace that wrote it, where it lay below that, else absolute; ``inner`` is what it
+    has at least.
+    """
+    absolute = os.path.join(store.workspace.root, expected)
+    if not isinstance(said, str) or f"/{inner}/" not in f"/{said}/":
+        return False
+    return said in (expected, absolute) or absolute.endswith(f"{os.sep}{said}")
 
 
 def _older_pointer(store: RunStore, where: Location) -> Iterator[Finding]:
