@@ -231,3 +231,37 @@ def test_a_read_only_checkout(
         assert f"$CODEX_ORCHESTRATOR_{variable} " in done.stderr
         env[f"CODEX_ORCHESTRATOR_{variable}"] = str(tmp_path / variable)
     assert orchestrate("start", "--project", "x", cwd=disk / "ws", env=env).code == 0
+
+
+@pytest.mark.parametrize("refused", ["threads", "processes"])
+def test_no_more_threads_or_processes(workspace: WorkspaceFolder, orchestrate: Orchestrator, refused: str) -> None:
+    """A user's limit is no bug of ours, whatever it hits first: a run goes on without a thread, else it is refused."""
+    workspace.project("x")
+    workspace.commit()
+    program = workspace.write(
+        "limited.py",
+        "import errno, os, sys, threading\n"
+        "def no_thread(self):\n"
+        '    raise RuntimeError("can\'t start new thread")\n'
+        "def no_process(*_, **__):\n"
+        "    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "threading.Thread.start = no_thread\n"
+        f"if {refused == 'processes'}:\n"
+        "    os.posix_spawn = os.posix_spawnp = os.fork = no_process\n"
+        "from orchestrator.__main__ import main\n"
+        "sys.argv[0] = 'codex-orchestrator'\n"
+        "raise SystemExit(main())\n",
+    )
+    done = subprocess.run(
+        [orchestrate.command()[0], str(program), "start", "--project", "x", "--format", "json"],
+        cwd=workspace.root,
+        env=dict(orchestrate.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    document = json.loads(done.stdout)
+    if refused == "processes":
+        assert (done.returncode, document["error"]["code"]) == (8, "no-process"), done.stderr
+    else:
+        assert (done.returncode, document["status"]) == (0, "succeeded"), done.stderr

@@ -187,7 +187,15 @@ class _Waiter:
         self._ends: list[int | BaseException | None] = []
         self._left = False
         self._thread = threading.Thread(target=self._wait, name="lock", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(fd)
+            raise StorageError(
+                "a lock is held, and no thread can be started to wait for it: this user has no more processes",
+                hint="see 'ulimit -u' and the container's limit of processes",
+                code="no-process",
+            ) from error
 
     def _wait(self) -> None:
         try:

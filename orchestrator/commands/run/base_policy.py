@@ -32,12 +32,15 @@ class BasePolicy:
         """The base's and the current one, where there are both."""
 
         self._default = ""
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
+        self._thread = threading.Thread(target=self._compare, daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the user has no more processes, of which threads are some
+            self._note = "no thread can be started: this user or machine has no more processes"
 
     def finish(self) -> tuple[Softening, ...]:
         """Return what the config asks less than the base's; a note where nothing could be compared."""
-        self._thread.join(_SECONDS)
+        self._join()
         if self._configs is None:
             text = f"the config was not compared with the base's: {self._note}"
             return (Softening(POLICY_NOT_COMPARED, "", text),) if self._note else ()
@@ -56,8 +59,18 @@ class BasePolicy:
 
     def default_commit(self) -> str:
         """Return what the default branch was at the start: a commit, ``NO_DEFAULT_BRANCH``, or nothing without git."""
-        self._thread.join(_SECONDS)
+        self._join()
         return self._default
+
+    def _join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join(_SECONDS)
+
+    def _compare(self) -> None:
+        try:
+            self._read()
+        except OSError as error:
+            self._note = f"git can't be started: {error.strerror}"
 
     def _read(self) -> None:
         """Read both configs; the base is the spec guard's, without ``--base``. Nothing where there is no repository."""
