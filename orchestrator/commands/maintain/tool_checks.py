@@ -16,8 +16,8 @@ from orchestrator.config import ProjectConfig
 from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
-from orchestrator.runner.environment import TOOLS
 from orchestrator.git.ownership import foreign_repositories
+from orchestrator.runner.environment import TOOLS
 from orchestrator.runner.environment.nox import run_session
 
 _MODULE_OF = {"uv": "uv", "virtualenv": "virtualenv"}
