@@ -130,7 +130,7 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
         if delivery is not None:
             reply_with(delivery.reply, refusal)
         session.error(refusal.message + (f"\nhint: {refusal.hint}" if refusal.hint else ""))
-    answer = answer_seen(context, prepared.store, result, observer)
+    answer = answer_seen(context, prepared.store, result, observer, request.format)
     run_id = f"{result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})"
     _end(context, session, delivery, answer, run_id, request.format)
 

@@ -9,7 +9,7 @@ from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, is_in_ci, observer_for, with_base_policy
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.progress.stream import will_take
+from orchestrator.runner.progress.stream import is_taken, will_take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def carry_out(
     except BaseException:
         prepared.abandon()
         raise
-    return answer_seen(context, prepared.store, result, observer)
+    return answer_seen(context, prepared.store, result, observer, request.format)
 
 
 def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
@@ -86,7 +86,7 @@ def _check_path_entries(prepared: PreparedRun) -> None:
             )
 
 
-def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer) -> Answer:
+def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer, form: str) -> Answer:
     """Return the answer, without what would be waited for where nobody reads what the run shows.
 
     These are its closing lines, and the document too when stdout is full and its reader takes nothing of it.
@@ -100,4 +100,6 @@ def answer_seen(context: Context, store: RunStore, result: Result, observer: Obs
     if not unread:
         return answer
     context.warn(f"{unread} bytes of output and the closing lines are not shown: nobody reads them; the logs are whole")
-    return answer._replace(text="", document=answer.document if will_take(context.stdout) else None)
+    # In text there is no document to be waited for.
+    is_read = will_take(context.stdout) if form == "json" else is_taken(context.stdout)
+    return answer._replace(text="", document=answer.document if is_read else None)
