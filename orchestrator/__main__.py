@@ -28,7 +28,7 @@ def main() -> int:
         from orchestrator.cli.console import run
 
         code = run(words)
-    except KeyboardInterrupt:  # while modules are imported: later ones are told by the edge
+    except KeyboardInterrupt:  # while modules are imported: later ones are reported by the edge
         return 130
     _freeze()
     return code

@@ -1,4 +1,4 @@
-"""What the JSON of a record may hold, told from the annotations of its class.
+"""What the JSON of a record may hold, read from the annotations of its class.
 
 Annotations are read as text, so that ``typing`` need not be imported. The forms that a record may use are
 ``str``, ``int``, ``float``, ``bool``, ``None``, ``Any``, ``Moment``, ``Count``, ``Literal[...]``, ``tuple[X, ...]``,

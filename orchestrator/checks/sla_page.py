@@ -1,6 +1,6 @@
 """What ``docs/sla.md`` says of each project: its limit, and the p90 that was measured. The words around stay.
 
-The table is told by its header. A row says ``not measured`` until a run was.
+The table is known by its header. A row says ``not measured`` until a run was.
 """
 
 from __future__ import annotations

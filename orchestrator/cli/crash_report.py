@@ -1,4 +1,4 @@
-"""Reports of bugs in this program: a file that says enough to mend it, and holds no secret."""
+"""Reports of bugs in this program: a file that says enough to repair it, and holds no secret."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def _report_bug(invocation: Invocation, error: Exception) -> int:
 
 
 class _Bug(Refusal):
-    """Not a refusal, but told in the same shape."""
+    """Not a refusal, but printed in the same shape."""
 
     exit_code = EXIT_BUG
 

@@ -79,7 +79,7 @@ class OrchestratorProgram(Program):
         invoke_tasks.write_bytecode()
 
     def parse_core_args(self) -> None:
-        """Parse the whole line at once: what is wrong anywhere in it is told first."""
+        """Parse the whole line at once: what is wrong anywhere in it is reported first."""
         self.core = WordsParser(self._commands, self.initial_context, []).parse_argv(self.argv[1:])
         self.core.unparsed = self.argv[1:]
 

@@ -58,7 +58,7 @@ def collision_fault(one: tuple[str, str], other: tuple[str, str]) -> str:
 def rivals(pipeline: str, project: str, names: Iterable[str]) -> list[tuple[str, str]]:
     """Return (folder of the rival's pipeline, project) for each project among ``names`` that could collide.
 
-    Told by names alone, so that a start needs to look into no other config but one that may matter:
+    Known by names alone, so that a start needs to look into no other config but one that may matter:
     a rival's pipeline whose environment's folder is the returned one shares the session's place.
     """
     folder = environment_folder(session_name(pipeline, project))

@@ -41,7 +41,7 @@ def compare_filtered(
     disk: dict[bytes, Entry | None],
     hasher: Hasher,
 ) -> frozenset[bytes]:
-    """Compare files that a filter stores in another form, which is not run; return those that can't be told.
+    """Compare files that a filter stores in another form, which is not run; return those of which that can't be known.
 
     Files of Git LFS are what their pointer says. Of others the bytes on disk count, at every lookup.
     """

@@ -75,7 +75,7 @@ class SecondLook:
 
         ``moved`` are files that were there at the beginning, or are tracked, and have another content; ``left_behind``
         new files that git doesn't track; ``touched`` were written and are as before: paths from the project's folder,
-        the first of each, and how many in ``counts``. ``note`` says why nothing can be told. Raises nothing.
+        the first of each, and how many in ``counts``. ``note`` says why nothing can be known. Raises nothing.
         """
         commit, dirty, note = self._start.commit, None, None
         groups: tuple[set[bytes], set[bytes], set[bytes]] = (set(), set(), set())

@@ -1,4 +1,4 @@
-"""A project's tree as it is on disk, whatever git was told not to look at (contract, section 7, "The tree")."""
+"""A project's tree as it is on disk, whatever git was set not to look at (contract, section 7, "The tree")."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _cited(verdict: Verdict, run_id: str | None) -> Verdict:
 
 
 def foreseen(plan: Plan, *, today: date, proved: Collection[str] | None = None) -> tuple[dict[str, object], ...]:
-    """Return of each guardrail, as ``verdicts`` lists them, what can be told before a run: all keys of a verdict.
+    """Return of each guardrail, as ``verdicts`` lists them, what is known before a run: all keys of a verdict.
 
     ``outcome`` is None where the run decides; else no run on ``today`` (UTC) could bring another one. ``proved`` as
     for ``verdicts``.
@@ -92,7 +92,7 @@ def foreseen(plan: Plan, *, today: date, proved: Collection[str] | None = None) 
 
 
 def judged(manifest: Manifest, plan: Plan, clock: Clock) -> Manifest:
-    """Return the manifest with the verdicts of its guardrails as of now."""
+    """Return the manifest with the current verdicts of its guardrails."""
     outcomes = {command.id: command.outcome for command in manifest.commands}
     reused = {command.id: command.reused.run_id for command in manifest.commands if command.reused is not None}
     reported = {entry.id: verdict for entry in manifest.guardrails if (verdict := _reported(entry)) is not None}

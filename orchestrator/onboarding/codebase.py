@@ -22,7 +22,7 @@ _PASSED_OVER = frozenset({"node_modules", "__pycache__", "build", "dist", "venv"
 
 
 class Codebase:
-    """The folder at ``path``. What can't be read or parsed counts as missing, and is told in ``faults``."""
+    """The folder at ``path``. What can't be read or parsed counts as missing, and is listed in ``faults``."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -32,6 +32,6 @@ def _limit(root: str, project: str) -> float:
         try:
             pipelines = dict(load_project(root, project).pipelines)
         except Refusal:
-            pipelines = {}  # its faults are told where it is used
+            pipelines = {}  # its faults are reported where it is used
     whole = merged(ALWAYS_LISTED, pipelines, project)
     return (whole.sla if whole is not None else None) or DEFAULT_SLA_SECONDS

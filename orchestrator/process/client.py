@@ -24,7 +24,7 @@ _SEND_SECONDS = 0.2
 _CLOSING_LOOK_SECONDS = 0.5
 
 LOOK_SECONDS = 2.0
-"""How often a guard is told to go on, in case that somebody has stopped it; to one that runs that is nothing."""
+"""How often a guard is made to go on, in case that somebody has stopped it; to one that runs that is nothing."""
 
 STOPPED_PATIENCE = 2.0
 """Seconds after a stage's end was due (its grace is over) that a guard may be stopped; then it is killed."""
@@ -177,7 +177,7 @@ class GuardClient:
         self._moving(self._life, until)
 
     def _moving(self, fd: int, until: float) -> bool:
-        """Wait until ``fd`` is readable; a guard that is stopped meanwhile is told to go on, and killed if it can't."""
+        """Wait until ``fd`` is readable; a guard that is stopped meanwhile is made to go on, and killed if it can't."""
         stopped_since: float | None = None
         while True:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a watcher is told: the differences between two status documents, a line each."""
+"""What a watcher is shown: the differences between two status documents, a line each."""
 
 from __future__ import annotations
 

@@ -394,7 +394,7 @@ class ArtifactsDocument(Record):
 
 
 class CompareDocument(Record):
-    """The answer of ``compare``: what differs from ``before`` to ``run``; ``files`` is null where it can't be told."""
+    """The answer of ``compare``: what differs from ``before`` to ``run``; ``files`` is null where it can't be known."""
 
     run_id: str
     before: str

@@ -1,7 +1,7 @@
 """Durations of runs against their SLA as an SVG that stands alone: no script, no font, nothing loaded.
 
 A panel for each project: time from left to right, duration upwards on a logarithmic scale. Outcomes differ by
-shape, not by colour alone; a run over its SLA has a ring around it. What a picture shows is told in words
+shape, not by colour alone; a run over its SLA has a ring around it. What a picture shows is said in words
 too, in ``desc``, for who can't see it. The same figures give the same bytes.
 """
 

@@ -18,7 +18,7 @@ def later_of(one: str, other: str) -> str:
 def as_died(body: dict[str, Any]) -> dict[str, Any]:
     """Return the document of an open run whose lock is free: failed, outcome ``error``, ``interrupted``.
 
-    It ended, as far as can be told, at its last sign of life: the later of its last write and its last
+    It ended, as far as is known, at its last sign of life: the later of its last write and its last
     heartbeat. A stage that ran failed with it; one that had not started is skipped.
     """
     at = later_of(body["updated_at"], body["heartbeat_at"])

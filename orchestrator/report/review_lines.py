@@ -1,4 +1,4 @@
-"""How a run stands with its reviewers, and with the tree of now, in lines of a report."""
+"""How a run stands with its reviewers, and with the current tree, in lines of a report."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _clipped(value: object) -> str:
 
 
 def tree_line(fresh: Mapping[str, Any]) -> Iterator[Part]:
-    """Yield how the project's tree of now compares with the one that ran; nothing when nobody looked."""
+    """Yield how the project's current tree compares with the one that ran; nothing when nobody looked."""
     now = fresh["now"]
     if now is None:
         return

@@ -45,7 +45,7 @@ class Member:
     """A run's place in the tree: ``level`` below the top, the run above it, the stage that started it.
 
     ``kind`` is ``missing`` for a child of which there is no record, ``foreign`` for one that does not name
-    this parent; what is below such a one is no part of the tree. ``last``: no sister follows.
+    this parent; what is below such a one is no part of the tree. ``last``: no sibling follows.
     """
 
     link: Link

@@ -1,4 +1,4 @@
-"""Which log holds what a stage printed, told from the record (version 1 or 2)."""
+"""Which log holds what a stage printed, by the record (version 1 or 2)."""
 
 from __future__ import annotations
 

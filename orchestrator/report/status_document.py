@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
 ChildLookup: TypeAlias = "Callable[[str, str], Mapping[str, Any] | None]"
-"""From a child's task and run id to its ``standing`` of now, or None when its record can't be read."""
+"""From a child's task and run id to its current ``standing``, or None when its record can't be read."""
 
 KEYS = (
     *("run_id", "status", "status_detail", "started_at", "completed_at", "manifest", "artifact_root", "log_path"),
@@ -106,7 +106,7 @@ def in_future(body: Mapping[str, Any], now: datetime) -> bool:
 
 
 def _reviewed(record: Mapping[str, Any], body: Mapping[str, Any], around: ReviewContext) -> dict[str, Any]:
-    """Return the parts of the document that say how the run stands with its reviewers, and with the world of now."""
+    """Return the parts of the document that say how the run stands with its reviewers, and with the world around it."""
     fresh = freshness(body, around.tree)
     subject = subject_of(record, fresh["tree"], around.signed) if body["approvals"] and body["version"] == 2 else None
     judged = validities(body["approvals"], subject, around.policy)

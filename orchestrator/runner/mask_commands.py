@@ -21,7 +21,7 @@ SHORTEST = 6
 
 
 class MaskCommands:
-    """Finds the values in a stage's output, which is held back from the command to its line's end, and no more."""
+    """Finds the values in a stage's output, which is withheld from the command to its line's end, and no more."""
 
     def __init__(self) -> None:
         self._line = b""
@@ -39,7 +39,7 @@ class MaskCommands:
         return text[:end], _values(text[:end])
 
     def flush(self) -> tuple[bytes, list[bytes]]:
-        """Return what was held back, and its value."""
+        """Return what was withheld, and its value."""
         rest, self._line = self._line, b""
         return rest, _values(rest)
 
@@ -95,7 +95,7 @@ class LearningRedactor(Redactor):
 class _LearningStream(Stream):
     """A masked stream with others behind it, one for each value that was learned while it was open.
 
-    What the first one holds back, as it may be the beginning of a secret, stays held back.
+    What the first one holds back, as it may be the beginning of a secret, stays withheld.
     """
 
     def __init__(self, first: Stream, owner: LearningRedactor) -> None:

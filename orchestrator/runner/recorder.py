@@ -280,7 +280,7 @@ class Recorder:
     def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
         """End the run: write its terminal record, publish it and give the lock back.
 
-        ``outcome`` is told when the run itself was stopped or broke; else it follows from the stages.
+        ``outcome`` is given when the run itself was stopped or broke; else it follows from the stages.
         Raises StorageError when the record, or what follows from it, could not be written.
         """
         with suppress(StorageError):

@@ -206,7 +206,7 @@ def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -
 def take_over(store: RunStore, where: Location, depth: Depth = "digests") -> OpenRun:
     """Take the lock of an existing run of version 2, then load its record.
 
-    Raises Refused when the run is alive, here or as far as can be told elsewhere, or of version 1,
+    Raises Refused when the run is alive, here or as far as is known elsewhere, or of version 1,
     NotFound when there is none, DamagedRecord; the last also when it is not what its last attempt left, as far as
     ``depth`` compares it.
     """

@@ -41,7 +41,7 @@ def key_name(project: str, pipeline: str, key: str) -> str:
 def keyed_run(store: RunStore, name: str) -> Location | None:
     """Return the run that a key stands for; None when it is free: not used, or its time is over.
 
-    Raises DamagedRecord when that can't be told, StorageError.
+    Raises DamagedRecord when that can't be known, StorageError.
     """
     with suppress(FileNotFoundError), store.runs() as runs, runs.sub(KEYS) as keys:
         return _run_of(store, keys, name)

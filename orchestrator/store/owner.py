@@ -91,7 +91,7 @@ def holds(owner: Owner, folder: Folder) -> bool:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process was started, in clock ticks since the machine's start; None where that can't be told."""
+    """Return when a process was started, in clock ticks since the machine's start; None where that can't be known."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b")")[2].split()[_STARTED_FIELD])

@@ -115,7 +115,7 @@ def _warn_unlocked(store: RunStore, where: Location, folder: Folder) -> None:
 def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
     """Close the record of a run whose lock was free, if it is still open, and publish its end.
 
-    Its children are taken in, and its parent is told, before the run leaves the list of open ones. What is signed
+    Its children are taken in, and its parent is updated, before the run leaves the list of open ones. What is signed
     by a line of the chain agrees with its events: successes that these don't know are not kept, and a record that
     contradicts them stays as it is. Raises DamagedRecord for such a one, StorageError.
     """

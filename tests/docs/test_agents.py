@@ -34,7 +34,7 @@ def test_the_loop(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None
     assert (again.document["deduplicated"], again.document["status"]) == (True, "succeeded")
 
 
-def test_every_exit_code_is_told() -> None:
+def test_every_exit_code_is_named() -> None:
     """The table of exit codes has each one that the program uses, and no other."""
     rows = re.findall(r"^\| ([0-9, ]+) \|", PAGE, re.M)
     told = {int(code) for row in rows for code in row.split(",")}

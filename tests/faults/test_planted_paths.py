@@ -202,7 +202,7 @@ def test_a_heartbeat_that_became_a_pipe_does_not_hold_a_run(
     assert orchestrate("start", "--project", "x", timeout=30).code == 0
 
 
-def test_a_leftover_of_the_plan_cache_stops_no_start(workspace: WorkspaceFolder, environ: dict[str, str]) -> None:
+def test_remains_of_the_plan_cache_stop_no_start(workspace: WorkspaceFolder, environ: dict[str, str]) -> None:
     """A file left in the folder of the cache, or a folder in the place of an entry, is no reason to fail."""
     workspace.project("x", pipeline=PIPELINE)
     cache = workspace.root / ".runs" / ".cache"

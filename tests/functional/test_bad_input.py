@@ -371,7 +371,7 @@ def test_a_planted_link_for_what_is_written_at_the_end_is_refused_at_the_start(
 @pytest.mark.parametrize(
     "words", [("start", "--project", "x"), ("resume", "latest"), ("status",), ("plan",), ("logs", "latest"), ("start",)]
 )
-def test_no_workspace_is_told_and_nothing_is_made(
+def test_no_workspace_is_reported_and_nothing_is_made(
     words: tuple[str, ...], tmp_path: Path, orchestrate: Orchestrator
 ) -> None:
     """Outside of every workspace each command exits 2, says so, and makes no folder."""
@@ -383,7 +383,7 @@ def test_no_workspace_is_told_and_nothing_is_made(
     check_message(named, 2, str(empty))
 
 
-def test_broken_records_of_a_task_list_are_told(town: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_broken_records_of_a_task_list_are_reported(town: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A tasks/index.json that can't be read is exit 2 with its name wherever it would decide."""
     town.write("tasks/index.json", "{")
     check_refused(orchestrate, town.root, ("start", "--project", "x", "--task", "5-new"), 2, "tasks/index.json")

@@ -176,7 +176,7 @@ def test_invoke_ends_with_our_exit_codes(orchestrate: Orchestrator, workspace: W
     assert json.loads(done.stdout)["error"]["code"] == "not-found"
 
 
-def test_invoke_writes_no_bytecode_when_told(orchestrate: Orchestrator, workspace: WorkspaceFolder) -> None:
+def test_invoke_writes_no_bytecode_on_demand(orchestrate: Orchestrator, workspace: WorkspaceFolder) -> None:
     """Python's own switch against bytecode is kept."""
     program = (
         "import sys; sys.dont_write_bytecode = True; from orchestrator.cli import namespace; "

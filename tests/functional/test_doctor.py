@@ -179,7 +179,7 @@ def test_a_folder_that_is_no_run_at_all_is_set_aside(
 
 
 @pytest.mark.parametrize("expected", MENDED)
-def test_what_is_found_is_mended(
+def test_what_is_found_is_repaired(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path], expected: str
 ) -> None:
     """Each is found without a write, mended, and then found no more; the second repair writes nothing."""
@@ -260,7 +260,7 @@ def test_a_damaged_run_is_refused_elsewhere_with_the_way_out(
     assert orchestrate("status", first.name).code == 6
 
 
-def test_what_is_not_mended(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
+def test_what_is_not_repaired(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
     """A newer version, a record in the wrong place, planted links and pipes, and configs stay as they are."""
     first, second = runs
     edit_json(first / "manifest.json", version=3)

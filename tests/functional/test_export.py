@@ -129,7 +129,7 @@ def test_keys_that_are_none_are_refused(
         assert refused.stdout == ""
 
 
-def test_both_doors_take_the_form(orchestrate: Orchestrator, app: tuple[Path, str]) -> None:
+def test_both_entry_points_take_the_form(orchestrate: Orchestrator, app: tuple[Path, str]) -> None:
     """``--as`` is a word of Python's own; Invoke's parser takes it all the same, and others are refused."""
     assert orchestrate("export", "--help").code == 0
     assert orchestrate("export", "--run", "latest", "--as=in-toto").code == 0

@@ -129,7 +129,7 @@ def test_declared_outputs_are_left_out_unless_they_are_code(repository: Path) ->
     assert now()["dirty"]
 
 
-def test_what_git_is_told_not_to_look_at_is_looked_at(repository: Path) -> None:
+def test_what_git_is_set_not_to_read_is_read(repository: Path) -> None:
     """assume-unchanged and skip-worktree hide no edit; a missing file of a sparse checkout is as in the commit."""
     before = state(repository)
     for flag in ("assume-unchanged", "skip-worktree"):

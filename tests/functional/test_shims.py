@@ -268,7 +268,7 @@ def test_no_watch_then_poll_then_resume(shims: Shims, workspace: WorkspaceFolder
     assert shims("mcp-runner-start.sh", "--resume", run_id).code == 5
 
 
-def test_usage_is_told(told: Shims) -> None:
+def test_usage_is_printed(told: Shims) -> None:
     """A script that lacks a word it needs tells its usage, exit code 2, and calls nothing."""
     for call in (("mcp-runner-poll.sh",), ("mcp-runner-start.sh", "--resume"), ("agents_mcp_runner.mjs",)):
         done = told(*call)

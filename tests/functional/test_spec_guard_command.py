@@ -302,7 +302,7 @@ def test_bad_calls_are_refused(app: WorkspaceFolder, orchestrate: Orchestrator) 
     assert "project_configs/app.toml: spec_guard.specs: must name something" in refused.document["error"]["message"]
 
 
-def test_the_doors_agree(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_the_entry_points_agree(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """``invoke`` and the shim answer as the console script does."""
     edit(app.root / SPEC, today(), "no front matter")
     app.write("tasks.py", (REPOSITORY / "tasks.py").read_text())

@@ -66,7 +66,7 @@ def test_a_run_leaves_every_file_of_the_contract(workspace: WorkspaceFolder, orc
     assert not list((workspace.root / ".runs" / TASK / ".open").iterdir())
 
 
-def test_three_doors_leave_the_same_record(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_three_entry_points_leave_the_same_record(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """``codex-orchestrator``, ``invoke`` and a bare ``nox -s`` differ in nothing that a reviewer reads."""
     workspace.project("x", guard=None)
     workspace.write("tasks.py", "from orchestrator.cli import namespace  # noqa: F401\n")
@@ -311,7 +311,7 @@ def test_cloud_mode_is_refused_where_no_engine_is_configured(
     assert not (workspace.root / ".runs").exists()
 
 
-def test_a_detached_run_is_on_disk_when_its_id_is_told(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_a_detached_run_is_on_disk_when_it_is_printed(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """``--detach`` prints the id at once; the run goes on and ends by itself."""
     workspace.project("x", {"test": "sleep 1"})
     began = time.monotonic()

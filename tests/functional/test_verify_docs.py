@@ -446,9 +446,7 @@ def test_sync_drops_no_line_that_is_no_item(workspace: WorkspaceFolder, orchestr
     assert mirror.read_text() == "# T\n\n- [ ] **a**: x\n"
 
 
-def test_items_that_cannot_be_told_apart_are_never_guessed(
-    workspace: WorkspaceFolder, orchestrate: Orchestrator
-) -> None:
+def test_ambiguous_items_are_never_guessed(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Two items of one name, and a conflict's markers, are findings; neither tick nor sync chooses."""
     workspace.project("app")
     path = workspace.write(PLACES[0], "- [ ] **a**: x\n- [ ] **a**: y\n")

@@ -35,14 +35,14 @@ def test_every_digest_is_sha256(data: bytes, size: int) -> None:
 
 
 @given(NEAR_NAMES)
-def test_names_are_told_as_their_pattern_says(name: str) -> None:
+def test_names_are_judged_as_their_pattern_says(name: str) -> None:
     """A name is allowed just when the published pattern matches it and it has no two dots in a row."""
     allowed = re.fullmatch(NAME_PATTERN, name) is not None and ".." not in name
     assert (name_fault("stage", name) is None) == allowed
 
 
 @given(NEAR_RUN_IDS)
-def test_run_ids_are_told_as_their_pattern_says(text: str) -> None:
+def test_run_ids_are_judged_as_their_pattern_says(text: str) -> None:
     """A text is a run id just when the published pattern matches it."""
     assert is_run_id(text) == (re.fullmatch(RUN_ID_PATTERN, text) is not None)
 

@@ -1,4 +1,4 @@
-"""What may be forgotten: small files below the runs folder that only spare a later command work.
+"""What may be forgotten: small files below the runs folder that only save a later command work.
 
 Nothing here waits for the disk, and nothing here is needed: a file that can't be read counts as none,
 and a disk that refuses one only costs the next command time.

@@ -1,7 +1,7 @@
 """Locks of open files (flock): held until every copy of the descriptor is closed.
 
 Where a file system knows no such locks, a file on this machine stands for the lock file: its lock keeps out, and
-tells of, every process of this user on this machine. What runs elsewhere is told by ``run_store.liveness``.
+tells of, every process of this user on this machine. What runs elsewhere is known by ``store.liveness``.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class CompiledFinder:
         wanted = [_as_pattern(literal) for literal in shortest(needle[:_LITERAL] for needle in needles)]
         wanted += [b"(?:%s)(?:%s)" % (b"|".join(map(_as_pattern, shape.heads)), shape.after) for shape in shapes]
         self._database: Any = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        flags = hyperscan.HS_FLAG_SOM_LEFTMOST  # without it only the end of a match is told
+        flags = hyperscan.HS_FLAG_SOM_LEFTMOST  # without it only the end of a match is reported
         try:
             self._database.compile(expressions=wanted, flags=flags)
         except hyperscan.error:  # it may show a pattern, and those are made of secrets

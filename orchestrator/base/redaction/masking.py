@@ -19,11 +19,11 @@ from orchestrator.base.redaction.tokens import Token, head_begun, rest_of_token,
 _MASK = MASK.encode()
 
 MOST_NOISE = 64 * 1024
-"""So many bytes of noise are held back inside of what could become a secret; then that noise is dropped."""
+"""So many bytes of noise are kept inside of what could become a secret; then that noise is dropped."""
 
 
 class _State(Record):
-    """What is known of the bytes that are held back, in one of their two readings.
+    """What is known of the bytes that are withheld, in one of their two readings.
 
     ``before``: the byte before them; ``covered``: as many of them are known to be masked; ``searched``: as many were
     searched for tokens; ``open``: the token that goes on after those.
@@ -65,7 +65,7 @@ class Stream:
         return self._pass(self._held + data if self._held else data, final=False) if data else b""
 
     def flush(self) -> bytes:
-        """Return what was held back; the stream has ended."""
+        """Return what was withheld; the stream has ended."""
         return self._pass(self._held, final=True)
 
     def whole(self, data: bytes) -> bytes:
@@ -169,7 +169,7 @@ class Stream:
         return b"".join(parts)
 
     def _drop_noise(self) -> None:
-        """Forget the noise in what is held back, when there is too much of it."""
+        """Forget the noise in what is withheld, when there is too much of it."""
         reading = read_past_noise(self._held, final=False)
         if reading is not None and reading.end - len(reading.bare) > MOST_NOISE:
             self._held = reading.bare + self._held[reading.end :]

@@ -1,4 +1,4 @@
-"""Which environment variables hold a secret, told by their names.
+"""Which environment variables hold a secret, by their names.
 
 Buildkite masks ``*_PASSWORD, *_SECRET, *_TOKEN, *_PRIVATE_KEY, *_ACCESS_KEY, *_SECRET_KEY,
 *_CONNECTION_STRING``. The rule here is wider (``PGPASSWORD``, ``_authToken``, ``SECRET_KEY_BASE``)

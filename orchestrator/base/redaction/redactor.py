@@ -1,4 +1,4 @@
-"""What masks the secrets of a run; most texts without a secret are told from others before anything is loaded."""
+"""What masks the secrets of a run; most texts without a secret are known as such before anything is loaded."""
 
 from __future__ import annotations
 

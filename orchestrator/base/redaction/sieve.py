@@ -1,4 +1,4 @@
-"""Which of many literals may be in a chunk, told from the few of its bytes that are rare in output.
+"""Which of many literals may be in a chunk, by the few of its bytes that are rare in output.
 
 ``bytes.translate`` drops the frequent bytes (lower case letters, spaces) from the chunk as it drops them
 from the literals. A literal that is in the chunk is then in what is left of it too, and so is each part of

@@ -55,7 +55,7 @@ class TerminalFilter:
     clipboard sequence without an end is dropped up to the end of its line. Of combining
     marks eight stay on a letter. Everything else is dropped, invisible characters too.
 
-    Less than 100 bytes are held back, and only of an unfinished sequence or character.
+    Less than 100 bytes are withheld, and only of an unfinished sequence or character.
     """
 
     def __init__(self, *, color: bool = True) -> None:
@@ -75,7 +75,7 @@ class TerminalFilter:
         if self._held or self._inside or self._in_character or self._marks:
             start = data.find(b"\n") + 1 or len(data)
             parts.append(self._filter(data[:start]))
-        # Nothing that is held back contains a newline, so whole lines can be taken as they are if they are harmless.
+        # Nothing that is withheld contains a newline, so whole lines can be taken as they are if they are harmless.
         lines = max(start, data.rfind(b"\n") + 1)
         parts.extend(self._harmless(part) for part in (data[start:lines], data[lines:]) if part)
         return b"".join(parts)
@@ -105,7 +105,7 @@ class TerminalFilter:
         return self._show(self._held + text)
 
     def flush(self) -> bytes:
-        """Return what was held back; the stream has ended."""
+        """Return what was withheld; the stream has ended."""
         shown = self._show(self._held + self._decoder.decode(b"", final=True))
         ended = b"\n" if self._held == "\r" else b""
         self._held, self._inside, self._in_character = "", None, False

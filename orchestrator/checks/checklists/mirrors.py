@@ -96,7 +96,7 @@ class Synced:
     """What makes a task's mirrors equal to the first place, with proofs that only a mirror has taken over.
 
     ``changes`` are the files; ``dropped`` the lines of mirrors, as (path, line, text), that are no items, stand
-    in no other place, and would be lost; ``ambiguous`` what keeps items from being told apart.
+    in no other place, and would be lost; ``ambiguous`` what keeps items from being distinguished.
     """
 
     def __init__(self, task: str, texts: Texts) -> None:

@@ -32,7 +32,7 @@ class GitReply(Record):
 class UnseenByGit(Record):
     """Where git's word on a working tree is not the disk's; paths from the repository's top.
 
-    ``hidden`` differ from the index and git was told not to look; ``same`` are named by git as changed and only
+    ``hidden`` differ from the index and git was set not to look; ``same`` are named by git as changed and only
     stored in another form by a filter; of ``unknown`` nobody can tell, since a filter that is not run stores them.
     ``personal`` are untracked files that only the user's own rules ignore, hidden ones left out.
     """

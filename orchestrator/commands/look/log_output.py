@@ -39,7 +39,7 @@ class Output:
         self._put(f"{start}{text}\n".encode())
 
     def close(self) -> None:
-        """Write what is held back, and switch off what colour a stage left on."""
+        """Write what is withheld, and switch off what colour a stage left on."""
         self._put(self._filter.flush())
         self._put(self._filter.reset_if_needed())
 

@@ -49,7 +49,7 @@ def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> Foun
     """Return the last end of each run that completed since ``start``; what can't be read is noted.
 
     Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, what
-    proves no line is told too.
+    proves no line is reported too.
     """
     until = store.clock.now() + CLOCK_TOLERANCE
     found = Found()

@@ -42,7 +42,7 @@ class Seen(Record):
 
 
 def observe(store: RunStore, where: Location) -> Seen:
-    """Return the run's record of now. Raises NotFound, DamagedRecord or StorageError.
+    """Return the run's current record. Raises NotFound, DamagedRecord or StorageError.
 
     A free lock beside an open record means that the run died, unless it ended, or was resumed, between
     the two looks: so the record is read before and after the lock is probed, until it is the same.
@@ -115,7 +115,7 @@ def heartbeat_of(store: RunStore, where: Location) -> str | None:
 
 
 def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | None]:
-    """Return a lookup of how a child run stands now; it answers None where that can't be told."""
+    """Return a lookup of how a child run stands now; it answers None where that can't be known."""
 
     def look(task_id: str, run_id: str) -> Mapping[str, Any] | None:
         if name_fault("task", task_id) is not None or not is_run_id(run_id):
@@ -142,7 +142,7 @@ class Patience:
         found = 0
         if self._fd is not None:
             poll = select.poll()
-            # No event is asked for: only an error or a hang-up of the reader's end is told.
+            # No event is asked for: only an error or a hang-up of the reader's end is reported.
             poll.register(self._fd, 0)
             for _, event in poll.poll(seconds * 1000):
                 found |= event

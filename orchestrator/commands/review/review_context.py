@@ -1,4 +1,4 @@
-"""What a run is judged by and is not in its record: its project's review policy, and the tree of now."""
+"""What a run is judged by and is not in its record: its project's review policy, and the current tree."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _outputs(stages: object) -> Sequence[str]:
 
 
 def review_policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
-    """Return the project's policy, and why it can't be told; one that can't be told must not count as none."""
+    """Return the project's policy, and why it can't be known; one that can't be known must not count as none."""
     file = f"{CONFIG_FOLDER}/{project}.toml"
     try:
         with open(os.path.join(root, file), "rb", opener=_unblocked) as stream:

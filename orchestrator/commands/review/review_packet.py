@@ -80,7 +80,7 @@ def _tree_changes(context: Context, store: RunStore, where: Location, document: 
 
 
 def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[list[str], str | None]:
-    """Return how today's plan differs from the recorded one, and why that can't be told."""
+    """Return how the current plan differs from the recorded one, and why that can't be known."""
     record = read_document(store, where)
     if record["version"] != 2:
         return [], None

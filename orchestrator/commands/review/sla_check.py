@@ -30,7 +30,7 @@ def page_findings(store: RunStore, environ: Mapping[str, str], now: datetime) ->
     try:
         text = current_text(root, PAGE)
     except UnfitFileError:
-        return [], 0  # told among the documents that can't be read
+        return [], 0  # reported among the documents that can't be read
     if text is None:
         return [], 0
     page = read_page(text)

@@ -57,7 +57,7 @@ def oldest_measurements(root: str) -> dict[str, int | None]:
 def recorded(store: RunStore, since: datetime) -> dict[Key, list[End]]:
     """Return the ends of the runs that completed since then, by project and pipeline; what can't be read is left out.
 
-    Source: whose a run is, is told as ``metrics`` tells it.
+    Source: whose a run is, is known as in ``metrics``.
     """
     found: dict[Key, list[End]] = {}
     for project, ends in by_project(ends_since(store, since).ends, (), task_owner(store.workspace.root)).items():

@@ -72,7 +72,7 @@ def _record_unchanged(
 ) -> Result:
     """Record an attempt whose every stage was found unchanged, as any other, with nothing started; return its end.
 
-    It takes milliseconds, so that a stop signal waits for its end; ``notify`` hears of a run that was held back
+    It takes milliseconds, so that a stop signal waits for its end; ``notify`` hears of a run that was prepared
     when it is published. Raises Refusal when the run could not be opened, StorageError when it could not be
     recorded.
     """

@@ -146,7 +146,7 @@ def found_answer(context: Context, prepared: PreparedRun, where: Location, reque
 
 
 def _same_tree(then: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
-    """Tell whether a run's last attempt was of the commit and tree that are here; None where that can't be told."""
+    """Tell whether a run's last attempt was of the commit and tree that are here; None where that can't be known."""
     if not then.get("tree_digest") or not here.get("tree_digest"):
         return None
     return all(then.get(key) == here.get(key) for key in ("commit", "tree_digest"))

@@ -159,7 +159,7 @@ def exit_code_of(result: Result) -> int:
 def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: int | None = None) -> Answer:
     """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people.
 
-    ``exit_code`` is told by a command whose own success is not the run's.
+    ``exit_code`` is given by a command whose own success is not the run's.
     """
     from orchestrator.commands.look.failures import failures
     from orchestrator.report.run_summary import failure_digest, run_document

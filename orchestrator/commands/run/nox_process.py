@@ -1,4 +1,4 @@
-"""The fallback where nox can't run a session in this process: a nox process, told what to run by its environment."""
+"""The fallback where nox can't run a session in this process: a nox process whose environment says what to run."""
 
 from __future__ import annotations
 

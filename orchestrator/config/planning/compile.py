@@ -127,7 +127,7 @@ def _collisions(root: str, config: ProjectConfig, pipeline: str) -> list[str]:
         try:
             others = pipeline_names(load_project(root, rival))
         except Refusal:
-            continue  # it has no session before it is mended
+            continue  # it has no session before it is repaired
         faults += [
             collision_fault((pipeline, config.name), (other, rival))
             for other in others

@@ -1,4 +1,4 @@
-"""The record as a document: read, and its version told, without the classes of its shape."""
+"""The record as a document: read, and its version known, without the classes of its shape."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def interrupted(manifest: Manifest, at: str) -> Manifest:
     """Return the record of a run whose process died, closed: outcome ``error``, detail ``interrupted``.
 
     ``at`` is the last sign of life. A stage that ran is ``failed`` with outcome ``error``, one that had
-    not started is skipped. Times are told by the wall clock: the monotonic one died with the process.
+    not started is skipped. Times are of the wall clock: the monotonic one died with the process.
     """
     unseen = max(0.0, _seconds(manifest.updated_at, at))
     active = round(manifest.sla.active_seconds + unseen, 3)

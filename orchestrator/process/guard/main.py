@@ -25,7 +25,7 @@ CLOSING_PATIENCE = PATIENCE + 1.0
 STOPPED_PATIENCE = 2.0
 """Seconds that a keeper may be stopped after its tree should have ended; then it is killed, and the guard does it."""
 LOOK = 2.0
-"""Seconds between two times that keepers are told to go on, in case that somebody has stopped them."""
+"""Seconds between two times that keepers are made to go on, in case that somebody has stopped them."""
 HURRIED_LOOK = 0.5
 """The same while a tree is to end."""
 STRAY_PATIENCE = 1.0
@@ -36,7 +36,7 @@ KILLED = 9  # the wait status of a process that SIGKILL ended
 
 
 class _Kept:
-    """A keeper as the guard sees it; ``reported`` once it has told its stage's end."""
+    """A keeper as the guard sees it; ``reported`` once it has reported its stage's end."""
 
     def __init__(self, key: int, pid: int, sock: _socket.socket) -> None:
         self.key = key

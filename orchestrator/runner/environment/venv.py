@@ -72,7 +72,7 @@ def mark_made(env_dir: str, key: str, *, seam: Seam | None = None) -> None:
 
 
 def describe(env_dir: str | None) -> dict[str, str | None]:
-    """Return ``{"backend", "python"}`` of an environment: nox's word and a version; None where it can't be told."""
+    """Return ``{"backend", "python"}`` of an environment: nox's word and a version; None where it can't be known."""
     if env_dir is None:
         return {"backend": "none", "python": None}
     marker = _marker(env_dir)

@@ -35,7 +35,7 @@ def duration(seconds: object) -> str:
 
 
 def sentence(event: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what people are told of an event, and its SGR colour; both empty for what they are not told."""
+    """Return what people are shown of an event, and its SGR colour; both empty for what they are not shown."""
     tell = _SENTENCES.get(str(event.get("type")))
     return tell(event) if tell else ("", "")
 

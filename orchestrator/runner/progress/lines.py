@@ -16,7 +16,7 @@ else:
     Protocol = object
 
 _LONGEST_PARTIAL = 8 * 1024
-"""Bytes of an unfinished line that are held back while several stages run."""
+"""Bytes of an unfinished line that are withheld while several stages run."""
 
 _MARK = "==> "
 

@@ -19,7 +19,7 @@ OutputFormat: TypeAlias = "Literal['text', 'json', 'ndjson']"
 
 
 class Observer(Protocol):
-    """Something that is told of a run, from one thread."""
+    """Something that hears of a run, from one thread."""
 
     @property
     def sink(self) -> Sink:

@@ -1,4 +1,4 @@
-"""Whether a stage may be spared, and what is kept of one that ran."""
+"""Whether a stage is cached, and what is stored of one that ran."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Place(Record):
 
 
 def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
-    """Return why a stage always runs whatever its inputs are, or None when it may be spared."""
+    """Return why a stage always runs whatever its inputs are, or None when it may be cached."""
     if stage.kind not in ("command", "shell"):
         return "it starts other runs" if stage.kind == "subpipeline" else "it is skipped by the config"
     if not stage.inputs:

@@ -15,7 +15,7 @@ def explained(plan: Plan, cache: StageCache | None) -> dict[str, dict[str, Any]]
 
     ``would`` is ``run``, ``reuse`` (``reused`` is then the success that would stand for it), ``skip`` (by the
     config), or ``unknown``: it is unchanged now, and a stage that would run before it may change that.
-    ``cache`` is None where no stage can be spared.
+    ``cache`` is None where no stage can be cached.
     """
     found: dict[str, dict[str, Any]] = {}
     for stage in plan.stages:

@@ -34,9 +34,9 @@ def cache_for(
     writes: bool = True,
     ignored: Callable[[], frozenset[str]] | None = None,
 ) -> StageCache | None:
-    """Return the cache of a pipeline's stages under a task, None where none of them may be spared.
+    """Return the cache of a pipeline's stages under a task, None where none of them may be cached.
 
-    ``env_dir`` is the session's environment, ``environ`` the user's. With ``fresh`` nothing is spared, but
+    ``env_dir`` is the session's environment, ``environ`` the user's. With ``fresh`` nothing is taken from it, but
     kept all the same; without ``writes`` not even the folder of tools is made. ``ignored`` tells what git
     ignores at first; else git is started at once, and ``ignored.abandon`` ends it. Raises StorageError.
     """

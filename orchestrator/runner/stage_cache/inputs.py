@@ -14,7 +14,7 @@ KEY_VERSION = 1
 """Rises when something else goes into the key."""
 
 _NAMED = 3
-"""So many names are told of each kind of difference."""
+"""So many names are listed of each kind of difference."""
 
 
 class Observation(Record):

@@ -1,4 +1,4 @@
-"""Healing what was found. Every write happens under the lock of the run or of the task that it is about.
+"""Repairs of what was found. Every write happens under the lock of the run or of the task that it is about.
 
 Truth is only ever taken from manifests, so that repairing twice, or beside live runs, comes to the same.
 What can't be read is moved aside, never removed.
@@ -136,7 +136,7 @@ def _held(folder: Folder) -> Iterator[Lock | None]:
 
 
 def _tidy_run(store: RunStore, where: Location) -> Iterator[Repaired]:
-    """Mend what lies beside a record that is in order, and what leads to it, unless the run goes on again."""
+    """Repair what lies beside a record that is in order, and what leads to it, unless the run goes on again."""
     try:
         run = take_over(store, where)
     except (Refused, NotFound, DamagedRecord):

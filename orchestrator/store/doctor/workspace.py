@@ -40,7 +40,7 @@ class RecordsSeen:
 
 
 def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda task: None) -> RecordsSeen:
-    """Return what is wrong with the records of a workspace; ``progress`` is told each task before it is read."""
+    """Return what is wrong with the records of a workspace; ``progress`` gets each task before it is read."""
     findings = [*_folders(store), *planted(store)]
     tasks = []
     try:

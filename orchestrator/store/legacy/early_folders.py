@@ -1,4 +1,4 @@
-"""Looking into the folders that the early version left: records and pointers told apart. Reads only."""
+"""Looking into the folders that the early version left: records and pointers distinguished. Reads only."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def moment(text: object) -> datetime | None:
 def index_id(name: str, document: Document) -> str | None:
     """Return the run id for the record in a folder ``name``: the name itself, or one made from it and its start.
 
-    The same name always gives the same id. None when it can't be told when the run started.
+    The same name always gives the same id. None where nobody knows when the run started.
     """
     if is_run_id(name):
         return name

@@ -125,7 +125,7 @@ def _make(store: RunStore, task: Folder, step: Step, project: str | None) -> tup
 
 def _make_record(store: RunStore, task: Folder, step: Step) -> tuple[str, ...]:
     """Copy an early run's folder below ``cli/``: made aside and renamed, so that it is never seen half made."""
-    # No run id, so that the recovery of a run that starts meanwhile does not take it for a claim's leftover.
+    # No run id, so that the recovery of a run that starts meanwhile does not take it for the remains of a claim.
     aside = f"migrating-{step.run_id}"
     left_out: list[str] = []
     with ExitStack() as stack:

@@ -34,7 +34,7 @@ STATE_LIMIT = 64 * 1024 * 1024
 
 StepKind: TypeAlias = "Literal['record', 'pointer', 'older-pointer', 'state']"
 TaskOf = Callable[[Document], tuple[str | None, str]]
-"""Tells the task of a record that names none, or None and why it can't be told."""
+"""Tells the task of a record that names none, or None and why it can't be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class EarlyItem:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A record directly below ``.runs/local-mcp/``, and the task that it goes to: None when that can't be told."""
+    """A record directly below ``.runs/local-mcp/``, and the task that it goes to: None where that can't be known."""
 
     name: str
     document: Document

@@ -68,7 +68,7 @@ class Chain:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads a chain line by line. ``last`` is the end before, and ``is_known`` says whether that can be told."""
+    """Reads a chain line by line. ``last`` is the end before, and ``is_known`` says whether that is known."""
 
     path: str
     before: bytes | None

@@ -147,7 +147,7 @@ def _metrics(task: Folder, chain: Chain, *, counted: bool) -> _Tail:
 
 
 def _tail(task: Folder, name: str, count: int, *, counted: bool) -> _Tail:
-    """Return the last ``count`` lines of a file; their number is told where it is ``counted``, else it is one."""
+    """Return the last ``count`` lines of a file; their number is known where it is ``counted``, else it is one."""
     try:
         begin, data = last_lines(task, name, count + 1)
     except FileNotFoundError:

@@ -112,7 +112,7 @@ def test_the_window_ends_with_the_latest_run() -> None:
     assert measured(ends[-1:], NOW) is None
 
 
-def test_when_a_run_started_is_told_by_its_id() -> None:
+def test_when_a_run_started_is_known_by_its_id() -> None:
     """The id's moment is UTC, to the millisecond; one that names no day is none."""
     assert run_moment(RUN) == datetime(2026, 11, 22, 8, 43, 5, 720000, tzinfo=UTC)
     assert run_moment("2026-13-41" + RUN[10:]) is None

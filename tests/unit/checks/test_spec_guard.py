@@ -267,7 +267,7 @@ def test_an_unknown_base_is_a_finding(root: Path) -> None:
     assert _rules(_guard(root, FakeGit(root), base="--output=x")) == ["base-unknown"]
 
 
-def test_a_shallow_clone_says_how_to_mend_it(root: Path) -> None:
+def test_a_shallow_clone_says_how_to_repair_it(root: Path) -> None:
     """In a shallow clone without a base the finding names the missing history."""
     git = FakeGit(root, answers={BRANCHES: GitReply(0, "")})
     git.cut = frozenset({"c0ffee"})

@@ -359,7 +359,7 @@ def complete(name: str, pipeline: str | None = None) -> str:
         (("x", "a.b"), ("y", "a-b"), None),
     ],
 )
-def test_sessions_that_collide_are_told(
+def test_sessions_that_collide_are_reported(
     workspace: WorkspaceFolder, one: tuple[str, str | None], two: tuple[str, str | None], said: str | None
 ) -> None:
     """Two projects' sessions with one name, or one environment folder, are a fault of all configs together."""

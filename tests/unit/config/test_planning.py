@@ -224,7 +224,7 @@ def test_a_pipeline_that_is_its_own_sub_pipeline_is_refused_whatever_is_asked(wo
     assert "'loop' of 'demo' → 'loop' of 'demo'" in faults_of(workspace)[0]
 
 
-def test_faults_of_what_is_reached_are_told_with_their_files(workspace: WorkspaceFolder) -> None:
+def test_faults_of_what_is_reached_are_reported_with_their_files(workspace: WorkspaceFolder) -> None:
     """Unknown projects and pipelines, faulty and incomplete configs below a pipeline come in one error."""
     workspace.config("broken", "= 1")
     workspace.config("bare", 'schema_version = 1\n[project]\nname = "bare"\npath = "."\ntask_id = "t"\n')

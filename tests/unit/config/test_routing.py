@@ -89,7 +89,7 @@ def test_the_only_project_is_meant(workspace: WorkspaceFolder) -> None:
     assert routed(workspace) == Route("only", "1-only")
 
 
-def test_a_project_that_can_not_be_told_is_refused_with_the_list(town: WorkspaceFolder) -> None:
+def test_an_unknown_project_is_refused_with_the_list(town: WorkspaceFolder) -> None:
     """Neither task nor folder nor number tells: the list is shown, broken configs with it."""
     town.config("c", "= 1")
     refused = refusal(town)
@@ -267,7 +267,7 @@ def test_an_index_that_is_no_file_is_named(town: WorkspaceFolder) -> None:
     assert routed(town, task="1-b") == Route("b", "1-b")
 
 
-def test_an_index_that_names_an_unknown_project_is_told(town: WorkspaceFolder) -> None:
+def test_an_index_that_names_an_unknown_project_is_reported(town: WorkspaceFolder) -> None:
     """The index's project has no config: that is said, with the nearest one."""
     town.write("tasks/index.json", json.dumps({"items": [{"id": "5-x", "project": "bb"}]}))
     assert refusal(town, task="5-x").code == "unknown-project"

@@ -195,7 +195,7 @@ def test_a_projects_own_folders_count(tmp_path: Path) -> None:
     assert scope_of(str(project), str(tmp_path), {}).holds(b"tasks/a.py")
 
 
-def test_versions_are_told_by_folder_names(tmp_path: Path) -> None:
+def test_versions_are_known_by_folder_names(tmp_path: Path) -> None:
     """The first folder on the path that names a tool counts; a tool that is nowhere is null."""
     for name in ("nox-2026.10.20.dist-info", "nox_poetry-1.dist-info", "first/nox-1.dist-info"):
         (tmp_path / name).mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_versions_are_told_by_folder_names(tmp_path: Path) -> None:
     assert set(tools(sys.path)) == {"orchestrator", "nox", "invoke"}
 
 
-def test_the_host_is_told() -> None:
+def test_the_host_is_reported() -> None:
     """Name, platform and Python are those of this machine and interpreter."""
     assert host() == {
         "host": os.uname().nodename,

@@ -135,7 +135,7 @@ def test_people_are_counted_and_roles_are_asked_for() -> None:
     assert open_codes() == []
 
 
-def test_what_does_not_count_any_more_is_told_unless_another_is_in_its_place() -> None:
+def test_what_does_not_count_any_more_is_reported_unless_another_is_in_its_place() -> None:
     """A stale approval, or one's own, makes a run not ready only where no valid one stands beside it."""
     assert open_codes(entry(attempt=0)) == ["approval-stale"]
     assert open_codes(entry(attempt=0), entry("carl")) == []

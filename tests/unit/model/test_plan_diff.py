@@ -32,7 +32,7 @@ def test_a_secret_that_one_environment_knew_is_no_drift() -> None:
         assert unchanged(before, after) == {"build"}
 
 
-def test_with_another_config_it_is_told_what_may_be_the_matter() -> None:
+def test_with_another_config_it_is_printed_what_may_be_the_matter() -> None:
     """The text can't be compared then: the line says so, and what to do; a plain change is called one."""
     (line,) = plan_drift(plan(knows=SECRET), plan(config="d" * 64))
     assert line.startswith("stage 'build': 'shell' changed, or it holds a secret")

@@ -137,7 +137,7 @@ def test_keys_of_stages(convert: Convert) -> None:
         assert told in notes
 
 
-def test_what_has_no_counterpart_is_told(convert: Convert) -> None:
+def test_what_has_no_counterpart_is_reported(convert: Convert) -> None:
     """Unknown keys, kinds and names are told each; nothing is dropped in silence."""
     found = convert(
         {
@@ -174,7 +174,7 @@ def test_what_has_no_counterpart_is_told(convert: Convert) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"pipelines": {}}', "{}"])
-def test_a_config_that_cant_be_read_is_told(tmp_path: Path, text: str) -> None:
+def test_a_config_that_cant_be_read_is_reported(tmp_path: Path, text: str) -> None:
     """A broken file changes nothing of the proposal, and is told."""
     (tmp_path / FILE).write_text(text)
     codebase = Codebase(str(tmp_path))

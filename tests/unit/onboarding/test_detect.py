@@ -266,7 +266,7 @@ def test_templates_by_name(make: Make) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff", '"x"', "[1]", '{"scripts": [1], "dependencies": 3}'])
-def test_broken_files_are_told_and_harm_nothing(tmp_path: Path, text: str) -> None:
+def test_broken_files_are_reported_and_harm_nothing(tmp_path: Path, text: str) -> None:
     """A file that can't be read is as good as none; a proposal is made all the same."""
     (tmp_path / "package.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     (tmp_path / "pyproject.toml").write_bytes(b"[project\n")

@@ -123,7 +123,7 @@ def test_long_lists_are_cut_and_flags_are_shown() -> None:
     assert "  none" in text
 
 
-def test_a_timeout_is_told_from_a_signal() -> None:
+def test_a_timeout_is_distinguished_from_a_signal() -> None:
     """A stage that was stopped for its time says so, whatever signal ended it."""
     late = Ended("timeout", None, "SIGTERM", wall_seconds=5.0)
     text = text_of(shown(over(ran("build", make_manifest()), outcome="timeout")))
@@ -141,14 +141,14 @@ def test_version_1_is_shown_as_such() -> None:
     assert "resume" not in text
 
 
-def test_a_forgiven_failure_is_told_from_a_skipped_stage() -> None:
+def test_a_forgiven_failure_differs_from_a_skipped_stage() -> None:
     """A failure that was allowed is not shown as a stage that did not run."""
     record = succeeded().as_json()
     record["commands"][0].update(status="skipped", outcome="failure", exit_code=1)
     assert re.search(r"build +allowed +1\.0 s +exit 1", text_of(shown(record)))
 
 
-def test_changes_are_told_once_each() -> None:
+def test_changes_are_reported_once_each() -> None:
     """A watcher is told of the state it finds, then of each change, then of the end."""
     first = shown(begun("build", make_manifest()), alive=True)
     assert changes(None, first) == [f"run {make_run_id(1)}, attempt 1: in progress", "build: running"]

@@ -113,7 +113,7 @@ def test_text_fits_and_ids_stay_whole(width: int, color: bool) -> None:
             assert columns(line) <= max(width, 33), line
 
 
-def test_what_is_not_shown_is_told() -> None:
+def test_what_is_not_shown_is_reported() -> None:
     """Runs that were not looked at, damaged ones that a filter hid, and a near match are told below the list."""
     document = {**document_of(known=9), "damaged": 2, "looked_at": 4, "hint": "did you mean 'x'?"}
     text = runs_text(document, now=NOW, width=200, color=False)

@@ -250,7 +250,7 @@ def test_a_guardrail_that_cannot_fail_is_flagged() -> None:
     assert document["plan"]["flags"][0]["message"] == flag.message
 
 
-def test_a_flagged_required_guardrail_is_told_once() -> None:
+def test_a_flagged_required_guardrail_is_reported_once() -> None:
     """A required guardrail that can't fail is advisory, which says it all."""
     flag = Flag("spec-guard", "guardrail-cannot-fail", "guardrail 'spec-guard' can't fail")
     assert codes(shown(succeeded(make_plan()._replace(flags=(flag,))))) == ["guardrail-advisory"]

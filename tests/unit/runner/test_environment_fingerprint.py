@@ -236,7 +236,7 @@ def test_files_that_the_build_backend_reads_count(tmp_path: Path, file: str, tex
     assert key(tmp_path)[1] != before[1]
 
 
-def test_what_other_tools_and_readers_are_told_does_not_count(tmp_path: Path) -> None:
+def test_what_other_tools_and_readers_get_does_not_count(tmp_path: Path) -> None:
     """A linter's and a test runner's files, and the readme, install nothing."""
     (tmp_path / "README.md").write_text("a")
     (tmp_path / "tests.py").write_text("a")

@@ -56,7 +56,7 @@ def test_another_installation_gets_its_own_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "replace"])
-def test_a_damaged_folder_is_mended(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_folder_is_repaired(tmp_path: Path, damage: str) -> None:
     """Scripts that a power cut emptied, or that are gone or changed, are written again; nothing else stays behind."""
     folder = made(tmp_path)
     if damage == "remove":
@@ -96,7 +96,7 @@ def test_nothing_is_written_through_a_planted_link(tmp_path: Path, place: str) -
     assert os.listdir(elsewhere) == []
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     """When the scripts can't be written, the error names the cause, and no half-made folder stays."""
 
     class Full(Seam):

@@ -100,7 +100,7 @@ def test_a_half_made_environment_is_made_anew(env: Path) -> None:
         ("home = /usr\n", {"backend": "venv", "python": None}),
     ],
 )
-def test_the_backend_is_told_from_its_traces(env: Path, config: str, expected: dict[str, str]) -> None:
+def test_the_backend_is_known_by_its_traces(env: Path, config: str, expected: dict[str, str]) -> None:
     """Backend and version come from pyvenv.cfg, and from the marker after it was written."""
     (env / "pyvenv.cfg").write_text(config)
     assert describe(str(env)) == expected
@@ -110,7 +110,7 @@ def test_the_backend_is_told_from_its_traces(env: Path, config: str, expected: d
     assert json.loads((env / MARKER).read_text()) == {"key": KEY, **expected}
 
 
-def test_conda_is_told_from_its_records(env: Path) -> None:
+def test_conda_is_known_by_its_records(env: Path) -> None:
     """A conda environment has no pyvenv.cfg; its package records name the Python."""
     (env / "pyvenv.cfg").unlink()
     (env / "conda-meta").mkdir()

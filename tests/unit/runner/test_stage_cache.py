@@ -293,7 +293,7 @@ def test_what_changes_while_a_stage_runs_is_not_kept(
     assert reason in scene.look().reasons[0]
 
 
-def test_outputs_that_were_not_made_are_told(scene: Scene) -> None:
+def test_outputs_that_were_not_made_are_reported(scene: Scene) -> None:
     """A stage that declares outputs and leaves none is run again, and the reason is there."""
     scene.succeed(during=lambda: (scene.folder / "dist/app").unlink())
     assert "no declared output is there" in scene.look().reasons[0]
@@ -407,7 +407,7 @@ def test_a_failure_meanwhile_has_the_last_word(scene: Scene) -> None:
     assert "failed since" in scene.look().reasons[0]
 
 
-def test_a_failure_on_files_that_cannot_be_told_counts_too(scene: Scene) -> None:
+def test_a_failure_on_unknown_files_counts_too(scene: Scene) -> None:
     """Whatever the inputs are, a failure ends what was kept."""
     scene.succeed()
     os.mkfifo(scene.folder / "src/pipe")
@@ -440,7 +440,7 @@ def test_what_a_named_folder_holds_counts_though_git_ignores_it(scene: Scene) ->
 
 
 @pytest.mark.parametrize("kind", ["fifo", "unreadable"])
-def test_what_cannot_be_told_has_the_stage_run(scene: Scene, kind: str) -> None:
+def test_an_unknown_change_has_the_stage_run(scene: Scene, kind: str) -> None:
     """A pipe, or a folder that is no folder any more, neither hangs nor is spared."""
     scene.succeed()
     if kind == "fifo":
@@ -528,7 +528,7 @@ def test_some_stages_always_run(stage: PlannedStage, reason: str) -> None:
     assert reason in str(may_reuse(make_plan(stage), stage))
 
 
-def test_a_guardrail_is_spared_where_the_config_says_so() -> None:
+def test_a_guardrail_is_cached_where_the_config_says_so() -> None:
     """``guardrails.reuse`` lets a guardrail with inputs be spared."""
     stage = BUILD._replace(guardrail=True)
     assert may_reuse(make_plan(stage)._replace(reuse_guardrails=True), stage) is None

@@ -54,7 +54,7 @@ def test_any_mount_table_is_read(text: str) -> None:
     mount_type(text, "/home/x")
 
 
-def test_a_network_file_system_is_told(tmp_path: Path) -> None:
+def test_a_network_file_system_is_reported(tmp_path: Path) -> None:
     """A warning that says what serves instead of the lock; a local one gets no word."""
     (finding,) = inspect_file_system(str(tmp_path), ".runs", Seam(), mountinfo="1 0 0:1 / / rw - nfs a:/ rw\n")
     assert (finding.code, finding.level) == ("network-file-system", "warning")
@@ -63,7 +63,7 @@ def test_a_network_file_system_is_told(tmp_path: Path) -> None:
     assert inspect_file_system(str(tmp_path), ".runs", Seam(), mountinfo="1 0 0:1 / / rw - ext4 a rw\n") == []
 
 
-def test_locks_that_do_not_hold_are_told(tmp_path: Path) -> None:
+def test_locks_that_do_not_hold_are_reported(tmp_path: Path) -> None:
     """Locks that are refused, or granted twice, are a fault."""
 
     class Granting(Seam):
@@ -86,7 +86,7 @@ def line(event: str, **keys: object) -> bytes:
     return json.dumps({"run_id": "r", "event_id": event, **keys}).encode()
 
 
-def test_lines_are_told_apart() -> None:
+def test_lines_are_distinguished() -> None:
     """Kept, repeated (but for the time of writing), contradicting, unreadable and torn."""
     early = b'{"run_id":"v1"}'
     data = b"\n".join(
@@ -114,7 +114,7 @@ _LINES = st.lists(
 
 
 @given(_LINES, st.booleans(), st.lists(st.sampled_from("abcd"), unique=True))
-def test_healing_loses_nothing_and_is_done_once(lines: list[bytes], ended: bool, expected: list[str]) -> None:
+def test_repairs_lose_nothing_and_are_done_once(lines: list[bytes], ended: bool, expected: list[str]) -> None:
     """Every byte is kept, aside or repeated; the healed file has each expected event once and heals to itself."""
     data = b"\n".join(lines) + (b"\n" if ended and lines else b"")
     file = read_lines(data)
