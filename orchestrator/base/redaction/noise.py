@@ -49,6 +49,9 @@ _UNFINISHED = re.compile(
     rb"|\xf3(?:\xa0[\x80-\xbf]?)?)\Z"
 )
 _LONGEST_UNFINISHED = _LONGEST_STRING + 3
+_LONGEST_CHARACTER = 4
+"""Bytes of UTF-8."""
+
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]*m")
 _FIRST = b"\x1b\xc2\xcd\xd8\xe1\xe2\xe3\xef\xf3" + _CONTROLS
 _QUIET = bytes(byte for byte in range(256) if byte not in _FIRST)
@@ -96,7 +99,11 @@ def read_past_noise(data: bytes, *, final: bool) -> Reading | None:
         return None
     end = len(data)
     if not final:
-        unfinished = _UNFINISHED.search(data, max(0, end - _LONGEST_UNFINISHED))
+        # Only what an escape begins may be longer than a character; looking for one is quicker than a search.
+        begin = max(0, end - _LONGEST_UNFINISHED)
+        if data.find(b"\x1b", begin) < 0:
+            begin = max(0, end - _LONGEST_CHARACTER)
+        unfinished = _UNFINISHED.search(data, begin)
         end = end if unfinished is None else unfinished.start()
     few = len(firsts) * _FEW < len(data)
     noise = _noise_at(data, set(firsts), end) if few else [match.span() for match in _NOISE.finditer(data, 0, end)]

@@ -57,7 +57,7 @@ def plan(
 def _drift(context: Context, document: Mapping[str, Any], against: str | None) -> dict[str, Any]:
     """Return ``approved_run`` or ``against``, the run that the plan is compared with, and ``changes``."""
     from orchestrator.commands.review.approved_plan import drift_from_approved
-    from orchestrator.commands.review.review_context import review_policy
+    from orchestrator.commands.review.project_policy import review_policy
 
     store = context.store()
     plan = {

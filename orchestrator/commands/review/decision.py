@@ -137,7 +137,7 @@ def _signed(
         return None
     from orchestrator.checks.signatures import sign, signer_of, statement_of
     from orchestrator.commands.review.base_policy import with_base
-    from orchestrator.commands.review.review_context import review_policy
+    from orchestrator.commands.review.project_policy import review_policy
 
     key = asked.sign or _git_signing_key(context, store)
     root = store.workspace.root

@@ -16,7 +16,8 @@ from orchestrator.checks.checklists.evidence import Evidence, evidence_path, rea
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
 from orchestrator.checks.checklists.proof import Sources
 from orchestrator.commands.review.base_policy import signers_of, with_base
-from orchestrator.commands.review.review_context import review_context_of, review_policy
+from orchestrator.commands.review.project_policy import review_policy
+from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy

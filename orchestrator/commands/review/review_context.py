@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import name_fault
-from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.review.approved_plan import drift_from_approved
 from orchestrator.commands.review.base_policy import BasePolicy, signers_of, with_base
+from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.model.review_policy import ReviewPolicy, policy_of
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
 
 GIT_PATIENCE_SECONDS = 5.0
 """A look at a run waits no longer for git; a run itself waits 30 s."""
-
-_LIMIT = 64 * 1024
-"""No config is larger (``config.source``)."""
 
 
 def review_context_of(
@@ -80,27 +75,3 @@ def _outputs(stages: object) -> Sequence[str]:
     """Return the globs that were no part of the tree when the run recorded it."""
     found = [stage.get("outputs") for stage in stages if isinstance(stage, Mapping)] if isinstance(stages, list) else []
     return [glob for globs in found if isinstance(globs, list) for glob in globs if isinstance(glob, str)]
-
-
-def review_policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
-    """Return the project's policy, and why it can't be known; one that can't be known must not count as none."""
-    file = f"{CONFIG_FOLDER}/{project}.toml"
-    try:
-        with open(os.path.join(root, file), "rb", opener=_unblocked) as stream:
-            raw = stream.read(_LIMIT + 1)
-        # Most configs have no such table: then nothing is parsed. A key may be written with escapes.
-        if b"review" not in raw and b"\\" not in raw and len(raw) <= _LIMIT:
-            return ReviewPolicy(), None
-        from orchestrator.config.source import read_source
-
-        return policy_of(read_source(root, project).table), None
-    except Refusal as refusal:
-        return ReviewPolicy(), " ".join(refusal.message.split())
-    except ValueError as error:
-        return ReviewPolicy(), f"{file}: {error}"
-    except OSError as error:
-        return ReviewPolicy(), f"{file}: {error.strerror or error}"
-
-
-def _unblocked(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)

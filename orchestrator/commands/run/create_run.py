@@ -85,7 +85,7 @@ def with_drift(store: RunStore, manifest: Manifest) -> Manifest:
     if noted_run(store, project, manifest.pipeline_id) is None:
         return manifest
     from orchestrator.commands.review.approved_plan import drift_from_approved
-    from orchestrator.commands.review.review_context import review_policy
+    from orchestrator.commands.review.project_policy import review_policy
 
     run_id, changes = drift_from_approved(store, manifest.plan, lambda: review_policy(root, project)[0])
     if run_id is None:

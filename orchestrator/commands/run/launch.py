@@ -184,7 +184,7 @@ def next_keys(context: Context, where: Location) -> dict[str, Any]:
 def _ended_document(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
     """Return the status document of a run that has just ended; its tree is the one that it ran on."""
     from orchestrator.commands.look.run_view import child_standing
-    from orchestrator.commands.review.review_context import review_policy
+    from orchestrator.commands.review.project_policy import review_policy
     from orchestrator.model.approvals import ReviewContext
     from orchestrator.report.status_document import status_document
     from orchestrator.store.find import read_document
