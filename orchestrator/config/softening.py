@@ -17,7 +17,7 @@ def softenings(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[
     """Return what ``now`` asks less than ``base`` of a run of ``pipeline``, and which of its commands changed.
 
     A guardrail or pipeline that is no longer required, a check that is newly skipped, may fail or can't, fewer
-    reviews, a lower gate, less code or fewer specs, and a waiver that is new or longer.
+    reviews or signatures, a lower gate, less code or fewer specs, and a waiver that is new or longer.
     """
     softer = [
         *_guardrails(base, now),
@@ -103,6 +103,10 @@ def _reviews(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str
         yield "review.alone", "the account that ran it may newly approve it"
     if old.stale_when_tree_moves and not new.stale_when_tree_moves:
         yield "review.stale_when_tree_moves", "an approval newly outlives a change of the tree"
+    if old.signed and not new.signed:
+        yield "review.signed", "an approval newly counts without a signature"
+    if old.signers is not None and new.signers != old.signers:
+        yield "review.signers", f"signatures of other keys count: {new.signers or 'of none'} instead of {old.signers}"
 
 
 def _gates(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,8 @@ pipelines = ["diagnostics", "nightly"]
 approvals = 2
 roles = ["security"]
 stale_when_tree_moves = true
+signed = true
+signers = "keys"
 [metrics]
 min_coverage = 0.95
 sla_budget = 0.05
@@ -66,6 +68,8 @@ STAGE = "pipelines.diagnostics.stages"
         (('roles = ["security"]', ""), "review.roles"),
         (("stale_when_tree_moves = true", "alone = true\nstale_when_tree_moves = true"), "review.alone"),
         (("stale_when_tree_moves = true", ""), "review.stale_when_tree_moves"),
+        (("signed = true", ""), "review.signed"),
+        (('signers = "keys"', 'signers = "other"'), "review.signers"),
         (("min_coverage = 0.95", "min_coverage = 0.9"), "metrics.min_coverage"),
         (("sla_budget = 0.05", "sla_budget = 0.5"), "metrics.sla_budget"),
         ((', "tools/**"]', "]"), "spec_guard.code"),
