@@ -13,7 +13,7 @@ _LIMIT = 64 * 1024
 
 
 def review_policy(root: str, project: str) -> tuple[ReviewPolicy, str | None]:
-    """Return the project's policy, and why it can't be told; one that can't be told must not count as none."""
+    """Return the project's policy, and why it can't be known; one that can't be known must not count as none."""
     file = f"{CONFIG_FOLDER}/{project}.toml"
     try:
         with open(os.path.join(root, file), "rb", opener=_unblocked) as stream:
