@@ -231,6 +231,7 @@ class PlanDocument(Record):
     subplans: Mapping[str, Any]
     guardrails: tuple[Mapping[str, Any], ...]
     spec_guard: Any = None
+    unproven: Any = None
     drift: Mapping[str, Any] | None = None
 
 

@@ -57,7 +57,7 @@ def test_what_may_leave_the_machine(workspace: WorkspaceFolder, orchestrate: Orc
     names = {entry["path"].removeprefix(started["artifact_root"] + "/"): entry["bytes"] for entry in document["files"]}
     assert names["manifest.json"] == len((folder / "manifest.json").read_bytes())
     assert {"runner.ndjson", "commands/01-build.log"} <= set(names)
-    assert not any("token" in name or "lock" in name or name.endswith("link") for name in names)
+    assert not any("token" in name or "lock" in name or name == ".jobs" or name.endswith("link") for name in names)
     assert (folder / ".resume-token").exists()
     assert orchestrate("artifacts", "latest").stdout.splitlines() == [entry["path"] for entry in document["files"]]
     assert orchestrate("artifacts", "2026-01-01T00-00-00-000Z-00000000").code == 6

@@ -16,8 +16,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_STAY_HERE = frozenset({TOKEN, RUN_LOCK, RESERVE})
-"""What resumes the run, its lock, and what is set aside for a full disk."""
+_JOBS = ".jobs"
+"""The lock of the run's job slots (``runner.slots``)."""
+
+_STAY_HERE = frozenset({TOKEN, RUN_LOCK, RESERVE, _JOBS})
+"""What resumes the run, its locks, and what is set aside for a full disk."""
 
 
 def artifacts(
