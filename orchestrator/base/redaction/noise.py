@@ -106,7 +106,7 @@ def read_past_noise(data: bytes, *, final: bool) -> Reading | None:
         unfinished = _UNFINISHED.search(data, begin)
         end = end if unfinished is None else unfinished.start()
     few = len(firsts) * _FEW < len(data)
-    noise = _noise_at(data, set(firsts), end) if few else [match.span() for match in _NOISE.finditer(data, 0, end)]
+    noise = _noise_at(data, set(firsts), end) if few else _noise_before(data, end)
     if not noise and end == len(data):
         return None
     parts: list[bytes] = []
@@ -125,12 +125,25 @@ def read_past_noise(data: bytes, *, final: bool) -> Reading | None:
     return Reading(b"".join(parts), places, removed, end)
 
 
+def _noise_before(data: bytes, end: int) -> list[tuple[int, int]]:
+    """Return where noise begins and ends before ``end``.
+
+    The search itself sees what comes after: a string that an unfinished sequence cuts short ends before its escape.
+    """
+    found: list[tuple[int, int]] = []
+    for match in _NOISE.finditer(data):
+        if match.start() >= end:
+            break
+        found.append(match.span())
+    return found
+
+
 def _noise_at(data: bytes, firsts: set[int], end: int) -> list[tuple[int, int]]:
     """Return where noise begins and ends before ``end``, when few bytes of ``data`` are among its ``firsts``."""
     found: list[tuple[int, int]] = []
     last = 0
     for at in sorted(at for first in firsts for at in occurrences(data, bytes((first,)))):
-        match = _NOISE.match(data, at, end) if last <= at < end else None
+        match = _NOISE.match(data, at) if last <= at < end else None
         if match is not None:
             last = match.end()
             found.append((at, last))
