@@ -49,7 +49,10 @@ def _install(folder: str, arguments: Sequence[str]) -> int:
         program = uv_program()
         if program is None:
             return _failed("nothing could be installed: the environment was made by uv, which is not here any more")
-        command = [program, "pip", "install", "--python", python, *arguments]
+        from orchestrator.runner.environment.reinstall import reinstall_arguments
+
+        again = reinstall_arguments(arguments, os.getcwd(), os.environ)
+        command = [program, "pip", "install", "--python", python, *again, *arguments]
     else:
         command = [python, "-m", "pip", "install", *arguments]
     try:

@@ -60,10 +60,18 @@ def rests_on(
     The state is a digest, for copies size and time of change, or None for what is missing or can't be read.
     ``environ`` is what the installer sees: variables may name files, too.
     """
+    yield from _Walk(project_folder, environ).all(arguments)
+
+
+def copied_projects(arguments: Sequence[str], project_folder: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the folders that an install with ``arguments`` in ``project_folder`` would copy, at any depth.
+
+    A project that is installed as editable is none of them. ``environ`` is what the installer sees.
+    """
     walk = _Walk(project_folder, environ)
-    yield from walk.dependency_files(project_folder)
-    yield from walk.named(named_by_arguments(arguments, environ), [project_folder])
-    yield from walk.named(named_by_variables(environ), [project_folder])
+    for _ in walk.all(arguments):
+        pass
+    return tuple(walk.copied)
 
 
 class _Walk:
@@ -73,6 +81,12 @@ class _Walk:
         self._cwd = cwd
         self._environ = environ
         self._seen: set[tuple[str, str]] = set()
+        self.copied: list[str] = []
+
+    def all(self, arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+        yield from self.dependency_files(self._cwd)
+        yield from self.named(named_by_arguments(arguments, self._environ), [self._cwd])
+        yield from self.named(named_by_variables(self._environ), [self._cwd])
 
     def named(self, named: Iterator[Named], folders: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         for kind, path in paths_of(named, folders):
@@ -114,6 +128,7 @@ class _Walk:
         yield from self.dependency_files(folder)
         yield from self._backend_files(folder)
         if copied:
+            self.copied.append(folder)
             yield from _copied(folder)
 
     def _backend_files(self, folder: str) -> Iterator[tuple[str, str | None]]:
