@@ -68,14 +68,44 @@ def test_what_can_not_be_attested_is_refused(
     assert "does not verify" in refused.stderr
 
 
-def test_a_failed_run_is_attested_as_failed(orchestrate: Orchestrator, workspace: WorkspaceFolder) -> None:
-    """A run that failed is FAILED, and names the stage."""
-    folder = workspace.project("app", {"test": "false"})
-    git(folder, "init", "--quiet")
-    git(folder, "commit", "--quiet", "--allow-empty", "-m", "first")
+def refused(orchestrate: Orchestrator, workspace: WorkspaceFolder, *codes: str) -> None:
+    """Hold that the newest run is not attested, that each reason is named, and that no file is written."""
+    done = orchestrate("export", "latest", "--as", "in-toto", "--output", "statement.json")
+    assert (done.code, done.stdout) == (4, "")
+    for code in codes:
+        assert f"{code}: " in done.stderr
+    assert not (workspace.root / "statement.json").exists()
+
+
+def test_a_failed_run_is_not_attested(orchestrate: Orchestrator, workspace: WorkspaceFolder) -> None:
+    """A run that failed is not ready: no statement is made of it."""
+    workspace.project("app", {"test": "false"})
+    workspace.commit()
     assert orchestrate("start").code == 3
-    predicate = orchestrate("export", "latest").document["predicate"]
-    assert (predicate["result"], predicate["failedTests"]) == ("FAILED", ["diagnostics/test"])
+    refused(orchestrate, workspace, "run-not-succeeded")
+
+
+def test_a_run_in_which_nothing_was_checked_is_not_attested(
+    orchestrate: Orchestrator, workspace: WorkspaceFolder
+) -> None:
+    """A success in which every stage was allowed to fail is not ready: no statement is made of it."""
+    stages = {name: {"shell": "true", "allow_failure": True} for name in ("build", "lint", "test")}
+    workspace.project("app", stages)
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    refused(orchestrate, workspace, "nothing-checked")
+
+
+def test_a_run_without_its_approvals_is_attested_once_it_has_them(
+    orchestrate: Orchestrator, workspace: WorkspaceFolder
+) -> None:
+    """Approvals that are missing are a reason like others: with them, the run is attested."""
+    workspace.project("app", extra="[review]\napprovals = 1\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    refused(orchestrate, workspace, "approval-missing")
+    assert orchestrate("review", "latest", "--actor", "bob", "--decision", "approve", "--reason", "r").code == 0
+    assert orchestrate("export", "latest", "--as", "in-toto").code == 0
 
 
 def make_key(path: Path) -> Any:

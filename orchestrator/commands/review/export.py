@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, UsageError
 from orchestrator.base.identifiers import near_hint
@@ -14,7 +14,11 @@ from orchestrator.model.outcome import TERMINAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.report.exports.exported import ExportedRun
+    from orchestrator.store.layout import Location
+    from orchestrator.store.store import RunStore
 
 IN_TOTO = "in-toto"
 OTLP = "otlp"
@@ -40,8 +44,8 @@ def export(
 
     ``kind`` is a form (``report.exports.forms``), ``otlp``, or ``in-toto``: a Statement about an ended run, in a
     DSSE envelope when a key is given to ``sign`` with. Raises GateNotMet when ``verify`` finds something in the
-    run that is attested or it is of no clean commit, Refused for a run that goes on where the form needs its end
-    or that is of version 1, UsageError, NotFound, DamagedRecord, StorageError.
+    run that is attested, it is of no clean commit or is not ready, Refused for a run that goes on where the form
+    needs its end or that is of version 1, UsageError, NotFound, DamagedRecord, StorageError.
     """
     _check(kind, sign, output, to)
     if kind == IN_TOTO:
@@ -141,8 +145,26 @@ def _attested(context: Context, run: str, sign: str | None) -> bytes:
             hint=f"codex-orchestrator verify {where.run_id}",
             code=findings[0].code,
         )
-    payload = render_statement(statement_of(document, link_of(store, where, document["attempt"])))
+    statement = statement_of(document, link_of(store, where, document["attempt"]))
+    _check_ready(context, store, where, document)
+    payload = render_statement(statement)
     return payload if key is None else json_text(signed(payload, key), indent=2).encode() + b"\n"
+
+
+def _check_ready(context: Context, store: RunStore, where: Location, document: Mapping[str, Any]) -> None:
+    """Raise GateNotMet, with every reason, when an ended run is not ready: it is not attested (contract, section 2)."""
+    from orchestrator.commands.look.status import view
+    from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
+
+    proof = plan_proof(store.workspace.root, document, context.environ)
+    ready = with_proof(view(store, where, context.environ), proof)["ready"]
+    if not ready["ready"]:
+        reasons = "; ".join(f"{reason['code']}: {reason['message']}" for reason in ready["reasons"])
+        raise GateNotMet(
+            f"run '{where.run_id}' is not ready: {reasons}",
+            hint=f"codex-orchestrator status {where.run_id}",
+            code="not-ready",
+        )
 
 
 def _key_bytes(path: str) -> bytes:
