@@ -18,3 +18,17 @@ def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) 
     except (OSError, TimeoutError):
         return None
     return answer.output if answer.code == 0 else None
+
+
+def configured_base(config: bytes) -> str | None:
+    """Return what ``[spec_guard] base`` of a config names, None where it names nothing or can't be read."""
+    if b"spec_guard" not in config:
+        return None
+    import tomllib
+
+    try:
+        table = tomllib.loads(config.decode()).get("spec_guard")
+    except ValueError:
+        return None
+    base = table.get("base") if isinstance(table, dict) else None
+    return base if isinstance(base, str) and base.strip() else None

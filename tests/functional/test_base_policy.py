@@ -97,3 +97,20 @@ def test_a_run_that_is_answered_by_the_cache_keeps_the_policy(
         assert [entry["key"] for entry in status["policy"]] == ["metrics.min_coverage"]
         assert "policy-softened" in codes
         assert status["commands"][0]["outcome"] == "skip"
+
+
+def test_the_base_that_the_base_names_counts(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """``[spec_guard] base`` of the default base's config names the base; one that the change itself brings does not."""
+    git(codebase, "branch", "release")
+    change(codebase, "[session]", '[spec_guard]\nbase = "HEAD"\n[metrics]\nmin_coverage = 0.1\n[session]')
+    git(codebase, "commit", "-qam", "another base")
+    softened = [entry["key"] for entry in started(orchestrate)[0]["policy"]]
+    assert softened == ["metrics.min_coverage", "spec_guard.base"]
+    change(codebase, 'base = "HEAD"', 'base = "release"')
+    git(codebase, "commit", "-qam", "a base that main has too")
+    git(codebase, "branch", "-f", "main")
+    git(codebase, "commit", "-q", "--allow-empty", "-m", "z")
+    softened = [entry["key"] for entry in started(orchestrate)[0]["policy"]]
+    assert softened == ["metrics.min_coverage"]
+    git(codebase, "branch", "-f", "release", "main")
+    assert started(orchestrate)[0]["policy"] == []

@@ -10,7 +10,7 @@ from orchestrator.base.errors import Refusal
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
-from orchestrator.config.committed import config_at
+from orchestrator.config.committed import config_at, configured_base
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
@@ -31,6 +31,9 @@ class BasePolicy:
         self._configs: tuple[bytes, bytes] | None = None
         """The base's and the current one, where there are both."""
 
+        self._by_default = False
+        """Whether nobody named the base."""
+
         self._default = ""
         self._thread = threading.Thread(target=self._compare, daemon=True)
         try:
@@ -45,6 +48,9 @@ class BasePolicy:
             text = f"the config was not compared with the base's: {self._note}"
             return (Softening(POLICY_NOT_COMPARED, "", text),) if self._note else ()
         before, current = self._configs
+        rule = configured_base(before) if self._by_default else None
+        if rule is not None:
+            before = self._at(rule, current) or before
         if before == current:
             return ()
         from orchestrator.config.loading import parse_bytes
@@ -52,10 +58,28 @@ class BasePolicy:
 
         try:
             base, now = parse_bytes(self._project, before), parse_bytes(self._project, current)
+            if rule is not None:  # what led to this commit is a rule already, though the commit may be older than it
+                base = base._replace(spec_guard=base.spec_guard._replace(base=rule))
         except Refusal as refusal:
             text = f"the base's config has faults: {' '.join(refusal.message.split())[:300]}"
             return (Softening(POLICY_NOT_COMPARED, "", text),)
         return softenings(base, now, self._pipeline)
+
+    def _at(self, rule: str, current: bytes) -> bytes | None:
+        """Return the config where HEAD left what ``rule`` names; None where that is no base, or has no such config.
+
+        ``rule`` is the default base's own: one that a change brings itself names no base of its own policy.
+        """
+        root, project, environ = self._root, self._project, self._environ
+
+        def is_clean() -> bool:
+            return config_at(root, "HEAD", project, environ) == current
+
+        try:
+            base = find_base(FolderGit(root, environ), named_base("", rule)[0], is_clean)
+        except OSError:
+            return None
+        return None if base.commit is None or base.is_root else config_at(root, base.commit, project, environ)
 
     def default_commit(self) -> str:
         """Return what the default branch was at the start: a commit, ``NO_DEFAULT_BRANCH``, or nothing without git."""
@@ -73,7 +97,7 @@ class BasePolicy:
             self._note = f"git can't be started: {error.strerror}"
 
     def _read(self) -> None:
-        """Read both configs; the base is the spec guard's, without ``--base``. Nothing where there is no repository."""
+        """Read both configs; the base is ``$BASE_SHA``'s or the default one. Nothing where there is no repository."""
         root, project, environ = self._root, self._project, self._environ
         if repository_top(root) is None:
             self._note = ""
@@ -88,6 +112,7 @@ class BasePolicy:
         default = default_branch(git)
         self._default = default.commit or NO_DEFAULT_BRANCH
         wanted, _ = named_base(environ.get(BASE_VARIABLE, ""), None)
+        self._by_default = not wanted.reference
         changed: list[bytes | None] = []
         """HEAD's config where it differs from the current one: then HEAD is the base, and git is not asked again."""
 
