@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.base.canonical import canonical
-from orchestrator.model.manifest.manifest import NOT_DIGESTED, render
+from orchestrator.model.manifest.document import render
+from orchestrator.model.manifest.manifest import NOT_DIGESTED
 from orchestrator.store.chain import metrics_digest
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS

@@ -191,3 +191,10 @@ Commands = Mapping[str, Command]
 def table(*commands: Command) -> Commands:
     """Return the commands by name."""
     return {command.name: command for command in commands}
+
+
+PROJECT = Option("project", "the project; left out: that of the task, of the current folder, or the only one", "NAME")
+TASK = Option("task", "the task; left out: $MCP_RUNNER_TASK_ID, the parent run's, or the project's own", "ID")
+FORMAT = Option("format", "text or json", "FORMAT", default="text", read=OneOf("text", "json"))
+LATEST = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", default="latest")
+"""Of commands of several groups."""

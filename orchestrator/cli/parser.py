@@ -28,7 +28,7 @@ CORE_FLAGS = {
 """Flags that stand before or after any command, with Invoke's names for them."""
 
 
-class Request:
+class CommandLine:
     """What a command line asks for: a command with what was given for its options, and core flags."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ def wants_json(words: Sequence[str]) -> bool:
     )
 
 
-def parse(words: Sequence[str], commands: Commands) -> Request:
+def parse(words: Sequence[str], commands: Commands) -> CommandLine:
     """Return what ``words``, the command line without the program's name, ask for; UsageError otherwise."""
-    request = Request()
+    request = CommandLine()
     rest = list(reversed(words))
     while rest:
         word = rest.pop()
@@ -64,7 +64,7 @@ def parse(words: Sequence[str], commands: Commands) -> Request:
     return request
 
 
-def _take_flag(request: Request, word: str, rest: list[str], commands: Commands) -> None:
+def _take_flag(request: CommandLine, word: str, rest: list[str], commands: Commands) -> None:
     flag, equals, value = word.partition("=")
     command = request.command
     option = command.option(flag[2:]) if command is not None and flag.startswith("--") else None
@@ -99,7 +99,7 @@ def _next_value(command: Command, option: Option, rest: list[str]) -> str:
     return rest.pop()
 
 
-def _take_bare(request: Request, word: str, commands: Commands, *, literal: bool = False) -> None:
+def _take_bare(request: CommandLine, word: str, commands: Commands, *, literal: bool = False) -> None:
     command = request.command
     if command is None:
         request.command = _command_named(word, commands)
@@ -120,7 +120,7 @@ def _take_bare(request: Request, word: str, commands: Commands, *, literal: bool
     _put(request, option, word, bare=True)
 
 
-def _put(request: Request, option: Option, value: str, *, bare: bool) -> None:
+def _put(request: CommandLine, option: Option, value: str, *, bare: bool) -> None:
     before = request.given.get(option.name)
     if option.repeatable:
         request.given[option.name] = [*(before if isinstance(before, list) else ()), value]

@@ -22,7 +22,7 @@ def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) 
 
 def configured_base(config: bytes) -> str | None:
     """Return what ``[spec_guard] base`` of a config names, None where it names nothing or can't be read."""
-    if b"spec_guard" not in config:
+    if b"spec_guard" not in config or b"base" not in config:
         return None
     import tomllib
 

@@ -1,4 +1,4 @@
-"""The shapes of the documents that commands print, as records: ``schema`` makes their JSON Schemas of them.
+"""The documents that commands print: ``schema`` makes their JSON Schemas of these records, and of those of one run.
 
 A key with a default may be left out. Keys may be added: a reader passes over what it does not know.
 """
@@ -9,230 +9,20 @@ from collections.abc import Mapping
 
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
-from orchestrator.model.manifest.manifest import Attempt, Lineage, Reused, SessionInfo
-from orchestrator.model.outcome import Outcome, RunStatus, StageStatus
+from orchestrator.model.outcome import Outcome
+from orchestrator.report.run_documents import (
+    ArtifactsDocument,
+    BriefDocument,
+    CompareDocument,
+    PlanDocument,
+    ReviewParts,
+    RunDocument,
+    StatusDocument,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Literal
-
-
-class FailureCause(Record):
-    """The stage that a failed sub-pipeline failed by, of whatever depth, and its cause in one ``line``."""
-
-    run_id: str
-    task_id: str
-    project: str
-    pipeline_id: str
-    stage: str
-    outcome: str
-    exit_code: int | None
-    signal: str | None
-    summary: str
-    last_lines: tuple[str, ...]
-    log_path: str | None
-    line: str
-
-
-class Failure(Record):
-    """A failed stage; ``environment`` is the name of an environment that could not be made."""
-
-    stage: str
-    outcome: Outcome | None
-    exit_code: int | None
-    signal: str | None
-    last_lines: tuple[str, ...]
-    log_path: str | None
-    cause: FailureCause | None
-    next_command: str
-
-
-class RunDocument(Record):
-    """The answer of ``start``, ``resume``, ``cancel`` and ``wait``. ``exit_code`` is null while the run goes on.
-
-    ``timed_out`` is of ``wait``; ``deduplicated``, ``commit`` and ``same_tree`` of a start whose key was used.
-    """
-
-    run_id: str
-    task_id: str
-    project: str | None
-    pipeline_id: str
-    status: RunStatus
-    outcome: Outcome | None
-    attempt: Count
-    exit_code: Count | None
-    artifact_root: str
-    manifest: str
-    log_path: str | None
-    failed: tuple[Failure, ...]
-    next_command: str | None
-    next_argv: tuple[str, ...] | None
-    timed_out: bool = False
-    deduplicated: bool = False
-    commit: str | None = None
-    same_tree: bool | None = None
-
-
-class Reason(Record):
-    """A code for programs and a message for people."""
-
-    code: str
-    message: str
-
-
-class Ready(Record):
-    """Whether a run is ready for review, and what is missing."""
-
-    ready: bool
-    reasons: tuple[Reason, ...]
-
-
-class StatusCommand(Record):
-    """A stage in the document of ``status``."""
-
-    index: Count  # type: ignore[assignment]  # the contract's name hides tuple.index
-    id: str
-    title: str | None
-    command: str | None
-    kind: str
-    status: StageStatus
-    started_at: Moment | None
-    completed_at: Moment | None
-    exit_code: int | None
-    summary: str | None
-    log_path: str | None
-    error_file: str | None
-    sub_run_id: str | None
-    needs: tuple[str, ...]
-    guardrail: bool
-    outcome: Outcome | None
-    signal: str | None
-    duration_seconds: float | None
-    attempts: tuple[Attempt, ...]
-    cache_key: str | None = None
-    reused: Reused | None = None
-
-
-class StatusChild(Record):
-    """A run that was started inside this one, as it stands now; null what its record does not say."""
-
-    run_id: str
-    pipeline_id: str
-    status: RunStatus
-    manifest: str
-    task_id: str | None
-    project: str | None
-    stage_id: str | None
-    outcome: Outcome | None
-    alive: bool | None
-
-
-class Time(Record):
-    """The time allowed and taken, in seconds; ``remaining_seconds`` is of a run that goes on."""
-
-    limit_seconds: float
-    deadline_at: Moment
-    active_seconds: float
-    breached: bool
-    breached_at: Moment | None
-    slowest_stage: str | None
-    remaining_seconds: float | None = None
-
-
-class StatusDocument(Record):
-    """The reviewer's view of one run (docs/status.md)."""
-
-    run_id: str
-    status: RunStatus
-    status_detail: str | None
-    started_at: Moment
-    completed_at: Moment | None
-    manifest: str
-    artifact_root: str
-    log_path: str | None
-    heartbeat_at: Moment | None
-    commands: tuple[StatusCommand, ...]
-    child_runs: tuple[StatusChild, ...]
-    task_id: str
-    project: str | None
-    pipeline_id: str
-    outcome: Outcome | None
-    attempt: Count
-    alive: bool
-    lineage: Lineage
-    guardrails: tuple[Mapping[str, Any], ...]
-    approvals: tuple[Mapping[str, Any], ...]
-    sla: Time | None
-    provenance: tuple[Mapping[str, Any], ...]
-    session: SessionInfo | None
-    mode: Mapping[str, Any] | None
-    ready: Ready
-    freshness: Mapping[str, Any]
-    review: Mapping[str, Any]
-    drift: Mapping[str, Any]
-    version: Literal[1, 2]
-    resume_events: tuple[Mapping[str, Any], ...]
-    plan: Mapping[str, Any] | None
-    next_command: str | None
-    next_argv: tuple[str, ...] | None
-    alive_by: str | None
-    notes: tuple[Reason, ...]
-    failed: tuple[Failure, ...]
-
-
-class BriefFailure(Record):
-    """A failed stage in one line; ``child_run_id`` is the run below in which it failed."""
-
-    stage: str
-    outcome: Outcome | None
-    cause: str
-    log_path: str | None
-    child_run_id: str | None
-
-
-class BriefDocument(Record):
-    """The answer of ``status --brief``: at most 2 KiB."""
-
-    run_id: str
-    project: str | None
-    task_id: str
-    status: RunStatus
-    outcome: Outcome | None
-    attempt: Count
-    alive: bool
-    ready: Ready
-    failed: tuple[BriefFailure, ...]
-    failed_left_out: Count
-    next_command: str | None
-    next_argv: tuple[str, ...] | None
-
-
-class PlanDocument(Record):
-    """The answer of ``plan``: the compiled plan, with those of its sub-pipelines by stage."""
-
-    digest: str
-    compiler: Count
-    project: str
-    project_path: str
-    pipeline: str
-    title: str
-    builtin_version: Count | None
-    sla_seconds: float
-    required_guardrails: tuple[str, ...]
-    reuse_guardrails: bool
-    waivers: tuple[Mapping[str, Any], ...]
-    flags: tuple[Mapping[str, Any], ...]
-    session: Mapping[str, Any]
-    stages: tuple[Mapping[str, Any], ...]
-    subpipelines: tuple[Mapping[str, Any], ...]
-    config_digest: str
-    task_id: str
-    owners: tuple[str, ...]
-    subplans: Mapping[str, Any]
-    guardrails: tuple[Mapping[str, Any], ...]
-    spec_guard: Any = None
-    unproven: Any = None
-    drift: Mapping[str, Any] | None = None
+    from typing import Any
 
 
 class RunRow(Record):
@@ -349,15 +139,6 @@ class MetricsDocument(Record):
     notes: Mapping[str, Any]
 
 
-class ReviewParts(Record):
-    """What the packet of a review has beside the document of ``status``."""
-
-    failures: tuple[Mapping[str, Any], ...]
-    tree_changes: Mapping[str, Any]
-    plan_changes: tuple[str, ...]
-    plan_note: str | None
-
-
 class VerifyFinding(Record):
     """A finding of ``verify``."""
 
@@ -377,37 +158,6 @@ class VerifyDocument(Record):
     records: Mapping[str, Any] | None = None
     state: tuple[Mapping[str, Any], ...] = ()
     docs: Mapping[str, Any] | None = None
-
-
-class Artifact(Record):
-    """A file of a run that may leave the machine; ``path`` is as paths in the record are."""
-
-    path: str
-    bytes: Count
-
-
-class ArtifactsDocument(Record):
-    """The answer of ``artifacts``."""
-
-    run_id: str
-    artifact_root: str
-    files: tuple[Artifact, ...]
-
-
-class CompareDocument(Record):
-    """The answer of ``compare``: what differs from ``before`` to ``run``; ``files`` is null where it can't be known."""
-
-    run_id: str
-    before: str
-    project: str
-    pipeline_id: str
-    commits: Mapping[str, Any]
-    files: tuple[Mapping[str, Any], ...] | None
-    files_note: str | None
-    plan: tuple[str, ...]
-    host: tuple[Mapping[str, Any], ...]
-    outcome: Mapping[str, Any]
-    stages: tuple[Mapping[str, Any], ...]
 
 
 class EventDocument(Record):

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
-from orchestrator.base.errors import Refusal, StorageError
-from orchestrator.base.files import HELD
+from orchestrator.base.errors import StorageError
 from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.guardrails import judged, with_report
@@ -30,14 +29,14 @@ from orchestrator.model.manifest.transitions import (
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
-from orchestrator.runner.event_fields import run_end, run_start, stage_end
+from orchestrator.runner.event_fields import run_start, stage_end
+from orchestrator.runner.run_end import breakdown_detail, end_event, publish_end
 from orchestrator.runner.stage_command import taken_verdict
 from orchestrator.runner.stage_log import FinishedLog, StageLog
 from orchestrator.store.child_links import settle_with_parent, with_children
 from orchestrator.store.claim import commit
-from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, RESERVE, error_name
+from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, error_name
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -294,14 +293,14 @@ class Recorder:
         self._run.heartbeat()
         try:
             ended = self._timed(ended)
-            announced = self._end_event(ended)
+            announced = end_event(self._run, ended)
             self.manifest = self._run.save(ended)
             if not self._run.is_shown:
                 commit(self._store, self._run)
             if announced is not None:
                 self._notify(announced)
             settle_with_parent(self._store, self.manifest)
-            self._publish()
+            publish_end(self._store, self._run)
             self.manifest = self._run.manifest
         finally:
             self.is_closed = True
@@ -312,34 +311,12 @@ class Recorder:
         """Close the record as an error, as far as the disk allows; harmless when it is closed."""
         if self.is_closed:
             return
-        if isinstance(error, Refusal):
-            detail = error.message.splitlines()[0]
-        else:
-            detail = f"internal error: {type(error).__name__}: {error}"
+        detail = breakdown_detail(error)
         for command in self.manifest.commands:
             if command.status == "running":
                 self.stage_broken(command.id, detail)
         with suppress(StorageError):
             self.close(outcome="error", detail=self._mask(detail))
-
-    def _publish(self) -> None:
-        """Publish the end; a disk that is full gets the reserved space back and is tried once more."""
-        try:
-            publish(self._store, self._run, certain=True)
-        except StorageError as error:
-            if error.code == HELD:
-                raise
-            self._run.folder.remove(RESERVE)
-            publish(self._store, self._run, certain=False)
-
-    def _end_event(self, ended: Manifest) -> Mapping[str, Any] | None:
-        """Write the event of the end, which the record rests on; an error's record stands without it."""
-        try:
-            return self._run.last_event("run:end", run_end(ended))
-        except StorageError:
-            if ended.outcome != "error":
-                raise
-            return None
 
     def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
         command = self.manifest.command(stage_id)

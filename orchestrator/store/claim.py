@@ -11,8 +11,8 @@ from orchestrator.base.clock import stamp
 from orchestrator.base.errors import NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
-from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
-from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS, render
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import find_link, read_hint
 from orchestrator.store.claims import note_claim
 from orchestrator.store.evidence import events_of

@@ -11,7 +11,8 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.base.json_values import json_text
 from orchestrator.base.sha256 import Digest, RunningDigest
-from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.model.manifest.document import render
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
 from orchestrator.store.run_files import chunks_of, names_in, whole_lines_size
 

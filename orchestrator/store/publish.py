@@ -13,8 +13,8 @@ from orchestrator.base.files import Folder, explained
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import OUT_VARIABLE
 from orchestrator.model.digest import manifest_digest
-from orchestrator.model.manifest.document import parse
-from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.model.manifest.document import parse, render
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import PlacedLine, add_link, find_link, metrics_digest, parsed, write_hint
 from orchestrator.store.evidence import evidence_of
 from orchestrator.store.find import read_document, run_ids

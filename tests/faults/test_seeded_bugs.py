@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
-from orchestrator.model.manifest.manifest import Manifest, render
+from orchestrator.model.manifest.document import render
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.claim import claim, take_over
 from orchestrator.store.find import run_ids

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Found:
+class WindowEnds:
     """The last ends of the runs in the window, and what could not be read."""
 
     ends: list[End] = field(default_factory=list)
@@ -45,14 +45,14 @@ class Found:
         }
 
 
-def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> Found:
+def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> WindowEnds:
     """Return the last end of each run that completed since ``start``; what can't be read is noted.
 
     Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, what
     proves no line is reported too.
     """
     until = store.clock.now() + CLOCK_TOLERANCE
-    found = Found()
+    found = WindowEnds()
     for task_id in task_ids(store):
         try:
             lines = recorded_since(store, task_id, start)

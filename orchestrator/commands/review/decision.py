@@ -20,7 +20,8 @@ from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
-from orchestrator.model.manifest.manifest import Manifest, manifest_digest, render
+from orchestrator.model.manifest.document import render
+from orchestrator.model.manifest.manifest import Manifest, manifest_digest
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL

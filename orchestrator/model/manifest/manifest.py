@@ -7,13 +7,11 @@ from these classes (``manifest.schema``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
-from orchestrator.base.text.well_formed import well_formed
 from orchestrator.model.digest import NOT_DIGESTED as NOT_DIGESTED
 from orchestrator.model.digest import manifest_digest as manifest_digest
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
@@ -22,9 +20,6 @@ from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
-
-_LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance", "runs"})
-"""Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
 
 class Attempt(Record):
@@ -335,21 +330,3 @@ def _leave_out_later_keys(document: dict[str, Any]) -> None:
         for key in keys:
             if not part[key]:
                 del part[key]
-
-
-def render(document: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a manifest or a snapshot: a line for each key, and one for each entry of a list.
-
-    The compact encoder is compiled; ``indent`` would take the interpreted one, ten times slower.
-    """
-    lines = [f"  {_compact(key)}: {_value(key, value)}" for key, value in document.items()]
-    return well_formed("{\n" + ",\n".join(lines) + "\n}\n").encode()
-
-
-def _value(key: str, value: Any) -> str:
-    if key in _LISTED and value:
-        return "[\n" + ",\n".join(f"    {_compact(item)}" for item in value) + "\n  ]"
-    return _compact(value)
-
-
-_compact = json.JSONEncoder(ensure_ascii=False).encode

@@ -9,7 +9,7 @@ from contextlib import suppress
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.model.manifest.manifest import render
+from orchestrator.model.manifest.document import render
 from orchestrator.store.chain import is_end, lines_of, metrics_digest, parsed
 from orchestrator.store.doctor.finding import Repaired
 from orchestrator.store.doctor.metrics_file import missing, read_lines, repaired

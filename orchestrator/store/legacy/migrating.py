@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained, write_all
-from orchestrator.model.manifest.document import parse
-from orchestrator.model.manifest.manifest import render
+from orchestrator.model.manifest.document import parse, render
 from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, RUN_LOCK, STAGING, STATE
 from orchestrator.store.legacy.migration import (
     MIGRATIONS,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.json_values import json_text, plain
 from orchestrator.base.text.well_formed import well_formed
-from orchestrator.model.manifest.manifest import render
+from orchestrator.model.manifest.document import render
 
 TEXTS = st.text(st.characters() | st.characters(categories=["Cs"]), max_size=8)
 VALUES = st.recursive(

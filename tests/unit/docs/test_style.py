@@ -16,6 +16,8 @@ from orchestrator.cli.help_text import WIDEST, command_help, program_help
 from tests.harness import REPOSITORY
 
 LONGEST_LINE = 160
+LONGEST_MODULE = 350
+LONGEST_FUNCTION = 80
 MODULES = sorted((REPOSITORY / "orchestrator").rglob("*.py"))
 TESTS = sorted((REPOSITORY / "tests").rglob("test_*.py"))
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
@@ -93,6 +95,23 @@ def test_code_uses_the_words_of_the_glossary() -> None:
         if names or messages or prose:
             found[str(module.relative_to(REPOSITORY))] = names + messages + prose
     assert found == {}
+
+
+def test_modules_and_functions_are_short() -> None:
+    """No module of the package is longer than 350 lines, and no function longer than 80."""
+    lines = {module: module.read_text(encoding="utf-8") for module in MODULES}
+    assert len(lines) > 100
+    modules = {path.name: count for path, text in lines.items() if (count := len(text.splitlines())) > LONGEST_MODULE}
+    functions = {
+        f"{path.name}: {node.name}": node.end_lineno - node.lineno + 1
+        for path, text in lines.items()
+        if len(text.splitlines()) > LONGEST_FUNCTION
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= LONGEST_FUNCTION
+    }
+    assert (modules, functions) == ({}, {})
 
 
 def test_names_of_tests_use_the_words_of_the_glossary() -> None:

@@ -1,0 +1,46 @@
+"""The end of a run beside its record: its last event, what is published of it, and the words of a breakdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.base.errors import Refusal, StorageError
+from orchestrator.base.files import HELD
+from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.runner.event_fields import run_end
+from orchestrator.store.layout import RESERVE
+from orchestrator.store.open_run import OpenRun
+from orchestrator.store.publish import publish
+from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def publish_end(store: RunStore, run: OpenRun) -> None:
+    """Publish the end; a disk that is full gets the reserved space back and is tried once more. Raises StorageError."""
+    try:
+        publish(store, run, certain=True)
+    except StorageError as error:
+        if error.code == HELD:
+            raise
+        run.folder.remove(RESERVE)
+        publish(store, run, certain=False)
+
+
+def end_event(run: OpenRun, ended: Manifest) -> Mapping[str, Any] | None:
+    """Write the event of the end, which the record rests on; an error's record stands without it: then None."""
+    try:
+        return run.last_event("run:end", run_end(ended))
+    except StorageError:
+        if ended.outcome != "error":
+            raise
+        return None
+
+
+def breakdown_detail(error: BaseException) -> str:
+    """Return in one line why a run broke, as its record says it."""
+    if isinstance(error, Refusal):
+        return error.message.splitlines()[0]
+    return f"internal error: {type(error).__name__}: {error}"
