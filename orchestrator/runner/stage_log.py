@@ -8,7 +8,8 @@ from orchestrator.base.files import Seam, explained, write_all
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import Digest, RunningDigest
 
-_COPY = 1 << 20
+_COPY = 1 << 17
+"""Bytes moved or read back at once: two of these pieces, the last and the next, are in memory for a moment."""
 _MARKER_LENGTH = len(f"\n[{0:>20d} bytes left out here by log_limit]\n")
 
 
