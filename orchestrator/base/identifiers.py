@@ -64,7 +64,7 @@ def is_run_id(value: str) -> bool:
 
 def check_run_reference(value: str) -> str:
     """Return ``value`` when it may be a run id, a prefix of one or ``latest``; raise UsageError otherwise."""
-    if value == "latest" or re.fullmatch(_RUN_PREFIX, value) is not None:
+    if value == "latest" or is_run_id(value) or re.fullmatch(_RUN_PREFIX, value) is not None:
         return value
     raise UsageError(
         f"{shown(value)} is neither a run id nor a prefix of one",

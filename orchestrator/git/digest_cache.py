@@ -8,6 +8,7 @@ import os
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
+from orchestrator.git.tree import status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,12 +55,3 @@ class TreeMemory:
         except (ValueError, RecursionError):
             return {}
         return kept if isinstance(kept, dict) else {}
-
-
-def status_of(index: str) -> list[int] | None:
-    """Return what changes when git writes its index, None where there is none."""
-    try:
-        status = os.stat(index)
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

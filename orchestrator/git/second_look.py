@@ -10,12 +10,10 @@ import os
 import time
 from collections.abc import Mapping
 
-from orchestrator.base.record import Record
-from orchestrator.git.digest_cache import status_of
 from orchestrator.git.porcelain import LIST, STATUS, Status, parse_list, parse_status, prefix_of
 from orchestrator.git.process import GitProcess
 from orchestrator.git.scope import NO_FILE, Scope
-from orchestrator.git.tree import Entry, Hasher, TooMuch, walk
+from orchestrator.git.tree import Entry, Hasher, TooMuch, TreeAtStart, status_of, walk
 from orchestrator.git.tree_on_disk import tree_on_disk
 from orchestrator.git.work_tree import WorkTree
 
@@ -29,21 +27,6 @@ _CLOCK_STEP_NS = 20_000_000
 _NAMED = 20
 _STAT_DIRTY = ("diff-files", "--name-only", "-z", "--ignore-submodules=all")
 _TREE_OF_COMMIT = ("ls-tree", "-r", "-z", "--full-tree")
-
-
-class TreeAtStart(Record):
-    """A tree as it was when an attempt began, at ``began_ns`` (Unix time).
-
-    ``index_status`` is None outside of git; ``changed`` is what differed from ``commit``, with its entry;
-    ``entries`` all files, None where they are the commit's. ``is_plain``: git looks at every file itself.
-    """
-
-    began_ns: int
-    commit: str | None = None
-    index_status: list[int] | None = None
-    changed: Mapping[bytes, Entry | None] = {}
-    entries: Mapping[bytes, Entry] | None = None
-    is_plain: bool = True
 
 
 class SecondLook:

@@ -7,6 +7,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256_for
 from orchestrator.git.scope import Scope
 
@@ -26,6 +27,30 @@ Entry = tuple[bytes, bytes]
 """A file's mode as git writes it (``100644``, ``100755``, ``120000``, ``160000``) and its blob id in hex."""
 
 UNREADABLE: Entry = (b"100000", b"unreadable")
+
+
+class TreeAtStart(Record):
+    """A tree as it was when an attempt began, at ``began_ns`` (Unix time).
+
+    ``index_status`` is None outside of git; ``changed`` is what differed from ``commit``, with its entry;
+    ``entries`` all files, None where they are the commit's. ``is_plain``: git looks at every file itself.
+    """
+
+    began_ns: int
+    commit: str | None = None
+    index_status: list[int] | None = None
+    changed: Mapping[bytes, Entry | None] = {}
+    entries: Mapping[bytes, Entry] | None = None
+    is_plain: bool = True
+
+
+def status_of(index: str) -> list[int] | None:
+    """Return what changes when git writes its index, None where there is none."""
+    try:
+        status = os.stat(index)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 class TooMuch(Exception):  # noqa: N818 - named by what happened, as in errors

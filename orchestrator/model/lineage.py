@@ -55,7 +55,7 @@ def trace_of(inherited: str, root_run_id: str) -> tuple[str, str | None]:
 
     Where none is inherited, or it is none by W3C Trace Context, the trace follows from the root run's id.
     """
-    found = re.fullmatch(_TRACEPARENT, inherited)
+    found = re.fullmatch(_TRACEPARENT, inherited) if inherited else None  # to compile it takes 0.4 ms
     if found is None:
         return sha256(root_run_id.encode()).hexdigest()[:32], None
     return found[1], found[2]

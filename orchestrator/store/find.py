@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import re
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -35,8 +34,6 @@ _MOST_CHILDREN = 256
 
 _ASIDE = frozenset({"canary", "exec"})
 """Reserved pipelines whose runs are never ``latest``."""
-
-_POINTER = r"\.\./\.\./([^/]+)/cli/([^/]+)/manifest\.json"
 
 
 def task_ids(store: RunStore) -> list[str]:
@@ -196,12 +193,13 @@ def _by_pointer(store: RunStore, run_id: str) -> Location | None:
     """Read the older pointer, a link that names the task; trusted only when the run is there."""
     try:
         with store.runs() as runs, runs.sub(OLD_POINTERS) as pointers, pointers.sub(run_id) as folder:
-            found = re.fullmatch(_POINTER, os.readlink(MANIFEST, dir_fd=folder.fd))
+            parts = os.readlink(MANIFEST, dir_fd=folder.fd).split("/")
     except OSError:
         return None
-    if found is None or found[2] != run_id or name_fault("task", found[1]) is not None:
+    task_id = parts[2] if len(parts) > 2 else ""
+    if parts != ["..", "..", task_id, CLI, run_id, MANIFEST] or name_fault("task", task_id) is not None:
         return None
-    where = Location(found[1], run_id)
+    where = Location(task_id, run_id)
     return where if _exists(store, where) else None
 
 

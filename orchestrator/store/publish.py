@@ -30,7 +30,6 @@ from orchestrator.store.layout import (
     STATE,
     Location,
 )
-from orchestrator.store.legacy.state import STATE_V1, is_early
 from orchestrator.store.metrics_line import event_id, metrics_line
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.proof import altered
@@ -279,6 +278,8 @@ def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
         return None
     if is_readable(state, task_id):
         return state
+    from orchestrator.store.legacy.state import STATE_V1, is_early
+
     if is_early(state) and not out.has(STATE_V1):
         _set_aside(store, out, STATE_V1)
     else:

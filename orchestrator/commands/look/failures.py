@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.report.failures import ENVIRONMENT, failed_stages
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
 
@@ -22,6 +21,8 @@ def failures(store: RunStore, where: Location, body: Mapping[str, Any]) -> list[
     """Return the failed stages of a run; ``body`` is its record or status document. Nothing is read of a success."""
     if body["outcome"] in (None, "success"):
         return []
+    from orchestrator.report.failures import ENVIRONMENT, failed_stages  # few runs that are looked at failed
+
     errors = error_files(store, where)
     return failed_stages(
         body,

