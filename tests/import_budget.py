@@ -52,6 +52,40 @@ NOT_FOR_STARTS = frozenset(
 )
 """What judges a run, a fifth of a millisecond for each of their dozen modules: a start asks for its base only."""
 
+RARE = frozenset(
+    {
+        "orchestrator.git.filtered_files",
+        "orchestrator.git.ownership",
+        "orchestrator.git.second_look",
+        "orchestrator.git.tree_on_disk",
+        "orchestrator.model.plan_diff",
+        "orchestrator.report.failures",
+        "orchestrator.report.interrupted",
+        "orchestrator.store.legacy",
+    }
+)
+"""A changed tree or plan, a failed or interrupted run, a record of version 1: none of them is most days' case."""
+
+NOT_FOR_PROGRAMS = RARE | {
+    "orchestrator.base.redaction",
+    "orchestrator.git.digest_cache",
+    "orchestrator.git.host",
+    "orchestrator.git.identity",
+    "orchestrator.report.layout",
+    "orchestrator.report.review_lines",
+    "orchestrator.report.stage_words",
+    "orchestrator.report.status_text",
+}
+"""What a program that polls a run's document does not get: the text, and who and where the reader is."""
+
+NOT_FOR_CACHED = RARE | {
+    "orchestrator.commands.look",
+    "orchestrator.runner.job",
+    "orchestrator.runner.stage_command",
+    "orchestrator.runner.stage_log",
+    "orchestrator.store.decisions",
+}
+"""What starts a stage, and what looks at others' runs."""
 
 CI_ONLY = frozenset(
     {
@@ -100,7 +134,11 @@ BUDGET = (
     Row(("start", "--project", "nope")),
     Row(("resume", "latest")),
     Row(("logs", "latest")),
-    Row(("status", "--format", "json"), after="started", without=HEAVY | SLOW | {"orchestrator.model.plan"}),
+    Row(
+        ("status", "--format", "json"),
+        after="started",
+        without=HEAVY | SLOW | NOT_FOR_PROGRAMS | {"orchestrator.model.plan"},
+    ),
     Row(("status", "--format", "text"), after="started", without=HEAVY | SLOW | {"orchestrator.model.plan"}),
     Row(("runs",), after="started"),
     Row(("logs", "latest"), after="started"),
@@ -111,7 +149,7 @@ BUDGET = (
         without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY | NOT_FOR_STARTS,
         with_=frozenset({"nox"}),
     ),
-    Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW | NOT_FOR_STARTS),
+    Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW | NOT_FOR_STARTS | NOT_FOR_CACHED),
 )
 
 

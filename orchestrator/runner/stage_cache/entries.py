@@ -104,8 +104,10 @@ def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
 
 
 def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
-    files = {
-        path: FileState(content, settled is True, tuple(status)) for path, (content, settled, status) in rows.items()
+    make = tuple.__new__  # a third of what the class's own constructor takes, which counts for a thousand files
+    files: dict[str, FileState] = {
+        path: make(FileState, (content, settled is True, tuple(status)))
+        for path, (content, settled, status) in rows.items()
     }
     _text("".join([state.content for state in files.values()]))
     return files

@@ -80,6 +80,8 @@ class Survey:
         self._never = never
         self._but = but
         self._unmoved = unmoved
+        # Whatever the file system's clock, what changed before this was settled: one comparison for most files.
+        self._surely_settled_ns = None if unmoved is None else unmoved.files_ns - _COARSE_TICK_NS
         self._moved_folders: dict[str, bool] = {}
         self._bytes = 0
 
@@ -181,9 +183,11 @@ class Survey:
         signature = _signature(status)
         known = self.known.get(path)
         same = known is not None and known.status == signature
-        if known is not None and same and known.settled and not moved and self._is_as_then(status):
-            found[path] = known
-            return
+        if known is not None and same and known.settled and not moved:
+            surely = self._surely_settled_ns
+            if surely is None or status.st_ctime_ns < surely or self._is_as_then(status):
+                found[path] = known
+                return
         state = self._read(path, status, signature)
         if known is not None and not same and known.content == state.content and state.settled:
             self.reread += 1
