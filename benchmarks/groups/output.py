@@ -63,7 +63,7 @@ def secret_names() -> list[str]:
 def ours(bench: Bench, mib: int, form: str = "json") -> Command:
     """Return our start of one stage that prints, with 20 secrets in its environment, all masked.
 
-    As JSON, which the npm release is asked for too, output goes to the log alone; as text it is shown besides.
+    It goes to the log and, made harmless, to stderr where the run is asked for JSON, to stdout as text.
     """
     names = secret_names()
     scene = bench.scene()

@@ -32,16 +32,18 @@ _REST_OF_STRING = re.compile(_STRING_BODY)
 _OPEN_STRING = re.compile(rf"\x1b[\]PX^_]{_STRING_BODY}")
 _COLOURS = re.compile(rb"\x1b\[([0-9;:]*)m")
 _COLOUR = re.compile(rb"\x1b\[[0-9;:]{0,%d}m" % _LONGEST_COLOUR)
-_NO_CONTROLS = bytes(byte for byte in range(256) if byte in b"\t\n" or (byte >= 32 and byte != 127))
+_PLAIN = bytes(byte for byte in range(128) if byte in b"\t\n" or 32 <= byte < 127)
+_ABOVE_ASCII = bytes(range(128, 256))
 _UNSAFE_UTF8 = tuple(
     # One expression of four alternatives takes seven times as long: only a fixed beginning is looked for quickly.
-    re.compile(pattern)
+    (pattern[:1], re.compile(pattern))
     for pattern in (
-        *(rb"\xc2[\x80-\x9f\xad]", rb"\xd8\x9c", rb"\xe2\x80[\x8b\x8e\x8f\xaa-\xae]", rb"\xe2\x81[\xa0-\xa9]"),
-        *(rb"\xcc", rb"\xcd[\x80-\xaf]", rb"\xd2[\x83-\x89]", rb"\xe1[\x85\xa0\xaa\xab\xb7]", rb"\xe2\x83[\x90-\xbf]"),
-        *(rb"\xe3\x85\xa4", rb"\xef\xb8[\xa0-\xaf]", rb"\xef\xbb\xbf", rb"\xef\xbe\xa0", rb"\xf3\xa0[\x80\x81]"),
+        *(b"\xc2[\x80-\x9f\xad]", b"\xd8\x9c", b"\xe2\x80[\x8b\x8e\x8f\xaa-\xae]", b"\xe2\x81[\xa0-\xa9]"),
+        *(b"\xcc", b"\xcd[\x80-\xaf]", b"\xd2[\x83-\x89]", b"\xe1[\x85\xa0\xaa\xab\xb7]", b"\xe2\x83[\x90-\xbf]"),
+        *(b"\xe3\x85\xa4", b"\xef\xb8[\xa0-\xaf]", b"\xef\xbb\xbf", b"\xef\xbe\xa0", b"\xf3\xa0[\x80\x81]"),
     )
 )
+"""Characters that need filtering, each after its first byte."""
 _MARKS = re.compile(f"[{MARKS}]+")
 _CARRIAGE = re.compile(r"\r+\n?")
 
@@ -83,14 +85,17 @@ class TerminalFilter:
     def _harmless(self, data: bytes) -> bytes:
         """Return ``data`` itself, but for the colours, if nothing in it needs filtering; else filter it."""
         bare = _COLOUR.sub(b"\0", data) if b"\x1b" in data else data
-        if bare.translate(None, _NO_CONTROLS).strip(b"\0") or b"\0" in data:
-            return self._filter(data)
-        if not bare.isascii():
+        # All that is not plain is nothing in most output, and little of nearly all: one pass finds it.
+        special = bare.translate(None, _PLAIN)
+        if special:
+            if b"\0" in data or special.translate(None, _ABOVE_ASCII).strip(b"\0"):
+                return self._filter(data)
             try:
                 bare.decode()
             except UnicodeDecodeError:
                 return self._filter(data)
-            if any(pattern.search(bare) is not None for pattern in _UNSAFE_UTF8):
+            # Of valid UTF-8 the bytes above ASCII are whole characters.
+            if any(first in special and pattern.search(special) is not None for first, pattern in _UNSAFE_UTF8):
                 return self._filter(data)
         if bare is data:
             return data

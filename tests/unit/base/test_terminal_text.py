@@ -148,6 +148,18 @@ def test_bounded_memory() -> None:
         assert screen.feed(b"\ntext") == "\ufffd\ntext".encode()
 
 
+def test_harmless_output_is_told_apart() -> None:
+    """A whole line, which passes as it is where nothing in it needs filtering, comes out as one cut in a character."""
+    code_points = (*range(0x80, 0x3200), *range(0xFB00, 0x10000), 0x1F642, *range(0xE0000, 0xE0200))
+    differ = []
+    for character in map(chr, code_points):
+        line = f"a{character}b\n".encode()
+        whole, cut = TerminalFilter(), TerminalFilter()
+        if whole.feed(line) != cut.feed(line[:2]) + cut.feed(line[2:]):
+            differ.append(character)
+    assert differ == []
+
+
 PIECE = st.one_of(
     st.sampled_from(
         [
