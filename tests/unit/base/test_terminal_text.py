@@ -148,7 +148,7 @@ def test_bounded_memory() -> None:
         assert screen.feed(b"\ntext") == "\ufffd\ntext".encode()
 
 
-def test_harmless_output_is_told_apart() -> None:
+def test_harmless_output_passes_as_filtered_output_does() -> None:
     """A whole line, which passes as it is where nothing in it needs filtering, comes out as one cut in a character."""
     code_points = (*range(0x80, 0x3200), *range(0xFB00, 0x10000), 0x1F642, *range(0xE0000, 0xE0200))
     differ = []
