@@ -30,7 +30,16 @@ def tests(session: nox.Session) -> None:
     """All tests but those of the documents, under coverage; arguments go to pytest."""
     session.install("-e", ".[dev]")
     session.run("coverage", "erase")
-    chosen = session.posargs or ["tests/unit", "tests/functional", "tests/faults", "-n", "2"]
+    chosen = session.posargs or [
+        "tests/unit",
+        "tests/functional",
+        "tests/attacks",
+        "tests/faults",
+        "-n",
+        "2",
+        "--dist",
+        "worksteal",
+    ]
     session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
@@ -49,10 +58,13 @@ def interpreters(environ: Mapping[str, str]) -> dict[str, str]:
     Looked through are the folders of PATH and pyenv's versions, which are labelled by their folder (``3.12.1``).
     Nothing is started: this file is read by every run of a project of this repository.
     """
-    pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/nowhere"), ".pyenv"))
     places = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-    programs = [path for folder in places if folder != pyenv / "shims" for path in sorted(folder.glob("python3.*"))]
-    programs += sorted(pyenv.glob("versions/3.*/bin/python3.*"))
+    # pyenv's shims start what a shell has chosen, and are no interpreters; HOME may be another than pyenv's.
+    shims = [folder for folder in places if folder.name == "shims" and (folder.parent / "versions").is_dir()]
+    roots = [Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/nowhere"), ".pyenv"))]
+    roots += [folder.parent for folder in shims if folder.parent not in roots]
+    programs = [path for folder in places if folder not in shims for path in sorted(folder.glob("python3.*"))]
+    programs += [path for root in roots for path in sorted(root.glob("versions/3.*/bin/python3.*"))]
     seen = {os.path.realpath(sys.executable)}
     found: dict[str, str] = {}
     for program in programs:
@@ -62,7 +74,7 @@ def interpreters(environ: Mapping[str, str]) -> dict[str, str]:
             continue
         seen.add(real)
         folder = Path(real).parent.parent
-        label = folder.name if folder.parent == pyenv / "versions" else f"3.{minor[1]}"
+        label = folder.name if folder.parent in [root / "versions" for root in roots] else f"3.{minor[1]}"
         found[label if label not in found else f"{label}-{len(found)}"] = real
     return found
 

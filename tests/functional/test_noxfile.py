@@ -31,4 +31,5 @@ def test_each_other_python_is_found_once(tmp_path: Path) -> None:
     path = f"{pyenv}/shims:{first}::{second}:{tmp_path}/missing"
     found = interpreters({"PATH": path, "PYENV_ROOT": str(pyenv)})
     assert found == {"3.12": twelve, "3.12-1": other_twelve, "3.13.0": kept}
+    assert interpreters({"PATH": f"{pyenv}/shims", "HOME": str(tmp_path)}) == {"3.13.0": kept}
     assert interpreters({"HOME": str(tmp_path)}) == {}
