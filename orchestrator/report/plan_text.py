@@ -110,7 +110,7 @@ def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]
         waiver = waivers.get(guardrail)
         style = "" if guardrail in stages else "red"
         text = f"{guardrail} is required" + ("" if guardrail in stages else ", and no stage has that id")
-        if guardrail in plan.get("unproven", ()):
+        if guardrail in plan.get("unproven", ()) and guardrail not in blunt and waiver is None:
             text += ", and unproven: no canary shows that it can fail"
             style = "yellow" if plan.get("proof_required") else style
         if guardrail in blunt:
