@@ -56,7 +56,7 @@ RARE = frozenset(
     {
         "orchestrator.git.filtered_files",
         "orchestrator.git.ownership",
-        "orchestrator.git.second_look",
+        "orchestrator.git.tree_at_end",
         "orchestrator.git.tree_on_disk",
         "orchestrator.model.plan_diff",
         "orchestrator.report.failures",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.base.workspace import Workspace
     from orchestrator.git.digest_cache import TreeMemory
     from orchestrator.git.identity import AccountQuery
-    from orchestrator.git.second_look import SecondLook
+    from orchestrator.git.tree_at_end import SecondLook
     from orchestrator.git.tree_on_disk import TreeOnDisk
 
 TIMEOUT_SECONDS = 30.0
@@ -136,14 +136,14 @@ class Capture:
     def look_again(self) -> None:
         """Start looking at what changed since ``begin``, without waiting; ``moves`` waits for it. Raises nothing."""
         if self._second is None:
-            from orchestrator.git.second_look import SecondLook
+            from orchestrator.git.tree_at_end import SecondLook
 
             self._second = SecondLook.begin(
                 self._folder, self._scope, self._start_of_run, self._work, timeout_seconds=self._timeout_seconds
             )
 
     def moves(self) -> dict[str, Any] | None:
-        """Return what changed while stages ran (``second_look.SecondLook.finish``); None when nobody looked again."""
+        """Return what changed while stages ran (``tree_at_end.SecondLook.finish``); None when nobody looked again."""
         second, self._second = self._second, None
         return None if second is None else second.finish()
 

@@ -24,7 +24,7 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.store.layout import CHAIN, LINE_HINT
 from orchestrator.store.metrics_line import event_id
 

@@ -14,7 +14,7 @@ from orchestrator.model.manifest.manifest import Manifest, Reused
 from orchestrator.store.event_log import OUTPUTS, read_events
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
-from orchestrator.store.proof import prove
+from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS, render
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import find_link, read_hint
-from orchestrator.store.claims import note_claim
+from orchestrator.store.claim_order import note_claim
 from orchestrator.store.evidence import events_of
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import (
@@ -39,8 +39,8 @@ from orchestrator.store.liveness import beyond_locks
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
-from orchestrator.store.proof import Depth, altered, prove_open
 from orchestrator.store.publish import check_publishable, point_older, pointer_bytes
+from orchestrator.store.record_proof import Depth, altered, prove_open
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -20,7 +20,7 @@ from orchestrator.base.identifiers import (
 )
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
-from orchestrator.store.claims import claims_backwards
+from orchestrator.store.claim_order import claims_backwards
 from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, OPEN, Location
 from orchestrator.store.liveness import Sign, sign_of_life
 from orchestrator.store.store import RunStore

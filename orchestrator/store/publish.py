@@ -12,7 +12,7 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import OUT_VARIABLE
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import parse, render
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import PlacedLine, add_link, find_link, metrics_digest, parsed, write_hint
@@ -32,7 +32,7 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.metrics_line import event_id, metrics_line
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.proof import altered
+from orchestrator.store.record_proof import altered
 from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
 

@@ -20,8 +20,8 @@ from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, OPEN, STAGING, Loc
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
-from orchestrator.store.proof import altered
 from orchestrator.store.publish import publish, published_otherwise
+from orchestrator.store.record_proof import altered
 from orchestrator.store.run_files import file_digest
 from orchestrator.store.store import RunStore
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.outcome import TERMINAL
 
 TYPE_CHECKING = False

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestrator.base.clock import stamp
-from orchestrator.store.claims import note_claim
+from orchestrator.store.claim_order import note_claim
 from orchestrator.store.find import find_run
 from tests.harness import Orchestrator, WorkspaceFolder
 from tests.records import make_run_id, make_store

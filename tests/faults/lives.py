@@ -43,8 +43,8 @@ from orchestrator.store.claim import claim, reopen, take_over
 from orchestrator.store.event_log import by_attempt, contradictions, read_events, unproved
 from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.proof import prove
 from orchestrator.store.publish import publish
+from orchestrator.store.record_proof import prove
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
 from tests.fake_processes import FakeHost, Script

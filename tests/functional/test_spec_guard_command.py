@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.checks.checklists.proof import NOTES
+from orchestrator.checks.checklists.tick_proof import NOTES
 from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.commands.context import Context
 from orchestrator.commands.review.spec_guard import spec_guard

@@ -106,7 +106,7 @@ def _files(
         return [], None
     if not then.get("commit") or not now.get("commit"):
         return None, "a run has no commit, so that no files can be named"
-    from orchestrator.git.changes_since import changed_between
+    from orchestrator.git.changed_since_commit import changed_between
 
     folder = os.path.normpath(os.path.join(store.workspace.root, record["plan"]["project_path"]))
     files = changed_between(folder, then["commit"], now["commit"], context.environ)

@@ -19,7 +19,7 @@ from orchestrator.store.chain import is_end, metrics_digest, parsed
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
 from orchestrator.store.legacy.metrics import record_proves
-from orchestrator.store.proof import ALTERED, prove
+from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -105,7 +105,7 @@ def _document(context: Context, root: str, compiled: Plan, task_id: str, today: 
     from orchestrator.model.guardrails import foreseen
     from orchestrator.model.plan import redacted, redactor_for
     from orchestrator.report.plan_text import plan_document
-    from orchestrator.store.proofs import proofs_of
+    from orchestrator.store.canary_proof import proofs_of
 
     nested = {}
     for stage in compiled.stages:

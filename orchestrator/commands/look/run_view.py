@@ -18,7 +18,7 @@ from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
-from orchestrator.store.proof import ALTERED, prove
+from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
 
 _PUBLISH_PATIENCE_SECONDS = 2.0

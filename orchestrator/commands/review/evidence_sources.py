@@ -14,7 +14,7 @@ from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
-from orchestrator.checks.checklists.proof import Sources
+from orchestrator.checks.checklists.tick_proof import Sources
 from orchestrator.commands.review.base_policy import signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
@@ -119,7 +119,7 @@ def docs_findings(store: RunStore, environ: Mapping[str, str]) -> DocsReport:
     """Return what does not hold in the workspace's checklists. Raises ConfigError for a bad ``workspace.toml``."""
     from orchestrator.checks.checklists.items import items_of
     from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
-    from orchestrator.checks.checklists.proof import NOTES, item_findings
+    from orchestrator.checks.checklists.tick_proof import NOTES, item_findings
 
     documents, baseline = _documents(store.workspace.root, environ)
     texts = documents.texts
@@ -161,7 +161,7 @@ def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str
     """Return what ``docs_findings`` would find of one task."""
     from orchestrator.checks.checklists.items import items_of
     from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
-    from orchestrator.checks.checklists.proof import NOTES, item_findings
+    from orchestrator.checks.checklists.tick_proof import NOTES, item_findings
 
     documents, baseline = _documents(store.workspace.root, environ)
     texts = documents.texts
@@ -189,7 +189,7 @@ def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str) -> fro
 
 def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Finding]:
     """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
-    from orchestrator.checks.checklists.proof import kept_findings
+    from orchestrator.checks.checklists.tick_proof import kept_findings
 
     names: list[str] = []
     with suppress(OSError):

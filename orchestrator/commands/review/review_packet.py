@@ -67,7 +67,7 @@ def _tree_changes(context: Context, store: RunStore, where: Location, document: 
         return {"files": [], "note": None}
     if then["commit"] is None:
         return {"files": [], "note": "the run's commit is not known, so that no files can be named"}
-    from orchestrator.git.changes_since import changed_since
+    from orchestrator.git.changed_since_commit import changed_since
     from orchestrator.git.scope import scope_of
 
     root = store.workspace.root

@@ -13,7 +13,13 @@ from orchestrator.checks.checklists.evidence import Evidence, evidence_of, evide
 from orchestrator.checks.checklists.items import Citation, Item, items_of, mirror_paths, slug, word
 from orchestrator.checks.checklists.mirrors import HINT, source_of, ticked, unclear_items
 from orchestrator.checks.checklists.needs import APPROVAL
-from orchestrator.checks.checklists.proof import Sources, approval_of, clean_tree_faults, item_findings, judged_reviews
+from orchestrator.checks.checklists.tick_proof import (
+    Sources,
+    approval_of,
+    clean_tree_faults,
+    item_findings,
+    judged_reviews,
+)
 from orchestrator.commands.context import Context
 from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
 from orchestrator.store.layout import Location
@@ -66,7 +72,7 @@ def ticking(
 
 def _check_record(store: RunStore, where: Location, record: Mapping[str, object]) -> None:
     """Raise GateNotMet when record, events, error files or logs are not what the run left: all of it is cited."""
-    from orchestrator.store.proof import ALTERED, prove
+    from orchestrator.store.record_proof import ALTERED, prove
 
     try:
         why = prove(store, where, record, "logs").altered

@@ -23,7 +23,7 @@ from orchestrator.store.cancel_request import CancelRequest, leave_request, with
 from orchestrator.store.find import find_run, is_alive, read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.owner import Owner, holds, is_here, read_owner
-from orchestrator.store.proof import refuse_altered
+from orchestrator.store.record_proof import refuse_altered
 from orchestrator.store.recovery import recover_run, recover_task
 from orchestrator.store.store import RunStore
 

@@ -98,7 +98,7 @@ def with_known_proofs(store: RunStore, manifest: Manifest, plan: Plan) -> Manife
     guards = {stage.id for stage in own_guards(plan)}
     if not guards:
         return manifest
-    from orchestrator.store.proofs import proofs_of
+    from orchestrator.store.canary_proof import proofs_of
 
     stages = [stage for stage in manifest.plan["stages"] if stage["id"] in guards]
     return with_proofs(manifest, proofs_of(store, plan.project, stages))

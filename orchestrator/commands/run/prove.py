@@ -17,8 +17,8 @@ from orchestrator.config import ProjectConfig, load_project
 from orchestrator.model.canary import CANARY, CanaryResult, canaries_of, clean_stage, planted_stage, results
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.report.layout import Ink, clean, labelled
+from orchestrator.store.canary_proof import note_proof
 from orchestrator.store.layout import Location
-from orchestrator.store.proofs import note_proof
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

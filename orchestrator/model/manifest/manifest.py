@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
-from orchestrator.model.digest import NOT_DIGESTED as NOT_DIGESTED
-from orchestrator.model.digest import manifest_digest as manifest_digest
+from orchestrator.model.manifest.digest import NOT_DIGESTED as NOT_DIGESTED
+from orchestrator.model.manifest.digest import manifest_digest as manifest_digest
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus, StageStatus
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import FORM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.manifest import Manifest
 from tests.records import make_manifest
 

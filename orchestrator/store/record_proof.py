@@ -12,7 +12,7 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import Line, find_link, read_hint

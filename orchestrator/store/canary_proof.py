@@ -13,12 +13,12 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.json_values import json_text
 from orchestrator.model.canary import CANARY, canaries_of, clean_stage, command_digest, results
-from orchestrator.model.digest import manifest_digest
+from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.manifest import Proof
 from orchestrator.model.plan_diff import stages_of
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
-from orchestrator.store.proof import prove
+from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
