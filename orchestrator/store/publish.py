@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import stamp
@@ -105,11 +105,12 @@ def _add_lines(
     return is_new, link
 
 
-def published_otherwise(store: RunStore, manifest: Manifest) -> str | None:
+def published_otherwise(store: RunStore, manifest: Manifest, earlier: Mapping[str, Any] | None) -> str | None:
     """Return how the state or the pointer of an attempt whose line is missing differs from its record; None if neither.
 
     Both are written when the line is on disk. So after a crash or a power cut they say the same, or nothing of this
-    attempt: what says something else is of a record that was another one.
+    attempt: what says something else is of a record that was another one. ``earlier`` is the ``run:end`` event of the
+    attempt before, None where there is none: after a clock that went back its pointer looks like one of this attempt.
     """
     where = Location(manifest.task_id, manifest.run_id)
     with suppress(FileNotFoundError, StorageError, DamagedRecord), store.out(manifest.task_id) as out:
@@ -132,6 +133,12 @@ def published_otherwise(store: RunStore, manifest: Manifest) -> str | None:
         ended = pointer.get("completed_at")
         began = manifest.resume_events[-1].timestamp if manifest.resume_events else manifest.started_at
         if isinstance(ended, str) and ended >= began and pointer.get("status") != manifest.status:
+            if (
+                earlier is not None
+                and pointer.get("status") == earlier.get("status")
+                and ended <= str(earlier.get("timestamp"))
+            ):
+                return None
             return f"its pointer says {pointer.get('status')}"
     return None
 

@@ -135,7 +135,7 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
                 raise altered(run.where, why)
         has_end = attempts.get(manifest.attempt, NOTHING).end is not None
         if manifest.is_terminal and not lost and (has_end or manifest.outcome == "error"):
-            why = published_otherwise(store, manifest)
+            why = published_otherwise(store, manifest, attempts.get(manifest.attempt - 1, NOTHING).end)
             if why is not None:
                 raise altered(run.where, why)
             run.sync_evidence()

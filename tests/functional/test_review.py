@@ -493,11 +493,11 @@ def test_reviews_never_make_a_record_too_large_to_be_read(
     """They have room for 1 MiB; what does not fit is refused, and the record stays as it was."""
     run = passed(workspace, orchestrate)
     at = "2026-11-22T09:00:00.000Z"
-    filler = [{"actor": "old", "justification": "x" * 1024, "timestamp": at} for _ in range(990)]
+    filler = [{"actor": "old", "justification": "x" * 1024, "timestamp": at} for _ in range(945)]
     record(workspace, run, *filler)
     before = workspace.manifest(run)
     done = decide(orchestrate, "comment", "bob", "--escalate", "y" * 4000)
     assert (done.code, done.document["error"]["code"]) == (5, "too-many")
     assert workspace.manifest(run) == before
     assert decide(orchestrate, "comment", "bob").code == 0
-    assert len(workspace.manifest(run)["approvals"]) == 991
+    assert len(workspace.manifest(run)["approvals"]) == 946
