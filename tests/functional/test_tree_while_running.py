@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
 from tests.harness import Orchestrator, WorkspaceFolder
+
+LONG_AGO = 1_600_000_000
+"""A time of files, in seconds since 1970, before any run of a test."""
 
 
 @pytest.fixture
@@ -16,6 +20,9 @@ def code(workspace: WorkspaceFolder) -> WorkspaceFolder:
     workspace.write("packages/x/a.py", "print(1)\n")
     workspace.write("packages/x/b.py", "print(2)\n")
     workspace.write("tasks/specs/1-x.md", "# x\n")
+    # git compares whole seconds: what is written again in the second of the commit looks untouched.
+    for name in ("a.py", "b.py"):
+        os.utime(workspace.root / "packages/x" / name, (LONG_AGO, LONG_AGO))
     workspace.commit()
     return workspace
 
