@@ -25,22 +25,22 @@ OLDEST_MINOR = 11
 register()
 
 
+_ALL_TESTS = ("tests/unit", "tests/functional", "tests/attacks", "tests/faults", "-n", "2", "--dist", "worksteal")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those of the documents, under coverage; arguments go to pytest."""
+    """All tests but those of the documents; arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    session.run("pytest", *(session.posargs or _ALL_TESTS))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """What the tests reach, in every process that they start: half as long again; arguments go to pytest."""
     session.install("-e", ".[dev]")
     session.run("coverage", "erase")
-    chosen = session.posargs or [
-        "tests/unit",
-        "tests/functional",
-        "tests/attacks",
-        "tests/faults",
-        "-n",
-        "2",
-        "--dist",
-        "worksteal",
-    ]
-    session.run("coverage", "run", "-m", "pytest", *chosen)
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or _ALL_TESTS))
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -86,7 +86,8 @@ def _unit_with(python: str) -> Callable[[nox.Session], None]:
     def session_of(session: nox.Session) -> None:
         session.install("-e", ".[dev]")
         session.run("python", "-VV")
-        session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs)
+        # All generated cases are made once, by the session of all tests.
+        session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs, env={"CI": None})
 
     session_of.__doc__ = f"The fast tests with {python}."
     return session_of
