@@ -43,6 +43,7 @@ def run_end(manifest: Manifest) -> dict[str, Any]:
     return {
         "status": manifest.status,
         "outcome": manifest.outcome,
+        "completed_at": manifest.completed_at,
         "status_detail": manifest.status_detail,
         "duration_seconds": manifest.sla.active_seconds,
     }

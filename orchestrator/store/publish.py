@@ -136,7 +136,7 @@ def published_otherwise(store: RunStore, manifest: Manifest, earlier: Mapping[st
             if (
                 earlier is not None
                 and pointer.get("status") == earlier.get("status")
-                and ended <= str(earlier.get("timestamp"))
+                and ended <= str(earlier.get("completed_at") or earlier.get("timestamp"))
             ):
                 return None
             return f"its pointer says {pointer.get('status')}"

@@ -111,7 +111,8 @@ class StoreModel(RuleBasedStateMachine):
         over = cancelled(manifest) if cancels else interrupted(manifest, AT)
         if not cancels and all(command.status == "succeeded" for command in manifest.commands):
             over = closed(manifest, AT, "success", None, None)
-        run.held.event("run:end", {"status": over.status, "outcome": over.outcome})
+        end = {"status": over.status, "outcome": over.outcome, "completed_at": over.completed_at}
+        run.held.event("run:end", end)
         run.held.save(over)
         run.status = run.held.manifest.status  # type: ignore[assignment]
         if publishes:

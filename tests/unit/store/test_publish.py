@@ -10,7 +10,7 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.claim import claim
 from orchestrator.store.layout import METRICS, STATE
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.publish import publish
+from orchestrator.store.publish import publish, published_otherwise
 from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
@@ -104,3 +104,17 @@ def test_a_torn_event_is_cut_off_and_counted(tmp_path: Path) -> None:
     events = [json.loads(line) for line in path.read_text().splitlines()]
     assert [event["type"] for event in events] == ["run:start", "stage:start", "events:healed"]
     assert events[2]["cut_bytes"] == 13
+
+
+def test_the_pointer_of_an_earlier_attempt_is_known_by_the_end_that_its_event_names(tmp_path: Path) -> None:
+    """An earlier end may lie after its event and the resume (a clock that went back); another status is altered."""
+    store = store_in(tmp_path)
+    run = ended(store, 1)
+    publish(store, run, certain=True)
+    second = run.manifest._replace(attempt=2, status="cancelled", outcome="cancellation")
+    run.close()
+    end = {"status": "failed", "completed_at": AT, "timestamp": "2026-11-22T08:43:01.000Z"}
+    assert published_otherwise(store, second, end) is None
+    assert published_otherwise(store, second, {**end, "status": "succeeded"}) == "its pointer says failed"
+    assert published_otherwise(store, second, {**end, "completed_at": second.started_at}) == "its pointer says failed"
+    assert published_otherwise(store, second, None) == "its pointer says failed"
