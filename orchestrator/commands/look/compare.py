@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
+from orchestrator.git.changed_since_commit import changed_between
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.report.compare_text import compare_text, compared_stages
 from orchestrator.store.find import find_run, read_document, run_ids
@@ -106,8 +107,6 @@ def _files(
         return [], None
     if not then.get("commit") or not now.get("commit"):
         return None, "a run has no commit, so that no files can be named"
-    from orchestrator.git.changed_since_commit import changed_between
-
     folder = os.path.normpath(os.path.join(store.workspace.root, record["plan"]["project_path"]))
     files = changed_between(folder, then["commit"], now["commit"], context.environ)
     if files is None:

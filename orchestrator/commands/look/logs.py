@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.files import Folder
+from orchestrator.base.identifiers import near_hint
+from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.log_lines import DEFAULT_LINES, last_lines, log_size, tail_offset
 from orchestrator.commands.look.log_output import Output, chunks
 from orchestrator.commands.look.run_view import Patience, Seen, observe
 from orchestrator.report.failures import ENVIRONMENT
@@ -62,9 +65,6 @@ def logs(
     seen = reader.look()
     known = [entry.stage for entry in reader.entries(seen)]
     if stage is not None and stage not in known and stage != ENVIRONMENT:
-        from orchestrator.base.identifiers import near_hint
-        from orchestrator.base.quoting import shown
-
         raise UsageError(
             f"run '{reader.where.run_id}' has no stage {shown(stage)}",
             hint=near_hint(stage, known),
@@ -167,8 +167,6 @@ class _Reader:
         return {"run_id": self.where.run_id, "stages": found}
 
     def _log(self, folder: Folder | None, entry: StageLogs, name: str) -> dict[str, Any]:
-        from orchestrator.commands.look.log_lines import DEFAULT_LINES, last_lines, log_size
-
         size, lines = 0, []
         with suppress(FileNotFoundError):
             if folder is not None and name:
@@ -218,8 +216,6 @@ class _Reader:
             return _Place(first=len(entry.names) if self._attempt else 0)
         place = _Place(first=entry.names.index(chosen[0]))
         if self._tail is not None and not chosen[-1].endswith(".ndjson"):
-            from orchestrator.commands.look.log_lines import tail_offset
-
             with suppress(FileNotFoundError):
                 place = _Place(entry.names.index(chosen[-1]), chosen[-1], tail_offset(folder, chosen[-1], self._tail))
         return place

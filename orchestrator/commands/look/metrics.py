@@ -13,9 +13,13 @@ from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics_proof import proof_findings
 from orchestrator.commands.look.metrics_window import by_project, ends_since
+from orchestrator.config import project_names
+from orchestrator.config.outlines import source_of
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
+from orchestrator.report.durations_plot import durations_svg
 from orchestrator.report.metrics_text import metrics_text
+from orchestrator.report.openmetrics import openmetrics
 from orchestrator.report.statistics.flaky import Try, flaky_stages, tries_of
 from orchestrator.report.statistics.gate import Finding, finding, gate_findings
 from orchestrator.report.statistics.metrics_record import End
@@ -48,8 +52,6 @@ def metrics(
     take the place of what the projects' configs say. Of the metrics, and of the manifests, only what the
     window needs is read. Raises UsageError.
     """
-    from orchestrator.config import project_names
-
     store = context.store()
     root = store.workspace.root
     now = context.clock.now()
@@ -105,11 +107,7 @@ def _answer(
     if code != EXIT_DONE:
         context.stderr.write(metrics_text(document, width=width, color=False))
     if form == "openmetrics":
-        from orchestrator.report.openmetrics import openmetrics
-
         return Answer(code, None, openmetrics(document))
-    from orchestrator.report.durations_plot import durations_svg
-
     return Answer(code, None, durations_svg(document, ends))
 
 
@@ -138,8 +136,6 @@ def _policies(root: str, known: frozenset[str], min_coverage: float | None, sla_
 
     Runs of nobody's are no project, and not judged.
     """
-    from orchestrator.config.outlines import source_of
-
     given = {"min_coverage": min_coverage, "sla_budget": sla_budget}
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
 

@@ -13,7 +13,7 @@ from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.record import Record
 from orchestrator.report.run_list.backwards import lines_backwards
 from orchestrator.report.run_list.metrics_lines import CLOCK_SLACK, OLD_LINES
-from orchestrator.report.statistics.gate import finding
+from orchestrator.report.statistics.gate import Finding, finding
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.store.chain import is_end, metrics_digest, parsed
 from orchestrator.store.find import read_document
@@ -25,8 +25,6 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from orchestrator.report.statistics.gate import Finding
 
 _CHAIN_LINE_LIMIT = 1 << 24
 

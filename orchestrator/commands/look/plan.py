@@ -10,7 +10,20 @@ from orchestrator.base.json_values import plain
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.model.plan import Plan
+from orchestrator.commands.review.approved_plan import drift_from_approved
+from orchestrator.commands.review.project_policy import review_policy
+from orchestrator.config.planning import check_project_folder, compile_plan
+from orchestrator.config.routing import route
+from orchestrator.model.canary import own_guards
+from orchestrator.model.guardrails import foreseen
+from orchestrator.model.plan import Plan, redacted, redactor_for
+from orchestrator.model.plan_diff import plan_drift
+from orchestrator.report.plan_text import plan_document, plan_text
+from orchestrator.runner.environment import environment_folder
+from orchestrator.runner.stage_cache.explain import explained
+from orchestrator.runner.stage_cache.for_run import cache_for
+from orchestrator.store.canary_proof import proofs_of
+from orchestrator.store.find import find_run, read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,10 +47,6 @@ def plan(
     stage says whether it would run now, and why. Raises UsageError and ConfigError as ``start`` would, and
     NotFound and DamagedRecord for ``against``.
     """
-    from orchestrator.config.planning import check_project_folder, compile_plan
-    from orchestrator.config.routing import route
-    from orchestrator.report.plan_text import plan_text
-
     workspace = context.workspace()
     target = route(
         workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
@@ -56,9 +65,6 @@ def plan(
 
 def _drift(context: Context, document: Mapping[str, Any], against: str | None) -> dict[str, Any]:
     """Return ``approved_run`` or ``against``, the run that the plan is compared with, and ``changes``."""
-    from orchestrator.commands.review.approved_plan import drift_from_approved
-    from orchestrator.commands.review.project_policy import review_policy
-
     store = context.store()
     plan = {
         key: value
@@ -69,9 +75,6 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
         root, project = store.workspace.root, document["project"]
         run_id, changes = drift_from_approved(store, plan, lambda: review_policy(root, project)[0])
         return {"approved_run": run_id, "against": run_id, "changes": list(changes)}
-    from orchestrator.model.plan_diff import plan_drift
-    from orchestrator.store.find import find_run, read_document
-
     where = find_run(store, against)
     record = read_document(store, where)
     named = (record.get("project"), record["pipeline_id"])
@@ -86,10 +89,6 @@ def _drift(context: Context, document: Mapping[str, Any], against: str | None) -
 
 def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[str, Any]) -> None:
     """Say of each stage of the document, under ``explain``, whether it would run now, and why."""
-    from orchestrator.runner.environment import environment_folder
-    from orchestrator.runner.stage_cache.explain import explained
-    from orchestrator.runner.stage_cache.for_run import cache_for
-
     store = context.store()
     env_dir = environment_folder(store.workspace.environments_dir, compiled.session)
     cache = cache_for(store, compiled, task_id, env_dir, context.environ, context.clock, writes=False)
@@ -100,13 +99,6 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
 
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:
     """Return the document of a plan; sub-pipelines that reach themselves were refused when it was compiled."""
-    from orchestrator.config.planning import compile_plan
-    from orchestrator.model.canary import own_guards
-    from orchestrator.model.guardrails import foreseen
-    from orchestrator.model.plan import redacted, redactor_for
-    from orchestrator.report.plan_text import plan_document
-    from orchestrator.store.canary_proof import proofs_of
-
     nested = {}
     for stage in compiled.stages:
         if stage.pipeline is not None:

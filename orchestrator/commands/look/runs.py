@@ -10,11 +10,13 @@ from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, ne
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe, record_fault
+from orchestrator.config import project_names
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.run_list.names import Names, newest_first
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows
 from orchestrator.report.runs_text import runs_text
 from orchestrator.report.status_document import status_document
+from orchestrator.report.time_window import since
 from orchestrator.store.find import find_run, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -116,8 +118,6 @@ def _earliest(context: Context, given: str | None) -> str:
     """Return the least name of a run since then: names sort by time."""
     if given is None:
         return ""
-    from orchestrator.report.time_window import since
-
     return make_run_id(since("--since", given, context.clock.now()), b"")
 
 
@@ -130,8 +130,6 @@ def _parent(store: RunStore, given: str | None) -> str | None:
 
 def _hint(store: RunStore, names: Names, tasks: list[str], task: str | None, project: str | None) -> str:
     """Return what may have been meant by a task without runs or a project that is not there, or nothing."""
-    from orchestrator.config import project_names
-
     near = None
     if task is not None and not names.runs and task not in tasks:
         near = nearest(task, tasks)
