@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
+from orchestrator.base.identifiers import near_hint
 from orchestrator.base.json_values import json_text
+from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.model.manifest.schema import json_schema
+from orchestrator.report.documents import DOCUMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +29,7 @@ def schema(context: Context, *, name: str = MANIFEST) -> Answer:
 def _schema_of(name: str) -> dict[str, Any]:
     if name == MANIFEST:
         return json_schema()
-    from orchestrator.report.documents import DOCUMENTS
-
     if name not in DOCUMENTS:
-        from orchestrator.base.identifiers import near_hint
-        from orchestrator.base.quoting import shown
-
         known = (MANIFEST, *DOCUMENTS)
         raise UsageError(f"there is no schema {shown(name)}", hint=near_hint(name, known), code="unknown-schema")
     parts = [json_schema(kind) for kind in DOCUMENTS[name]]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
+from orchestrator.config.outlines import project_names, source_of
+from orchestrator.report.run_list.names import newest_first
 from orchestrator.store.find import find_run, read_document, task_ids
 from orchestrator.store.store import RunStore
 
@@ -33,15 +35,11 @@ def values(store: RunStore, option: str, given: Mapping[str, str]) -> Iterable[s
 
 
 def _projects(store: RunStore) -> Sequence[str]:
-    from orchestrator.config.outlines import project_names
-
     return project_names(store.workspace.root)
 
 
 def _tables(store: RunStore, project: str) -> dict[str, str]:
     """Return the task of a project's config, and its pipelines, one in each key that begins with ``pipeline:``."""
-    from orchestrator.config.outlines import source_of
-
     with suppress(Refusal):
         table = source_of(store.workspace.root, project).table
         about, pipelines = table.get("project"), table.get("pipelines")
@@ -64,8 +62,6 @@ def _pipelines(store: RunStore, project: str | None) -> Iterable[str]:
 
 
 def _runs(store: RunStore, given: Mapping[str, str]) -> Iterable[str]:
-    from orchestrator.report.run_list.names import newest_first
-
     task = given.get("task")
     names = newest_first(store, [name for name in task_ids(store) if task in (None, name)])
     return ["latest", *(where.run_id for where in names.runs[:_LATEST_RUNS])]

@@ -6,7 +6,11 @@ import os
 import shlex
 
 from orchestrator.base.errors import UsageError
+from orchestrator.base.files.changes import diff_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review import consent
+from orchestrator.commands.run.launch import check_format
+from orchestrator.onboarding.new_workspace import new_workspace
 
 
 def init(
@@ -25,11 +29,6 @@ def init(
     Exit code 2 when there is nobody to ask and no ``yes``, or when it was declined. Raises UsageError when
     ``path`` is no folder, Refused and StorageError as ``write_files`` does.
     """
-    from orchestrator.base.files.changes import diff_text
-    from orchestrator.commands.review import consent
-    from orchestrator.commands.run.launch import check_format
-    from orchestrator.onboarding.new_workspace import new_workspace
-
     check_format(format, ("text", "json"))
     root = os.path.realpath(os.path.join(context.cwd, path or "."))
     if path == "" or (os.path.lexists(root) and not os.path.isdir(root)):

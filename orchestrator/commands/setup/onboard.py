@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 
 from orchestrator.base.errors import Refused, UsageError
+from orchestrator.base.files.changes import diff_text
+from orchestrator.base.files.writing import CHANGED
+from orchestrator.base.identifiers import check_name
+from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review import consent
+from orchestrator.commands.run.launch import check_format
+from orchestrator.onboarding.files import Onboarding, Wish, onboarding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.base.workspace import Workspace
-    from orchestrator.onboarding.files import Onboarding
 
 
 _MOST_TRIES = 20
@@ -38,12 +44,6 @@ def onboard(
     ask and no ``yes``, or when it was declined. Raises UsageError and ConfigError for what is wrong or in
     the way, Refused and StorageError as ``write_files`` does; then nothing was written.
     """
-    from orchestrator.base.files.writing import CHANGED
-    from orchestrator.base.identifiers import check_name
-    from orchestrator.commands.review import consent
-    from orchestrator.commands.run.launch import check_format
-    from orchestrator.onboarding.files import Wish, onboarding
-
     check_format(format, ("text", "json"))
     check_name("project", project)
     workspace = _workspace(context)
@@ -85,9 +85,6 @@ def _checked(owners: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _document(workspace: Workspace, found: Onboarding, became: str) -> dict[str, Any]:
-    from orchestrator.base.files.changes import diff_text
-    from orchestrator.commands.review import consent
-
     runs = workspace.shown(workspace.runs_dir)
     return {
         "project": found.project,
@@ -113,10 +110,6 @@ def _document(workspace: Workspace, found: Onboarding, became: str) -> dict[str,
 
 
 def _text(document: dict[str, Any], found: Onboarding, became: str) -> str:
-    from orchestrator.base.files.changes import diff_text
-    from orchestrator.base.text.safe_text import safe_text
-    from orchestrator.commands.review import consent
-
     lines = []
     if became in (consent.SHOWN, consent.UNASKED):
         lines.append(diff_text(found.changes))
