@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.files.changes import FileChange
+from orchestrator.base.files.changes import FileChange, diff_text
+from orchestrator.base.globs import Globs
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.quoting import shown
+from orchestrator.checks.checklists.documents import Documents, read_documents
+from orchestrator.checks.checklists.mirrors import Synced, tasks_in
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review import consent
+from orchestrator.commands.review.tick import ticking
+from orchestrator.commands.run.launch import check_format
+from orchestrator.config.workspace_file import read_docs_policy
 from orchestrator.store.store import RunStore
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from orchestrator.checks.checklists.documents import Documents
 
 VERBS = ("tick", "sync")
 
@@ -35,8 +38,6 @@ def checklist(
     the run does not prove an item, UsageError, NotFound, DamagedRecord, Refused and StorageError; then nothing
     was written.
     """
-    from orchestrator.commands.run.launch import check_format
-
     check_format(format, ("text", "json"))
     store = context.store()
     if task is not None:
@@ -45,8 +46,6 @@ def checklist(
     if verb == "sync" and not names and run is None:
         return _written(context, store, _syncing(store, task, drop_lines=drop_lines), yes=yes, dry_run=dry_run)
     if verb == "tick" and names and run is not None and not drop_lines:
-        from orchestrator.commands.review.tick import ticking
-
         changes = ticking(context, store, read_for_checklists(store), names, run, task)
         return _written(context, store, changes, yes=True, dry_run=dry_run)
     raise _misused(verb, words, is_run_missing=run is None)
@@ -67,17 +66,11 @@ def read_for_checklists(store: RunStore) -> Documents:
 
     Raises ConfigError.
     """
-    from orchestrator.base.globs import Globs
-    from orchestrator.checks.checklists.documents import read_documents
-    from orchestrator.config.workspace_file import read_docs_policy
-
     ignored: Callable[[str], bool] = Globs(read_docs_policy(store.workspace.root).ignore).match
     return read_documents(store.workspace.root, ignored)
 
 
 def _syncing(store: RunStore, task: str | None, *, drop_lines: bool) -> list[FileChange]:
-    from orchestrator.checks.checklists.mirrors import Synced, tasks_in
-
     documents = read_for_checklists(store)
     changes: list[FileChange] = []
     for name in tasks_in(documents.texts) if task is None else [task]:
@@ -99,9 +92,6 @@ def _syncing(store: RunStore, task: str | None, *, drop_lines: bool) -> list[Fil
 
 
 def _written(context: Context, store: RunStore, changes: Sequence[FileChange], *, yes: bool, dry_run: bool) -> Answer:
-    from orchestrator.base.files.changes import diff_text
-    from orchestrator.commands.review import consent
-
     became = consent.settle(context, store.workspace.root, changes, yes=yes, dry_run=dry_run)
     diff = diff_text(changes)
     document = {"result": became, "files": consent.listed(changes), "diff": diff, **consent.error_of(became)}

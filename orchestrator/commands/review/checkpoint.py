@@ -21,6 +21,7 @@ from orchestrator.checks.checkpoints import (
     write_checkpoint,
 )
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.launch import check_format
 from orchestrator.store.chain import lines_of
 from orchestrator.store.find import task_ids
 from orchestrator.store.store import RunStore
@@ -39,8 +40,6 @@ def checkpoint(
     Raises GateNotMet (``chain-rewound``) when a chain, or the remote's checkpoint of it, has lines that the other
     lacks; UsageError where there is no repository, or the remote can't be reached or refuses.
     """
-    from orchestrator.commands.run.launch import check_format
-
     check_format(format, ("text", "json"))
     store = context.store()
     git = git_at(store.workspace.root, context.environ)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_USAGE
+from orchestrator.base.files.changes import FileChange, diff_text
+from orchestrator.base.files.writing import write_files
 from orchestrator.base.text.appearance import is_terminal
 from orchestrator.base.text.safe_text import safe_text
 
@@ -13,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from orchestrator.base.files.changes import FileChange
     from orchestrator.commands.context import Context
 
 WRITTEN, SHOWN, DECLINED, UNASKED, NOTHING = "written", "dry-run", "declined", "unasked", "nothing-to-do"
@@ -42,9 +43,6 @@ def settle(
     Before anything is written the difference is shown on stderr; in a terminal (``stdin`` and the context's
     stderr) it is asked about, unless ``yes``. Raises what ``write_files`` raises.
     """
-    from orchestrator.base.files.changes import diff_text
-    from orchestrator.base.files.writing import write_files
-
     if all(change.action == "unchanged" for change in changes):
         return NOTHING
     if dry_run:

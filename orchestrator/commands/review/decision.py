@@ -12,10 +12,14 @@ from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageErro
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.text.appearance import appearance
+from orchestrator.checks.signatures import sign, signer_of, statement_of
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
+from orchestrator.commands.review.base_policy import with_base
+from orchestrator.commands.review.checkpoint import git_at
 from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, with_proof
+from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.model.accounts import Signed, people_of
@@ -136,10 +140,6 @@ def _signed(
     """
     if asked.sign is None:
         return None
-    from orchestrator.checks.signatures import sign, signer_of, statement_of
-    from orchestrator.commands.review.base_policy import with_base
-    from orchestrator.commands.review.project_policy import review_policy
-
     key = asked.sign or _git_signing_key(context, store)
     root = store.workspace.root
     entry["signature"] = sign(statement_of(where.run_id, entry), os.path.expanduser(key), context.environ)
@@ -155,8 +155,6 @@ def _signed(
 
 
 def _git_signing_key(context: Context, store: RunStore) -> str:
-    from orchestrator.commands.review.checkpoint import git_at
-
     _, output, _ = git_at(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
     if not output.strip():
         raise UsageError(

@@ -10,28 +10,34 @@ from dataclasses import replace
 from orchestrator.base.errors import ConfigError, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Finding
+from orchestrator.base.globs import Globs
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
+from orchestrator.checks.checklists.baseline import Baseline
+from orchestrator.checks.checklists.documents import Documents, read_documents
 from orchestrator.checks.checklists.evidence import Evidence, evidence_path, read_evidence
-from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, mirror_paths
-from orchestrator.checks.checklists.tick_proof import Sources
+from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, items_of, mirror_paths
+from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
+from orchestrator.checks.checklists.tick_proof import NOTES, Sources, item_findings, kept_findings
+from orchestrator.commands.look.run_view import with_decisions
 from orchestrator.commands.review.base_policy import signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
+from orchestrator.config import outline, project_names
 from orchestrator.config.routing.projects import task_owner
+from orchestrator.config.routing.task_index import read_index
+from orchestrator.config.workspace_file import read_docs_policy
 from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy
 from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
+from orchestrator.store.metrics_line import event_id
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from orchestrator.checks.checklists.baseline import Baseline
-    from orchestrator.checks.checklists.documents import Documents
 
 
 def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
@@ -77,8 +83,6 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
     """Return the full record of a run where it exists here, as after a fresh clone it doesn't."""
     if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
         return None
-    from orchestrator.commands.look.run_view import with_decisions
-
     try:
         record, altered = with_decisions(store, where, read_document(store, where))
     except NotFound:
@@ -92,8 +96,6 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
 
 def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
     """Return the line of the task's chain of an ended attempt, None where there is none."""
-    from orchestrator.store.metrics_line import event_id
-
     event = event_id(where.run_id, attempt)
     try:
         with store.task(where.task_id) as task:
@@ -117,10 +119,6 @@ class DocsReport(Record):
 
 def docs_findings(store: RunStore, environ: Mapping[str, str]) -> DocsReport:
     """Return what does not hold in the workspace's checklists. Raises ConfigError for a bad ``workspace.toml``."""
-    from orchestrator.checks.checklists.items import items_of
-    from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
-    from orchestrator.checks.checklists.tick_proof import NOTES, item_findings
-
     documents, baseline = _documents(store.workspace.root, environ)
     texts = documents.texts
     sources = replace(sources_of(store, environ), baseline=baseline.holds)
@@ -134,20 +132,12 @@ def docs_findings(store: RunStore, environ: Mapping[str, str]) -> DocsReport:
 
 
 def _documents(root: str, environ: Mapping[str, str]) -> tuple[Documents, Baseline]:
-    from orchestrator.base.globs import Globs
-    from orchestrator.checks.checklists.baseline import Baseline
-    from orchestrator.checks.checklists.documents import read_documents
-    from orchestrator.config.workspace_file import read_docs_policy
-
     policy = read_docs_policy(root)
     return read_documents(root, Globs(policy.ignore).match), Baseline(root, policy.since, environ)
 
 
 def known_tasks(root: str) -> frozenset[str]:
     """Return the tasks that the index and the configs name; what can't be read names none."""
-    from orchestrator.config import outline, project_names
-    from orchestrator.config.routing.task_index import read_index
-
     found: set[str] = set()
     for name in project_names(root):
         with suppress(ConfigError, UsageError):
@@ -159,10 +149,6 @@ def known_tasks(root: str) -> frozenset[str]:
 
 def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str, sources: Sources) -> list[Finding]:
     """Return what ``docs_findings`` would find of one task."""
-    from orchestrator.checks.checklists.items import items_of
-    from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
-    from orchestrator.checks.checklists.tick_proof import NOTES, item_findings
-
     documents, baseline = _documents(store.workspace.root, environ)
     texts = documents.texts
     known = frozenset((*tasks_in(texts), *known_tasks(store.workspace.root)))
@@ -178,9 +164,6 @@ def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str
 
 def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str) -> frozenset[str]:
     """Return the runs of a task that ticked items of the workspace's checklists cite."""
-    from orchestrator.checks.checklists.items import items_of
-    from orchestrator.checks.checklists.mirrors import tasks_in
-
     documents, _ = _documents(store.workspace.root, environ)
     known = frozenset((*tasks_in(documents.texts), *known_tasks(store.workspace.root)))
     items = (item for path, text in documents.texts.items() for item in items_of(path, text, known) if item.ticked)
@@ -189,8 +172,6 @@ def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str) -> fro
 
 def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Finding]:
     """Return what does not hold of the evidence of a task's ``last`` runs that are kept in git."""
-    from orchestrator.checks.checklists.tick_proof import kept_findings
-
     names: list[str] = []
     with suppress(OSError):
         names = sorted(os.listdir(os.path.join(store.workspace.root, EVIDENCE_FOLDER, task_id)))
@@ -203,8 +184,6 @@ def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
     """Return sources that look for a line of the chain among the ``last`` only, at a cost that has a bound."""
 
     def link(task_id: str, run_id: str, attempt: int) -> Mapping[str, Any] | None:
-        from orchestrator.store.metrics_line import event_id
-
         wanted = event_id(run_id, attempt)
         try:
             with store.task(task_id) as task:

@@ -19,6 +19,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.committed import config_at
+from orchestrator.config.planning import compile_plan
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.store.layout import Location
@@ -152,8 +153,6 @@ def _compiled(
     configs: Mapping[str, bytes], project: str, pipeline: str, day: Any, builtins: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return the record of the plan that the ``configs`` make, of nothing else in the workspace."""
-    from orchestrator.config.planning import compile_plan
-
     with tempfile.TemporaryDirectory(prefix="codex-orchestrator-") as root:
         folder = os.path.join(root, CONFIG_FOLDER)
         os.mkdir(folder)

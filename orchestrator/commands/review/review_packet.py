@@ -11,6 +11,11 @@ from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.commands.context import Context
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
+from orchestrator.config.plan_cache import PlanCache
+from orchestrator.git.changed_since_commit import changed_since
+from orchestrator.git.scope import scope_of
+from orchestrator.model.plan import redactor_for
+from orchestrator.runner.first_record import drift
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
@@ -67,9 +72,6 @@ def _tree_changes(context: Context, store: RunStore, where: Location, document: 
         return {"files": [], "note": None}
     if then["commit"] is None:
         return {"files": [], "note": "the run's commit is not known, so that no files can be named"}
-    from orchestrator.git.changed_since_commit import changed_since
-    from orchestrator.git.scope import scope_of
-
     root = store.workspace.root
     folder = os.path.normpath(os.path.join(root, read_document(store, where)["plan"]["project_path"]))
     files = changed_since(folder, then["commit"], scope_of(folder, root, context.environ), context.environ)
@@ -84,10 +86,6 @@ def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[l
     record = read_document(store, where)
     if record["version"] != 2:
         return [], None
-    from orchestrator.config.plan_cache import PlanCache
-    from orchestrator.model.plan import redactor_for
-    from orchestrator.runner.first_record import drift
-
     try:
         today = context.clock.now().date()
         plan = PlanCache(store.workspace).plan(record["project"], record["pipeline_id"], today=today)

@@ -10,7 +10,9 @@ from orchestrator.base.files.changes import FileChange, UnfitFileError, current_
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, with_rows
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review import consent
 from orchestrator.commands.review.sla_limits import Key, hosts, limits, recorded, start_line
+from orchestrator.commands.run.launch import check_format
 from orchestrator.config.quantities import written
 from orchestrator.onboarding.template_text import template
 from orchestrator.report.layout import plural
@@ -33,9 +35,6 @@ def sla(
     A pipeline that has no run in the last 30 days keeps what was measured before. Raises UsageError, Refused
     and StorageError; then nothing was written.
     """
-    from orchestrator.commands.review import consent
-    from orchestrator.commands.run.launch import check_format
-
     check_format(format, ("text", "json"))
     store = context.store()
     root = store.workspace.root

@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id
+from orchestrator.base.limits import DEFAULT_SLA_SECONDS
 from orchestrator.checks.sla_page import ALWAYS_LISTED
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.commands.review.review_context import GIT_PATIENCE_SECONDS
+from orchestrator.config import builtin_names, load_all, merged, project_names
 from orchestrator.config.routing.projects import task_owner
+from orchestrator.git.work_tree import WorkTree
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
@@ -35,9 +38,6 @@ def start_line(project: str, pipeline: str) -> str:
 
 def limits(root: str) -> tuple[dict[Key, float], list[str]]:
     """Return the limit in seconds of every pipeline of every project, and the projects whose config has faults."""
-    from orchestrator.base.limits import DEFAULT_SLA_SECONDS
-    from orchestrator.config import builtin_names, load_all, merged, project_names
-
     configs, _ = load_all(root)
     found = {}
     for name, config in configs.items():
@@ -49,8 +49,6 @@ def limits(root: str) -> tuple[dict[Key, float], list[str]]:
 
 def oldest_measurements(root: str) -> dict[str, int | None]:
     """Return how many days old each project lets the latest run of its rows be; None for any number."""
-    from orchestrator.config import load_all
-
     return {name: config.metrics.max_sla_age for name, config in load_all(root)[0].items()}
 
 
@@ -87,8 +85,6 @@ def hosts(store: RunStore, ends: Sequence[End]) -> str:
 
 def last_commit(root: str, environ: Mapping[str, str]) -> datetime | None:
     """Return when the last commit that touched the workspace was made, None outside of git or where git is silent."""
-    from orchestrator.git.work_tree import WorkTree
-
     try:
         work = WorkTree.around(root, environ)
         if work is None:

@@ -7,19 +7,34 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator import __version__
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, StorageError, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import Workspace
+from orchestrator.checks.spec_guard import forms
+from orchestrator.checks.spec_guard.guard import run
+from orchestrator.checks.spec_guard.repository import system_git
 from orchestrator.checks.spec_guard.rules import RULES
 from orchestrator.checks.spec_guard.values import Question
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review.evidence_sources import (
+    bounded,
+    checklist_findings,
+    cited_runs,
+    evidence_findings,
+    sources_of,
+)
+from orchestrator.commands.review.output_file import write_named
 from orchestrator.commands.run.launch import check_format
-from orchestrator.config import ProjectConfig
+from orchestrator.config import ProjectConfig, load_project, outline, project_names
+from orchestrator.config.routing import route
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.git.repository import repository_top
 from orchestrator.model.builtin_guard import DEFAULT_BRANCH_VARIABLE, VERDICT_VARIABLE
 from orchestrator.store.store import RunStore
+from orchestrator.store.verification.recent import verify_recent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,13 +65,6 @@ def spec_guard(
     the early version did. A run gets the verdict in the file that ``VERDICT_VARIABLE`` names. Raises UsageError,
     ConfigError and StorageError.
     """
-    from orchestrator import __version__
-    from orchestrator.checks.spec_guard import forms
-    from orchestrator.checks.spec_guard.guard import run
-    from orchestrator.checks.spec_guard.repository import system_git
-    from orchestrator.config import load_project
-    from orchestrator.config.routing import route
-
     check_format(format, FORMATS)
     if base is not None and not base.strip():
         raise UsageError("--base is empty", hint="name a commit, or leave the option out", code="bad-base")
@@ -114,8 +122,6 @@ def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: 
 
 def _other_tasks(root: str, project: str) -> Iterator[str]:
     """Yield the default tasks of the other projects; one whose config can't be read names none."""
-    from orchestrator.config import outline, project_names
-
     for name in project_names(root):
         if name != project:
             with suppress(ConfigError, UsageError):
@@ -124,14 +130,6 @@ def _other_tasks(root: str, project: str) -> Iterator[str]:
 
 def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what ``verify`` and ``verify --docs`` would find of the task, each once."""
-    from orchestrator.commands.review.evidence_sources import (
-        bounded,
-        checklist_findings,
-        cited_runs,
-        evidence_findings,
-        sources_of,
-    )
-
     found: list[Finding] = []
     sources = bounded(store, sources_of(store, environ), max(policy.records, 1))
     if policy.checklists:
@@ -139,8 +137,6 @@ def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: M
     if policy.evidence:
         found += evidence_findings(store, task_id, sources, _KEPT_EVIDENCE)
     if policy.records:
-        from orchestrator.store.verification.recent import verify_recent
-
         cited = functools.cache(lambda: cited_runs(store, environ, task_id))
         found += verify_recent(store, task_id, policy.records, lambda run_id: run_id in cited()).findings
     yield from sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line or 0, finding.code))
@@ -154,8 +150,6 @@ def _finding(finding: Finding) -> Finding:
 
 def _prefix(root: str) -> str:
     """Return how the workspace is reached from the top of its git repository: SARIF and GitHub begin there."""
-    from orchestrator.git.repository import repository_top
-
     top = repository_top(root)
     relative = "." if top is None else os.path.relpath(os.path.realpath(root), top)
     return "" if relative == "." else relative
@@ -172,6 +166,4 @@ def _leave(store: RunStore, path: str, text: str) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    from orchestrator.commands.review.export import write_file
-
-    write_file(path, text.encode(), "--sarif")
+    write_named(path, text.encode(), "--sarif")

@@ -21,8 +21,11 @@ from orchestrator.checks.checklists.tick_proof import (
     judged_reviews,
 )
 from orchestrator.commands.context import Context
+from orchestrator.commands.review.evidence_sources import link_of, record_here, sources_of
 from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
+from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -37,9 +40,6 @@ def ticking(
 
     Raises GateNotMet when the run does not prove one of them, UsageError, NotFound, DamagedRecord.
     """
-    from orchestrator.commands.review.evidence_sources import link_of, record_here, sources_of
-    from orchestrator.store.find import find_run
-
     where = find_run(store, reference)
     task = task or where.task_id
     record = record_here(store, where)
@@ -72,8 +72,6 @@ def ticking(
 
 def _check_record(store: RunStore, where: Location, record: Mapping[str, object]) -> None:
     """Raise GateNotMet when record, events, error files or logs are not what the run left: all of it is cited."""
-    from orchestrator.store.record_proof import ALTERED, prove
-
     try:
         why = prove(store, where, record, "logs").altered
     except FileNotFoundError:

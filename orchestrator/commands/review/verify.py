@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, Refusal, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.review.checkpoint import witness_findings_of
+from orchestrator.commands.review.evidence_sources import docs_findings
+from orchestrator.commands.review.plan_of_config import PlanProofs
+from orchestrator.commands.review.sla_check import page_findings
+from orchestrator.commands.run.launch import check_format
+from orchestrator.config import project_names
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.find import find_run, read_document, run_ids, task_ids
+from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
+from orchestrator.store.verification.alignment import align_task
+from orchestrator.store.verification.tasks import findings_by_place, verify_all, verify_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +44,6 @@ def verify(
     something does not hold. Reads only.
     Raises UsageError, NotFound.
     """
-    from orchestrator.commands.run.launch import check_format
-    from orchestrator.store.find import find_run
-    from orchestrator.store.verification.tasks import findings_by_place, verify_all, verify_run
-
     check_format(format, ("text", "json"))
     if run is not None and all:
         raise UsageError("--all is every run; a run was named too", hint="give one of them", code="run-and-all")
@@ -53,17 +60,12 @@ def verify(
         found, document["state"] = _aligned(store)
         findings += found
     if docs:
-        from orchestrator.commands.review.evidence_sources import docs_findings
-        from orchestrator.commands.review.sla_check import page_findings
-
         report = docs_findings(store, context.environ)
         stale, rows = page_findings(store, context.environ, context.clock.now())
         notes = [note._asdict() for note in report.notes]
         document["docs"] = {**report.counted, "limits": rows, "notes": notes}
         findings += [*report.findings, *stale]
     if witness is not None:
-        from orchestrator.commands.review.checkpoint import witness_findings_of
-
         findings += witness_findings_of(store, context.environ, witness)
     ordered = list(dict.fromkeys(findings_by_place(findings)))
     document["ok"] = not ordered
@@ -73,12 +75,6 @@ def verify(
 
 def _plan_findings(store: RunStore, run: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Finding, bool]]:
     """Yield what is found of the plans of ended runs, each with whether it is a note only."""
-    from orchestrator.base.errors import Refusal
-    from orchestrator.commands.review.plan_of_config import PlanProofs
-    from orchestrator.model.outcome import TERMINAL
-    from orchestrator.store.find import find_run, read_document, run_ids, task_ids
-    from orchestrator.store.layout import Location
-
     proofs = PlanProofs(store, environ)
     if run is None:
         places = [Location(task, run_id) for task in task_ids(store) for run_id in run_ids(store, task)]
@@ -95,10 +91,6 @@ def _plan_findings(store: RunStore, run: str | None, environ: Mapping[str, str])
 
 def _aligned(store: RunStore) -> tuple[list[Finding], list[dict[str, Any]]]:
     """Return all differences, and for each project what was compared."""
-    from orchestrator.config import project_names
-    from orchestrator.store.find import task_ids
-    from orchestrator.store.verification.alignment import align_task
-
     tasks = [align_task(store, task_id) for task_id in task_ids(store)]
     runs: dict[str, list[tuple[str, bool]]] = {name: [] for name in project_names(store.workspace.root)}
     for task in tasks:
