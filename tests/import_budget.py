@@ -99,6 +99,22 @@ CI_ONLY = frozenset(
 )
 """What a run needs on a CI system only, and an export."""
 
+LATE_IN_COMMANDS = {
+    "orchestrator.commands.context": "a warning prints; most commands have none",
+    "orchestrator.commands.look.failures": "only of a run that failed",
+    "orchestrator.commands.look.status": "a program gets no text, and looks once",
+    "orchestrator.commands.review.approved_plan": "only of a plan that differs; a start asks for it",
+    "orchestrator.commands.review.base_policy": "only with signers of a base; `status` asks for it",
+    "orchestrator.commands.review.export": "attesting verifies: 50 ms that no other form needs",
+    "orchestrator.commands.review.project_policy": "only where a config has [review]; `status` asks for it",
+    "orchestrator.commands.review.review_context": "only where a tree is compared; `status` asks for it",
+    "orchestrator.commands.run": "a start loads what its options and its cache need",
+}
+"""The modules of commands, or packages of such, that import modules of ours inside functions, with the reason.
+
+A command's module is loaded late itself: another delay needs one of the rows below to fail without it.
+"""
+
 
 @dataclass(frozen=True)
 class Row:

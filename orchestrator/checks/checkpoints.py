@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.base.errors import DamagedRecord, Refusal, UsageError
+from orchestrator.base.errors import DamagedRecord, GateNotMet, Refusal, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
@@ -109,8 +109,6 @@ def _made(git: GitRun, words: Sequence[str], data: bytes, names: Mapping[str, st
 
 
 def _rewound(task: str, before: Head) -> Refusal:
-    from orchestrator.base.errors import GateNotMet
-
     return GateNotMet(
         f"the chain of task '{task}' is no extension of its checkpoint: line {before.number} is gone, or another",
         hint="codex-orchestrator verify --all",

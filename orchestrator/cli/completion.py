@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, Refusal
+from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.parser import CORE_FLAGS
+from orchestrator.commands.context import Answer, Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.cli.options import Command, Commands, Option
-    from orchestrator.commands.context import Answer, Context
 
 CANDIDATES = "candidates"
 LINE, POINT = "COMP_LINE", "COMP_POINT"
@@ -38,9 +39,6 @@ compdef _codex_orchestrator codex-orchestrator
 
 def completion(context: Context, *, shell: str) -> Answer:
     """Return the script for a shell, or the candidates for the line in the environment, one a line."""
-    from orchestrator.cli.command_table import COMMANDS
-    from orchestrator.commands.context import Answer
-
     if shell != CANDIDATES:
         return Answer(EXIT_DONE, None, _BASH if shell == "bash" else _ZSH)
     line = context.environ.get(LINE, "")

@@ -6,6 +6,11 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 
+from orchestrator import __version__
+from orchestrator.base.files import Folder, Seam
+from orchestrator.base.identifiers import make_run_id
+from orchestrator.base.redaction import MASK, Redactor, looks_secret, secret_values
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.commands.context import Context
@@ -40,8 +45,6 @@ def describe(error: BaseException, words: Sequence[str], environ: Mapping[str, s
     """Return the report's text, with the values of secrets taken out: those of the environment and of options."""
     import traceback
 
-    from orchestrator.base.redaction import Redactor, secret_values
-
     shown, secrets = masked_words(words)
     text = "\n".join(
         [
@@ -59,8 +62,6 @@ def masked_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
     ``--token x``, ``--token=x`` and ``--override API_KEY=x`` are masked.
     """
-    from orchestrator.base.redaction import MASK, looks_secret
-
     shown: list[str] = []
     secrets: list[str] = []
     expected = False
@@ -84,8 +85,6 @@ def _versions() -> list[str]:
     import platform
     from importlib import metadata
 
-    from orchestrator import __version__
-
     lines = [f"codex-orchestrator {__version__}", f"Python {platform.python_version()}", platform.platform()]
     for package in _PACKAGES:
         try:
@@ -97,9 +96,6 @@ def _versions() -> list[str]:
 
 def _below_runs(context: Context, data: bytes) -> str:
     """Write below the runs folder of the workspace, through no link."""
-    from orchestrator.base.files import Folder, Seam
-    from orchestrator.base.identifiers import make_run_id
-
     workspace = context.workspace()
     name = f"bug-{make_run_id(context.clock.now(), os.urandom(4))}.txt"
     with Folder.at(workspace.runs_dir, Seam(), create=True) as runs, runs.sub(REPORTS, create=True) as reports:

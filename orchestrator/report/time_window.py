@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.quoting import shown
+from orchestrator.config.quantities import duration
 
 
 def span(flag: str, given: str) -> float:
     """Return the seconds that ``given`` means (``7d``, ``36h``, ``1h30m``; at most 366 days); UsageError otherwise."""
-    from orchestrator.config.quantities import duration
-
     try:
         return duration(given)
     except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orchestrator.base.finding import Finding
 from orchestrator.checks.checklists.items import Item, items_of
 from orchestrator.checks.checklists.markdown import TooDeepError
+from orchestrator.checks.spec_guard.repository import system_git
 
 
 class Baseline:
@@ -54,7 +55,5 @@ class Baseline:
             return frozenset()
 
     def _git(self, *words: str) -> tuple[int | None, str]:
-        from orchestrator.checks.spec_guard.repository import system_git
-
         answer = system_git(self._environ)(self._root)(words)
         return answer.code, answer.stdout

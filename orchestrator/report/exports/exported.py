@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.base.record import Record
 
 TYPE_CHECKING = False
@@ -62,8 +63,6 @@ class AttemptSpan(Record):
 
 def attempts_of(body: Mapping[str, Any]) -> Iterator[AttemptSpan]:
     """Yield the attempts of a run, oldest first. A resume says when it came, and for how long nothing ran before."""
-    from orchestrator.base.clock import later, parse_stamp, stamp
-
     began = body["started_at"]
     number = 1
     for event in body["resume_events"]:
