@@ -62,7 +62,10 @@ def test_hello_python_passes_in_its_own_environment(examples: WorkspaceFolder, o
     assert _outcomes(examples, "1001-hello-python") == dict.fromkeys(("build", "lint", "test", "spec-guard"), "success")
     again = orchestrate("start", "--project", "hello-python", "--format", "json", env=NO_NETWORK)
     assert again.code == 0, again.stderr
-    assert sorted(path.suffix for path in (examples.root / "packages/hello-python/dist").iterdir()) == [".gz", ".whl"]
+    archives = examples.root / first.document["artifact_root"] / "dist"
+    assert sorted(path.suffix for path in archives.iterdir()) == [".gz", ".whl"]
+    left = {path.name for path in (examples.root / "packages/hello-python").iterdir()}
+    assert left == {"README.md", "pyproject.toml", "src", "tests"}
 
 
 @pytest.mark.parametrize("project", PROJECTS)

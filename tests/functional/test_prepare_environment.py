@@ -112,6 +112,16 @@ def test_cold_then_warm(tmp_path: Path, backend: str) -> None:
     assert seen.stdout.strip() == cold.env_dir
 
 
+def test_uv_needs_no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no home folder that can be written gets an environment of uv, whose cache lies beside it."""
+    monkeypatch.setitem(ENVIRON, "HOME", "/dev/null/home")
+    for variable in ("UV_CACHE_DIR", "UV_NO_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delitem(ENVIRON, variable, raising=False)
+    cold = making(tmp_path, "--no-index", wheel(making(tmp_path).root / "project", "thing"))
+    assert [step[:2] for step in cold.run()] == [("create", 0), ("install", 0)]
+    assert (tmp_path / ".nox" / ".uv-cache").is_dir()
+
+
 def test_other_arguments_are_installed_into_the_same_environment(tmp_path: Path) -> None:
     """When only the arguments change, the environment is kept; without a marker it is made anew."""
     first = making(tmp_path)

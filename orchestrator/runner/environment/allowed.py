@@ -38,6 +38,8 @@ NPM_ALLOWED = frozenset(
     )
 )
 NPM_ALLOWED_PREFIXES = ("npm_config_@", "npm_config_//")
+UV_CACHE = ".uv-cache"
+"""Where uv keeps its cache for a user who has no place for one: beside the environments."""
 NEVER = frozenset({"MCP_RUNNER_TASK_ID", "VIRTUAL_ENV"})
 NEVER_PREFIXES = ("NOX", "CODEX_ORCHESTRATOR_")
 
@@ -57,8 +59,9 @@ def stage_environ(
     In it: the built-in allow-list, what ``pass_env`` (names or globs) and ``secret_env`` name, and
     ``set_env``, which wins. PATH is ``bin_paths`` (the session's environment), ``tools_dir``, then the
     user's PATH without ``own_bin``, the orchestrator's own environment; a PATH in ``set_env`` stands for
-    the user's. With ``bin_paths``, VIRTUAL_ENV names the session's environment, and uv works in it too,
-    as in nox's own sessions. Never in it, whatever the config says: ``NOX*``, MCP_RUNNER_TASK_ID, an
+    the user's. With ``bin_paths``, VIRTUAL_ENV names the session's environment, and uv works in it too, as in nox's
+    own sessions; its cache lies beside the environments where the user has no place for one.
+    Never in it, whatever the config says: ``NOX*``, MCP_RUNNER_TASK_ID, an
     inherited VIRTUAL_ENV and ``CODEX_ORCHESTRATOR_*``, which the caller adds.
 
     Source of the allow-list: contract, section 3, which names the single variables and four families.
@@ -78,7 +81,26 @@ def stage_environ(
         if "uv" in session.backend.split("|"):
             result.setdefault("UV_PROJECT_ENVIRONMENT", result["VIRTUAL_ENV"])
             result.setdefault("UV_PYTHON", result["VIRTUAL_ENV"])
+            if not _uv_can_cache(result):
+                result["UV_CACHE_DIR"] = os.path.join(os.path.dirname(result["VIRTUAL_ENV"]), UV_CACHE)
     return result
+
+
+def _uv_can_cache(environ: Mapping[str, str]) -> bool:
+    """Tell whether uv finds a place for its cache by itself; without one it does nothing at all.
+
+    Source: uv's "Caching" page. A user without a home folder, or with one that is not theirs (``HOME=/`` of a
+    container), has none.
+    """
+    if any(environ.get(name) for name in ("UV_CACHE_DIR", "UV_NO_CACHE", "XDG_CACHE_HOME")):
+        return True
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if not os.path.isabs(home):
+        return False
+    place = os.path.join(home, ".cache", "uv")
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return os.access(place, os.W_OK | os.X_OK)
 
 
 def _is_allowed(name: str) -> bool:

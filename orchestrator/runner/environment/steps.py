@@ -102,12 +102,13 @@ def prepare(
     An environment of the same backend and Python is kept and only installed into again; any other one,
     and one that was left half made, is made anew. No step is there when nothing is to be installed.
     """
+    cache = {name: stage_environ[name] for name in ("UV_CACHE_DIR",) if name in stage_environ}
     create = Step(
         name="create",
         title=f"make the environment ({session.backend}, Python {session.python or 'of the orchestrator'})",
         argv=_argv(environ, {"do": "create", "folder": env_dir, "backend": session.backend, "python": session.python}),
         cwd=project_folder,
-        env={name: value for name, value in scrubbed(environ).items() if name not in _MISLEADING},
+        env={name: value for name, value in {**scrubbed(environ), **cache}.items() if name not in _MISLEADING},
     )
     install = Step(
         name="install",

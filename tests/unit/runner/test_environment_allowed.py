@@ -88,6 +88,29 @@ def test_uv_works_in_the_sessions_environment() -> None:
     assert "UV_PYTHON" not in seen({}, backend="venv", bin_paths=("/env/bin",))
 
 
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"HOME": "/dev/null/home"}, True),
+        ({"HOME": "relative"}, True),
+        ({"HOME": "{mine}"}, False),
+        ({"HOME": "{mine}/not/yet"}, False),
+        ({"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/caches"}, False),
+        ({"HOME": "/dev/null/home", "UV_NO_CACHE": "1"}, False),
+    ],
+)
+def test_uv_has_a_cache_where_the_user_has_no_place_for_one(
+    tmp_path: Path, environ: dict[str, str], named: bool
+) -> None:
+    """Without a home folder that can be written uv's cache lies beside the environments; else nothing is said."""
+    environ = {name: value.format(mine=tmp_path) for name, value in environ.items()}
+    for backend in ("uv", "uv|virtualenv"):
+        result = seen(environ, backend=backend, bin_paths=("/nox/env/bin",))
+        assert result.get("UV_CACHE_DIR") == ("/nox/.uv-cache" if named else None)
+    assert "UV_CACHE_DIR" not in seen(environ, backend="virtualenv", bin_paths=("/nox/env/bin",))
+    assert seen({**environ, "UV_CACHE_DIR": "/c"}, backend="uv", bin_paths=("/nox/env/bin",))["UV_CACHE_DIR"] == "/c"
+
+
 def test_path_is_the_environment_then_the_tools_then_the_users(tmp_path: Path) -> None:
     """The session's programs come first, the orchestrator's own folder is left out, however it is written."""
     own, mine = folder(tmp_path / "own" / "bin"), folder(tmp_path / "mine")
