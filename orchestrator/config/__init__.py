@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from orchestrator.config.collisions import pipeline_names, session_name, session_names
     from orchestrator.config.loading import load_project, read_all
     from orchestrator.config.outlines import Outline, project_names
-    from orchestrator.config.values import GuardrailPolicy, PipelineConfig, ProjectConfig, SessionConfig, StageConfig
+    from orchestrator.config.values import PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 
 __all__ = [
-    "GuardrailPolicy",
     "Outline",
     "PipelineConfig",
     "ProjectConfig",
@@ -41,7 +40,7 @@ _MODULES = {
     "collisions": ("pipeline_names", "session_name", "session_names"),
     "loading": ("load_project", "read_all"),
     "outlines": ("Outline", "project_names"),
-    "values": ("GuardrailPolicy", "PipelineConfig", "ProjectConfig", "SessionConfig", "StageConfig"),
+    "values": ("PipelineConfig", "ProjectConfig", "SessionConfig", "StageConfig"),
 }
 
 

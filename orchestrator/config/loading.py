@@ -9,17 +9,11 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.faults import fault_lines
+from orchestrator.config.guardrail_policy import Canary, GuardrailPolicy
 from orchestrator.config.outlines import config_stems, source_of
 from orchestrator.config.source import Source, config_file, parsed_source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
-from orchestrator.config.values import (
-    Canary,
-    GuardrailPolicy,
-    PipelineConfig,
-    ProjectConfig,
-    SessionConfig,
-    StageConfig,
-)
+from orchestrator.config.values import PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
 from orchestrator.model.review_policy import policy_of

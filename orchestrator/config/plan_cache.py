@@ -2,8 +2,8 @@
 
 Compiling costs about 100 ms, most of it for importing the validator; a kept plan is read in less than
 one. An entry holds the sha256 of every config that was read, the names of all configs, the day (waivers
-end), and what stands for this program's version; when any of them differs, the plan is compiled anew. A
-plan with a secret in its environment is not kept.
+end), and what stands for this program's version; when any of them differs, the plan is compiled anew, as it is when the
+entry's guardrails, waivers or flags are not those of the configs. A plan with a secret in its environment is not kept.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from datetime import date
 from types import MappingProxyType
 
 from orchestrator import __version__
-from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.errors import ConfigError, DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.json_values import plain
 from orchestrator.base.redaction import Redactor, looks_secret
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
+from orchestrator.config.plan_policy import policy_in, policy_of
 from orchestrator.model.plan import Plan, redacted
 from orchestrator.model.plan_flags import with_flags
 
@@ -81,25 +82,26 @@ class PlanCache:
     def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
         if (project, pipeline) not in self._found:
-            self._found[project, pipeline] = self._read(_entry_name(project, pipeline), today)
+            self._found[project, pipeline] = self._read(project, pipeline, today)
         return self._found[project, pipeline]
 
     def _conditions(self, today: date) -> dict[str, Any]:
         return {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
 
-    def _read(self, name: str, today: date) -> Plan | None:
-        data = read_cached(self._workspace, name, _LIMIT, self._seam)
+    def _read(self, project: str, pipeline: str, today: date) -> Plan | None:
+        data = read_cached(self._workspace, _entry_name(project, pipeline), _LIMIT, self._seam)
         if data is None:
             return None
         try:
             entry = json.loads(data)
             if entry["conditions"] != self._conditions(today):
                 return None
-            for project, digest in entry["read"].items():
-                if _digest(self._workspace.root, project) != digest:
-                    return None
-            return with_flags(plan_of(entry["plan"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedRecord):
+            configs = {name: _config_bytes(self._workspace.root, name) for name in entry["read"]}
+            if {name: sha256(data).hexdigest() for name, data in configs.items()} != entry["read"]:
+                return None
+            plan = with_flags(plan_of(entry["plan"]))
+            return plan if _is_of(plan, project, pipeline, configs) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError, DamagedRecord):
             return None
 
 
@@ -127,10 +129,19 @@ def _config_names(root: str) -> list[str]:
     return []
 
 
-def _digest(root: str, project: str) -> str:
+def _is_of(plan: Plan, project: str, pipeline: str, configs: Mapping[str, bytes]) -> bool:
+    """Tell whether a plan is of that project's pipeline, and each part of it asks what its config's policy asks."""
+    return (plan.project, plan.pipeline) == (project, pipeline) and all(
+        part.config_digest == sha256(configs[part.project]).hexdigest()
+        and policy_of(part) == policy_in(part.project, configs[part.project], part.pipeline)
+        for part in (plan, *plan.subplans)
+    )
+
+
+def _config_bytes(root: str, project: str) -> bytes:
     fd = os.open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
-        return sha256(file.read(_LIMIT)).hexdigest()
+        return file.read(_LIMIT)
 
 
 def source_files() -> Iterator[tuple[str, int]]:

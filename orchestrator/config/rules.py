@@ -11,7 +11,7 @@ from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.canaries import canary_faults
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.config.graph import Vertex, cycles, vertices
-from orchestrator.config.values import DEFAULT_REQUIRED
+from orchestrator.config.guardrail_policy import DEFAULT_REQUIRED
 from orchestrator.model.builtin_guard import GUARD, STAGE_KEYS, guard_options
 
 TYPE_CHECKING = False

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orchestrator.config.guardrail_policy import ALWAYS_BOUND, DEFAULT_REQUIRED
 from orchestrator.config.spec_guard_policy import (
     DEFAULT_AGE_DAYS,
     DEFAULT_CODE,
@@ -41,7 +42,7 @@ from orchestrator.config.value_kinds import (
     until_date,
     whole_days,
 )
-from orchestrator.config.values import ALWAYS_BOUND, DEFAULT_BACKEND, DEFAULT_REQUIRED
+from orchestrator.config.values import DEFAULT_BACKEND
 from orchestrator.model.metrics_policy import DEFAULT_AGE_DAYS as DEFAULT_SLA_AGE_DAYS
 from orchestrator.model.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE
 from orchestrator.model.review_policy import signers_fault

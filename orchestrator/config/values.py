@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from orchestrator.base.record import Record
+from orchestrator.config.guardrail_policy import GuardrailPolicy
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
 from orchestrator.model.review_policy import ReviewPolicy
 
 DEFAULT_BACKEND = "uv|virtualenv"
-DEFAULT_REQUIRED = ("spec-guard",)
-ALWAYS_BOUND = "diagnostics"
-"""The pipeline that required guardrails bind whatever ``guardrails.pipelines`` says (contract, section 3)."""
 
 
 class StageConfig(Record):
@@ -66,31 +64,6 @@ class SessionConfig(Record):
     pass_env: tuple[str, ...] = ()
     set_env: Mapping[str, str] = MappingProxyType({})
     secret_env: tuple[str, ...] = ()
-
-
-class Canary(Record):
-    """``[[guardrails.canary]]``: files (path from the project → text) that ``guardrail`` must reject."""
-
-    guardrail: str
-    plant: Mapping[str, str]
-
-
-class GuardrailPolicy(Record):
-    """``[guardrails]``: stages that must hold, and the pipelines that they bind besides ``diagnostics``.
-
-    With ``reuse``, a guardrail that declares inputs is not run again while they are unchanged. With
-    ``proof_required``, one of the project's own without a proof that it can fail is ``advisory``.
-    """
-
-    required: tuple[str, ...] = DEFAULT_REQUIRED
-    pipelines: tuple[str, ...] = (ALWAYS_BOUND,)
-    reuse: bool = False
-    proof_required: bool = False
-    canaries: tuple[Canary, ...] = ()
-
-    def binds(self, pipeline: str) -> bool:
-        """Tell whether the required guardrails bind ``pipeline``."""
-        return pipeline == ALWAYS_BOUND or pipeline in self.pipelines
 
 
 class ProjectConfig(Record):

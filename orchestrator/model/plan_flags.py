@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.base.redaction import looks_secret
@@ -19,10 +19,22 @@ _COMPUTED = frozenset({CANNOT_FAIL, REPLACED, NOTHING_CHECKED, "no-shell", "secr
 
 
 def with_flags(plan: Plan) -> Plan:
-    """Return the plan with the flags that follow from it, after those that the config's policy gave it."""
-    policy = [flag for flag in plan.flags if flag.code not in _COMPUTED]
+    """Return the plan with the flags that follow from it, after those that the config's policy gave it.
+
+    The plan of a sub-pipeline is flat: its flags are computed among all that are reached.
+    """
+    below = tuple(_flagged(each._replace(subplans=plan.subplans))._replace(subplans=()) for each in plan.subplans)
+    return _flagged(plan._replace(subplans=below))
+
+
+def policy_only(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return the flags that the config's policy gave, without those that follow from the plan."""
+    return tuple(flag for flag in flags if flag.code not in _COMPUTED)
+
+
+def _flagged(plan: Plan) -> Plan:
     computed = (*_guardrail_flags(plan), *_nothing_checked(plan), *_operator_flags(plan), *_secret_flags(plan))
-    return plan._replace(flags=(*policy, *computed))
+    return plan._replace(flags=(*policy_only(plan.flags), *computed))
 
 
 def _guardrail_flags(plan: Plan) -> Iterator[Flag]:

@@ -105,3 +105,21 @@ def test_a_poisoned_sub_pipeline_is_found_too(codebase: WorkspaceFolder, orchest
     verified = orchestrate("verify", "latest", "--format", "json")
     assert verified.code == 4
     assert "plan-not-of-config" in codes(verified)
+
+
+def test_what_is_required_is_not_the_caches_word(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A failing guardrail that the entry no longer requires, or waives, is required all the same, and `status` red."""
+    config: Path = codebase.root / "project_configs" / "x.toml"
+    config.write_text(config.read_text().replace("guardrail = true", "guardrail = true\nallow_failure = false"))
+    assert orchestrate("start", "--project", "x").code == 3
+    (entry,) = (codebase.root / ".runs" / ".cache").glob("plan-*.json")
+    document = json.loads(entry.read_text())
+    waiver = {"guardrail": "licences", "reason": "r", "approved_by": "me", "until": "2099-01-01"}
+    document["plan"].update(required_guardrails=[], waivers=[waiver])
+    for stage in document["plan"]["stages"]:
+        stage["allow_failure"] |= stage["id"] == "licences"
+    entry.write_text(json.dumps(document))
+    assert orchestrate("start", "--project", "x").code == 3
+    verdict = {each["id"]: each for each in codebase.manifest(codebase.runs("1-x")[-1])["guardrails"]}["licences"]
+    assert (verdict["required"], verdict["outcome"]) == (True, "failed")
+    assert not orchestrate("status", "--format", "json").document["ready"]["ready"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.config import PipelineConfig, ProjectConfig, StageConfig, builtin_names, merged
-from orchestrator.config.values import ALWAYS_BOUND
+from orchestrator.config.guardrail_policy import ALWAYS_BOUND
 from orchestrator.model.canary import CANARY, clean_stage, planted_stage
 
 

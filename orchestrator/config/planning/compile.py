@@ -28,11 +28,11 @@ from orchestrator.config.collisions import (
     session_name,
 )
 from orchestrator.config.graph import in_order, vertices
+from orchestrator.config.guardrail_policy import ALWAYS_BOUND
+from orchestrator.config.plan_policy import plan_policy
 from orchestrator.config.planning.canary import canary_pipeline
-from orchestrator.config.planning.flags import policy_flags
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
-from orchestrator.config.values import ALWAYS_BOUND
 from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
 from orchestrator.model.plan_flags import with_flags
@@ -66,9 +66,7 @@ def compile_with_sources(
     digests = {name: reached.digest for name, reached in reach.configs.items()}
     alone = not rivals(pipeline, config.name, project_names(root))
     below = tuple(_plan(reach.configs[node[0]], reached) for node, reached in reach.below(config.name, chosen))
-    # The plan of a sub-pipeline is flat: its flags are computed among all that are reached.
-    flagged = tuple(with_flags(each._replace(subplans=below))._replace(subplans=()) for each in below)
-    return with_flags(_plan(config, chosen)._replace(subplans=flagged)), digests if alone else None
+    return with_flags(_plan(config, chosen)._replace(subplans=below)), digests if alone else None
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
@@ -145,7 +143,7 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
     session = config.session
     # The guards of a canary run judge in the environment in which they judge the project.
     environment = ALWAYS_BOUND if pipeline.id == CANARY else pipeline.id
-    bound = config.guardrails.binds(pipeline.id)
+    policy = plan_policy(pipeline.id, config.guardrails, config.spec_guard, config.waivers)
     return Plan(
         project=config.name,
         project_path=config.path,
@@ -163,16 +161,16 @@ def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
             secret_env=session.secret_env,
         ),
         sla_seconds=pipeline.sla or DEFAULT_SLA_SECONDS,
-        required_guardrails=config.guardrails.required if bound else (),
-        waivers=config.waivers if bound else (),
-        flags=tuple(policy_flags(config, pipeline)),
+        required_guardrails=policy.required_guardrails,
+        waivers=policy.waivers,
+        flags=policy.flags,
         owners=config.owners,
         builtin_version=pipeline.version,
         config_digest=config.digest,
         reuse_guardrails=config.guardrails.reuse,
-        code=config.spec_guard.code,
-        not_code=config.spec_guard.exclude,
-        proof_required=bound and config.guardrails.proof_required,
+        code=policy.code,
+        not_code=policy.not_code,
+        proof_required=policy.proof_required,
     )
 
 

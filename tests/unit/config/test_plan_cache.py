@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,43 @@ def test_a_change_makes_the_entry_void(kept: WorkspaceFolder, change: Callable[[
     mark(kept)
     change(kept)
     assert title(kept) != "kept"
+
+
+WAIVED = {"guardrail": "spec-guard", "reason": "r", "approved_by": "me", "until": "2099-01-01"}
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"required_guardrails": []},
+        {"waivers": [WAIVED]},
+        {"flags": [{"stage": None, "code": "guardrail-softened", "message": "m"}]},
+        {"proof_required": True},
+        {"not_code": ["**"]},
+        {"project": "x", "pipeline": "smoke"},
+        {"config_digest": "0" * 64},
+    ],
+    ids=lambda lie: next(iter(lie)),
+)
+@pytest.mark.parametrize("part", ["plan", "sub-pipeline"])
+def test_policy_is_the_configs_and_not_the_entrys(kept: WorkspaceFolder, lie: dict[str, Any], part: str) -> None:
+    """An entry whose guardrails, waivers, flags or origin are not those of the configs is compiled anew."""
+    mark(kept)
+    document = json.loads(entry(kept).read_text())
+    plan = document["plan"]
+    (plan if part == "plan" else plan["subplans"][0]).update(lie)
+    entry(kept).write_text(json.dumps(document))
+    assert title(kept) != "kept"
+
+
+def test_flags_of_a_sub_pipeline_are_computed(kept: WorkspaceFolder) -> None:
+    """A flag that an entry leaves out of a plan that is reached is there again."""
+    document = json.loads(entry(kept).read_text())
+    guard = next(stage for stage in document["plan"]["subplans"][0]["stages"] if stage["id"] == "spec-guard")
+    guard["argv"] = ["true"]
+    entry(kept).write_text(json.dumps(document))
+    plan = PlanCache(places(kept)).plan("x", "diagnostics", today=TODAY)
+    assert "guardrail-replaced" in {flag.code for flag in plan.subplans[0].flags}
 
 
 def test_another_day_makes_the_entry_void(kept: WorkspaceFolder) -> None:
