@@ -45,7 +45,7 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return watching(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
     if body["status"] != "succeeded":
-        return _starting(body) if _FOR_GOOD in codes else resuming(run_id)
+        return _starting(body) if _FOR_GOOD in codes or body.get("pruned") else resuming(run_id)
     if not codes:
         return None
     if codes <= _OF_REVIEWERS:

@@ -177,6 +177,7 @@ class StatusDocument(Record):
     next_argv: tuple[str, ...] | None
     alive_by: str | None
     notes: tuple[Reason, ...]
+    pruned: Literal["logs"] | None
     failed: tuple[Failure, ...]
 
 

@@ -80,22 +80,28 @@ Lookup = Callable[[Link], Relative | None]
 """From a link to the run at its end, or None when there is no such run."""
 
 
-def family_tree(asked: Link, look: Lookup, named: Mapping[str, Sequence[Link]] | None = None) -> Tree:
+def family_tree(
+    asked: Link,
+    look: Lookup,
+    named: Mapping[str, Sequence[Link]] | None = None,
+    was_pruned: Callable[[Link], bool] = lambda link: False,
+) -> Tree:
     """Return the tree of the run ``asked``, which there must be.
 
-    ``named`` maps runs to those that name them as their parent, where all runs were searched for that.
+    ``named`` maps runs to those that name them as their parent, where all runs were searched for that. That a run is
+    gone which ``was_pruned`` is nothing wrong.
     """
     tree = Tree()
-    path, whole = _path_up(tree, asked, look)
+    path, whole = _path_up(tree, asked, look, was_pruned)
     below = {above.run_id: link for link, above in pairwise(path)}
-    search = _Search(tree, look, below, named or {}, {path[-1].run_id})
+    search = _Search(tree, look, below, named or {}, {path[-1].run_id}, was_pruned)
     steps = [(Member(path[-1], None, 0, True, "member"), whole)]
     while steps:
         steps += reversed(search.visit(*steps.pop()))
     return tree
 
 
-def _path_up(tree: Tree, asked: Link, look: Lookup) -> tuple[list[Link], bool]:
+def _path_up(tree: Tree, asked: Link, look: Lookup, was_pruned: Callable[[Link], bool]) -> tuple[list[Link], bool]:
     """Return the runs from ``asked`` up to the top, and whether the top is a root."""
     path, seen = [asked], {asked.run_id}
     while True:
@@ -109,7 +115,8 @@ def _path_up(tree: Tree, asked: Link, look: Lookup) -> tuple[list[Link], bool]:
             tree.fault("cycle", here.run_id, f"its parent is {parent.run_id}, which it is itself a parent of")
             return path, False
         if look(parent) is None:
-            tree.fault("parent-missing", here.run_id, f"its parent {parent.run_id} is gone")
+            if not was_pruned(parent):
+                tree.fault("parent-missing", here.run_id, f"its parent {parent.run_id} is gone")
             return path, False
         seen.add(parent.run_id)
         path[-1] = Link(here.run_id, path[-1].task_id, parent.stage_id)
@@ -125,6 +132,7 @@ class _Search:
     below: Mapping[str, Link]
     named: Mapping[str, Sequence[Link]]
     seen: set[str]
+    was_pruned: Callable[[Link], bool]
 
     def visit(self, member: Member, whole: bool) -> list[tuple[Member, bool]]:
         """Take ``member`` in and return its children; ``whole`` says that its true level and root are known."""
@@ -169,7 +177,8 @@ class _Search:
         child = self.look(link)
         if child is None:
             if link.run_id not in self.seen:
-                self.tree.fault("child-missing", here.run_id, f"it lists {link.run_id}, which is gone")
+                if not self.was_pruned(link):
+                    self.tree.fault("child-missing", here.run_id, f"it lists {link.run_id}, which is gone")
                 return "missing"
             return None
         owned = child.damage is not None or (child.parent is not None and child.parent.run_id == here.run_id)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FORM = 2
 _BLOCK = 1 << 16
+_OTHER_KIND = b'{"kind": "'
+"""How ``add_line`` begins a line that is no attempt's end."""
 _LINE_LIMIT = 1 << 26
 _HINT_LIMIT = 256
 UNDATED = frozenset({"recorded_at", "child_runs"})
@@ -138,7 +140,12 @@ def _is_of(line: Line, event: str) -> bool:
 
 
 def _line_at(task: Folder, offset: int) -> Line | None:
-    """Return the line that begins at ``offset``; None when none does."""
+    data = line_at(task, offset)
+    return None if data is None else parsed(data)
+
+
+def line_at(task: Folder, offset: int) -> bytes | None:
+    """Return the whole line that begins at the byte ``offset``; None when none does. Raises StorageError."""
     try:
         fd = task.open_read(CHAIN)
     except FileNotFoundError:
@@ -149,7 +156,7 @@ def _line_at(task: Folder, offset: int) -> Line | None:
             if file.read(1) != b"\n":
                 return None
         data = file.readline(_LINE_LIMIT)
-        return parsed(data[:-1]) if data.endswith(b"\n") else None
+        return data[:-1] if data.endswith(b"\n") else None
 
 
 def write_hint(folder: Folder, link: PlacedLine) -> None:
@@ -193,15 +200,17 @@ def last_lines(folder: Folder, name: str, count: int) -> tuple[int, bytes]:
     """
     fd = folder.open_read(name)
     try:
-        tail, at = b"", os.fstat(fd).st_size
-        while at > 0 and tail.count(b"\n") <= count:
+        blocks, found, at = [], 0, os.fstat(fd).st_size
+        while at > 0 and found <= count:
             begin = max(0, at - _BLOCK)
-            tail, at = os.pread(fd, at - begin, begin) + tail, begin
+            blocks.append(os.pread(fd, at - begin, begin))
+            found, at = found + blocks[-1].count(b"\n"), begin
     except OSError as error:
         raise StorageError(f"'{folder.path}/{name}' can't be read: {error.strerror}") from error
     finally:
         os.close(fd)
-    surplus = tail.count(b"\n") - count
+    tail = b"".join(reversed(blocks))
+    surplus = found - count
     start = 0
     for _ in range(max(0, surplus)):
         start = tail.index(b"\n", start) + 1
@@ -227,6 +236,8 @@ def last_end(task: Folder) -> Line | None:
         except FileNotFoundError:
             return None
         for data in reversed(tail.split(b"\n")[:-1]):
+            if data.startswith(_OTHER_KIND):  # a prune of many runs is megabytes long
+                continue
             line = parsed(data)
             if line is None or is_end(line):
                 return line

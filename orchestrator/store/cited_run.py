@@ -11,9 +11,11 @@ from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.store.chain import find_link
 from orchestrator.store.event_log import OUTPUTS, read_events
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
+from orchestrator.store.metrics_line import event_id
 from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
 
@@ -81,10 +83,23 @@ def reuse_findings(store: RunStore, manifest: Manifest, path: str) -> Iterator[F
     records: Records = {}
     for command in manifest.commands:
         reused = command.reused
-        if reused is not None and not is_shown(store, records, command.id, reused):
+        if reused is not None and not is_shown(store, records, command.id, reused) and not _was_pruned(store, reused):
             cause = "is gone" if _record(store, records, reused) is None else "does not show that"
             message = f"stage '{command.id}' was not run, citing run {reused.run_id}, which {cause}"
             yield Finding("reuse-unproven", path, message)
+
+
+def _was_pruned(store: RunStore, reused: Reused) -> bool:
+    """Tell whether the cited run succeeded and was pruned since, by its task's chain: then the chain vouches for it."""
+    from orchestrator.store.prune_lines import find_pruned  # a cited run is kept, but for one that was removed by hand
+
+    if name_fault("task", reused.task_id) is not None or not is_run_id(reused.run_id):
+        return False
+    with suppress(Refusal, FileNotFoundError), store.task(reused.task_id) as task:
+        found = find_pruned(task, reused.run_id)
+        if found is not None and found.run.status == "succeeded" and found.last.attempt == reused.attempt:
+            return find_link(task, event_id(reused.run_id, reused.attempt)) is not None
+    return False
 
 
 def _record(store: RunStore, records: Records, reused: Reused) -> Mapping[str, Any] | None:

@@ -23,7 +23,7 @@ from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, c
 from orchestrator.store.claim_order import claims_backwards
 from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, OPEN, Location
 from orchestrator.store.liveness import Sign, sign_of_life
-from orchestrator.store.store import RunStore
+from orchestrator.store.store import RunStore, is_pruning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +46,16 @@ def task_ids(store: RunStore) -> list[str]:
 
 
 def run_ids(store: RunStore, task_id: str) -> list[str]:
-    """Return the ids of a task's runs, oldest first."""
+    """Return the ids of a task's runs, oldest first; those that are being pruned are no longer among them."""
     try:
         with store.task(task_id) as task, task.sub(CLI) as cli:
-            return sorted(name for name in cli.names() if is_run_id(name))
+            names = sorted(filter(is_run_id, cli.names()))
+            if not is_pruning(task):
+                return names
+            from orchestrator.store.pending_prune import on_their_way  # hardly ever needed
+
+            gone = on_their_way(task)
+            return [name for name in names if name not in gone]
     except FileNotFoundError:
         return []
 
@@ -82,6 +88,7 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     if is_run_id(reference):
         found = place(store, reference)
         if found is not None:
+            _refuse_on_its_way(store, found)
             return found
     if reference == "latest":
         return _latest(store)
@@ -89,6 +96,9 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
     matches = matches or _migrated(every, reference)
     if not matches:
+        from orchestrator.store.find_pruned import refuse_pruned
+
+        refuse_pruned(store, reference, task_ids(store))
         ids = [run_id for run_id, _ in every[-1000:]]
         raise NotFound(
             f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else ""
@@ -101,6 +111,15 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             code="ambiguous-run",
         )
     return Location(matches[0][1], matches[0][0])
+
+
+def _refuse_on_its_way(store: RunStore, where: Location) -> None:
+    with contextlib.suppress(FileNotFoundError, StorageError), store.task(where.task_id) as task:
+        if not is_pruning(task):
+            return
+    from orchestrator.store.find_pruned import refuse_on_its_way
+
+    refuse_on_its_way(store, where)
 
 
 def _every(store: RunStore) -> list[tuple[str, str]]:

@@ -256,7 +256,7 @@ def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bo
         if after is None:
             revision = state["revision"] if state is not None else 0
             counted = _counted(store, task, manifest.run_id)
-            after = rebuilt(manifest.task_id, manifest.project, revision, counted)
+            after = rebuilt(manifest.task_id, manifest.project, revision, counted, pruned_entries(store, task))
         elif not after.get("project"):
             # A migration began the state, and no config named the task's project then.
             after = {**after, "project": manifest.project}
@@ -268,7 +268,16 @@ def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bo
 
 def folded_state(store: RunStore, task: Folder, project: str | None) -> State:
     """Return the state of a task as its ended runs of version 2 give it; the task's lock must be held."""
-    return {**rebuilt(os.path.basename(task.path), "", 0, _counted(store, task, "")), "project": project}
+    counted = _counted(store, task, "")
+    return {**rebuilt(os.path.basename(task.path), "", 0, counted, pruned_entries(store, task)), "project": project}
+
+
+def pruned_entries(store: RunStore, task: Folder) -> Iterator[dict[str, Any]]:
+    """Yield the state's entries of a task's pruned runs: they count for ever. Reads all of the chain."""
+    from orchestrator.store.prune_lines import pruned_runs, state_entries  # a state is hardly ever made anew
+
+    task_id = os.path.basename(task.path)
+    yield from state_entries(pruned_runs(task).values(), lambda run: store.paths(Location(task_id, run)).manifest)
 
 
 def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:

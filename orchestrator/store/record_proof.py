@@ -39,11 +39,13 @@ class Proof(Record):
 
     ``line`` is its attempt's line, None where there is none. ``altered`` says in which point record or files are not
     what that line says, None when they are. ``is_open``: its end is not fully published, so that the line may come.
+    ``logs_pruned``: files are gone, and the chain says that they were pruned.
     """
 
     line: Line | None
     altered: str | None
     is_open: bool = False
+    logs_pruned: bool = False
 
     @property
     def holds(self) -> bool:
@@ -68,7 +70,15 @@ def prove_open(task: Folder, folder: Folder, document: Mapping[str, Any], depth:
     link = find_link(task, event_id(run_id, attempt), read_hint(folder, attempt))
     if link is None:
         return Proof(None, None, _is_open(task, run_id))
-    return Proof(link.line, next(_differences(folder, document, link.line, depth), None))
+    why = next(_differences(folder, document, link.line, depth), None)
+    if why is None:
+        return Proof(link.line, why)
+    from orchestrator.store.find_pruned import logs_pruned_in  # hardly ever needed
+
+    if logs_pruned_in(task, folder, run_id) is None:
+        return Proof(link.line, why)
+    why = next(_differences(folder, document, link.line, depth, may_lack=True), None)
+    return Proof(link.line, why, logs_pruned=True)
 
 
 def _is_open(task: Folder, run_id: str) -> bool:
@@ -77,7 +87,10 @@ def _is_open(task: Folder, run_id: str) -> bool:
     return False
 
 
-def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth: Depth) -> Iterator[str]:
+def _differences(
+    folder: Folder, document: Mapping[str, Any], line: Line, depth: Depth, *, may_lack: bool = False
+) -> Iterator[str]:
+    """Yield in which points a record is not what its line says; ``may_lack``: files that are gone are none."""
     if document.get("status") not in TERMINAL:
         yield f"it is {document.get('status')}, and its attempt {document['attempt']} has ended"
     elif manifest_digest(document) != line.get("manifest_digest"):
@@ -85,7 +98,7 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
     size, digest = events_of(line)
     if size is not None:
         entry = {"bytes": size, "sha256": digest}
-        yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes", whole=True)
+        yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes", whole=True, may_lack=may_lack)
     known = entries_of(line)
     for path, entry in known.items():
         above, name = os.path.split(path)
@@ -98,16 +111,24 @@ def _differences(folder: Folder, document: Mapping[str, Any], line: Line, depth:
         read = depth == "logs" or (depth != "sizes" and above == ERRORS)
         try:
             with folder.sub(above) as inner:
-                yield from _of_a_file(inner, name, entry, read=read, path=path)
+                yield from _of_a_file(inner, name, entry, read=read, path=path, may_lack=may_lack)
         except FileNotFoundError:
-            yield f"'{above}' is gone"
+            if not may_lack:
+                yield f"'{above}' is gone"
     for path in names_in(folder, (ERRORS,)):
         if path not in known:
             yield f"'{path}' was not there when its attempt ended"
 
 
 def _of_a_file(
-    folder: Folder, name: str, entry: Mapping[str, Any], *, read: bool, path: str = "", whole: bool = False
+    folder: Folder,
+    name: str,
+    entry: Mapping[str, Any],
+    *,
+    read: bool,
+    path: str = "",
+    whole: bool = False,
+    may_lack: bool = False,
 ) -> Iterator[str]:
     """Yield how a file differs from its ``entry``; ``whole``: behind its last newline there may be a torn line."""
     shown = path or name
@@ -118,7 +139,8 @@ def _of_a_file(
         elif read and file_digest(folder, name, size)[1] != entry["sha256"]:
             yield f"'{shown}' is not what its attempt left"
     except FileNotFoundError:
-        yield f"'{shown}' is gone"
+        if not may_lack:
+            yield f"'{shown}' is gone"
 
 
 def altered(where: Location, why: str) -> DamagedRecord:

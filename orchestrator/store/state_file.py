@@ -108,9 +108,20 @@ def added(state: State, entry: Mapping[str, Any], *, certain: bool) -> State | N
     return _with(state, [*others, dict(entry)], totals)
 
 
-def rebuilt(task_id: str, project: str, revision: int, documents: Iterable[Mapping[str, Any]]) -> State:
-    """Return the state folded from the manifests of runs that have ended."""
+def rebuilt(
+    task_id: str,
+    project: str,
+    revision: int,
+    documents: Iterable[Mapping[str, Any]],
+    pruned: Iterable[Mapping[str, Any]] = (),
+) -> State:
+    """Return the state folded from the manifests of runs that have ended, and the entries of runs that were ``pruned``.
+
+    A run of which there is a record counts by that.
+    """
     entries = [entry_of(document) for document in documents]
+    there = {entry["runId"] for entry in entries}
+    entries += [dict(entry) for entry in pruned if entry["runId"] not in there]
     totals = {"runs": len(entries), "succeeded": 0, "failed": 0, "cancelled": 0}
     for entry in entries:
         totals[entry["status"]] += 1

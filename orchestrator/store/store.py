@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,11 +11,20 @@ from orchestrator.base.clock import Clock
 from orchestrator.base.files import Folder, Lock, Seam, usual_patience
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
-from orchestrator.store.layout import CLI, STATE, TASK_LOCK, Location, RunPaths
+from orchestrator.store.layout import CLI, PENDING, PRUNED, STATE, TASK_LOCK, Location, RunPaths
 
 
 def _warn_stderr(message: str) -> None:
     print(f"codex-orchestrator: {safe_text(message)}", file=sys.stderr)  # noqa: T201 -- the default of an argument
+
+
+def is_pruning(task: Folder) -> bool:
+    """Tell whether a prune of the task is not over: one look at a name (``pending_prune``)."""
+    try:
+        os.stat(f"{PRUNED}/{PENDING}", dir_fd=task.fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 class RunStore:

@@ -26,6 +26,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+PRUNED = "pruned"
+"""Stands in the place of the status of a run that was pruned."""
+
 MISSING = "missing"
 """Stands in the place of the status of a run that its parent lists, but of which there is no record."""
 
@@ -49,7 +52,7 @@ def lineage(
     own = archive.look(asked)
     if own is not None and own.damage is not None:
         raise DamagedRecord(own.damage)
-    tree = family_tree(asked, archive.look, _named(store) if all else None)
+    tree = family_tree(asked, archive.look, _named(store) if all else None, archive.was_pruned)
     document = {
         "run_id": where.run_id,
         "top_run_id": tree.members[0].link.run_id,
@@ -70,6 +73,7 @@ class _Archive:
         self._store = store
         self._owner = task_owner(store.workspace.root)
         self._known: dict[str, tuple[Relative, dict[str, Any]] | None] = {}
+        self._pruned: dict[str, str] = {}
 
     def look(self, link: Link) -> Relative | None:
         """Return the run that a link names, or None when there is none; see ``family.Lookup``."""
@@ -78,12 +82,18 @@ class _Archive:
         found = self._known[link.run_id]
         return found[0] if found is not None else None
 
+    def was_pruned(self, link: Link) -> bool:
+        """Tell whether a run that is gone was pruned."""
+        return link.run_id in self._pruned
+
     def row(self, member: Member, *, asked: str) -> dict[str, Any]:
         """Return the entry of a run in the document."""
         link = member.link
         found = self._known.get(link.run_id)
-        lost = damaged_row(link.task_id or "", link.run_id, "", "there is no record of it")
-        row = found[1] if found is not None else {**lost, "task_id": link.task_id, "manifest": None, "status": MISSING}
+        gone = self._pruned.get(link.run_id)
+        lost = damaged_row(link.task_id or "", link.run_id, "", gone or "there is no record of it")
+        status = MISSING if gone is None else PRUNED
+        row = found[1] if found is not None else {**lost, "task_id": link.task_id, "manifest": None, "status": status}
         place = {"level": member.level, "above": member.above, "stage_id": link.stage_id, "kind": member.kind}
         return {**row, **place, "last": member.last, "asked": link.run_id == asked}
 
@@ -93,8 +103,13 @@ class _Archive:
         if link.task_id is not None and name_fault("task", link.task_id) is None:
             with suppress(NotFound):
                 return self._at(Location(link.task_id, link.run_id))
-        with suppress(NotFound, StorageError):
+        try:
             return self._at(find_run(self._store, link.run_id))
+        except NotFound as error:
+            if error.code == "pruned":
+                self._pruned[link.run_id] = error.message
+        except StorageError:
+            pass
         return None
 
     def _at(self, where: Location) -> tuple[Relative, dict[str, Any]]:

@@ -15,7 +15,7 @@ from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.log_lines import DEFAULT_LINES, last_lines, log_size, tail_offset
 from orchestrator.commands.look.log_output import Output, chunks
-from orchestrator.commands.look.run_view import Patience, Seen, observe
+from orchestrator.commands.look.run_view import Patience, Seen, logs_pruned_at, observe
 from orchestrator.report.failures import ENVIRONMENT
 from orchestrator.report.layout import clean
 from orchestrator.report.stage_logs import StageLogs, stage_logs
@@ -61,7 +61,9 @@ def logs(
             code="bad-options",
         )
     store = context.store()
-    reader = _Reader(context, store, find_run(store, run), attempt, tail)
+    where = find_run(store, run)
+    _refuse_pruned(store, where)
+    reader = _Reader(context, store, where, attempt, tail)
     seen = reader.look()
     known = [entry.stage for entry in reader.entries(seen)]
     if stage is not None and stage not in known and stage != ENVIRONMENT:
@@ -84,6 +86,15 @@ def logs(
         reader.say(f"run '{reader.where.run_id}' has no logs")
     reader.output.close()
     return Answer(EXIT_DONE, None, "")
+
+
+def _refuse_pruned(store: RunStore, where: Location) -> None:
+    if logs_pruned_at(store, where) is not None:
+        from orchestrator.store.find_pruned import logs_pruned, pruned_logs
+
+        found = logs_pruned(store, where)
+        if found is not None:
+            raise pruned_logs(found)
 
 
 @dataclass(slots=True)

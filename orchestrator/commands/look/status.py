@@ -14,6 +14,7 @@ from orchestrator.commands.look.run_view import (
     Patience,
     child_standing,
     heartbeat_of,
+    logs_pruned_at,
     observe,
     record_fault,
     with_decisions,
@@ -85,11 +86,13 @@ def view(
     """
     seen = observe(store, where)
     record, altered_decisions = with_decisions(store, where, seen.record)
+    pruned = None if seen.alive else logs_pruned_at(store, where)
     document = status_document(
         record,
         alive=seen.alive,
         alive_by=seen.alive_by,
         record_fault=record_fault(store, where, seen) or altered_decisions,
+        logs_pruned=pruned,
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),

@@ -73,9 +73,15 @@ def ticking(
 def _check_record(store: RunStore, where: Location, record: Mapping[str, object]) -> None:
     """Raise GateNotMet when record, events, error files or logs are not what the run left: all of it is cited."""
     try:
-        why = prove(store, where, record, "logs").altered
+        proof = prove(store, where, record, "logs")
     except FileNotFoundError:
         raise NotFound(f"there is no record of run '{where.run_id}'") from None
+    if proof.logs_pruned:
+        hint = "start a new run, and cite that"
+        raise GateNotMet(
+            f"the logs of run '{where.run_id}' were pruned: they prove nothing", hint=hint, code="logs-pruned"
+        )
+    why = proof.altered
     if why is not None:
         hint = f"codex-orchestrator verify {where.run_id}"
         raise GateNotMet(f"the record of run '{where.run_id}' was altered: {why}", hint=hint, code=ALTERED)

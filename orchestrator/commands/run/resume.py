@@ -25,7 +25,7 @@ from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen, take_over
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
-from orchestrator.store.layout import TOKEN
+from orchestrator.store.layout import EVENTS, TOKEN
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
@@ -97,6 +97,8 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             code="canary",
         )
     _check_token(run, request.token)
+    if not run.folder.has(EVENTS):
+        _refuse_pruned(store, run)
     root = store.workspace.root
     today = context.clock.now().date()
     builtins = builtin_versions(manifest.plan)
@@ -111,6 +113,15 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             code="drifted",
         )
     return plan, redactor
+
+
+def _refuse_pruned(store: RunStore, run: OpenRun) -> None:
+    """Raise Refused when the run's events were pruned: nothing tells any more what of it succeeded."""
+    from orchestrator.store.find_pruned import logs_pruned, not_resumable
+
+    pruned = logs_pruned(store, run.where)
+    if pruned is not None:
+        raise not_resumable(pruned)
 
 
 def _check_token(run: OpenRun, token: str | None) -> None:

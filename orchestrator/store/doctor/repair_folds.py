@@ -18,6 +18,7 @@ from orchestrator.store.doctor.tasks import (
     METRICS_LIMIT,
     STATE_LIMIT,
     expected_of,
+    pruned_of,
     read_state,
     state_of,
 )
@@ -98,7 +99,7 @@ def _proved(task: Folder, lines: Iterable[Mapping[str, Any]]) -> list[Mapping[st
 
 
 def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
-    expected = state_of(task_id, _documents(store, task_id))
+    expected = state_of(task_id, _documents(store, task_id), pruned_of(store, task_id))
     with store.out(task_id) as out:
         place = store.workspace.shown(os.path.join(out.path, STATE))
         for name in filter(is_temp, out.names()):

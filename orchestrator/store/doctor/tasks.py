@@ -38,6 +38,8 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.legacy.state import is_early_state
 from orchestrator.store.liveness import sign_of_life
+from orchestrator.store.pending_prune import on_their_way
+from orchestrator.store.publish import pruned_entries
 from orchestrator.store.state_file import State, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
 
@@ -155,7 +157,7 @@ def state_findings(
 ) -> list[Finding]:
     """Return what is wrong with the bytes of a state (None: there is none)."""
     place = store.workspace.shown(os.path.join(store.workspace.out_dir, task_id, STATE))
-    expected = state_of(task_id, (run.document for run in settled))
+    expected = state_of(task_id, (run.document for run in settled), pruned_of(store, task_id))
     if state is None:
         return [repairable("state-missing", place, "there is no state of the task")] if expected["runs"] else []
     found = read_state(state, task_id)
@@ -167,14 +169,24 @@ def state_findings(
     return [] if same else [repairable("state-stale", place, "it does not say what the manifests say")]
 
 
-def state_of(task_id: str, documents: Iterable[dict[str, Any] | None]) -> State:
-    """Return the state that follows from records; those that don't count (None, version 1, not ended) are left out."""
+def pruned_of(store: RunStore, task_id: str) -> list[dict[str, Any]]:
+    """Return the state's entries of a task's pruned runs; of a chain that can't be read there are none."""
+    with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+        return list(pruned_entries(store, task))
+    return []
+
+
+def state_of(task_id: str, documents: Iterable[dict[str, Any] | None], pruned: Iterable[dict[str, Any]] = ()) -> State:
+    """Return the state that follows from records, and from the entries of runs that were ``pruned``.
+
+    Records that don't count (None, version 1, not ended) are left out.
+    """
     ended = [
         document
         for document in documents
         if document is not None and document["version"] == VERSION and is_countable(document)
     ]
-    return rebuilt(task_id, ended[-1]["project"] if ended else "", 0, ended)
+    return rebuilt(task_id, ended[-1]["project"] if ended else "", 0, ended, pruned)
 
 
 def read_state(data: bytes, task_id: str) -> State | None:
@@ -218,7 +230,7 @@ def _orphans(store: RunStore, task: Folder) -> Iterator[Finding]:
     """Yield markers and pointers of runs that aren't there. They come after their run, so it isn't on its way."""
     staged = _names(task, STAGING)
     pointers, markers = _names(task, MCP), _names(task, OPEN) - staged
-    there = _names(task, CLI)
+    there = _names(task, CLI) | on_their_way(task).keys()
     shown = store.workspace.shown
     for run_id in sorted(markers - there - _names(task, STAGING)):
         if is_run_id(run_id):

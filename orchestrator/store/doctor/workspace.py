@@ -21,6 +21,7 @@ from orchestrator.store.doctor.records import redirect_of
 from orchestrator.store.doctor.tasks import TaskSeen, inspect_task
 from orchestrator.store.find import task_ids
 from orchestrator.store.layout import OLD_POINTERS, Location
+from orchestrator.store.pending_prune import on_their_way
 from orchestrator.store.permissions import exposed_folders
 from orchestrator.store.store import RunStore
 
@@ -127,4 +128,6 @@ def _is_there(store: RunStore, task_id: str, run_id: str) -> bool:
         return True
     with suppress(FileNotFoundError), store.run_folder(Location(task_id, run_id)):
         return True
+    with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+        return run_id in on_their_way(task)
     return False

@@ -23,6 +23,7 @@ from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import METRICS, OPEN, STATE, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.metrics_line import event_id
+from orchestrator.store.publish import pruned_entries
 from orchestrator.store.state_file import KEPT_RUNS, State, entry_of, is_countable
 from orchestrator.store.store import RunStore
 
@@ -79,6 +80,7 @@ def _look(store: RunStore, task_id: str) -> Alignment:
         with shared_lock(task):
             lines = _metrics(task)
             state = _state(store, task_id)
+            pruned = list(pruned_entries(store, task))
         shown = store.workspace.shown(task.path)
     for manifest in manifests:
         about = [
@@ -87,9 +89,12 @@ def _look(store: RunStore, task_id: str) -> Alignment:
         ]
         findings += about
         differing |= {manifest.run_id} if about else set()
-    if manifests:
+    if manifests or pruned:
         place = store.workspace.shown(os.path.join(store.workspace.out_dir, task_id, STATE))
-        for run, finding in _state_findings(state, manifests, place, is_quiet=not moving):
+        there = {*(manifest.run_id for manifest in manifests), *moving}
+        expected = [entry_of(manifest.as_json()) for manifest in manifests]
+        expected += (entry for entry in pruned if entry["runId"] not in there)
+        for run, finding in _state_findings(state, expected, place, is_quiet=not moving):
             findings.append(finding)
             differing.add(run)
     projects = {manifest.run_id: manifest.project for manifest in manifests}
@@ -170,14 +175,13 @@ def _short(value: object) -> str:
 
 
 def _state_findings(
-    state: State | None, manifests: list[Manifest], path: str, *, is_quiet: bool
+    state: State | None, expected: list[dict[str, Any]], path: str, *, is_quiet: bool
 ) -> Iterator[tuple[str, Finding]]:
-    """Yield run id (empty for the whole) and finding."""
+    """Yield run id (empty for the whole) and finding; ``expected`` are the entries of runs and of pruned ones."""
     if state is None:
         yield "", Finding("state-missing", path, "there is no state of version 2 that can be read")
         return
     entries = {run["runId"]: run for run in state["runs"]}
-    expected = [entry_of(manifest.as_json()) for manifest in manifests]
     expected.sort(key=lambda run: (run["startedAt"], run["runId"]))
     for entry in expected[-KEPT_RUNS:] if is_quiet else expected:
         found = entries.pop(entry["runId"], None)

@@ -14,18 +14,19 @@ from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.store.chain import is_end, parsed
 from orchestrator.store.decisions import KIND as DECISION
+from orchestrator.store.line_kinds import KINDS, fault_of, runs_about
 from orchestrator.store.metrics_line import event_id
+from orchestrator.store.prune_lines import KIND as PRUNE
+from orchestrator.store.prune_lines import PrunedRun, PruneLine, prune_line, runs_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KNOWN_KINDS = frozenset({DECISION, "prune"})
-"""What lines tell of besides the ends of attempts; those of another kind, of a later version perhaps, are noted."""
-
+    from orchestrator.store.prune_lines import Level
 
 UNKNOWN_KIND = "unknown-kind"
-"""The code of a note, which is no finding and has no rule."""
+"""The code of a note, which is no finding and has no rule: the line is of a later version perhaps."""
 
 
 class _End(Record):
@@ -49,13 +50,14 @@ class EndLine:
 class Chain:
     """The ends in a chain, in order, what is wrong with the chain itself, and what is only noted.
 
-    ``others`` are the lines of other kinds.
+    ``others`` are the lines of other kinds, ``prunes`` those of prunes, with their numbers.
     """
 
     links: tuple[EndLine, ...]
     findings: tuple[Finding, ...]
     notes: tuple[Finding, ...] = ()
     others: tuple[dict[str, Any], ...] = ()
+    prunes: tuple[tuple[int, PruneLine], ...] = ()
 
     def of_run(self, run_id: str) -> list[EndLine]:
         """Return the lines of a run's attempts."""
@@ -64,6 +66,10 @@ class Chain:
     def decisions_about(self, run_id: str) -> list[dict[str, Any]]:
         """Return the lines of the reviews of a run."""
         return [line for line in self.others if line.get("kind") == DECISION and line.get("run_id") == run_id]
+
+    def pruned(self, level: Level = "record") -> dict[str, PrunedRun]:
+        """Return the runs that were pruned, by id."""
+        return runs_in((line for _, line in self.prunes), level)
 
 
 @dataclass(slots=True)
@@ -78,6 +84,7 @@ class _Reader:
     findings: list[Finding] = field(default_factory=list)
     notes: list[Finding] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
+    prunes: list[tuple[int, PruneLine]] = field(default_factory=list)
     times: dict[str, datetime] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
 
@@ -102,9 +109,14 @@ class _Reader:
 
     def _other(self, number: int, content: dict[str, Any]) -> None:
         self.others.append(content)
-        if content.get("kind") not in KNOWN_KINDS:
-            message = f"a line of the kind {str(content.get('kind'))[:40]!r}, which this version does not know"
+        kind = str(content.get("kind"))
+        if kind not in KINDS:
+            message = f"a line of the kind {kind[:40]!r}, which this version does not know"
             self.notes.append(Finding(UNKNOWN_KIND, self.path, message, number, level="warning"))
+        elif (fault := fault_of(content)) is not None:
+            self._found("chain-edited", f"its content is none of the kind '{kind}': {fault}", number)
+        elif kind == PRUNE:
+            self.prunes.append((number, prune_line(content)))
 
     def _faults(self, number: int, content: dict[str, Any], link: EndLine | None) -> Iterator[Finding]:
         rests_on = None if self.before is None else hashlib.sha256(self.before).hexdigest()
@@ -136,10 +148,10 @@ class _Reader:
         before = self.times.get(host)
         self.times[host] = moment
         if before is not None and moment < before - CLOCK_TOLERANCE:
-            message = (
-                f"the clock of '{host}' went back by {before - moment} before {content.get('run_id')} was recorded"
-            )
-            yield Finding("clock-went-back", self.path, message, number)
+            what = next(iter(runs_about(content)), "a line of another kind")
+            message = f"the clock of '{host}' went back by {before - moment} before {what} was recorded"
+            hint = f"codex-orchestrator prune --acknowledge {what} --reason …"
+            yield Finding("clock-went-back", self.path, message, number, hint=hint)
 
 
 def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None = None) -> Chain:
@@ -156,9 +168,9 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
         reader.read(number, line)
     if torn:
         reader.findings.append(Finding("chain-torn", path, "the last line has no end", first + len(lines)))
-    acknowledged = {run for other in reader.others for run in _acknowledged(other)}
+    acknowledged = {run for _, line in reader.prunes if line.lost or line.level == "clock" for run in _named_in(line)}
     findings = tuple(found for found in reader.findings if not _is_about(found, acknowledged))
-    return Chain(tuple(reader.links), findings, tuple(reader.notes), tuple(reader.others))
+    return Chain(tuple(reader.links), findings, tuple(reader.notes), tuple(reader.others), tuple(reader.prunes))
 
 
 def _link(number: int, content: dict[str, Any]) -> EndLine | None:
@@ -171,11 +183,8 @@ def _link(number: int, content: dict[str, Any]) -> EndLine | None:
     return EndLine(number, end.run_id, end.attempt, content) if end.attempt > 0 else None
 
 
-def _acknowledged(line: dict[str, Any]) -> Iterator[str]:
-    """Yield the runs that somebody acknowledged to be lost or of another time, by name and reason (``prune``)."""
-    runs = line.get("runs")
-    if line.get("kind") == "prune" and line.get("lost") is True and isinstance(runs, list):
-        yield from (str(run["run_id"]) for run in runs if isinstance(run, dict) and "run_id" in run)
+def _named_in(line: PruneLine) -> Iterator[str]:
+    yield from (run.run_id for run in line.runs)
 
 
 def _is_about(finding: Finding, runs: set[str]) -> bool:

@@ -22,6 +22,7 @@ from orchestrator.store.layout import CHAIN, METRICS, Location
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import Chain, EndLine, read_chain
 from orchestrator.store.verification.metrics_lines import metrics_findings
+from orchestrator.store.verification.prunes import pruned_by_level
 from orchestrator.store.verification.runs import run_findings
 from orchestrator.store.verification.tasks import Verified, holds_lock, marked_runs
 
@@ -91,6 +92,7 @@ def _look_into(
         return not tail.is_whole and has_link(task, event)
 
     findings += metrics_findings(metrics.data, metrics_path, chain, moving, first=metrics.first, older=older)
+    pruned = pruned_by_level(chain)
     for run_id in wanted:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
@@ -102,6 +104,7 @@ def _look_into(
             full_check,
             is_moving=run_id in moving,
             decisions=chain.decisions_about(run_id),
+            pruned={level: found[run_id] for level, found in pruned.items() if run_id in found},
         )
         findings += (each for each in found if each.code != "run-missing" or is_cited(run_id))
     return Verified(1, len(wanted), len(recent), tuple(findings))

@@ -28,8 +28,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+    from orchestrator.store.prune_lines import Level, PrunedRun
+
 Check: TypeAlias = "Callable[[dict[str, Any], str], Manifest]"
 """The full check of a record of version 2; raises DamagedRecord."""
+
+_NOT_PRUNED: Mapping[Level, PrunedRun] = {}
+_GONE_WITH_LOGS = frozenset({"events-missing", "log-missing", "error-file-missing"})
+"""What is no finding of a run whose logs were pruned."""
 
 
 def run_findings(
@@ -41,22 +47,24 @@ def run_findings(
     *,
     is_moving: bool,
     decisions: Sequence[Mapping[str, Any]] = (),
+    pruned: Mapping[Level, PrunedRun] = _NOT_PRUNED,
 ) -> Iterator[Finding]:
     """Yield what differs between a run and the ``links`` of its attempts and the lines of ``decisions``, oldest first.
 
     ``is_moving``: its end is not fully published, so that the last link may be missing. A run whose lock
-    is held is judged by its earlier attempts only.
+    is held is judged by its earlier attempts only. What was ``pruned`` of it may be gone.
     """
     paths = store.paths(where)
     try:
         with store.run_folder(where) as folder:
             busy = sign_of_life(folder, store.clock.now()) is not None
             settled = not busy and not is_moving
-            yield from _look(store, folder, where, links, paths.folder, check, settled=settled)
+            found = _look(store, folder, where, links, paths.folder, check, settled=settled, logs="logs" not in pruned)
+            yield from (each for each in found if "logs" not in pruned or each.code not in _GONE_WITH_LOGS)
             if settled and links:
                 yield from _decision_findings(folder, where, links, decisions, paths.folder)
     except (FileNotFoundError, NotFound):
-        for link in links[-1:]:
+        for link in links[-1:] if "record" not in pruned else ():
             yield Finding("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
     except StorageError as error:
         yield Finding(error.code, paths.folder, error.message, hint=error.hint)
@@ -71,7 +79,9 @@ def _look(
     check: Check,
     *,
     settled: bool,
+    logs: bool,
 ) -> Iterator[Finding]:
+    """Yield what is wrong with the run in ``folder``; without ``logs`` the record has no events to contradict."""
     path = os.path.join(place, "manifest.json")
     try:
         document = read_manifest(folder, where)
@@ -88,7 +98,7 @@ def _look(
     if settled:
         yield from _record_findings(document, manifest, last, path)
         yield from reuse_findings(store, manifest, path)
-        if last is not None and is_last and last.content.get("form") == FORM:
+        if logs and last is not None and is_last and last.content.get("form") == FORM:
             yield from _contradictions(folder, manifest, path)
     if last is not None:
         is_still = settled and is_last

@@ -19,6 +19,7 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import read_chain
 from orchestrator.store.verification.metrics_lines import metrics_findings
+from orchestrator.store.verification.prunes import ends_by_event, prune_findings, pruned_by_level
 from orchestrator.store.verification.runs import run_findings
 
 CHAIN_LIMIT = 1 << 30
@@ -78,6 +79,9 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
     found = metrics_findings(metrics_data, os.path.join(shown, METRICS), chain, moving)
     findings += found
     looked = [run_id for run_id in wanted if only in (None, run_id)]
+    pruned = pruned_by_level(chain)
+    ends = ends_by_event(metrics_data) if chain.prunes else {}
+    findings += (each for each in prune_findings(chain, chain_path, ids, ends) if only is None or only in each.message)
     for run_id in looked:
         links = chain.of_run(run_id)
         where = Location(task_id, run_id)
@@ -89,6 +93,7 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
             full_check,
             is_moving=run_id in moving,
             decisions=chain.decisions_about(run_id),
+            pruned={level: found[run_id] for level, found in pruned.items() if run_id in found},
         )
     return Verified(1, len(looked), len(chain.links), tuple(findings), chain.notes)
 
