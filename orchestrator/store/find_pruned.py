@@ -12,10 +12,10 @@ from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.json_values import json_text
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
-from orchestrator.store.layout import EVENTS, LOGS_PRUNED, Location
+from orchestrator.store.layout import LOGS_PRUNED, Location
 from orchestrator.store.pending_prune import on_their_way
 from orchestrator.store.prune_lines import PrunedRun, find_pruned, pruned_runs
-from orchestrator.store.store import RunStore, is_pruning
+from orchestrator.store.store import RunStore
 
 _LIMIT = 256
 
@@ -80,17 +80,11 @@ def refuse_pruned(store: RunStore, reference: str, tasks: Iterable[str]) -> None
         raise pruned_record(found[0])
 
 
-def logs_pruned(store: RunStore, where: Location) -> PrunedRun | None:
-    """Return what the chain says of a run whose logs were pruned; None where they were not. Raises StorageError."""
-    with suppress(FileNotFoundError), store.task(where.task_id) as task, store.run_folder(where) as folder:
-        return logs_pruned_in(task, folder, where.run_id)
-    return None
-
-
 def logs_pruned_in(task: Folder, folder: Folder, run_id: str) -> PrunedRun | None:
-    """Do what ``logs_pruned`` does, of a run whose ``folder`` is open; with its events there, it costs two looks."""
-    if folder.has(EVENTS):
-        return on_their_way(task, "logs").get(run_id) if is_pruning(task) else None
+    """Return what the chain says of a run whose logs were pruned, wholly or in part; None where they were not.
+
+    ``folder`` is the run's. Raises StorageError.
+    """
     return find_pruned(task, run_id, "logs", read_logs_pruned(folder))
 
 

@@ -20,12 +20,13 @@ from orchestrator.store.evidence import entries_of, events_of
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, Location
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.run_files import file_digest, names_in, size_of, whole_lines_size
-from orchestrator.store.store import RunStore
+from orchestrator.store.store import RunStore, is_pruning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias
 
+    from orchestrator.store.prune_lines import PrunedRun
 
 ALTERED = "record-altered"
 
@@ -79,6 +80,21 @@ def prove_open(task: Folder, folder: Folder, document: Mapping[str, Any], depth:
         return Proof(link.line, why)
     why = next(_differences(folder, document, link.line, depth, may_lack=True), None)
     return Proof(link.line, why, logs_pruned=True)
+
+
+def logs_pruned_at(store: RunStore, where: Location) -> PrunedRun | None:
+    """Return what the chain says of a run whose logs were pruned; None where they were not: two looks at names."""
+    with (
+        suppress(FileNotFoundError, StorageError),
+        store.task(where.task_id) as task,
+        store.run_folder(where) as folder,
+    ):
+        if folder.has(EVENTS) and not is_pruning(task):
+            return None
+        from orchestrator.store.find_pruned import logs_pruned_in
+
+        return logs_pruned_in(task, folder, where.run_id)
+    return None
 
 
 def _is_open(task: Folder, run_id: str) -> bool:

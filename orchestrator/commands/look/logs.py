@@ -15,13 +15,15 @@ from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.log_lines import DEFAULT_LINES, last_lines, log_size, tail_offset
 from orchestrator.commands.look.log_output import Output, chunks
-from orchestrator.commands.look.run_view import Patience, Seen, logs_pruned_at, observe
+from orchestrator.commands.look.run_view import Patience, Seen, observe
 from orchestrator.report.failures import ENVIRONMENT
 from orchestrator.report.layout import clean
 from orchestrator.report.stage_logs import StageLogs, stage_logs
 from orchestrator.store.find import find_run
+from orchestrator.store.find_pruned import pruned_logs
 from orchestrator.store.layout import COMMANDS, Location
 from orchestrator.store.legacy.stage_log import decoded_events
+from orchestrator.store.record_proof import logs_pruned_at
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -62,7 +64,9 @@ def logs(
         )
     store = context.store()
     where = find_run(store, run)
-    _refuse_pruned(store, where)
+    pruned = logs_pruned_at(store, where)
+    if pruned is not None:
+        raise pruned_logs(pruned)
     reader = _Reader(context, store, where, attempt, tail)
     seen = reader.look()
     known = [entry.stage for entry in reader.entries(seen)]
@@ -86,15 +90,6 @@ def logs(
         reader.say(f"run '{reader.where.run_id}' has no logs")
     reader.output.close()
     return Answer(EXIT_DONE, None, "")
-
-
-def _refuse_pruned(store: RunStore, where: Location) -> None:
-    if logs_pruned_at(store, where) is not None:
-        from orchestrator.store.find_pruned import logs_pruned, pruned_logs
-
-        found = logs_pruned(store, where)
-        if found is not None:
-            raise pruned_logs(found)
 
 
 @dataclass(slots=True)

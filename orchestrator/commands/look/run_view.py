@@ -16,10 +16,10 @@ from orchestrator.report.status_document import standing
 from orchestrator.store.chain import read_hint
 from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
-from orchestrator.store.layout import EVENTS, HEARTBEAT, Location
+from orchestrator.store.layout import HEARTBEAT, Location
 from orchestrator.store.liveness import Sign
 from orchestrator.store.record_proof import ALTERED, prove
-from orchestrator.store.store import RunStore, is_pruning
+from orchestrator.store.store import RunStore
 
 _PUBLISH_PATIENCE_SECONDS = 2.0
 _PUBLISH_LOOK_SECONDS = 0.002
@@ -105,20 +105,6 @@ def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str
                 continue
             return "record-unpublished", "its end is not fully published: the next start, resume or review does that"
         time.sleep(_PUBLISH_LOOK_SECONDS)
-
-
-def logs_pruned_at(store: RunStore, where: Location) -> str | None:
-    """Return when, by whom and why the logs of a run were pruned; None where they were not: two looks at names."""
-    with suppress(FileNotFoundError, StorageError), store.task(where.task_id) as task:
-        if not is_pruning(task):
-            with store.run_folder(where) as folder:
-                if folder.has(EVENTS):
-                    return None
-        from orchestrator.store.find_pruned import logs_pruned
-
-        found = logs_pruned(store, where)
-        return None if found is None else found.shown()
-    return None
 
 
 def heartbeat_of(store: RunStore, where: Location) -> str | None:

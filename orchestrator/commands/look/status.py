@@ -14,7 +14,6 @@ from orchestrator.commands.look.run_view import (
     Patience,
     child_standing,
     heartbeat_of,
-    logs_pruned_at,
     observe,
     record_fault,
     with_decisions,
@@ -25,6 +24,7 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import status_document
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import logs_pruned_at
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def view(
         alive=seen.alive,
         alive_by=seen.alive_by,
         record_fault=record_fault(store, where, seen) or altered_decisions,
-        logs_pruned=pruned,
+        logs_pruned=None if pruned is None else pruned.shown(),
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),

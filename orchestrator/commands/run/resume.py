@@ -25,8 +25,9 @@ from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen, take_over
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
-from orchestrator.store.layout import EVENTS, TOKEN
+from orchestrator.store.layout import TOKEN
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.record_proof import logs_pruned_at
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
 
@@ -97,8 +98,11 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             code="canary",
         )
     _check_token(run, request.token)
-    if not run.folder.has(EVENTS):
-        _refuse_pruned(store, run)
+    pruned = logs_pruned_at(store, run.where)
+    if pruned is not None:
+        from orchestrator.store.find_pruned import not_resumable
+
+        raise not_resumable(pruned)
     root = store.workspace.root
     today = context.clock.now().date()
     builtins = builtin_versions(manifest.plan)
@@ -113,15 +117,6 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             code="drifted",
         )
     return plan, redactor
-
-
-def _refuse_pruned(store: RunStore, run: OpenRun) -> None:
-    """Raise Refused when the run's events were pruned: nothing tells any more what of it succeeded."""
-    from orchestrator.store.find_pruned import logs_pruned, not_resumable
-
-    pruned = logs_pruned(store, run.where)
-    if pruned is not None:
-        raise not_resumable(pruned)
 
 
 def _check_token(run: OpenRun, token: str | None) -> None:
