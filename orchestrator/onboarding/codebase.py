@@ -28,6 +28,7 @@ class Codebase:
         self.path = path
         self.faults: list[str] = []
         self._texts: dict[str, str | None] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -46,17 +47,32 @@ class Codebase:
         """Return the first of ``names`` that is there, or None."""
         return next((name for name in names if self.has(name)), None)
 
-    def text(self, name: str) -> str | None:
-        """Return the text of a regular file, None where there is none."""
+    def text(self, name: str, most: int = MOST_BYTES) -> str | None:
+        """Return the text of a regular file of at most ``most`` bytes, None where there is none."""
         if name not in self._texts:
-            self._texts[name] = self._read(name)
+            self._texts[name] = self._read(name, most)
         return self._texts[name]
 
-    def toml(self, name: str) -> dict[str, Any]:
+    def toml(self, name: str, most: int = MOST_BYTES) -> dict[str, Any]:
         """Return a TOML file's table, empty where there is none."""
-        import tomllib
+        if name not in self._documents:
+            import tomllib
 
-        return self._parsed(name, tomllib.loads)
+            self._documents[name] = self._parsed(name, tomllib.loads, most)
+        return self._documents[name]
+
+    def yaml(self, name: str) -> Any:
+        """Return what a YAML file holds, None where there is none or it can't be parsed."""
+        text = self.text(name)
+        if text is None:
+            return None
+        import yaml
+
+        try:
+            return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            self._fault(name, str(error))
+            return None
 
     def json(self, name: str) -> dict[str, Any]:
         """Return a JSON file's object, empty where there is none."""
@@ -64,20 +80,30 @@ class Codebase:
 
     def ini(self, name: str) -> dict[str, dict[str, str]]:
         """Return an INI file's sections, empty where there is none."""
+        return self.ini_text(name, self.text(name) or "")
+
+    def ini_text(self, name: str, text: str) -> dict[str, dict[str, str]]:
+        """Return the sections of INI text that the file ``name`` holds."""
         import configparser
 
         parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
         try:
-            parser.read_string(self.text(name) or "")
+            parser.read_string(text)
         except configparser.Error as error:
             self._fault(name, str(error))
             return {}
         return {title: {key: text or "" for key, text in parser.items(title)} for title in parser.sections()}
 
+    def workflow_files(self) -> list[str]:
+        """Return the CI files that are known and there, by their paths from the codebase's top."""
+        listed = [f".github/workflows/{name}" for name in self.listed(".github/workflows")]
+        others = (".gitlab-ci.yml", ".circleci/config.yml", "azure-pipelines.yml", ".travis.yml", "appveyor.yml")
+        return [*listed, *(name for name in others if self.has(name))]
+
     def workflows(self) -> str:
         """Return the text of the CI files that are known, one after the other: hints, not facts."""
-        names = [f".github/workflows/{name}" for name in sorted(self._list(".github/workflows"))]
-        return "\n".join(self.text(name) or "" for name in [*names, ".gitlab-ci.yml", ".pre-commit-config.yaml"])
+        names = [*self.workflow_files(), ".pre-commit-config.yaml"]
+        return "\n".join(self.text(name) or "" for name in names)
 
     def test_files(self) -> Iterator[str]:
         """Yield Python files with tests, at most 50, from the codebase's top."""
@@ -93,24 +119,25 @@ class Codebase:
                         if count >= _MOST_TEST_FILES:
                             return
 
-    def _list(self, name: str) -> list[str]:
+    def listed(self, name: str) -> list[str]:
+        """Return the names in a folder of the codebase, sorted; none where it can't be read."""
         try:
-            return os.listdir(os.path.join(self.path, name))
+            return sorted(os.listdir(os.path.join(self.path, name)))
         except OSError:
             return []
 
-    def _read(self, name: str) -> str | None:
+    def _read(self, name: str, most: int) -> str | None:
         path = os.path.join(self.path, name)
         if not os.path.isfile(path):
             return None
         try:
             with open(path, "rb") as stream:
-                raw = stream.read(MOST_BYTES + 1)
+                raw = stream.read(most + 1)
         except OSError as error:
             self._fault(name, error.strerror or str(error))
             return None
-        if len(raw) > MOST_BYTES:
-            self._fault(name, f"larger than {MOST_BYTES // 1024} KiB")
+        if len(raw) > most:
+            self._fault(name, f"larger than {most // 1024} KiB")
             return None
         try:
             return raw.decode("utf-8-sig")
@@ -118,8 +145,8 @@ class Codebase:
             self._fault(name, "not UTF-8 text")
             return None
 
-    def _parsed(self, name: str, parse: Any) -> dict[str, Any]:
-        text = self.text(name)
+    def _parsed(self, name: str, parse: Any, most: int = MOST_BYTES) -> dict[str, Any]:
+        text = self.text(name, most)
         if text is None:
             return {}
         try:

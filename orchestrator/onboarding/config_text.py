@@ -14,7 +14,7 @@ def config_text(project: str, path: str, task: str, owners: Sequence[str], propo
         [
             comment(f"Proposed by 'codex-orchestrator onboard' (template {proposal.template}) and yours to change."),
             comment("'codex-orchestrator plan' shows what it makes; every key: docs/configuration.md."),
-            *(comment(f"Note: {note}") for note in proposal.notes),
+            *(comment(f"Note: {note}") for note in proposal.remarks),
             "schema_version = 1",
         ],
         ["[project]", *_lines({"name": project, "path": path, "task_id": task, "owners": list(owners)})],

@@ -38,7 +38,7 @@ def task_documents(
         "today": today.isoformat(),
         "stages": "\n".join(_proofs(stages)),
         "gaps": "\n".join(skipped) or "Nothing of build, lint and test is skipped.",
-        "questions": "\n".join(f"- {_line(note)}" for note in proposal.notes) or "- None that onboarding found.",
+        "questions": "\n".join(f"- {_line(note)}" for note in proposal.remarks) or "- None that onboarding found.",
         "milestones": "\n".join(f"| {name} | {done} | {needs} |" for name, done, needs in _milestones(stages)),
         "items": _items(_milestones(stages)),
         "captured": "\n".join(f"| {name} | {_code(command)} | {_code(early)} |" for name, command, early in captured),

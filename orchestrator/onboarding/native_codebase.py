@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from orchestrator.onboarding.codebase import Codebase
-from orchestrator.onboarding.proposal import Proposal, diagnostics, run
+from orchestrator.onboarding.proposal import Proposal, Value, diagnostics, run
 
 GO = "go"
 RUST = "rust"
+
+_USE = re.compile(r"^use\s+(?:\(([^)]*)\)|(\S+))", re.M)
 
 
 def is_go(codebase: Codebase) -> bool:
@@ -24,40 +26,57 @@ def is_rust(codebase: Codebase) -> bool:
 def propose_go(codebase: Codebase) -> Proposal:
     """Return what a Go codebase builds, lints and tests with."""
     settings = codebase.first(".golangci.yml", ".golangci.yaml", ".golangci.toml", ".golangci.json")
-    lint = "golangci-lint run" if settings else "go vet ./..."
+    patterns = _go_patterns(codebase)
+    where = "go.mod" if codebase.has("go.mod") and patterns == "./..." else "go.work"
+    lint = f"golangci-lint run{'' if patterns == './...' else f' {patterns}'}" if settings else f"go vet {patterns}"
     return Proposal(
         GO,
         diagnostics(
-            run("build", "go build ./...", "go.mod", timeout="15m"),
+            # Without -o a single program is written into the tree, as a change of the code that a run is about.
+            run("build", f"go build -o /dev/null {patterns}", where, timeout="15m"),
             run(
                 "lint",
                 lint,
                 f"detected by {settings}" if settings else "no linter is configured: go's own",
                 timeout="10m",
             ),
-            run("test", "go test ./...", "go.mod", timeout="15m"),
+            run("test", f"go test {patterns}", where, timeout="15m"),
         ),
         pass_env=("GO*", "CGO_*"),
     )
 
 
+def _go_patterns(codebase: Codebase) -> str:
+    """Return what go's commands are called with: at the root of a workspace ``./...`` holds for its own module only."""
+    text = re.sub(r"//.*", "", codebase.text("go.work") or "")
+    words = (word.strip('"') for block, one in _USE.findall(text) for word in (block or one).split())
+    inside = [word.removeprefix("./").rstrip("/") for word in words if re.fullmatch(r"[\w./-]+", word)]
+    used = [word for word in inside if not word.startswith(("../", "/"))]
+    return " ".join("./..." if word in ("", ".") else f"./{word}/..." for word in used) or "./..."
+
+
 def propose_rust(codebase: Codebase) -> Proposal:
     """Return what a Rust codebase builds, lints and tests with."""
     hints = codebase.workflows()
-    locked = " --locked" if codebase.has("Cargo.lock") else ""
+    is_locked = codebase.has("Cargo.lock")
+    locked = " --locked" if is_locked else ""
     every = " --workspace" if "workspace" in codebase.toml("Cargo.toml") else ""
     lint = f"cargo clippy{every} --all-targets{locked} -- -D warnings"
     why = "warnings fail it: clippy's exit code does not tell of them otherwise"
     if codebase.first("rustfmt.toml", ".rustfmt.toml") or re.search(r"cargo fmt\b", hints):
         lint, why = f"cargo fmt --check && {lint}", f"rustfmt is in use; {why}"
-    notes = ("lint needs the component clippy (rustup component add clippy)",)
+    notes = ["lint needs the component clippy (rustup component add clippy)"]
+    written: dict[str, Value] = {}
+    if not is_locked:
+        written = {"outputs": ["Cargo.lock"]}
+        notes.append("there is no Cargo.lock: the build writes one, and two runs may build different dependencies")
     return Proposal(
         RUST,
         diagnostics(
-            run("build", f"cargo build{every}{locked}", "Cargo.toml", timeout="30m"),
+            run("build", f"cargo build{every}{locked}", "Cargo.toml", timeout="30m", **written),
             run("lint", lint, why, timeout="15m"),
             run("test", f"cargo test{every}{locked}", "Cargo.toml", timeout="30m"),
         ),
         pass_env=("CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_*", "RUSTFLAGS"),
-        notes=notes,
+        notes=tuple(notes),
     )

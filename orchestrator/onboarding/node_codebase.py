@@ -1,34 +1,43 @@
-"""Node: the package manager by its lock file, and the scripts of package.json."""
+"""Node: the package manager by package.json and its lock file, and the scripts of package.json."""
 
 from __future__ import annotations
 
 import re
 
-from orchestrator.onboarding.codebase import Codebase, table
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.node_manager import Manager, has_dependencies, manager_of, uses
+from orchestrator.onboarding.node_scripts import circle, programs, reached, scripts_of
 from orchestrator.onboarding.proposal import Proposal, Stage, diagnostics, run, skip
 
 NAME = "node"
 
-_LOCKS = {
-    "package-lock.json": "npm",
-    "npm-shrinkwrap.json": "npm",
-    "pnpm-lock.yaml": "pnpm",
-    "yarn.lock": "yarn",
-    "bun.lock": "bun",
-    "bun.lockb": "bun",
-}
-_FROZEN = {"npm": "npm ci", "pnpm": "pnpm install --frozen-lockfile", "bun": "bun install --frozen-lockfile"}
-_LOOSE = {"npm": "npm install --no-package-lock", "pnpm": "pnpm install --no-lockfile", "bun": "bun install --no-save"}
-"""Without a lock file: none is written either, which would be a change of the code that a run is about."""
-
-_LOCAL = {"npm": "npx --no-install", "pnpm": "pnpm exec", "yarn": "yarn", "bun": "bun x --no-install"}
-_DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies")
 _NO_TESTS = re.compile(r"echo .*no test specified", re.I)
 """What ``npm init`` writes for tests that there are none of."""
 
-_ESLINT = tuple(f"eslint.config.{end}" for end in ("js", "mjs", "cjs", "ts")) + tuple(
-    f".eslintrc{end}" for end in ("", ".js", ".cjs", ".json", ".yml", ".yaml")
+_LINT = ("lint", "lint:check", "check:lint", "lint:ci", "eslint", "standard", "xo", "biome")
+_TEST = ("test", "test:ci", "test:unit", "test:spec", "unit", "spec")
+_TYPES = (
+    *("typecheck", "type-check", "types:check", "check:types", "check:type", "test:types", "test:typescript"),
+    *("check-types", "typescript", "types", "tsc", "test-types"),
 )
+_FORMAT = (
+    *("format:check", "check:format", "fmt:check", "check:fmt", "format-check", "prettier:check", "format:ci"),
+    *("test:format", "format", "fmt", "prettier"),
+)
+_CHECKS_ONLY = re.compile(r"--check\b|--list-different\b|(?:^|\s)-[cl]\b")
+_CHANGES = re.compile(r"--write\b|--fix\b|(?:^|\s)-w\b")
+
+_LINTERS = ("xo", "eslint", "oxlint", "standard", "biome", "semistandard", "neostandard", "tslint", "jshint")
+_SETTINGS = {
+    "eslint": (
+        *(f"eslint.config.{end}" for end in ("js", "mjs", "cjs", "ts", "mts", "cts")),
+        *(f".eslintrc{end}" for end in ("", ".js", ".cjs", ".json", ".yml", ".yaml")),
+    ),
+    "biome": ("biome.json", "biome.jsonc"),
+    "oxlint": (".oxlintrc.json", "oxlint.json"),
+    "xo": ("xo.config.js", "xo.config.ts", ".xo-config.json", ".xo-config.js"),
+}
+_CALLS = {"eslint": "eslint .", "biome": "biome check .", "oxlint": "oxlint", "xo": "xo"}
 
 
 def is_strong(codebase: Codebase) -> bool:
@@ -38,86 +47,96 @@ def is_strong(codebase: Codebase) -> bool:
 
 def propose(codebase: Codebase) -> Proposal:
     """Return what a Node codebase builds, lints and tests with."""
-    manager, frozen = _manager(codebase)
-    stages = (_build(codebase, manager, frozen), _lint(codebase, manager), _test(codebase, manager))
-    notes = []
-    if _has_dependencies(codebase):
+    manager = manager_of(codebase)
+    lint = _lint(codebase, manager)
+    test = _test(codebase, manager)
+    stages = [_build(codebase, manager), lint, test]
+    done = _done(codebase, stages)
+    stages += filter(None, (_extra(codebase, manager, "typecheck", _TYPES, done),))
+    stages += filter(None, (_extra(codebase, manager, "format", _FORMAT, done),))
+    notes = list(manager.notes)
+    if has_dependencies(codebase):
         notes.append("the build stage installs the dependencies: it needs the network, or a filled cache")
-        if not frozen:
+        if not manager.locked:
             notes.append("there is no lock file: two runs may install different dependencies")
     if "workspaces" in codebase.json("package.json") or codebase.has("pnpm-workspace.yaml"):
         notes.append("this is a repository of many packages: what is proposed are the scripts of its root")
-    return Proposal(NAME, diagnostics(*stages), notes=tuple(notes))
+    return Proposal(NAME, diagnostics(*stages), warnings=manager.warnings, notes=tuple(notes))
 
 
-def _manager(codebase: Codebase) -> tuple[str, bool]:
-    """Return the package manager, and whether it has a lock file."""
-    lock = codebase.first(*_LOCKS)
-    if lock is not None:
-        return _LOCKS[lock], True
-    named = str(codebase.json("package.json").get("packageManager", "")).partition("@")[0]
-    return (named if named in _LOCAL else "npm"), False
-
-
-def _scripts(codebase: Codebase) -> dict[str, str]:
-    found = table(codebase.json("package.json"), "scripts")
-    return {name: line for name, line in found.items() if isinstance(line, str) and line.strip()}
-
-
-def _script(manager: str, name: str) -> str:
-    return f"{manager} test" if name == "test" and manager != "bun" else f"{manager} run {name}"
-
-
-def _has_dependencies(codebase: Codebase) -> bool:
-    document = codebase.json("package.json")
-    return any(table(document, key) for key in _DEPENDENCIES) or "workspaces" in document
-
-
-def _install(codebase: Codebase, manager: str, frozen: bool) -> str:
-    if not _has_dependencies(codebase):
-        return ""
-    if manager == "yarn":
-        named = str(codebase.json("package.json").get("packageManager", ""))
-        if codebase.has(".yarnrc.yml") or re.match(r"yarn@[2-9]", named) is not None:
-            return "yarn install --immutable" if frozen else "yarn install"
-        return f"yarn install {'--frozen-lockfile' if frozen else '--no-lockfile'}"
-    return (_FROZEN if frozen else _LOOSE)[manager]
-
-
-def _build(codebase: Codebase, manager: str, frozen: bool) -> Stage:
+def _build(codebase: Codebase, manager: Manager) -> Stage:
     """Return the build stage. It installs too: what a project says of ``build`` holds in every pipeline."""
-    install, scripts = _install(codebase, manager, frozen), _scripts(codebase)
-    build = _script(manager, "build") if "build" in scripts else ""
-    if not build and codebase.has("tsconfig.json") and _uses(codebase, "typescript"):
-        build = f"{_LOCAL[manager]} tsc --noEmit"
+    install, scripts = manager.install(codebase), scripts_of(codebase)
+    endless = circle(scripts, "build") if "build" in scripts else []
+    build = manager.script("build") if "build" in scripts and not endless else ""
+    if not build and codebase.has("tsconfig.json") and uses(codebase, "typescript"):
+        build = manager.local("tsc --noEmit")
     if not (install or build):
+        if endless:
+            return _endless("build", endless)
         return skip("build", "package.json has no script 'build' and no dependencies to install")
-    why = f"script 'build': {scripts['build']}" if "build" in scripts else "package.json"
+    why = f"script 'build': {scripts['build']}" if "build" in scripts and not endless else "package.json"
     return run("build", " && ".join(filter(None, (install, build))), why, timeout="15m")
 
 
-def _lint(codebase: Codebase, manager: str) -> Stage:
-    scripts = _scripts(codebase)
-    name = next((name for name in ("lint", "lint:check", "check:lint", "eslint", "standard") if name in scripts), None)
+def _lint(codebase: Codebase, manager: Manager) -> Stage:
+    scripts = scripts_of(codebase)
+    name = next((name for name in _LINT if name in scripts and not _CHANGES.search(scripts[name])), None)
     if name is not None:
-        return run("lint", _script(manager, name), f"script '{name}': {scripts[name]}", timeout="5m")
-    if codebase.first(*_ESLINT) is not None and _uses(codebase, "eslint"):
-        return run("lint", f"{_LOCAL[manager]} eslint .", f"detected by {codebase.first(*_ESLINT)}", timeout="5m")
-    if codebase.first("biome.json", "biome.jsonc") is not None:
-        return run("lint", f"{_LOCAL[manager]} biome check .", "detected by biome's settings", timeout="5m")
+        endless = circle(scripts, name)
+        if endless:
+            return _endless("lint", endless)
+        return run("lint", manager.script(name), f"script '{name}': {scripts[name]}", timeout="5m")
+    tested = programs(scripts, "test") & set(_LINTERS)
+    if tested:
+        return skip("lint", f"the script 'test' runs {' and '.join(sorted(tested))}: the stage test lints too")
+    for linter, files in _SETTINGS.items():
+        settings = codebase.first(*files) or ("xo in package.json" if linter == "xo" and uses(codebase, "xo") else None)
+        if settings is not None and (linter in ("biome", "xo") or uses(codebase, linter)):
+            return run("lint", manager.local(_CALLS[linter]), f"detected by {settings}", timeout="5m")
     return skip("lint", "package.json has no script 'lint', and no linter is configured")
 
 
-def _test(codebase: Codebase, manager: str) -> Stage:
-    scripts = _scripts(codebase)
-    name = next((name for name in ("test", "test:ci", "test:unit") if name in scripts), None)
+def _test(codebase: Codebase, manager: Manager) -> Stage:
+    scripts = scripts_of(codebase)
+    name = next((name for name in _TEST if name in scripts), None)
     if name is None:
         return skip("test", "package.json has no script 'test'")
     if _NO_TESTS.search(scripts[name]):
         return skip("test", "the script 'test' is npm's placeholder, which only says that there are no tests")
-    return run("test", _script(manager, name), f"script '{name}': {scripts[name]}", timeout="15m")
+    endless = circle(scripts, name)
+    if endless:
+        return _endless("test", endless)
+    return run("test", manager.script(name), f"script '{name}': {scripts[name]}", timeout="15m")
 
 
-def _uses(codebase: Codebase, package: str) -> bool:
-    document = codebase.json("package.json")
-    return any(package in table(document, key) for key in _DEPENDENCIES)
+def _extra(codebase: Codebase, manager: Manager, stage_id: str, names: tuple[str, ...], done: set[str]) -> Stage | None:
+    """Return a stage for a check of types or format that no other stage's script runs already."""
+    scripts = scripts_of(codebase)
+    usable = (name for name in names if name in scripts and _only_checks(stage_id, scripts[name]))
+    name = next(usable, None)
+    if name is None or name in done or circle(scripts, name):
+        return None
+    return run(stage_id, manager.script(name), f"script '{name}': {scripts[name]}", timeout="10m", needs=["build"])
+
+
+def _only_checks(stage_id: str, line: str) -> bool:
+    if _CHANGES.search(line):
+        return False
+    return stage_id != "format" or _CHECKS_ONLY.search(line) is not None
+
+
+def _done(codebase: Codebase, stages: list[Stage]) -> set[str]:
+    """Return the scripts that the stages run, one by another."""
+    scripts = scripts_of(codebase)
+    named = [
+        name
+        for stage in stages
+        for name in scripts
+        if re.search(rf"(?:run | )(?:{re.escape(name)})(?: |$)", stage.does)
+    ]
+    return {*named, *(other for name in named for other in reached(scripts, name))}
+
+
+def _endless(stage_id: str, scripts: list[str]) -> Stage:
+    return skip(stage_id, f"scripts of package.json call each other in a circle: {', '.join(scripts)}")

@@ -50,7 +50,8 @@ class Pipeline:
 class Proposal:
     """A whole config, but for the project's own table.
 
-    ``guarded`` are pipelines besides ``diagnostics`` that the guardrail binds; ``notes`` what a person should know.
+    ``guarded`` are pipelines besides ``diagnostics`` that the guardrail binds; ``warnings`` say what will fail or is
+    not checked, ``notes`` what else a person should know.
     """
 
     template: str
@@ -60,6 +61,7 @@ class Proposal:
     python: str | None = None
     pass_env: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -67,9 +69,18 @@ class Proposal:
         """The pipeline that every project has."""
         return next(pipeline for pipeline in self.pipelines if pipeline.id == "diagnostics")
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Warnings, then notes: the weightiest first, each once."""
+        return tuple(dict.fromkeys((*self.warnings, *self.notes)))
+
     def noted(self, *notes: str) -> Proposal:
         """Return the proposal with more notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def warned(self, *warnings: str) -> Proposal:
+        """Return the proposal with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
 
 
 def run(stage_id: str, command: str, why: str, **keys: Value) -> Stage:

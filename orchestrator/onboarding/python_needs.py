@@ -7,14 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.onboarding.codebase import Codebase, table, texts
+from orchestrator.onboarding.python_facts import WANTED, PythonFacts
+from orchestrator.onboarding.requirement import applies, bare_name, exact_version, requirement_lines
+from orchestrator.onboarding.tool_versions import Pin, requirement_files
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-_WANTED = ("dev", "develop", "test", "tests", "testing", "lint", "linting", "typing", "types", "mypy")
-"""Names that extras and dependency groups for work on a codebase go by, the usual first."""
-
+_TOOLS = frozenset({"pytest", "ruff", "flake8", "mypy", "black", "pylint", "tox", "coverage", "nose", "unittest2"})
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TEST_FILES = (
     "requirements/tests.txt",
@@ -38,36 +35,35 @@ _TYPING_FILES = (
 )
 
 
-def bare_name(requirement: str) -> str:
-    """Return the package that a requirement names, as the packaging standards normalise it (PEP 503)."""
-    match = _REQUIREMENT.match(requirement.strip())
-    return re.sub(r"[-_.]+", "-", match[0]).lower() if match else ""
-
-
 @dataclass(slots=True)
 class Needs:
     """The arguments of ``session.install``, as they come together.
 
-    ``known`` are the packages that the codebase itself brings along by what is installed of it, ``loose`` the
-    tools whose version nobody names.
+    ``known`` are the requirements that the codebase itself brings along by what is installed of it, ``sources`` where
+    they stand, ``pins`` the versions taken from its files, ``loose`` the tools whose version nobody names.
     """
 
+    facts: PythonFacts
     install: list[str] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
-    known: set[str] = field(default_factory=set)
+    known: dict[str, list[str]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pins: dict[str, Pin] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, codebase: Codebase) -> Needs:
+    def of(cls, facts: PythonFacts) -> Needs:
         """Return what the codebase says of itself."""
-        needs = cls()
-        needs._take_project(codebase)
-        needs._take_groups(codebase)
-        if not needs.install or needs.install == ["-e", "."]:
-            needs._take_files(codebase)
-        if needs.install in ([], ["-e", "."]):
-            needs._take_tox(codebase)
+        needs = cls(facts)
+        needs._take_project(facts)
+        needs._take_groups(facts)
+        if not any(map(needs.mentions, _TOOLS)):
+            needs._take_files(facts.codebase)
+        if needs.install in ([], ["-e", "."]) and not needs.tools:
+            needs._take_tox(facts.codebase)
+        needs._pin_known()
         return needs
 
     def arguments(self) -> list[str]:
@@ -82,64 +78,77 @@ class Needs:
         """Ask for requirements that the codebase does not bring along; options among them are left out."""
         for requirement in requirements:
             name = bare_name(requirement)
-            if name and name not in self.known and name not in map(bare_name, self.tools):
-                self.tools.append(requirement)
+            if name and not self.mentions(name) and applies(requirement, self.facts.python):
+                self.tools.append(" ".join(requirement.split()))
 
-    def add_missing(self, package: str, version: str = "") -> None:
-        """Ask for a tool unless the codebase brings it along; a version is one that its CI files name."""
-        if not version and not self.mentions(package):
-            self.loose.append(package)
-        self.add(f"{package}{version}")
+    def use(self, package: str) -> None:
+        """Ask for a tool in the version that the codebase's files name; what nobody names is the newest."""
+        package = bare_name(package)
+        own = next(filter(None, map(exact_version, self.known.get(package, ()))), None)
+        pin = Pin(own, self.sources[package]) if own is not None else self.facts.versions.pin(package)
+        if pin is None:
+            if self._is_loose(package):
+                self.loose.append(package)
+            self.add(package)
+        elif package not in self.pins and self._allowed(package, pin):
+            self.pins[package] = pin
+            if own is None:
+                self.tools = [item for item in self.tools if bare_name(item) != package or "[" in item]
+                self.tools.append(f"{package}=={pin.version}")
 
-    def _take_project(self, codebase: Codebase) -> None:
-        pyproject = codebase.toml("pyproject.toml")
-        poetry = table(pyproject, "tool", "poetry")
-        setup = codebase.ini("setup.cfg")
-        if not (table(pyproject, "project") or poetry or codebase.has("setup.py") or "metadata" in setup):
+    def _is_loose(self, package: str) -> bool:
+        """Tell whether nothing of the codebase limits a package's version."""
+        listed = (*self.known.get(package, ()), *(tool for tool in self.tools if bare_name(tool) == package))
+        return not any(re.search(r"[<>=~]", item.partition(";")[0]) for item in listed)
+
+    def _allowed(self, package: str, pin: Pin) -> bool:
+        """Tell whether the codebase's own ranges allow a pin; two that contradict each other can't be installed."""
+        from packaging.requirements import InvalidRequirement, Requirement
+
+        for item in (*self.known.get(package, ()), *(tool for tool in self.tools if bare_name(tool) == package)):
+            try:
+                allows = Requirement(item).specifier.contains(pin.version, prereleases=True)
+            except InvalidRequirement:
+                continue
+            if not allows:
+                self.notes.append(
+                    f"{pin.source} names {package} {pin.version}, and what is installed asks for '{item}'"
+                )
+                return False
+        return True
+
+    def _take_project(self, facts: PythonFacts) -> None:
+        codebase, project = facts.codebase, table(facts.pyproject, "project")
+        poetry = table(facts.tool, "poetry")
+        is_package = project or poetry or codebase.has("setup.py") or "metadata" in codebase.ini("setup.cfg")
+        if not is_package or poetry.get("package-mode") is False:
             return
-        extras: dict[str, list[str]] = {
-            name: texts(listed) for name, listed in table(pyproject, "project", "optional-dependencies").items()
-        }
-        for name, listed in setup.get("options.extras_require", {}).items():
-            extras.setdefault(name, listed.split("\n"))
-        for name, listed in table(poetry, "extras").items():
-            extras.setdefault(name, texts(listed))
-        chosen = _chosen(extras)
-        self._know(texts(table(pyproject, "project").get("dependencies")))
-        for name in chosen:
-            self._know(extras[name])
-        self.install += ["-e", f".[{','.join(chosen)}]" if chosen else "."]
-        if codebase.has("setup.py") and not extras and not table(pyproject, "project"):
+        self._know(texts(project.get("dependencies")))
+        for name in facts.chosen_extras:
+            self._know(facts.extras[name])
+        chosen = ",".join(facts.chosen_extras)
+        self.install += ["-e", f".[{chosen}]" if chosen else "."]
+        left = [name for name in facts.extras if name not in facts.chosen_extras and facts.extras[name]]
+        if left:
+            self.notes.append(
+                f"extras that are not installed: {', '.join(left)}; tests that need one fail or are skipped"
+            )
+        if codebase.has("setup.py") and not facts.extras and not project:
             self.notes.append("setup.py is not run here: extras that only it names have to be added to install")
 
-    def _take_groups(self, codebase: Codebase) -> None:
-        pyproject = codebase.toml("pyproject.toml")
-        groups = table(pyproject, "dependency-groups")
-        for name in _chosen(groups):
+    def _take_groups(self, facts: PythonFacts) -> None:
+        for name in facts.chosen_groups:
             self.install += ["--group", name]
-            self._know(_of_group(groups, name, 0))
-        pdm = table(pyproject, "tool", "pdm", "dev-dependencies")
-        for name in _chosen(pdm):
-            self.add(*texts(pdm[name]))
-        self.add(*texts(table(pyproject, "tool", "uv").get("dev-dependencies")))
-        for name in ("default", *_WANTED):
-            environment = table(pyproject, "tool", "hatch", "envs", name)
-            self.add(*texts(environment.get("dependencies")), *texts(environment.get("extra-dependencies")))
-        self._take_poetry(table(pyproject, "tool", "poetry"))
-
-    def _take_poetry(self, poetry: dict[str, Any]) -> None:
-        groups = {name: table(poetry, "group", name, "dependencies") for name in table(poetry, "group")}
-        groups["dev"] = {**table(poetry, "dev-dependencies"), **groups.get("dev", {})}
-        names = [package for name in _chosen(groups) for package in groups[name] if package != "python"]
-        if names:
-            self.add(*names)
-            self.notes.append("poetry's groups are installed by name: add to install what their versions have to be")
+            self._know(facts.groups[name])
+        for name in WANTED:
+            self.add(*facts.other_groups.get(name, ()))
 
     def _take_files(self, codebase: Codebase) -> None:
         wanted = [name for name in (codebase.first(*_TEST_FILES),) if name is not None]
-        if not self.install and codebase.has("requirements.txt"):
+        named = [name for name in requirement_files(codebase) if _TOOLS & set(map(bare_name, _lines(codebase, name)))]
+        if codebase.has("requirements.txt") and (not self.install or (not wanted and "requirements.txt" in named)):
             wanted.insert(0, "requirements.txt")
-        for name in wanted:
+        for name in wanted or named[:1]:
             self._add_file(codebase, name)
 
     def add_typing_file(self, codebase: Codebase) -> None:
@@ -149,8 +158,11 @@ class Needs:
             self._add_file(codebase, name)
 
     def _add_file(self, codebase: Codebase, name: str) -> None:
+        text = codebase.text(name) or ""
+        if re.search(r"^(?:-e|--editable)\s+\.(?:\[|\s*$)", text, re.M) and self.install[:1] == ["-e"]:
+            del self.install[:2]  # the file installs the codebase, with the extras that are needed
         self.install += ["-r", name]
-        self._know((codebase.text(name) or "").splitlines())
+        self._know(requirement_lines(text), name)
 
     def _take_tox(self, codebase: Codebase) -> None:
         lines = [line.strip() for line in codebase.ini("tox.ini").get("testenv", {}).get("deps", "").splitlines()]
@@ -158,22 +170,28 @@ class Needs:
             file = re.fullmatch(r"-r\s*(?:\{toxinidir\}/)?([\w./-]+)", line)
             if file is not None:
                 self._add_file(codebase, file[1])
-            elif _REQUIREMENT.match(line) and not re.match(r"[\w!,{}-]+:", line):
+            elif _REQUIREMENT.match(line) and not re.match(r"[\w!,.{}-]+:", line):
                 self.add(line)
+        for key in ("tox.toml", "pyproject.toml"):
+            document = codebase.toml(key) if key == "tox.toml" else table(codebase.toml(key), "tool", "tox")
+            self.add(*(item for item in texts(table(document, "env_run_base").get("deps")) if item[:1].isalnum()))
 
-    def _know(self, requirements: Iterable[str]) -> None:
-        self.known |= {bare_name(item) for item in requirements} - {""}
+    def _pin_known(self) -> None:
+        """Ask for what the codebase brings along for work on it in the versions that its lock file has."""
+        locked = self.facts.versions.locked
+        self.notes += locked.notes
+        own = {bare_name(item) for item in texts(table(self.facts.pyproject, "project").get("dependencies"))}
+        for package in (*self.known, *map(bare_name, self.tools)):
+            if package in locked.versions and package not in own:
+                self.use(package)
+
+    def _know(self, requirements: Iterable[str], source: str = "pyproject.toml") -> None:
+        for item in requirements:
+            name = bare_name(item)
+            if name and applies(item, self.facts.python):
+                self.known.setdefault(name, []).append(item)
+                self.sources.setdefault(name, source)
 
 
-def _chosen(groups: dict[str, Any]) -> list[str]:
-    return [name for name in _WANTED if groups.get(name)]
-
-
-def _of_group(groups: dict[str, Any], name: str, level: int) -> list[str]:
-    """Return the requirements of a dependency group, with those that it includes (PEP 735)."""
-    listed = groups.get(name)
-    found = texts(listed)
-    for item in listed if isinstance(listed, list) and level < len(groups) else []:
-        if isinstance(item, dict) and isinstance(item.get("include-group"), str):
-            found += _of_group(groups, item["include-group"], level + 1)
-    return found
+def _lines(codebase: Codebase, name: str) -> list[str]:
+    return requirement_lines(codebase.text(name) or "")

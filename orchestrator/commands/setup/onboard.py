@@ -100,6 +100,7 @@ def _document(workspace: Workspace, found: Onboarding, became: str) -> dict[str,
             ]
             for pipeline in found.proposal.pipelines
         },
+        "warnings": list(found.proposal.warnings),
         "notes": list(found.proposal.notes),
         "files": consent.listed(found.changes),
         "kept": list(found.kept),
@@ -113,10 +114,11 @@ def _text(document: dict[str, Any], found: Onboarding, became: str) -> str:
     lines = []
     if became in (consent.SHOWN, consent.UNASKED):
         lines.append(diff_text(found.changes))
-    lines.append(f"Project    {found.project}: {found.path}, taken as {found.proposal.template}")
+    lines.append(f"Project    {found.project}: {found.path}, detected as {found.proposal.template}")
     lines.append(f"Task       {found.task}")
     lines += [f"{stage.id:<10} {stage.does}" for stage in found.proposal.diagnostics.stages]
-    lines += [f"note: {note}" for note in found.proposal.notes]
+    lines += [f"warning: {text}" for text in found.proposal.warnings]
+    lines += [f"note: {text}" for text in found.proposal.notes]
     lines += [f"kept {path}" for path in found.kept]
     if became == consent.WRITTEN:
         lines += [f"wrote {change.path}" for change in found.changes if change.action != "unchanged"]

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.detect import TEMPLATES, propose
-from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.python_codebase import interpreter_for
 from tests.harness import REPOSITORY
-
-Make = Callable[[Mapping[str, str]], Codebase]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """Make a codebase of files by their paths."""
-
-    def write(files: Mapping[str, str]) -> Codebase:
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return Codebase(str(tmp_path))
-
-    return write
-
-
-def does(proposal: Proposal) -> dict[str, str]:
-    """Return what each stage of ``diagnostics`` does; ``-`` for one that is skipped."""
-    return {stage.id: "-" if stage.skipped else stage.does for stage in proposal.diagnostics.stages}
-
+from tests.unit.onboarding.conftest import Make, does
 
 BUILD_SYSTEM = '[build-system]\nrequires = ["hatchling>=1.27", "--index-url=x"]\nbuild-backend = "hatchling.build"\n'
 
@@ -45,7 +23,7 @@ def test_python_with_extras(make: Make) -> None:
         make(
             {
                 "pyproject.toml": BUILD_SYSTEM + '[project]\nname = "a-b"\nversion = "1"\n'
-                '[project.optional-dependencies]\ntest = ["pytest>=8"]\ndocs = ["sphinx"]\nlint = ["ruff"]\n'
+                '[project.optional-dependencies]\ntest = ["pytest>=8"]\ndocs = ["sphinx"]\nlint = ["ruff", "mypy"]\n'
                 "[tool.ruff.format]\nline-ending = 'lf'\n[tool.mypy]\nstrict = true\n",
                 "a_b/__init__.py": "",
                 "tests/test_a.py": "def test_a(): pass\n",
@@ -54,14 +32,15 @@ def test_python_with_extras(make: Make) -> None:
     )
     assert found.template == "python"
     assert found.backend == "uv|virtualenv"
-    assert found.install == ("-e", ".[test,lint]", "build", "hatchling>=1.27", "mypy")
+    assert found.install == ("-e", ".[test,lint]", "build", "hatchling>=1.27")
     assert does(found) == {
         "build": "python -m build --no-isolation",
         "lint": "ruff check --no-fix . && ruff format --check .",
         "test": "python -m pytest",
         "typecheck": "python -m mypy a_b",
     }
-    assert any("no version of mypy" in note for note in found.notes)
+    assert any("extras that are not installed: docs" in note for note in found.remarks)
+    assert any("no version of ruff, mypy:" in note for note in found.remarks)
 
 
 def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
@@ -71,7 +50,8 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
             {
                 "pyproject.toml": BUILD_SYSTEM + '[project]\nname = "a"\n[tool.ruff]\n'
                 '[dependency-groups]\ntest = ["pytest"]\ndev = [{include-group = "test"}, "build"]\nx = ["y"]\n',
-                ".pre-commit-config.yaml": "- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.9.10\n",
+                ".pre-commit-config.yaml": "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n"
+                "  rev: v0.9.10\n  hooks: [{id: ruff-check}]\n",
                 "tests/test_a.py": "",
             }
         )
@@ -113,7 +93,7 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
                 'pytest = "^8"\nblack = "*"\n[build-system]\nrequires = ["poetry-core"]\n',
                 "tests/test_a.py": "",
             },
-            ("-e", ".", "pytest", "black", "build", "poetry-core"),
+            ("-e", ".", "pytest>=8,<9", "black", "build", "poetry-core"),
             "python -m black --check .",
             "python -m pytest",
         ),
@@ -224,7 +204,7 @@ def test_node(make: Make, files: Mapping[str, str], package: object, expected: l
 def test_go_and_rust(make: Make, tmp_path: Path) -> None:
     """Their own tools serve, golangci-lint and rustfmt where they are set up."""
     assert does(propose(make({"go.mod": "module a\n"}))) == {
-        "build": "go build ./...",
+        "build": "go build -o /dev/null ./...",
         "lint": "go vet ./...",
         "test": "go test ./...",
     }
@@ -257,12 +237,12 @@ def test_templates_by_name(make: Make) -> None:
     """A template that is named is taken, and told when nothing looks like it; what else it looks like is told."""
     codebase = make({"package.json": "{}", "pyproject.toml": '[project]\nname = "a"\n'})
     assert propose(codebase).template == "python"
-    assert any("node too" in note for note in propose(codebase).notes)
+    assert any("node too" in note for note in propose(codebase).remarks)
     assert propose(codebase, "node").template == "node"
-    assert "nothing in the codebase looks like go" in propose(codebase, "go").notes
+    assert "nothing in the codebase looks like go" in propose(codebase, "go").remarks
     generic = propose(codebase, "generic")
     assert does(generic) == dict.fromkeys(("build", "lint", "test"), "-")
-    assert set(TEMPLATES) == {"python", "node", "go", "rust", "make", "generic"}
+    assert set(TEMPLATES) == {"python", "node", "go", "rust", "make", "just", "task", "generic"}
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff", '"x"', "[1]", '{"scripts": [1], "dependencies": 3}'])
@@ -273,7 +253,9 @@ def test_broken_files_are_reported_and_harm_nothing(tmp_path: Path, text: str) -
     (tmp_path / "Makefile").mkdir()
     found = propose(Codebase(str(tmp_path)), "node")
     assert does(found) == dict.fromkeys(("build", "lint", "test"), "-")
-    assert text == '{"scripts": [1], "dependencies": 3}' or text in ('"x"', "[1]") or "package.json" in str(found.notes)
+    assert (
+        text == '{"scripts": [1], "dependencies": 3}' or text in ('"x"', "[1]") or "package.json" in str(found.remarks)
+    )
 
 
 def test_the_example_codebases() -> None:

@@ -1,0 +1,147 @@
+"""Python's tests: pytest with the arguments that the codebase itself gives it, unittest, or tox's command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+
+from orchestrator.onboarding.codebase import Codebase, table, texts
+from orchestrator.onboarding.declared_commands import Declared
+from orchestrator.onboarding.proposal import Stage, run, skip
+from orchestrator.onboarding.python_facts import PythonFacts, modules_of
+from orchestrator.onboarding.python_needs import Needs
+from orchestrator.onboarding.requirement import bare_name
+
+_PLUGINS = {
+    "-n": "pytest-xdist",
+    "--numprocesses": "pytest-xdist",
+    "--dist": "pytest-xdist",
+    "--cov": "pytest-cov",
+    "--no-cov": "pytest-cov",
+    "--benchmark": "pytest-benchmark",
+    "--timeout": "pytest-timeout",
+    "--asyncio-mode": "pytest-asyncio",
+    "--randomly-seed": "pytest-randomly",
+    "--reruns": "pytest-rerunfailures",
+}
+"""Options of pytest's that a plugin brings, by how they begin."""
+
+_SETTINGS = {"asyncio_mode": "pytest-asyncio", "timeout": "pytest-timeout", "env": "pytest-env"}
+_USUAL = re.compile(r"(?:^|[^a-z])(?:testenv|env_run_base|tests?|unit|pytest)(?:[^a-z]|$)")
+_OTHER = re.compile(r"(?:^|[^a-z])(?:bench\w*|docs?|codspeed|cov\w*|mutation|fuzz)(?:[^a-z]|$)")
+_OPTION = re.compile(r"--[\w-]+=")
+_UNTOLD = re.compile(r"[{}$`|;&<>]")
+
+
+def tests(facts: PythonFacts, needs: Needs) -> Stage:
+    """Return the test stage."""
+    codebase = facts.codebase
+    calls = [*facts.calls("pytest"), *facts.calls("py.test")]
+    where, files = _pytest_home(codebase), list(codebase.test_files())
+    if where is None and needs.mentions("pytest") and files:
+        where = "the dependencies"
+    if where is None:
+        where = next((name for name in files if _imports(codebase.text(name) or "", "pytest")), None)
+    if where is not None or (calls and files):
+        return _pytest(facts, needs, calls, where)
+    first = next((name for name in files if _imports(codebase.text(name) or "", "unittest")), None)
+    if first is not None:
+        folder = first.split("/")[0] if "/" in first else "."
+        return run("test", f"python -m unittest discover -s {folder} -t .", f"detected by {first}", timeout="15m")
+    return _test_of_tox(codebase, needs) or skip("test", "no tests were found in the codebase")
+
+
+def _pytest(facts: PythonFacts, needs: Needs, calls: list[Declared], where: str | None) -> Stage:
+    needs.use("pytest")
+    call = _usual_call(calls)
+    words = _plain(needs, call) if call is not None else []
+    settings = _settings(facts)
+    addopts = settings.get("addopts", "")
+    options = [*words, *(texts(addopts) or shlex.split(addopts if isinstance(addopts, str) else ""))]
+    plugins = [plugin for start, plugin in _PLUGINS.items() if any(_begins(word, start) for word in options)]
+    plugins += [plugin for key, plugin in _SETTINGS.items() if key in settings]
+    for plugin in dict.fromkeys(plugins):
+        needs.use(plugin)
+    _warn_of_imports(facts, needs)
+    source = call.source if call is not None else where
+    return run("test", shlex.join(["python", "-m", "pytest", *words]), f"detected by {source}", timeout="15m")
+
+
+def _plain(needs: Needs, call: Declared) -> list[str]:
+    """Return a call's arguments without those that only its own tool can fill in, which are noted."""
+    left = [word for word in call.arguments if _UNTOLD.search(word)]
+    if not left:
+        return list(call.arguments)
+    # An option with its value in one word goes alone; where a word of its own can't be known, all go.
+    kept = [word for word in call.arguments if word not in left] if all(map(_OPTION.match, left)) else []
+    gone = left if kept else list(call.arguments)
+    needs.notes.append(f"{call.source} calls pytest with {' '.join(gone)}, which was left out")
+    return kept
+
+
+def _begins(word: str, start: str) -> bool:
+    return word == start or (word.startswith(start) and (start.startswith("--") or word[2:].isalnum()))
+
+
+def _usual_call(calls: list[Declared]) -> Declared | None:
+    """Return the call that means all tests: of the environment, session or recipe with the most usual name."""
+    named = [item for item in calls if _USUAL.search(item.source) and not _OTHER.search(item.source)]
+    return named[0] if named else None
+
+
+def _settings(facts: PythonFacts) -> dict[str, object]:
+    """Return pytest's settings: the first of its files that has any."""
+    found: list[dict[str, object]] = [
+        dict(facts.codebase.toml("pytest.toml").get("pytest", {}) or {}),
+        dict(facts.codebase.ini("pytest.ini").get("pytest", {})),
+        table(facts.tool, "pytest", "ini_options") or table(facts.tool, "pytest"),
+        dict(facts.codebase.ini("tox.ini").get("pytest", {})),
+        dict(facts.codebase.ini("setup.cfg").get("tool:pytest", {})),
+    ]
+    return next(filter(None, found), {})
+
+
+def _warn_of_imports(facts: PythonFacts, needs: Needs) -> None:
+    """Warn of modules that tests import and nothing that is installed is called: nothing is installed by a guess."""
+    codebase = facts.codebase
+    known = modules_of((*needs.known, *map(bare_name, needs.tools)))
+    own = {name.partition(".")[0] for name in codebase.names} | {
+        name.partition(".")[0] for top in ("src", "tests", "test", "testing") for name in codebase.listed(top)
+    }
+    project = str(table(facts.pyproject, "project").get("name", "")).replace("-", "_").lower()
+    certain = {"_pytest", "py", "pytest", "setuptools", "pkg_resources", "pip", "conftest", project}
+    missing = {
+        name
+        for name in facts.test_imports - own - certain - set(sys.stdlib_module_names)
+        if name.lower() not in known
+        and not any(item.startswith(name.lower()) or name.lower() in item for item in known)
+    }
+    if missing and len(missing) < 10:
+        names = ", ".join(sorted(missing))
+        needs.warnings.append(
+            f"tests import {names}, which nothing that is installed is called: add what brings it to install"
+        )
+
+
+def _pytest_home(codebase: Codebase) -> str | None:
+    if table(codebase.toml("pyproject.toml"), "tool", "pytest"):
+        return "[tool.pytest] in pyproject.toml"
+    ini = (("pytest.ini", "pytest"), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest"))
+    found = next((name for name, section in ini if section in codebase.ini(name)), None)
+    return found or codebase.first("pytest.toml", "conftest.py", "tests/conftest.py", "test/conftest.py")
+
+
+def _imports(text: str, module: str) -> bool:
+    return re.search(rf"^\s*(?:import|from) {module}\b", text, re.M) is not None
+
+
+def _test_of_tox(codebase: Codebase, needs: Needs) -> Stage | None:
+    """Return the first command of tox's test environment, when it is one that means the same outside of tox."""
+    lines = [line.strip() for line in codebase.ini("tox.ini").get("testenv", {}).get("commands", "").splitlines()]
+    command = next((line for line in lines if line), "").replace("{posargs}", "").strip()
+    if re.fullmatch(r"(?:python -m )?[\w./ =:-]+", command) is None:
+        return None
+    if bare_name(command) == "pytest":
+        needs.use("pytest")
+    return run("test", command, "detected by [testenv] in tox.ini", timeout="15m")

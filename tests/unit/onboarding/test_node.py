@@ -1,0 +1,98 @@
+"""Node: package managers, members of repositories of many packages, scripts, and what is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.detect import HOLLOW, propose
+from tests.unit.onboarding.conftest import Make, does
+
+
+def test_package_manager_goes_before_lock_files(make: Make) -> None:
+    """PackageManager decides over a stale lock file of another, and both are noted."""
+    package = {"packageManager": "pnpm@11.3.0+sha512.0", "dependencies": {"a": "1"}, "scripts": {"test": "x"}}
+    files = {"package.json": json.dumps(package), "package-lock.json": "{}", "pnpm-lock.yaml": ""}
+    found = propose(make(files))
+    assert does(found)["build"] == "pnpm install --frozen-lockfile"
+    assert any("several lock files" in note and "packageManager says pnpm" in note for note in found.notes)
+
+
+def test_an_unknown_package_manager_is_warned_of(make: Make) -> None:
+    """The lock file decides then."""
+    package = {"packageManager": "vlt@1.0.0", "dependencies": {"a": "1"}}
+    found = propose(make({"package.json": json.dumps(package), "yarn.lock": ""}))
+    assert does(found)["build"] == "yarn install --frozen-lockfile"
+    assert any("'vlt'" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize("form", ["pnpm", "npm", "yarn"])
+def test_a_member_takes_the_manager_of_its_root(tmp_path: Path, form: str) -> None:
+    """The lock file and the manager stand at the root of the repository of many packages."""
+    member = tmp_path / "packages" / "cli"
+    member.mkdir(parents=True)
+    (member / "package.json").write_text('{"dependencies": {"a": "workspace:^"}, "scripts": {"test": "x"}}')
+    root: dict[str, object] = {"private": True}
+    if form == "pnpm":
+        (tmp_path / "pnpm-workspace.yaml").write_text("packages:\n  - 'packages/*'\n")
+        (tmp_path / "pnpm-lock.yaml").write_text("")
+    elif form == "npm":
+        root["workspaces"] = ["packages/*"]
+        (tmp_path / "package-lock.json").write_text("{}")
+    else:
+        root |= {"workspaces": {"packages": ["packages/**"]}, "packageManager": "yarn@4.5.0"}
+        (tmp_path / "yarn.lock").write_text("")
+    (tmp_path / "package.json").write_text(json.dumps(root))
+    found = propose(Codebase(str(member)))
+    wanted = {"pnpm": "pnpm install --frozen-lockfile", "npm": "npm ci", "yarn": "yarn install --immutable"}
+    assert does(found)["build"] == wanted[form]
+    assert any("a member of the repository of many packages at ../.." in note for note in found.notes)
+    assert not any("no lock file" in note for note in found.notes)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "package.json").write_text('{"dependencies": {"a": "1"}}')
+    assert any("no lock file" in note for note in propose(Codebase(str(tmp_path / "other"))).notes)
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        ({"scripts": {"test": "xo && ava && tsd"}}, {"lint": "-", "test": "npm test"}),
+        ({"devDependencies": {"xo": "1"}}, {"lint": "npx --no-install xo"}),
+        ({"scripts": {"lint": "eslint --fix .", "lint:check": "eslint ."}}, {"lint": "npm run lint:check"}),
+        ({"scripts": {"types:check": "tsc", "test": "x"}}, {"typecheck": "npm run types:check"}),
+        ({"scripts": {"test:types": "tsd", "test": "x && npm run test:types"}}, {"typecheck": ""}),
+        ({"scripts": {"format": "prettier --check ."}}, {"format": "npm run format"}),
+        ({"scripts": {"format": "prettier --write ."}}, {"format": ""}),
+    ],
+)
+def test_scripts(make: Make, package: object, expected: dict[str, str]) -> None:
+    """Checks of types and format are stages unless another stage runs them; a script that changes files is none."""
+    found = does(propose(make({"package.json": json.dumps(package)})))
+    assert {name: found.get(name, "") for name in expected} == expected
+
+
+def test_scripts_that_call_each_other_in_a_circle(make: Make) -> None:
+    """They are skipped with their names; a script of another folder's package is no circle."""
+    scripts = {"test": "npm run unit", "unit": "run-s test:*", "test:all": "npm test", "build": "cd x && npm run build"}
+    found = propose(make({"package.json": json.dumps({"scripts": scripts})}))
+    reasons = {stage.id: stage.skipped for stage in found.diagnostics.stages}
+    assert reasons["test"] == "scripts of package.json call each other in a circle: test, test:all, unit"
+    assert does(found)["build"] == "npm run build"
+
+
+def test_linters_by_their_settings(make: Make, tmp_path: Path) -> None:
+    """Oxlint and biome are linters too."""
+    assert does(propose(make({"package.json": '{"devDependencies": {"oxlint": "1"}}', ".oxlintrc.json": "{}"})))[
+        "lint"
+    ] == ("npx --no-install oxlint")
+    assert does(propose(make({"biome.json": "{}"})))["lint"] == "npx --no-install biome check ."
+
+
+def test_a_hollow_pipeline_is_the_first_word(make: Make) -> None:
+    """A codebase of which nothing is checked is proposed with a warning before all others."""
+    found = propose(make({"package.json": "{}"}))
+    assert found.remarks[0] == HOLLOW
+    assert HOLLOW not in propose(make({"Makefile": "test:\n\ttrue\n"})).remarks

@@ -1,0 +1,106 @@
+"""Makefiles, justfiles, Taskfiles, Go and Rust; codebases of no kind, of all kinds, and unreadable ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.detect import propose
+from tests.unit.onboarding.conftest import Make, does
+
+WORKSPACE = {
+    "tasks.py": "from orchestrator.cli import namespace as ns\n",
+    "noxfile.py": "from orchestrator.nox_session import register\n\nregister()\n",
+}
+
+
+def test_just_and_task(make: Make, tmp_path: Path) -> None:
+    """Recipes and tasks are targets; a recipe that needs an argument can't be called."""
+    just = 'set shell := ["sh"]\nbuild target="all":\n    cc\ntest *args="-x":\n    run {{args}}\nlint file:\n    x\n'
+    assert does(propose(make({"Justfile": just}))) == {"build": "just build", "lint": "-", "test": "just test"}
+    (tmp_path / "Justfile").unlink()
+    task = "version: '3'\ntasks:\n  build: go build\n  test:\n    cmds: [x]\n"
+    found = propose(make({"Taskfile.yml": task}))
+    assert (found.template, does(found)) == ("task", {"build": "task build", "lint": "-", "test": "task test"})
+
+
+def test_a_makefile_with_includes(make: Make) -> None:
+    """Targets of included files count; a file outside, one that is missing and a circle of files harm nothing."""
+    files = {
+        "Makefile": "include rules.mk missing.mk ../outside.mk $(wildcard *.mk)\nbuild:\n\tcc\n",
+        "rules.mk": "-include Makefile\ntest: build\n\t./run\n",
+    }
+    assert does(propose(make(files))) == {"build": "make build", "lint": "-", "test": "make test"}
+
+
+def test_a_workspaces_own_entry_points_are_no_sign_of_python(make: Make) -> None:
+    """tasks.py and noxfile.py as init writes them say nothing of the codebase at the workspace's root."""
+    found = propose(make({**WORKSPACE, "Makefile": "build:\n\ttrue\n"}))
+    assert (found.template, found.backend) == ("make", "none")
+    assert not any("noxfile" in note or "python" in note for note in found.remarks)
+
+
+def test_a_go_workspace(make: Make) -> None:
+    """At the root of a go.work, each module that it uses is named; one outside is not."""
+    found = propose(make({"go.work": "go 1.22\nuse (\n\t./api // the server\n\t../other\n)\nuse ./cmd\n"}))
+    assert does(found)["build"] == "go build -o /dev/null ./api/... ./cmd/..."
+    assert does(found)["test"] == "go test ./api/... ./cmd/..."
+
+
+def test_what_a_build_writes_is_an_output(make: Make) -> None:
+    """A crate without a lock file gets one by its build."""
+    build = propose(make({"Cargo.toml": "[package]\n"})).diagnostics.stages[0]
+    assert build.keys["outputs"] == ["Cargo.lock"]
+
+
+def test_five_kinds_at_once(make: Make) -> None:
+    """The surest kind is taken, and the others are named."""
+    files = {
+        "pyproject.toml": '[project]\nname = "a"\n',
+        "package.json": "{}",
+        "go.mod": "module a\n",
+        "Cargo.toml": "[package]\n",
+        "Makefile": "lint:\n\tx\n",
+    }
+    found = propose(make(files))
+    assert found.template == "python"
+    assert does(found)["lint"] == "make lint"
+    assert any("looks like node and go and rust too" in note for note in found.notes)
+
+
+def test_an_empty_codebase(make: Make) -> None:
+    """Nothing is made up for it."""
+    found = propose(make({}))
+    assert (found.template, set(does(found).values())) == ("generic", {"-"})
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_codebase_without_read_permission(tmp_path: Path) -> None:
+    """It is a warning, and no crash."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    folder.chmod(0)
+    found = propose(Codebase(str(folder)))
+    folder.chmod(0o700)
+    assert any("the folder could not be read" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (".pre-commit-config.yaml", "repos: [" * 300),
+        (".pre-commit-config.yaml", "repos: {a: &a [*a]}\n"),
+        (".github/workflows/a.yml", "on: &x\n  run: *x\n"),
+        ("tox.ini", "[testenv\n"),
+        ("noxfile.py", "(" * 5000),
+        ("requirements.txt", "\x00-r\n==\n"),
+        ("Taskfile.yml", "tasks: [1]\n"),
+        ("justfile", "a" * 5000 + ":\n"),
+    ],
+)
+def test_broken_files_of_tools(make: Make, name: str, text: str) -> None:
+    """Whatever stands in them, a proposal is made."""
+    assert propose(make({"pyproject.toml": '[project]\nname = "a"\n', name: text})).template == "python"
