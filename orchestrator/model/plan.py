@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
@@ -205,6 +205,18 @@ def builtin_versions(record: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
+def subplan_records(plan: Plan) -> list[dict[str, Any]]:
+    """Return the plan, and each that it reaches, as a plan that reaches them keeps them in its record."""
+    return [{**_subplan_record(each), "config_digest": each.config_digest} for each in (plan, *plan.subplans)]
+
+
+def stages_of(record: object) -> dict[str, Mapping[str, object]]:
+    """Return the stages of a recorded plan by their ids."""
+    stages = record.get("stages") if isinstance(record, Mapping) else None
+    found: Sequence[Mapping[str, object]] = stages if isinstance(stages, list) else ()
+    return {str(stage.get("id")): stage for stage in found}
+
+
 def _body(plan: Plan) -> dict[str, Any]:
     session = plan.session._asdict()
     session["set_env"] = _masked(plan.session.set_env)
@@ -228,7 +240,7 @@ def _body(plan: Plan) -> dict[str, Any]:
 
 def _subplan_record(plan: Plan) -> dict[str, Any]:
     """Return the record of a reached pipeline: of its stages, only the keys that differ from their defaults."""
-    body = _body(plan)
+    body = _body(plan._replace(subplans=()))
     del body["subpipelines"]
     usual = stage_record(PlannedStage("", "", "command"))
     stages = [{key: value for key, value in stage.items() if value != usual[key]} for stage in body["stages"]]

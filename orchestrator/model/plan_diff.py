@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.redaction import MASK
+from orchestrator.model.plan import stages_of
 
 _MASKS = re.escape(MASK[0]) + f"{{{len(MASK)},}}"
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
@@ -38,14 +39,22 @@ def plan_drift(before: Mapping[str, object], after: Mapping[str, object]) -> tup
         lines.append("the earlier plan does not hold its sub-pipelines, so that a change in them can't be ruled out")
         return tuple(lines)
     for node in dict.fromkeys([*earlier, *later]):
-        what = f"sub-pipeline '{node[1]}' of '{node[0]}'"
-        if node not in later or node not in earlier:
-            lines.append(f"{what} is {'new' if node in later else 'not reached any more'}")
+        if node not in later:
+            lines.append(f"{_named(node)} is not reached any more")
             continue
-        below = _settled(earlier[node], later[node])
-        masks_only = masks_only or below != later[node]
-        lines += _plan_lines(f"{what}: ", earlier[node], below, every_key=True)
+        masks_only = masks_only or (node in earlier and _settled(earlier[node], later[node]) != later[node])
+        lines += _lines_below(node, earlier, later[node])
     return tuple(lines) or (() if masks_only or not same_compiler else ("the plan has another digest",))
+
+
+def drift_below(before: Mapping[str, object], entries: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """Return a line for each point in which plans of sub-pipelines differ from those that the plan ``before`` holds.
+
+    All are in record form, the ``entries`` as a plan that reaches them keeps them (``plan.subplan_records``).
+    """
+    earlier = _subplans(before)
+    found = _subplans({"subpipelines": entries})
+    return tuple(line for node, entry in found.items() for line in _lines_below(node, earlier, entry))
 
 
 def unchanged(before: Mapping[str, object], after: Mapping[str, object]) -> frozenset[str]:
@@ -92,13 +101,6 @@ def settle(before: object, after: object) -> object:
     return after
 
 
-def stages_of(record: object) -> dict[str, Mapping[str, object]]:
-    """Return the stages of a recorded plan by their ids."""
-    stages = record.get("stages") if isinstance(record, Mapping) else None
-    found: Sequence[Mapping[str, object]] = stages if isinstance(stages, list) else ()
-    return {str(stage.get("id")): stage for stage in found}
-
-
 def _settled(before: Mapping[str, object], after: Mapping[str, object]) -> Mapping[str, object]:
     """Return ``after`` with what differs by masks only as in ``before``; its sub-pipelines are left as they are."""
     digest = after.get("config_digest")
@@ -111,6 +113,16 @@ def _subplans(record: Mapping[str, object]) -> dict[_Node, Mapping[str, object]]
     entries = record.get("subpipelines")
     found: Sequence[Mapping[str, object]] = entries if isinstance(entries, list) else ()
     return {(str(entry.get("project")), str(entry.get("pipeline"))): entry for entry in found}
+
+
+def _named(node: _Node) -> str:
+    return f"sub-pipeline '{node[1]}' of '{node[0]}'"
+
+
+def _lines_below(node: _Node, earlier: Mapping[_Node, Mapping[str, object]], entry: Mapping[str, object]) -> list[str]:
+    if node not in earlier:
+        return [f"{_named(node)} is new"]
+    return _plan_lines(f"{_named(node)}: ", earlier[node], _settled(earlier[node], entry), every_key=True)
 
 
 def _same_work(before: Mapping[str, object], after: Mapping[str, object]) -> bool:

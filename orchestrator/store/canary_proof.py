@@ -15,7 +15,7 @@ from orchestrator.base.json_values import json_text
 from orchestrator.model.canary import CANARY, canaries_of, clean_stage, command_digest, results
 from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.manifest import Proof
-from orchestrator.model.plan_diff import stages_of
+from orchestrator.model.plan import stages_of
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.record_proof import prove

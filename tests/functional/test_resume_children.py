@@ -87,3 +87,24 @@ def test_a_link_is_adopted_when_it_is_left(workspace: WorkspaceFolder, orchestra
         time.sleep(0.02)
     workspace.write("go", "")
     assert orchestrate("wait", parent["run_id"], "--timeout", "60s").code == 0
+
+
+def test_a_config_edited_meanwhile_is_drift(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A sub-pipeline that is another one than its parent's plan holds is refused, until that drift is accepted."""
+    workspace.project("y", {"test": "false"})
+    config = workspace.root / "project_configs/y.toml"
+    workspace.project("x", {"build": f"sed -i s/false/true/ {config}"})
+    with (workspace.root / "project_configs/x.toml").open("a") as file:
+        file.write("[[pipelines.diagnostics.stages]]\nid = 'below'\npipeline = 'diagnostics'\nproject = 'y'\n")
+        file.write("needs = ['build']\n")
+    parent = orchestrate("start", "--project", "x", *JSON)
+    assert parent.code == 3
+    (failed,) = parent.document["failed"]
+    assert (failed["stage"], failed["exit_code"]) == ("below", 5)
+    said = "\n".join(failed["last_lines"])
+    assert "the plan has changed since its parent run began" in said
+    assert "sub-pipeline 'diagnostics' of 'y': stage 'test': 'shell' changed" in said
+    assert not list((workspace.root / ".runs/1-y").glob("cli/*"))
+    assert orchestrate("resume", "latest").code == 5
+    done = orchestrate("resume", "latest", "--accept-drift", *JSON)
+    assert done.code == 0, done.stderr

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.base.errors import DamagedRecord, NotFound, UsageError
+from orchestrator.base.errors import DamagedRecord, NotFound, Refused, UsageError
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
 from orchestrator.model.manifest.manifest import Lineage
+from orchestrator.model.plan import COMPILER, builtin_versions, redacted, stages_of, subplan_records
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.base.redaction import Redactor
+    from orchestrator.model.plan import Plan
 
 
 class Parent(Record):
@@ -35,6 +39,14 @@ class Parent(Record):
         """The parent's task."""
         return str(self.document["task_id"])
 
+    def plan_with(self, project: str, pipeline: str) -> Mapping[str, Any] | None:
+        """Return the parent's recorded plan where the stage that starts a run is that sub-pipeline, else None."""
+        plan = self.document.get("plan")
+        stage = stages_of(plan).get(self.stage_id or "")
+        if stage is None or not isinstance(plan, Mapping) or stage.get("kind") != "subpipeline":
+            return None
+        return plan if (stage.get("project"), stage.get("pipeline")) == (project, pipeline) else None
+
 
 class Ancestry(Record):
     """A parent, or none and a note that says why an inherited one was not taken."""
@@ -47,6 +59,29 @@ class Ancestry(Record):
         if self.parent is None:
             return root_lineage(run_id, self.note)
         return child_lineage(self.parent.document, self.parent.stage_id)
+
+    def builtins(self, project: str, pipeline: str) -> Mapping[str, int]:
+        """Return the versions of built-in pipelines that the parent's plan has of the sub-pipeline that is started."""
+        plan = None if self.parent is None else self.parent.plan_with(project, pipeline)
+        return {} if plan is None else builtin_versions(plan)
+
+    def check_plan(self, plan: Plan, redactor: Redactor) -> None:
+        """Raise Refused where a sub-pipeline's plan is another one than stands in its parent's (contract, section 3).
+
+        So a config that is edited while the parent runs is drift, as it is for ``resume``.
+        """
+        recorded = None if self.parent is None else self.parent.plan_with(plan.project, plan.pipeline)
+        if recorded is None or recorded.get("compiler") != COMPILER:
+            return
+        from orchestrator.model.plan_diff import drift_below
+
+        found = drift_below(recorded, subplan_records(redacted(plan, redactor.text)))
+        if found:
+            raise Refused(
+                f"the plan has changed since its parent run began: {'; '.join(found)}",
+                hint="start the parent anew, or resume it with --accept-drift, which is recorded",
+                code="drifted",
+            )
 
 
 def find_parent(store: RunStore, environ: Mapping[str, str], parent_run: str | None) -> Ancestry:

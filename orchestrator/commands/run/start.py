@@ -63,9 +63,8 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
     key = _key_of(request, context.environ)
     overrides = overrides_of(request)
     store = context.store()
-    workspace = store.workspace
     ancestry = find_parent(store, context.environ, request.parent_run)
-    plans, today = PlanCache(workspace), context.clock.now().date()
+    plans, today = PlanCache(store.workspace), context.clock.now().date()
 
     def known(name: str) -> Outline | None:
         plan = plans.kept(name, request.pipeline, today=today) if name_fault("project", name) is None else None
@@ -73,7 +72,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
 
     parent = ancestry.parent
     target = route(
-        workspace,
+        store.workspace,
         context.cwd,
         context.environ,
         project=request.project,
@@ -82,10 +81,12 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         parent_task=parent.task_id if parent else None,
         known=known,
     )
-    plan = plans.plan(target.project, request.pipeline, today=today)
-    project_folder(workspace.root, plan.project, plan.project_path)
+    builtins = ancestry.builtins(target.project, request.pipeline)
+    plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins)
+    project_folder(store.workspace.root, plan.project, plan.project_path)
     ancestry.lineage("")
     redactor = redactor_for(plan, context.environ)
+    ancestry.check_plan(plan, redactor)
     actor = actor_of(context.environ, request.actor)
 
     held: HeldKey | None = None

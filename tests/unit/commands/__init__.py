@@ -1,0 +1,1 @@
+"""The package ``orchestrator.cli``, without processes and network."""
