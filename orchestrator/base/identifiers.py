@@ -13,8 +13,13 @@ NAME_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 """Task, project, pipeline and stage ids (contract, section 1); ``..`` is refused besides."""
 
 RUN_ID_PATTERN = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z-[0-9a-f]{8}"
+FLEET = "fleet"
+"""The project of every fleet run, and its task unless ``[fleet] task_id`` names another one."""
+
 RESERVED_TASKS = frozenset({"local-mcp"})
 """``.runs/local-mcp/`` holds the older pointers, so that no task can have that name."""
+
+RESERVED_PROJECTS = RESERVED_TASKS | {FLEET}
 
 _NAME_ENDS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _NAME_CHARS = _NAME_ENDS | frozenset("._-")
@@ -41,6 +46,12 @@ def name_fault(kind: str, value: object) -> str | None:
         return f"{kind} id {shown(value)} is not allowed: it contains '..'"
     if kind == "task" and value in RESERVED_TASKS:
         return f"task id {shown(value)} is reserved for the older pointers"
+    if kind == "project" and value in RESERVED_PROJECTS:
+        return (
+            f"project id {shown(value)} is reserved for the runs of fleets"
+            if value == FLEET
+            else (f"project id {shown(value)} is reserved for the older pointers")
+        )
     return None
 
 

@@ -75,6 +75,9 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
         file=source.file,
         digest=source.digest,
         owners=tuple(project.owners),
+        tags=tuple(project.tags),
+        depends_on=tuple(dict.fromkeys(project.depends_on)),
+        also=tuple(project.also),
         session=SessionConfig(
             backend=session.backend,
             python=session.python,

@@ -43,7 +43,8 @@ class PlanCache:
     def __init__(self, workspace: Workspace, seam: Seam | None = None) -> None:
         self._workspace = workspace
         self._seam = seam or Seam()
-        self._fresh: tuple[str, bytes] | None = None
+        self._fresh: dict[str, bytes] = {}
+        self._known: tuple[date, dict[str, Any]] | None = None
         self._found: dict[tuple[str, str], Plan | None] = {}
 
     def plan(
@@ -70,14 +71,13 @@ class PlanCache:
         plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
         if read is not None and not _holds_secrets(plan):
             entry = {"conditions": conditions, "read": read, "plan": plain(plan)}
-            self._fresh = (name, json.dumps(entry).encode("utf-8", "backslashreplace"))
+            self._fresh[name] = json.dumps(entry).encode("utf-8", "backslashreplace")
         return plan
 
     def keep(self) -> None:
-        """Write the plan that was compiled, if one was; a disk that refuses only costs the next start time."""
-        if self._fresh is None:
-            return
-        write_cached(self._workspace, *self._fresh, self._seam)
+        """Write the plans that were compiled, if any was; a disk that refuses only costs the next start time."""
+        for name, data in self._fresh.items():
+            write_cached(self._workspace, name, data, self._seam)
 
     def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
@@ -86,7 +86,11 @@ class PlanCache:
         return self._found[project, pipeline]
 
     def _conditions(self, today: date) -> dict[str, Any]:
-        return {"program": _program(), "day": today.isoformat(), "names": _config_names(self._workspace.root)}
+        """Return what all entries rest on, which is looked at once: a fleet compiles hundreds of plans."""
+        if self._known is None or self._known[0] != today:
+            names = _config_names(self._workspace.root)
+            self._known = (today, {"program": _program(), "day": today.isoformat(), "names": names})
+        return self._known[1]
 
     def _read(self, project: str, pipeline: str, today: date) -> Plan | None:
         data = read_cached(self._workspace, _entry_name(project, pipeline), _LIMIT, self._seam)

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.globs import path_fault, paths
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.quoting import shown
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.canaries import canary_faults
@@ -69,6 +70,11 @@ def _name_faults(name: str, project: Mapping[str, Any]) -> Iterator[Fault]:
     said = project.get("name")
     if isinstance(said, str) and said != name:
         yield Fault(("project", "name"), f"must be '{name}', as the file is called")
+    if project.get("task_id") == FLEET:
+        yield Fault(("project", "task_id"), f"'{FLEET}' is reserved for the runs of fleets: choose another task")
+    for place, needed in enumerate(_texts(project.get("depends_on")) or []):
+        if needed == name:
+            yield Fault(("project", "depends_on", place), "is the project itself")
 
 
 def _session_faults(session: Mapping[str, Any]) -> Iterator[Fault]:

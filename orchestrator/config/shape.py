@@ -61,6 +61,9 @@ class Project(Table):
     path: Text
     task_id: TaskId
     owners: list[Text] = []
+    tags: list[Text] = []
+    depends_on: list[ProjectId] = []
+    also: list[Glob] = []
 
 
 class Session(Table):

@@ -67,7 +67,11 @@ class SessionConfig(Record):
 
 
 class ProjectConfig(Record):
-    """One ``project_configs/<name>.toml``. ``file`` is its path from the workspace, ``digest`` its sha256 (hex)."""
+    """One ``project_configs/<name>.toml``. ``file`` is its path from the workspace, ``digest`` its sha256 (hex).
+
+    ``depends_on`` names the projects that a fleet runs first, ``also`` are globs of files outside the project's folder
+    that concern it; both, and ``tags``, are of fleets alone.
+    """
 
     name: str
     path: str
@@ -82,3 +86,6 @@ class ProjectConfig(Record):
     spec_guard: SpecGuardPolicy = SpecGuardPolicy()
     waivers: tuple[Waiver, ...] = ()
     pipelines: Mapping[str, PipelineConfig] = MappingProxyType({})
+    tags: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()

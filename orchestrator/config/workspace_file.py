@@ -38,11 +38,16 @@ def read_docs_policy(root: str) -> DocsPolicy:
     return DocsPolicy(docs.get("since"), tuple(docs.get("ignore", ())))
 
 
-def _faults(table: dict[str, Any]) -> list[str]:
+def top_faults(table: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the file's version and the names of its tables, without the file's own name."""
     faults = []
     if table.get("schema_version") != 1 or isinstance(table.get("schema_version"), bool):
         faults.append("schema_version: is not 1")
-    faults += [f"{key}: is no table of this file (known: {', '.join(TABLES)})" for key in _unknown(table, TABLES)]
+    return faults + [f"{key}: is no table of this file (known: {', '.join(TABLES)})" for key in _unknown(table, TABLES)]
+
+
+def _faults(table: dict[str, Any]) -> list[str]:
+    faults = top_faults(table)
     docs = table.get("docs", {})
     if not isinstance(docs, dict):
         return [*faults, "docs: is no table"]

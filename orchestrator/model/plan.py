@@ -7,6 +7,7 @@ from datetime import date
 from types import MappingProxyType
 
 from orchestrator.base.canonical import digest_of
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import MASK, looks_secret
@@ -114,7 +115,8 @@ class Plan(Record):
     ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change;
     ``proof_required`` makes a required guardrail of the project's own ``advisory`` until a canary proves it.
     ``subplans`` are the plans of all sub-pipelines that are reached, at any depth and of other projects too,
-    sorted by project and pipeline; each is flat, without any of its own.
+    sorted by project and pipeline; each is flat, without any of its own. ``selection`` is of a fleet: which projects
+    it runs, and why (``config/fleet``).
     """
 
     project: str
@@ -136,6 +138,7 @@ class Plan(Record):
     not_code: tuple[str, ...] = ()
     proof_required: bool = False
     subplans: tuple[Plan, ...] = ()
+    selection: Mapping[str, Any] | None = None
 
     def stage(self, stage_id: str) -> PlannedStage:
         """Return the stage with that id; KeyError when there is none."""
@@ -235,6 +238,7 @@ def _body(plan: Plan) -> dict[str, Any]:
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
         "stages": [stage_record(stage) for stage in plan.stages],
         "subpipelines": [_subplan_record(below) for below in plan.subplans],
+        **({} if plan.selection is None else {"kind": FLEET, "selection": dict(plan.selection)}),
     }
 
 

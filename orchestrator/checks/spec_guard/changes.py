@@ -18,6 +18,7 @@ from orchestrator.checks.spec_guard.bases import (
     is_commit,
     named_base,
 )
+from orchestrator.checks.spec_guard.changed_files import GitFailedError, changed_files, names_of
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
 from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
 from orchestrator.checks.spec_guard.reviews import own_specs
@@ -30,10 +31,8 @@ from orchestrator.checks.spec_guard.values import (
 )
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.git.ownership import exception_command
-from orchestrator.git.porcelain import DIFF
 
 _LISTED = 10
-_NAMES = (*DIFF, "--name-only", "--ignore-submodules=untracked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,27 +207,15 @@ def _submodule_base(ours: _Repository, theirs: _Repository, spec_base: str) -> B
 
 def _changed(question: Question, repository: _Repository, base: str) -> _Changed:
     """Return the files that differ from ``base`` on disk; git's failure ends the comparison."""
-    tracked = repository.git([*_NAMES, base, "--"])
-    untracked = repository.git(["ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", ":/"])
-    for answer in (tracked, untracked):
-        if answer.code != 0:
-            raise _UntoldError(_git_failed(question.shown, answer))
-    named = frozenset(_names(tracked))
     try:
-        unseen = repository.git.unseen(question.folder, named)
-    except OSError as error:
-        raise _UntoldError(_git_failed(question.shown, GitReply(None, "", str(error)))) from error
-    filtered = unseen.same | unseen.unknown
-    if filtered:
-        # What was committed since the base differs whatever a filter makes of it.
-        filtered -= frozenset(_names(repository.git([*_NAMES, base, "HEAD", "--"])))
-    others = _names(untracked)
-    nested = frozenset(os.path.join(repository.top, name).rstrip("/") for name in others if name.endswith("/"))
-    return _Changed(
-        frozenset(os.path.join(repository.top, name) for name in (named - filtered) | unseen.hidden),
-        frozenset(os.path.join(repository.top, name) for name in {*others, *unseen.personal} if name[-1] != "/"),
-        nested,
+        found = changed_files(repository.git, question.folder, base)
+    except GitFailedError as failed:
+        raise _UntoldError(_git_failed(question.shown, failed.reply)) from failed
+    tracked, untracked, nested = (
+        frozenset(os.path.join(repository.top, name) for name in names)
+        for names in (found.tracked, found.untracked, found.nested)
     )
+    return _Changed(tracked, untracked, nested)
 
 
 def _without_code(question: Question, repository: _Repository, specs: Specs) -> str:
@@ -240,16 +227,12 @@ def _without_code(question: Question, repository: _Repository, specs: Specs) -> 
     inner = os.path.relpath(question.folder, repository.top)
     path = ":/" if inner == "." else f":(top,literal){inner}"
     listed = repository.git(["ls-files", "--cached", "--others", "--exclude-standard", "--full-name", "-z", "--", path])
-    names = {os.path.join(repository.top, name) for name in _names(listed)}
+    names = {os.path.join(repository.top, name) for name in names_of(listed)}
     if next(code_in(question, specs, names, ()), None) is not None:
         return ""
     if names and question.policy != SpecGuardPolicy():
         return f"no file of '{shown}' counts as code by [spec_guard]"
     return f"no file of '{shown}' counts as code, and its build or test runs something" if question.runs_code else ""
-
-
-def _names(answer: GitReply) -> list[str]:
-    return [name for name in answer.stdout.split("\0") if name]
 
 
 def _judged(

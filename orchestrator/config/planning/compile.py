@@ -27,6 +27,7 @@ from orchestrator.config.collisions import (
     rivals,
     session_name,
 )
+from orchestrator.config.dependencies import Dependencies, dependencies_of
 from orchestrator.config.graph import in_order, vertices
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND
 from orchestrator.config.plan_policy import plan_policy
@@ -39,19 +40,32 @@ from orchestrator.model.plan_flags import with_flags
 
 
 def compile_plan(
-    root: str, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+    root: str,
+    project: str,
+    pipeline: str,
+    *,
+    today: date,
+    builtins: Mapping[str, int] = MappingProxyType({}),
+    alone: bool = False,
 ) -> Plan:
     """Return the plan of ``pipeline`` for ``project`` of the workspace at ``root``.
 
     Reads that project's config and those that its sub-pipelines reach, no other; ``today`` (UTC) decides
     which waivers stand. ``builtins`` names the versions of built-in pipelines that an earlier plan was made of.
+    With ``alone`` nobody asks whether what the project depends on is there: no plan holds it.
     Raises UsageError for an unknown project or pipeline, and ConfigError with every fault of the configs read.
     """
-    return compile_with_sources(root, project, pipeline, today=today, builtins=builtins)[0]
+    return compile_with_sources(root, project, pipeline, today=today, builtins=builtins, alone=alone)[0]
 
 
 def compile_with_sources(
-    root: str, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+    root: str,
+    project: str,
+    pipeline: str,
+    *,
+    today: date,
+    builtins: Mapping[str, int] = MappingProxyType({}),
+    alone: bool = False,
 ) -> tuple[Plan, dict[str, str] | None]:
     """Return the plan as ``compile_plan`` does, and the sha256 of each config that it rests on, by project.
 
@@ -60,13 +74,14 @@ def compile_with_sources(
     config = load_project(root, project)
     chosen = _chosen(config, pipeline, builtins.get(pipeline))
     reach = Reach(root, {project: config}, builtins=builtins)
-    faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline)]
+    needed = Dependencies() if alone or not config.depends_on else dependencies_of(root, project)
+    faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline), *needed.faults]
     if faults:
         raise ConfigError(faults)
-    digests = {name: reached.digest for name, reached in reach.configs.items()}
-    alone = not rivals(pipeline, config.name, project_names(root))
+    digests = {name: reached.digest for name, reached in reach.configs.items()} | dict(needed.read)
+    has_rivals = bool(rivals(pipeline, config.name, project_names(root)))
     below = tuple(_plan(reach.configs[node[0]], reached) for node, reached in reach.below(config.name, chosen))
-    return with_flags(_plan(config, chosen)._replace(subplans=below)), digests if alone else None
+    return with_flags(_plan(config, chosen)._replace(subplans=below)), None if has_rivals else digests
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:
@@ -77,6 +92,8 @@ def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[st
     """
     configs, faults = load_all(root)
     for config in configs.values():
+        if config.depends_on:
+            faults += dependencies_of(root, config.name).faults
         asked = dict.fromkeys([*pipeline_names(config), *config.pipelines]) or {"diagnostics": None}
         for pipeline in asked:
             faults += _faults(Reach(root, dict(configs)), config, pipeline, today)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.base.identifiers import check_name, near_hint, nearest
+from orchestrator.base.identifiers import FLEET, check_name, near_hint, nearest
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.config import Outline
@@ -66,6 +66,8 @@ def _check_task(projects: Projects, task: str, where: str) -> None:
         match = nearest(task, projects.tasks())
         hint = f"did you mean '{match}'?" if match else ""
         raise UsageError(f"{where}: {error.message}", hint=hint, code=error.code) from None
+    if task == FLEET:
+        raise UsageError(f"{where}: task '{FLEET}' is reserved for the runs of fleets", code="bad-task-id")
 
 
 def _by_task_or_folder(projects: Projects, cwd: str, task: str | None, where: str) -> Outline:

@@ -1,0 +1,145 @@
+"""What a workspace's repository says has changed since a base, for the projects of a fleet (contract, section 8)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+from orchestrator.base.build_artifacts import is_build_artifact
+from orchestrator.base.errors import UsageError
+from orchestrator.base.quoting import printable
+from orchestrator.base.record import Record
+from orchestrator.checks.spec_guard.bases import NamedBase, default_branch, find_base, head_of, is_commit, named_base
+from orchestrator.checks.spec_guard.changed_files import ChangedFiles, GitFailedError, changed_files, names_of
+from orchestrator.checks.spec_guard.repository import Git, GitIn
+from orchestrator.config.fleet.affected import Change
+from orchestrator.git.ownership import exception_command
+
+_NAME_ONE = "name one: --base origin/main"
+_HEAD_HINT = "--base HEAD^1 compares with the commit before, --base last-success with what succeeded last"
+
+
+class Repository(Record):
+    """The repository that holds a workspace; ``root`` is the workspace's and ``top`` its own, links followed.
+
+    ``records`` (absolute) are where runs leave files; ``paths`` are the projects' folders from the workspace.
+    """
+
+    root: str
+    top: str
+    git: Git
+    git_in: GitIn
+    records: tuple[str, ...]
+    paths: Mapping[str, str]
+
+
+def repository_of(root: str, git_in: GitIn, records: Sequence[str], paths: Mapping[str, str]) -> Repository:
+    """Return the repository that holds the workspace at ``root``. Raises UsageError where there is none to ask."""
+    git = git_in(os.path.realpath(root))
+    answer = git(["rev-parse", "--show-toplevel"])
+    if answer.code != 0:
+        said = answer.stderr.strip().splitlines()
+        why = f": {printable(said[0])}" if said else ""
+        raise UsageError(
+            f"--affected: git does not know this workspace{why}",
+            hint=exception_command(answer.stderr) or "use --all, or make the workspace a repository with a commit",
+            code="no-base",
+        )
+    top = os.path.realpath(answer.stdout.rstrip("\n"))
+    places = tuple(os.path.realpath(place) for place in records)
+    return Repository(os.path.realpath(root), top, git, git_in, places, paths)
+
+
+class Compared(Record):
+    """The base as it was named, where HEAD left it, and what differs from there."""
+
+    named: str
+    merge_base: str
+    change: Change
+    notes: tuple[str, ...]
+
+
+def compared_with(repository: Repository, asked: str | None, variable: str) -> Compared:
+    """Return what differs from the base that was ``asked`` for, else ``variable`` (``BASE_SHA``), else the default.
+
+    Nothing is guessed. Raises UsageError: ``no-base`` where there is none or no common commit, ``base-is-head`` where
+    nothing is named and nothing can differ.
+    """
+    git = repository.git
+    if not head_of(git) or git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).code != 0:
+        raise UsageError("--affected: the repository has no commit yet", hint="commit first, or --all", code="no-base")
+    wanted, notes = (NamedBase(asked, "--base"), ()) if asked is not None else named_base(variable, None)
+    default = default_branch(git)
+    # The tree counts as changed here: of a clean one spec-guard would take HEAD's first parent, which is a guess.
+    found = find_base(git, wanted, lambda: False, default)
+    if found.commit is None or found.is_root:
+        problem = found.problem or found.nothing or "there is no default branch to compare with"
+        raise UsageError(f"--affected: {problem.replace('name the base by $BASE_SHA', _NAME_ONE)}", code="no-base")
+    named = wanted.reference or str(default.reference)
+    change = changed_since(repository, found.commit)
+    if not wanted.reference and found.commit == head_of(git) and not change.files:
+        raise UsageError(
+            f"--affected: HEAD is the default branch's own commit ({printable(named)}) and nothing is uncommitted",
+            hint=_HEAD_HINT,
+            code="base-is-head",
+        )
+    return Compared(named, found.commit, change, (*notes, *found.notes))
+
+
+def has_commit(repository: Repository, commit: str) -> bool:
+    """Tell whether the repository has a commit."""
+    return is_commit(repository.git, commit)
+
+
+def changed_since(repository: Repository, commit: str) -> Change:
+    """Return what differs on disk from a commit; what runs and builds leave behind is left out. Raises UsageError."""
+    try:
+        found = changed_files(repository.git, repository.top, commit, ignored_in_submodules="none")
+    except GitFailedError as failed:
+        said = failed.reply.stderr.strip().splitlines()
+        raise UsageError(
+            f"--affected: git can't say what changed: {printable(said[0]) if said else failed.reply.code}",
+            hint=exception_command(failed.reply.stderr),
+            code="no-base",
+        ) from failed
+    return Change(tuple(sorted(_from_root(repository, found))), dict(_outside(repository)))
+
+
+def _from_root(repository: Repository, found: ChangedFiles) -> Iterable[str]:
+    """Yield the changed files by their paths from the workspace's root."""
+    for name in {*found.tracked, *found.untracked, *found.nested}:
+        path = os.path.join(repository.top, name)
+        if any(path == place or path.startswith(place + os.sep) for place in repository.records):
+            continue
+        if name in found.tracked or not is_build_artifact(os.fsencode(name)):
+            yield os.path.relpath(path, repository.root).replace(os.sep, "/")
+
+
+def _outside(repository: Repository) -> Iterable[tuple[str, str]]:
+    """Yield the projects whose folder is none of this repository's, with why nobody can say whether it changed."""
+    submodules: frozenset[str] | None = None
+    for name, path in repository.paths.items():
+        folder = os.path.realpath(os.path.join(repository.root, path))
+        if folder != repository.top and not folder.startswith(repository.top + os.sep):
+            yield name, "it lies outside the workspace's repository"
+            continue
+        inner = _inner_repository(repository.top, folder)
+        if inner is None:
+            continue
+        submodules = _submodules(repository.git) if submodules is None else submodules
+        if inner not in submodules:
+            yield name, f"it lies in a repository of its own ({printable(inner)})"
+
+
+def _inner_repository(top: str, folder: str) -> str | None:
+    """Return the path from ``top`` of the repository below it that holds ``folder``, None where there is none."""
+    while folder != top:
+        if os.path.lexists(os.path.join(folder, ".git")):
+            return os.path.relpath(folder, top)
+        folder = os.path.dirname(folder)
+    return None
+
+
+def _submodules(git: Git) -> frozenset[str]:
+    staged = names_of(git(["ls-files", "--stage", "--full-name", "-z", "--", ":/"]))
+    return frozenset(entry.partition("\t")[2] for entry in staged if entry.startswith("160000 "))

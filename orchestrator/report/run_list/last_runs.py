@@ -1,0 +1,159 @@
+"""The last ended run of each project, and what fleets left out: by the tasks' metrics, and records still open."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.record import Record
+from orchestrator.model.fleet import KIND, is_fleet
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.run_list.backwards import lines_backwards
+from orchestrator.store.find import is_alive, open_runs, read_document, task_ids
+from orchestrator.store.layout import METRICS, Location
+from orchestrator.store.store import RunStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_ASIDE = frozenset({"canary", "exec"})
+"""Reserved pipelines, whose runs are no project's last one."""
+
+
+class EndedRun(Record):
+    """A run that has ended, by its last attempt; ``is_fleet`` for one of many projects."""
+
+    project: str
+    task_id: str
+    run_id: str
+    pipeline_id: str
+    status: str
+    outcome: str | None
+    completed_at: str
+    is_fleet: bool = False
+
+    @property
+    def where(self) -> Location:
+        """Where its record is."""
+        return Location(self.task_id, self.run_id)
+
+
+def ended_runs(store: RunStore, pipeline: str | None = None) -> list[EndedRun]:
+    """Return every ended run that began, of ``pipeline`` or of all, the last one to end first.
+
+    A run whose process died counts as ended. What can't be read is passed over.
+    """
+    found: dict[str, EndedRun] = {}
+    for task_id in task_ids(store):
+        with suppress(StorageError):
+            for run in (*_interrupted(store, task_id), *_recorded(store, task_id)):
+                is_asked = pipeline in (None, run.pipeline_id) and run.pipeline_id not in _ASIDE
+                if is_asked and (run.run_id not in found or run.completed_at > found[run.run_id].completed_at):
+                    found[run.run_id] = run
+    return sorted(found.values(), key=lambda run: (run.completed_at, run.run_id), reverse=True)
+
+
+def last_by_project(runs: Iterable[EndedRun]) -> dict[str, EndedRun]:
+    """Return the last of ``runs``, which stand newest first, of each project; fleets are no project's."""
+    found: dict[str, EndedRun] = {}
+    for run in runs:
+        if not run.is_fleet:
+            found.setdefault(run.project, run)
+    return found
+
+
+def failed_last(store: RunStore, runs: list[EndedRun]) -> dict[str, str]:
+    """Return the projects whose last run did not succeed, or that a later fleet skipped or could not start, with why.
+
+    ``runs`` are those of one pipeline, newest first.
+    """
+    last = last_by_project(runs)
+    failed = {
+        name: f"--failed: run {run.run_id} ended as {run.status}"
+        for name, run in last.items()
+        if run.status != "succeeded"
+    }
+    seen: set[str] = set()
+    for fleet in (run for run in runs if run.is_fleet):
+        for project, why in _entries(store, fleet):
+            if project in seen:
+                continue
+            seen.add(project)
+            if why is not None and (project not in last or last[project].completed_at < fleet.completed_at):
+                failed[project] = f"--failed: fleet {fleet.run_id}: {why}"
+    return failed
+
+
+def _entries(store: RunStore, fleet: EndedRun) -> Iterator[tuple[str, str | None]]:
+    """Yield the projects of a fleet, each with why it has no run there, None for one that has."""
+    try:
+        record = read_document(store, fleet.where)
+    except (NotFound, DamagedRecord, StorageError):
+        return
+    for command in record.get("commands") or ():
+        if command.get("sub_run_id") is not None:
+            yield str(command.get("id")), None
+        else:
+            how = "it was skipped" if command.get("status") == "skipped" else "it could not be started"
+            yield str(command.get("id")), f"{how}: {command.get('summary') or 'the fleet was interrupted'}"
+
+
+def _recorded(store: RunStore, task_id: str) -> Iterator[EndedRun]:
+    try:
+        with store.task(task_id) as task:
+            fd = task.open_read(METRICS)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(fd).st_size
+        for line in lines_backwards(lambda offset, count: os.pread(fd, count, offset), size):
+            with suppress(ValueError, RecursionError):
+                run = _of_line(json.loads(line), task_id) if line else None
+                if run is not None:
+                    yield run
+    finally:
+        os.close(fd)
+
+
+def _of_line(line: object, task_id: str) -> EndedRun | None:
+    """Return the run of a metrics line; None of one that never began, or that says no project (version 1)."""
+    if not isinstance(line, dict) or line.get("task_id") != task_id or line.get("began_at", "") is None:
+        return None
+    keys = ("project", "run_id", "pipeline_id", "status", "completed_at")
+    if not all(isinstance(line.get(key), str) for key in keys):
+        return None
+    return EndedRun(
+        line["project"],
+        task_id,
+        line["run_id"],
+        line["pipeline_id"],
+        line["status"],
+        line.get("outcome"),
+        line["completed_at"],
+        line.get("kind") == KIND,
+    )
+
+
+def _interrupted(store: RunStore, task_id: str) -> Iterator[EndedRun]:
+    """Yield the runs of a task whose process died and whose record nobody has closed, or published, yet."""
+    for run_id in open_runs(store, task_id):
+        where = Location(task_id, run_id)
+        with suppress(NotFound, DamagedRecord, StorageError):
+            record: Mapping[str, Any] = read_document(store, where)
+            has_ended = record["status"] in TERMINAL
+            if record["version"] == 1 or (not has_ended and is_alive(store, where)):
+                continue
+            yield EndedRun(
+                str(record.get("project")),
+                task_id,
+                run_id,
+                str(record["pipeline_id"]),
+                str(record["status"]) if has_ended else "failed",
+                str(record.get("outcome")) if has_ended else "error",
+                str(record.get("completed_at") or record.get("updated_at")),
+                is_fleet(record),
+            )

@@ -1,0 +1,245 @@
+"""Which projects a selection holds, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.base.errors import UsageError
+from orchestrator.config.fleet.affected import Change, affected
+from orchestrator.config.fleet.members import Member, Members, member_of
+from orchestrator.config.fleet.options import SelectionOptions, parsed_shard
+from orchestrator.config.fleet.plan import Foreseen, fleet_plan
+from orchestrator.config.fleet.selection import Base, Selection, Sources, select, shards
+
+NAMES = ("api", "core", "docs", "shop")
+
+
+def project(name: str, **changed: object) -> Member:
+    """Return a project that has diagnostics."""
+    return Member(name, f"packages/{name}", f"1-{name}", pipelines=("diagnostics",))._replace(**changed)
+
+
+def members(*projects: Member, misnamed: tuple[str, ...] = ()) -> Members:
+    """Return projects of which shop depends on core, and core and api have an owner and tags."""
+    usual = (
+        project("api", owners=("ann",), tags=("web",)),
+        project("core", owners=("bob",), tags=("lib", "web")),
+        project("docs"),
+        project("shop", depends_on=("core",)),
+    )
+    return Members({each.name: each for each in projects or usual}, misnamed)
+
+
+def chosen(
+    options: SelectionOptions,
+    of: Members | None = None,
+    *,
+    changed: tuple[str, ...] = (),
+    failed: Mapping[str, str] | None = None,
+    pipeline: str = "diagnostics",
+) -> Selection:
+    """Return the selection of ``options`` where those files changed and those projects failed."""
+    sources = Sources(lambda: Base("main", "a" * 40, Change(changed)), lambda: failed or {})
+    return select(options, of or members(), pipeline, ("noxfile.py",), sources)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (SelectionOptions(everything=True), NAMES),
+        (SelectionOptions(projects="shop,api"), ("api", "shop")),
+        (SelectionOptions(owners=("ann", "bob")), ("api", "core")),
+        (SelectionOptions(tags=("web",)), ("api", "core")),
+        (SelectionOptions(tags=("web",), owners=("bob",)), ("core",)),
+        (SelectionOptions(exclude="core"), ("api", "docs", "shop")),
+        (SelectionOptions(everything=True, shard="1/3"), ("api", "shop")),
+        (SelectionOptions(everything=True, shard="3/3"), ("docs",)),
+        (SelectionOptions(everything=True, shard="9/9"), ()),
+        (SelectionOptions(projects="core", tags=("web",)), ("core",)),
+    ],
+)
+def test_selections_intersect(options: SelectionOptions, expected: tuple[str, ...]) -> None:
+    """Each option narrows the selection, alone it narrows all; names come sorted."""
+    assert chosen(options).names == expected
+
+
+def test_a_change_selects_what_it_touches_and_what_depends_on_it() -> None:
+    """The project of a changed file and its dependents are affected, with why; others are not."""
+    found = chosen(SelectionOptions(affected=True), changed=("packages/core/a.py", "README.md"))
+    assert [(one.project, one.reasons) for one in found.projects] == [
+        ("core", ("changed: packages/core/a.py",)),
+        ("shop", ("depends on core",)),
+    ]
+    alone = chosen(SelectionOptions(affected=True, no_dependents=True), changed=("packages/core/a.py",))
+    assert alone.names == ("core",)
+    assert chosen(SelectionOptions(affected=True, projects="shop"), changed=("packages/core/a.py",)).names == ("shop",)
+
+
+def test_nothing_changed_and_nothing_failed_are_answers() -> None:
+    """A selection that a change or failures leave empty is empty, with its base."""
+    assert chosen(SelectionOptions(affected=True)).as_json()["merge_base"] == "a" * 40
+    assert chosen(SelectionOptions(failed=True)).names == ()
+    assert chosen(SelectionOptions(failed=True), failed={"api": "--failed: x", "gone": "y"}).names == ("api",)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "hint"),
+    [
+        (SelectionOptions(projects="cor"), "unknown-project", "core"),
+        (SelectionOptions(projects="api,,core"), "unknown-project", ""),
+        (SelectionOptions(projects=""), "unknown-project", ""),
+        (SelectionOptions(exclude="dosc"), "unknown-project", "docs"),
+        (SelectionOptions(projects="api", owners=("an",)), "unknown-owner", "ann"),
+        (SelectionOptions(tags=("wep",)), "unknown-tag", "web"),
+        (SelectionOptions(tags=("",)), "unknown-tag", ""),
+        (SelectionOptions(projects="docs", tags=("web",)), "nothing-selected", ""),
+        (SelectionOptions(exclude="api,core,docs,shop"), "nothing-selected", ""),
+        (SelectionOptions(everything=True, shard="0/3"), "bad-shard", ""),
+        (SelectionOptions(everything=True, shard="4/3"), "bad-shard", ""),
+        (SelectionOptions(everything=True, shard="x"), "bad-shard", ""),
+        (SelectionOptions(everything=True, shard="1/0"), "bad-shard", ""),
+        (SelectionOptions(everything=True, projects="api"), "option-conflict", ""),
+        (SelectionOptions(everything=True, base="main"), "option-conflict", ""),
+        (SelectionOptions(everything=True, no_dependents=True), "option-conflict", ""),
+        (SelectionOptions(affected=True, base=""), "bad-base", ""),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_nearest(options: SelectionOptions, code: str, hint: str) -> None:
+    """Unknown names, empty selections and options that contradict each other are usage errors."""
+    with pytest.raises(UsageError) as caught:
+        chosen(options, changed=("packages/api/a",))
+    assert caught.value.code == code
+    assert hint in caught.value.hint
+
+
+def test_nothing_selected_is_judged_before_a_change_narrows() -> None:
+    """An owner whose projects are all left out is refused, whatever changed."""
+    with pytest.raises(UsageError) as caught:
+        chosen(SelectionOptions(affected=True, owners=("ann",), exclude="api"))
+    assert caught.value.code == "nothing-selected"
+
+
+def test_a_project_without_the_pipeline_is_named_or_refused() -> None:
+    """With --all it is left out and named, with --projects refused; a pipeline that nobody has is unknown."""
+    some = members(project("api"), project("docs", pipelines=("smoke",)))
+    found = chosen(SelectionOptions(everything=True), some)
+    assert (found.names, found.left_out[0].project) == (("api",), "docs")
+    for options, pipeline in (
+        (SelectionOptions(projects="api,docs"), "diagnostics"),
+        (SelectionOptions(everything=True), "smok"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            chosen(options, some, pipeline=pipeline)
+        assert caught.value.code == "unknown-pipeline"
+
+
+def test_a_broken_config_is_never_left_out() -> None:
+    """A project whose config can't be parsed is in every selection that could have held it."""
+    some = members(project("api", owners=("ann",), tags=("web",)), Member("sick", fault="line 3: invalid TOML"))
+    for options in (
+        SelectionOptions(everything=True),
+        SelectionOptions(owners=("ann",)),
+        SelectionOptions(tags=("web",)),
+        SelectionOptions(affected=True),
+    ):
+        assert "sick" in chosen(options, some).names
+    assert chosen(SelectionOptions(projects="api"), some).names == ("api",)
+    assert chosen(SelectionOptions(exclude="sick"), some).names == ("api",)
+
+
+def test_a_file_that_is_no_projects_is_refused() -> None:
+    """A config file whose name can be no project's refuses what selects from all, and what changed."""
+    some = members(project("api"), misnamed=("project_configs/: the file 'Fleet.toml' is no project's",))
+    for options in (SelectionOptions(everything=True), SelectionOptions(projects="api", affected=True)):
+        with pytest.raises(UsageError) as caught:
+            chosen(options, some)
+        assert "Fleet.toml" in caught.value.message
+    assert chosen(SelectionOptions(projects="api"), some).names == ("api",)
+
+
+AROUND = {
+    "top": project("top", path="."),
+    "outer": project("outer", path="packages/outer"),
+    "inner": project("inner", path="packages/outer/inner", also=("libs/*.c",)),
+    "twin": project("twin", path="packages/twin/"),
+    "other": project("other", path="packages/twin"),
+    "sub": project("sub", path="vendor/sub/lib"),
+    "sibling": project("sibling", path="../sibling"),
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("packages/outer/a.py", {"outer"}),
+        ("packages/outer/inner/a.py", {"inner"}),
+        ("packages/outerx/a.py", {"top"}),
+        ("packages/twin/a.py", {"twin", "other"}),
+        ("libs/a.c", {"top", "inner"}),
+        ("project_configs/twin.toml", {"top", "twin"}),
+        ("project_configs/gone.toml", {"top"}),
+        ("vendor/sub", {"top", "sub"}),
+        ("../sibling/a", {"sibling"}),
+        ("noxfile.py", set(AROUND)),
+        ("../elsewhere/a", set()),
+    ],
+)
+def test_a_file_belongs_to_the_nearest_project(file: str, expected: set[str]) -> None:
+    """The longest path above a file, ``also``, the config's name and shared files decide whom it concerns."""
+    found = affected(AROUND, Change((file,)), ("noxfile.py",), dependents=False)
+    assert set(found) == expected
+
+
+def test_reasons_name_five_files() -> None:
+    """Of many changed files the first five are named and the others counted; a place that git can't see is a reason."""
+    change = Change(tuple(f"packages/outer/{n}" for n in range(7)), {"sibling": "it lies outside"})
+    found = affected(AROUND, change, (), dependents=False)
+    assert found["outer"][0].endswith("packages/outer/4 and 2 more")
+    assert found["sibling"] == ("it lies outside",)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), unique=True), st.integers(1, 9))
+def test_shards_are_a_partition(names: list[str], parts: int) -> None:
+    """Each name is in exactly one part, the same whatever the order, and empty parts are left out."""
+    found = shards(names, parts)
+    assert sorted(name for _, part in found for name in part) == sorted(names)
+    assert found == shards(reversed(names), parts)
+    assert all(part for _, part in found)
+    assert all(parsed_shard(f"{number}/{parts}") == (number, parts) for number, _ in found)
+
+
+def test_what_a_config_says_is_read_leniently() -> None:
+    """Values of a wrong type are passed over; a built-in pipeline counts when it is complete or mentioned."""
+    stages = [{"id": name, "run": "true"} for name in ("build", "lint", "test")]
+    found = member_of("a", {"project": {"path": 3, "tags": "x", "also": ["../x", "ok/**"]}, "pipelines": 1})
+    assert (found.path, found.tags, found.also, found.pipelines) == (None, (), ("ok/**",), ())
+    assert set(member_of("a", {"pipelines": {"diagnostics": {"stages": stages}}}).pipelines) == {"diagnostics", "smoke"}
+    assert member_of("a", {"pipelines": {"diagnostics": {}, "own": {}}}).pipelines == ("diagnostics", "own")
+
+
+def test_a_plan_orders_projects_by_what_they_need() -> None:
+    """A fleet's stages are sub-pipelines in an order in which needs come first; needs stay within the selection."""
+    some = members(
+        project("a", depends_on=("c", "gone")),
+        project("b"),
+        project("c", depends_on=("b",)),
+        project("x", depends_on=("y",)),
+        project("y", depends_on=("x",)),
+    )
+    selection = chosen(SelectionOptions(exclude="b"), some)
+    known = {name: Foreseen("d" * 64, 60.0) for name in "acxy"} | {"x": Foreseen(fault="broken")}
+    plan = fleet_plan(selection, some.projects, known, "diagnostics", "fleet", fail_fast=True)
+    assert {stage.id: stage.needs for stage in plan.stages} == {"a": ("c",), "c": (), "x": (), "y": ()}
+    assert [stage.id for stage in plan.stages].index("c") < [stage.id for stage in plan.stages].index("a")
+    record = plan.record()
+    assert (record["kind"], record["project"], record["selection"]["fail_fast"]) == ("fleet", "fleet", True)
+    entries = {entry["project"]: entry for entry in record["selection"]["projects"]}
+    assert (entries["x"]["fault"], entries["x"]["plan_digest"], entries["a"]["plan_digest"]) == (
+        "broken",
+        None,
+        "d" * 64,
+    )
