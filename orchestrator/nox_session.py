@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.context import Context
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from orchestrator.commands.context import Answer
 
-_NOT_HERE = ("pipeline", "project", "detach")
+_SELECTION = ("all", "projects", "affected", "base", "no-dependents", "owner", "tag", "exclude", "failed", "shard")
+_NOT_HERE = ("pipeline", "project", "detach", *_SELECTION, "fail-fast")
 """Options of ``start`` that the session's name has answered, or that make no sense in a session."""
 
 
@@ -49,6 +51,7 @@ def register(root: str | None = None) -> None:
         context = Context.of_process()
         for error in errors:
             context.warn(error)
+    _register(FLEET, "", _runs_fleet(workspace.root))
     for project in sorted(configs):
         for pipeline in pipeline_names(configs[project]):
             _register(pipeline, project, _runs(workspace.root, project, pipeline))
@@ -64,9 +67,9 @@ def _register(pipeline: str, project: str, body: Callable[[Session], None]) -> N
     from orchestrator.config.collisions import session_name
 
     nox.session(
-        name=session_name(pipeline, project),
+        name=session_name(pipeline, project) if project else pipeline,
         venv_backend="none",
-        tags=[pipeline, project],
+        tags=[pipeline, project] if project else [],
         default=False,
         allow_parallel=True,
     )(body)
@@ -77,6 +80,14 @@ def _runs(root: str, project: str, pipeline: str) -> Callable[[Session], None]:
         run_session(session, root, project, pipeline)
 
     body.__doc__ = f"Run and record the pipeline '{pipeline}' of project '{project}'."
+    return body
+
+
+def _runs_fleet(root: str) -> Callable[[Session], None]:
+    def body(session: Session) -> None:
+        run_fleet_session(session, root)
+
+    body.__doc__ = "Run a pipeline of many projects and record it: name them behind --, as in '-- --affected'."
     return body
 
 
@@ -135,6 +146,51 @@ def run_session(session: Session, root: str, project: str, pipeline: str) -> Non
     _end(context, session, delivery, answer, run_id, request.format)
 
 
+def run_fleet_session(session: Session, root: str) -> None:
+    """Run a fleet in the session ``fleet``, with the record that ``start`` would leave."""
+    from orchestrator.commands.run.fleet_start import fleet_or_nothing
+
+    context = Context(root, os.environ, sys.stdout, sys.stderr)
+    try:
+        request = _fleet_request(session.posargs)
+        prepared = fleet_or_nothing(context, request)
+        if not isinstance(prepared, PreparedRun):
+            _show(context, prepared, request.format)
+            return
+        if prepared.found is not None:
+            answer = _found(context, prepared, request)
+            _end(context, session, None, answer, prepared.found.run_id, request.format)
+            return
+        observer = observer_for(context, request.format, fleet=True)
+        try:
+            result = perform_in(context, prepared, observer)
+        except BaseException:
+            prepared.abandon()
+            raise
+    except Refusal as refusal:
+        session.error(refusal.message + (f"\nhint: {refusal.hint}" if refusal.hint else ""))
+    answer = answer_seen(context, prepared.store, result, observer, request.format)
+    run_id = f"{result.manifest.run_id} ended as {result.manifest.status} ({result.manifest.outcome})"
+    _end(context, session, None, answer, run_id, request.format)
+
+
+def _fleet_request(words: Sequence[str]) -> StartRequest:
+    """Return the request of the session ``fleet``: a selection, and other options of ``start``, behind ``--``."""
+    given = _start_options(words)
+    if "detach" in given:
+        raise UsageError("--detach makes no sense in a nox session", hint="leave it out", code="option-conflict")
+    from orchestrator.cli.command_table import COMMANDS
+
+    request = StartRequest(**COMMANDS["start"].arguments(given))
+    if not request.selects:
+        raise UsageError(
+            "the session 'fleet' runs a selection of projects, and none is given",
+            hint="nox -s fleet -- --all, or -- --affected",
+            code="no-selection",
+        )
+    return request
+
+
 def _found(context: Context, prepared: PreparedRun, request: StartRequest) -> Answer:
     from orchestrator.commands.run.keyed_start import found_answer
 
@@ -157,19 +213,27 @@ def _posargs_request(project: str, pipeline: str, words: Sequence[str]) -> Start
     if not words:
         return StartRequest(project=project, pipeline=pipeline)
     from orchestrator.cli.command_table import COMMANDS
-    from orchestrator.cli.parser import parse
 
-    found = parse(["start", *words], COMMANDS)
-    if found.core or found.command is None:
-        raise UsageError(f"'{' '.join(words)}': only options of 'codex-orchestrator start' can follow --")
+    given = _start_options(words)
     for name in _NOT_HERE:
-        if name in found.given:
+        if name in given:
             raise UsageError(
                 f"--{name} makes no sense in the nox session of '{pipeline}' of project '{project}'",
                 hint="select another session, or use 'codex-orchestrator start'",
                 code="option-conflict",
             )
-    return StartRequest(**{**found.command.arguments(found.given), "project": project, "pipeline": pipeline})
+    return StartRequest(**{**COMMANDS["start"].arguments(given), "project": project, "pipeline": pipeline})
+
+
+def _start_options(words: Sequence[str]) -> dict[str, object]:
+    """Return what is given of the options of ``start`` behind ``--``. Raises UsageError for anything else."""
+    from orchestrator.cli.command_table import COMMANDS
+    from orchestrator.cli.parser import parse
+
+    found = parse(["start", *words], COMMANDS)
+    if found.core or found.command is None:
+        raise UsageError(f"'{' '.join(words)}': only options of 'codex-orchestrator start' can follow --")
+    return found.given
 
 
 def _prepared(

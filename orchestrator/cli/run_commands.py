@@ -36,6 +36,24 @@ _ACTOR = Option("actor", "the person or program behind the call; recorded", "NAM
 _RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", required=True)
 _STATUSES = ("queued", "in_progress", "succeeded", "failed", "cancelled", "damaged")
 _OUTCOMES = ("success", "failure", "timeout", "cancellation", "error")
+_SELECTION = (
+    Option(
+        "all", "every project that has the pipeline; a selection makes one run of many projects", parameter="everything"
+    ),
+    Option("projects", "these projects", "A,B"),
+    Option("affected", "projects that a change since --base touches, and what depends on them"),
+    Option(
+        "base",
+        "the commit to compare with, or last-success; left out: $BASE_SHA, the default branch",
+        "REV",
+    ),
+    Option("no-dependents", "with --affected: not those that only depend on a touched one"),
+    Option("owner", "projects of this owner, may be repeated: either", "NAME", repeatable=True, parameter="owners"),
+    Option("tag", "projects with this tag, may be repeated: either", "NAME", repeatable=True, parameter="tags"),
+    Option("exclude", "not these projects", "A,B"),
+    Option("failed", "projects whose last run of the pipeline did not succeed, or that the last fleet skipped"),
+    Option("shard", "the I-th of N parts of the selection", "I/N"),
+)
 
 COMMANDS = (
     Command(
@@ -63,6 +81,8 @@ COMMANDS = (
             _NO_CACHE,
             Option("key", "a start with a key that was used returns that run; 1 to 256 bytes of text", "KEY"),
             Option("detach", "print the run's id and return while the run goes on"),
+            *_SELECTION,
+            Option("fail-fast", "of a selection: after the first failed project, start no other"),
             _EVENTS,
         ),
         positional="pipeline",
@@ -78,6 +98,7 @@ COMMANDS = (
             _ACTOR,
             Option("reason", "the reason for resuming; recorded", "TEXT"),
             Option("accept-drift", "run the current plan, though it differs from the recorded one; recorded"),
+            Option("fresh", "of a fleet: new runs for all projects that did not succeed"),
             _JOBS,
             _NO_CACHE,
             _EVENTS,
@@ -133,10 +154,33 @@ COMMANDS = (
             TASK,
             Option("against", "the run to compare with; left out: the last approved one", "RUN"),
             Option("explain", "show for each stage whether it would run or is cached, and why"),
-            FORMAT,
+            *_SELECTION,
+            Option("shards", "of a selection as github-matrix: in at most N parts", "N", read=count),
+            Option(
+                "format",
+                "text, json, or of a selection github-matrix",
+                "FORMAT",
+                default="text",
+                read=OneOf("text", "json", "github-matrix"),
+            ),
         ),
         positional="pipeline",
         dry_as="plan",
+    ),
+    Command(
+        "projects",
+        "List the projects: last run, ready, coverage, errors of configs; what is red comes first.",
+        Late("orchestrator.commands.look.projects", "projects"),
+        (
+            Option(
+                "format",
+                "text, json or github-matrix",
+                "FORMAT",
+                default="text",
+                read=OneOf("text", "json", "github-matrix"),
+            ),
+        ),
+        dry_as="projects",
     ),
     Command(
         "logs",

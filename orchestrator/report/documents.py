@@ -160,6 +160,28 @@ class VerifyDocument(Record):
     docs: Mapping[str, Any] | None = None
 
 
+class ProjectRow(Record):
+    """A project; ``last_run`` is its last ended one, with ``ready`` null where its record can't be read."""
+
+    project: str
+    path: str | None
+    task_id: str | None
+    owners: tuple[str, ...]
+    tags: tuple[str, ...]
+    depends_on: tuple[str, ...]
+    pipelines: tuple[str, ...]
+    faults: tuple[str, ...]
+    last_run: Mapping[str, Any] | None
+    coverage: float | None
+
+
+class ProjectsDocument(Record):
+    """The answer of ``projects``; ``misnamed`` are config files whose names can be no project's."""
+
+    projects: tuple[ProjectRow, ...]
+    misnamed: tuple[str, ...]
+
+
 class EventDocument(Record):
     """A line of ``runner.ndjson``, and of ``--format ndjson``; what else it holds depends on its ``type``."""
 
@@ -191,6 +213,7 @@ DOCUMENTS: dict[str, tuple[type[Record], ...]] = {
     "metrics": (MetricsDocument,),
     "review": (StatusDocument, ReviewParts),
     "verify": (VerifyDocument,),
+    "projects": (ProjectsDocument,),
     "artifacts": (ArtifactsDocument,),
     "compare": (CompareDocument,),
     "event": (EventDocument,),

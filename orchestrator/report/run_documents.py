@@ -71,6 +71,7 @@ class RunDocument(Record):
     deduplicated: bool = False
     commit: str | None = None
     same_tree: bool | None = None
+    fleet: Mapping[str, Any] | None = None
 
 
 class Reason(Record):
@@ -179,6 +180,7 @@ class StatusDocument(Record):
     notes: tuple[Reason, ...]
     pruned: Literal["logs"] | None
     failed: tuple[Failure, ...]
+    fleet: Mapping[str, Any] | None = None
 
 
 class BriefFailure(Record):
@@ -234,6 +236,8 @@ class PlanDocument(Record):
     spec_guard: Any = None
     unproven: Any = None
     drift: Mapping[str, Any] | None = None
+    kind: str | None = None
+    selection: Mapping[str, Any] | None = None
 
 
 class ReviewParts(Record):

@@ -47,7 +47,8 @@ class Setting(Record):
     ``at_once`` is how many stages were asked to run at once, None where nobody said; ``cache`` is None where no
     stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither;
     ``policy`` returns what the config asks less than the base commit's, ``default_commit`` what the default branch
-    was when the attempt began, each once git has answered; ``copies``: as ``StageJobs`` has them.
+    was when the attempt began, each once git has answered; ``copies`` and ``key``: as ``StageJobs`` has them. With
+    ``new_children`` no child of an earlier attempt is resumed.
     """
 
     store: RunStore
@@ -62,6 +63,8 @@ class Setting(Record):
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
     copies: Mapping[str, str] = MappingProxyType({})
+    key: str | None = None
+    new_children: bool = False
 
 
 def perform(
@@ -173,6 +176,7 @@ class _AttemptRun:
                 guard_path=path_of_guard,
                 default_commit=self._setting.default_commit(),
                 copies=self._setting.copies,
+                key=self._setting.key,
             )
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
             try:
@@ -184,10 +188,14 @@ class _AttemptRun:
                     lambda stage, log: jobs.job(plan, stage, log, tools),
                     slots=slots,
                     cache=self._setting.cache if broken is None else None,
+                    fail_fast=plan.selection is not None and bool(plan.selection["fail_fast"]),
                 ).run()
             finally:
                 slots.close()
-            if any(_ran_now(command, recorder.manifest.attempt) for command in recorder.manifest.commands):
+            # Each project of a fleet looks at its own tree.
+            if plan.selection is None and any(
+                _ran_now(command, recorder.manifest.attempt) for command in recorder.manifest.commands
+            ):
                 self._setting.provenance.look_again()
         return self._close(broken)
 
@@ -197,8 +205,10 @@ class _AttemptRun:
         def words(stage: PlannedStage) -> tuple[str, ...]:
             from orchestrator.runner.subpipeline_command import subpipeline_words
 
-            fresh = self._setting.fresh
-            return subpipeline_words(self._setting.store, manifest, stage, self._plan.project, fresh=fresh)
+            setting = self._setting
+            return subpipeline_words(
+                setting.store, manifest, stage, self._plan.project, fresh=setting.fresh, anew=setting.new_children
+            )
 
         return words
 

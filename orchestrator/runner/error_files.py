@@ -17,6 +17,7 @@ ENVIRONMENT_STAGE = "environment"
 """Stands in a note where a stage's id does when the session's environment could not be made."""
 
 UNSUCCESSFUL = frozenset({"failure", "timeout", "error", "cancellation"})
+_REFUSAL = "codex-orchestrator: error: "
 _REASONS = {"failure": "command-failed"}
 
 
@@ -68,3 +69,16 @@ def summary_of(manifest: Manifest, detail: str | None) -> str:
     guardrails = ", ".join(f"{entry.id} {entry.outcome}" for entry in manifest.guardrails)
     lines.append(f"Guardrails: {guardrails or 'none required'}.")
     return "\n".join(lines)
+
+
+def refusal_in(lines: list[str]) -> str | None:
+    """Return in one line what a command of this program refused, by the last lines that it printed; None if nothing."""
+    begin = next((at for at, line in enumerate(lines) if line.startswith(_REFUSAL)), None)
+    if begin is None:
+        return None
+    rest = lines[begin + 1 :]
+    end = next((at for at, line in enumerate(rest) if line.startswith("hint: ")), len(rest))
+    said = [lines[begin].removeprefix(_REFUSAL), *rest[:end]]
+    if len(said) > 1 and said[0].startswith("the configuration has "):
+        said = said[1:]
+    return "; ".join(" ".join(line.split()) for line in said if line.strip())

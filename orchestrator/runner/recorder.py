@@ -28,7 +28,7 @@ from orchestrator.model.manifest.transitions import (
 )
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, summary_of
+from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, refusal_in, summary_of
 from orchestrator.runner.event_fields import run_start, stage_end
 from orchestrator.runner.run_end import breakdown_detail, end_event, publish_end
 from orchestrator.store.child_links import settle_with_parent, with_children
@@ -165,7 +165,7 @@ class Recorder:
         self.event("stage:end", stage=stage.id, **stage_end(ended), will_retry=will_retry)
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
-        failed_below = self._failed_below(stage) if ended.outcome == "failure" else None
+        failed_below = self._failed_below(stage, lines) if ended.outcome == "failure" else None
         summary = ended.detail or failed_below or (lines[-1] if lines else None)
         self._change(
             stage_ended(
@@ -184,14 +184,17 @@ class Recorder:
         if ended.outcome in UNSUCCESSFUL:
             self._write_error(stage.id, ended, lines)
 
-    def _failed_below(self, stage: PlannedStage) -> str | None:
-        """Return what a sub-pipeline failed by, in one line; None of other stages, or where its record is not known."""
+    def _failed_below(self, stage: PlannedStage, lines: list[str]) -> str | None:
+        """Return what a sub-pipeline failed by, in one line; None of other stages, or where that is not known.
+
+        One that was refused left no record: then its last ``lines`` say why.
+        """
         if stage.kind != "subpipeline":
             return None
         from orchestrator.store.failed_stage import cause_below
 
         self.adopt_children()
-        return cause_below(self._store, self.manifest, stage.id)
+        return refusal_in(lines) or cause_below(self._store, self.manifest, stage.id)
 
     def _take_verdict(self, stage: PlannedStage, ended: Ended) -> None:
         """Record the verdict that the built-in guard left."""

@@ -22,7 +22,8 @@ class Scheduler:
     """Runs every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
 
     A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
-    log. ``cache`` tells which stages need not run because nothing changed, None that each must.
+    log. ``cache`` tells which stages need not run because nothing changed, None that each must. With
+    ``fail_fast`` nothing is started after the first stage that failed.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class Scheduler:
         *,
         slots: Slots,
         cache: StageCache | None = None,
+        fail_fast: bool = False,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
         self._job_of = job_of
         self._slots = slots
         self._cache = cache
+        self._fail_fast = fail_fast
+        self._failed: str | None = None
         self._waiting = [stage for stage in plan.stages if stage.id not in done]
         self._settled = dict.fromkeys(done, True)
         """Of each ended stage, whether what needs it may run."""
@@ -69,6 +73,10 @@ class Scheduler:
 
     def _launch(self) -> None:
         """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
+        if self._fail_fast and self._failed is not None:
+            for stage in self._waiting:
+                self._recorder.stage_skipped(stage, f"not started (--fail-fast): '{self._failed}' did not succeed")
+            self._waiting.clear()
         full, moved = False, True
         while moved:
             moved = False
@@ -122,6 +130,8 @@ class Scheduler:
             return
         self._slots.give()
         self._settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
+        if not self._settled[stage.id] and self._failed is None:
+            self._failed = stage.id
 
     def _abandon(self) -> None:
         reason = self._loop.lost or "the run was cancelled before this stage"

@@ -33,7 +33,8 @@ from orchestrator.runner.job import Job
 from orchestrator.runner.stage_log import StageLog
 
 _SHELL = "/bin/sh"
-_OF_THE_CALLER = ("MCP_RUNNER_TASK_ID", "CODEX_ORCHESTRATOR_KEY")
+KEY_OF_CHILD = "CODEX_ORCHESTRATOR_KEY"
+_OF_THE_CALLER = ("MCP_RUNNER_TASK_ID", KEY_OF_CHILD)
 """The outer run's task, which below a stage the parent run tells, and its key, which is of that run alone."""
 
 
@@ -97,7 +98,7 @@ class StageJobs(Record):
     which a sub-pipeline's run needs to make its own allow-list from. ``subpipeline`` returns what a sub-pipeline is
     to do (``subpipeline_command``). ``guard_path`` is the PATH of the built-in guard, where its git was found before
     the session existed; ``default_commit`` what the default branch was then. ``copies`` are the folders that stand
-    for the project's to some stages.
+    for the project's to some stages. ``key`` is a fleet's: each child's is made of it.
     """
 
     workspace: Workspace
@@ -112,6 +113,7 @@ class StageJobs(Record):
     guard_path: str = ""
     default_commit: str = ""
     copies: Mapping[str, str] = MappingProxyType({})
+    key: str | None = None
 
     def job(self, plan: Plan, stage: PlannedStage, log: str, tools: KeptTools | None = None) -> Job:
         """Return the job of ``stage``, with the log of that name open; ``tools`` on its PATH are made whole before."""
@@ -163,6 +165,8 @@ class StageJobs(Record):
                 VERDICT_VARIABLE: verdict,
                 DEFAULT_BRANCH_VARIABLE: self.default_commit,
             }
+        if self.key is not None and stage.kind == "subpipeline":
+            own = {**own, KEY_OF_CHILD: f"{self.key}/{stage.project}"}
         run = self.manifest
         trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, attempt)
         return {

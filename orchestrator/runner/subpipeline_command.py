@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.plan import PlannedStage
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
+from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -19,13 +21,14 @@ if TYPE_CHECKING:
 
 
 def subpipeline_words(
-    store: RunStore, manifest: Manifest, stage: PlannedStage, project: str, *, fresh: bool
+    store: RunStore, manifest: Manifest, stage: PlannedStage, project: str, *, fresh: bool, anew: bool = False
 ) -> tuple[str, ...]:
     """Return the words behind the program's name for a sub-pipeline of the run ``manifest``.
 
     In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), and
     resumed where it can be; what was accepted of the plan's drift there counts for it too. Else, and where the child
-    is gone, damaged or of another pipeline, a new run is started. ``fresh``: nothing is taken from the cache.
+    is gone, altered or of another pipeline, and with ``anew`` where it has not succeeded, a new run is started.
+    ``fresh``: nothing is taken from the cache.
     """
     target = (stage.project or project, stage.pipeline or "")
     cache = ("--no-cache",) if fresh else ()
@@ -35,13 +38,22 @@ def subpipeline_words(
     if child is not None and record is not None:
         if record["status"] == "succeeded" or is_alive(store, Location(child.task_id, child.run_id)):
             return ("wait", child.run_id)
-        if _has_token(store, child):
+        if not anew and _has_token(store, child) and not _is_altered(store, child, record):
             accepted = manifest.resume_events and manifest.resume_events[-1].accepted_drift
             drift = ("--accept-drift",) if accepted else ()
             reason = ("--reason", f"resume of run {manifest.run_id}")
             return ("resume", child.run_id, *actor, *reason, *drift, *cache)
     policy = ("--approval-policy", manifest.approval_policy) if manifest.approval_policy else ()
-    return ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy, *cache)
+    return ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy, *_overrides(manifest), *cache)
+
+
+def _overrides(manifest: Manifest) -> tuple[str, ...]:
+    """Return the overrides of a fleet, which are those of each of its children; of any other run, none."""
+    overrides = manifest.mode.overrides
+    if not overrides or not is_fleet({"plan": manifest.plan}):
+        return ()
+    words = [word for name, value in overrides.items() for word in ("--override", f"{name}={value}")]
+    return (*words, "--override-reason", manifest.mode.reason or "")
 
 
 def _last_child(manifest: Manifest, stage: PlannedStage, target: tuple[str, str]) -> ChildRun | None:
@@ -62,6 +74,14 @@ def _record(store: RunStore, child: ChildRun) -> Mapping[str, Any] | None:
     except (NotFound, DamagedRecord, StorageError):
         return None
     return record if record["version"] == VERSION else None
+
+
+def _is_altered(store: RunStore, child: ChildRun, record: Mapping[str, Any]) -> bool:
+    """Tell whether a record is not what its task's chain says: then nobody can resume it."""
+    try:
+        return prove(store, Location(child.task_id, child.run_id), record, "sizes").altered is not None
+    except (FileNotFoundError, StorageError):
+        return True
 
 
 def _has_token(store: RunStore, child: ChildRun) -> bool:

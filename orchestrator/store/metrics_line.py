@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.base.json_values import plain
 from orchestrator.base.sha256 import sha256
+from orchestrator.model.fleet import KIND, is_fleet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
         "artifact_path": manifest.artifact_root,
         "event_id": event_id(manifest.run_id, manifest.attempt),
     }
+    if is_fleet({"plan": manifest.plan}):
+        line["kind"] = KIND
     made: dict[str, Any] = plain(line)
     return made
 

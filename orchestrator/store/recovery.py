@@ -12,10 +12,11 @@ from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id
 from orchestrator.model.manifest.manifest import Command, Manifest
 from orchestrator.model.manifest.transitions import forgotten
-from orchestrator.store.child_links import settle_with_parent, with_children
+from orchestrator.store.child_links import notes_left, settle_with_parent, with_children
 from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.evidence import events_of
+from orchestrator.store.find import open_runs
 from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
@@ -141,9 +142,25 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
             run.sync_evidence()
             run.folder.sync()
         else:
+            _recover_children(store, run, close)
             _close(store, run, close, lost)
     settle_with_parent(store, run.manifest)
     publish(store, run, certain=False)
+
+
+def _recover_children(store: RunStore, run: OpenRun, close: Closer) -> None:
+    """Close the runs that an interrupted run had started, in whatever task they lie, before it is closed itself.
+
+    Its lock was free, so nothing of them is left running; one that can't be closed stays as it is and is warned of.
+    """
+    known = [Location(child.task_id, child.run_id) for child in run.manifest.child_runs]
+    left = [Location(note.task_id, note.run_id) for note in notes_left(run.folder)]
+    for where in dict.fromkeys((*known, *left)):
+        try:
+            if where.run_id in open_runs(store, where.task_id):
+                recover_run(store, where, close)
+        except (DamagedRecord, NotFound) as error:
+            store.warn(f"run '{where.run_id}' could not be recovered: {error.message}")
 
 
 def _close(store: RunStore, run: OpenRun, close: Closer, lost: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from orchestrator.base.clock import CLOCK_TOLERANCE
 from orchestrator.base.errors import StorageError
 from orchestrator.commands.look.metrics_proof import Unproved, unproved
+from orchestrator.model.fleet import KIND
 from orchestrator.report.run_list.metrics_lines import recorded_since
 from orchestrator.report.run_list.names import Unreadable
 from orchestrator.report.statistics.metrics_record import End, last_ends
@@ -65,7 +66,7 @@ def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> Wind
         found.open_runs += [end.run_id for end in last if end.completed_at >= start and end.run_id in opened]
         found.in_future += [end.run_id for end in ends if end.completed_at > until]
         ends = [end for end in ends if end.completed_at <= until]
-        found.ends += ends
+        found.ends += [end for end in ends if end.kind != KIND]
         if prove:
             found.unproved[task_id] = _proof(store, task_id, ends, lines.ends, start, opened)
         found.torn += lines.torn

@@ -38,15 +38,32 @@ def plan(
     task: str | None = None,
     against: str | None = None,
     explain: bool = False,
+    shards: int | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
+    everything: bool = False,
+    projects: str | None = None,
+    affected: bool = False,
+    base: str | None = None,
+    no_dependents: bool = False,
+    owners: tuple[str, ...] = (),
+    tags: tuple[str, ...] = (),
+    exclude: str | None = None,
+    failed: bool = False,
+    shard: str | None = None,
 ) -> Answer:
     """Return the compiled plan of a pipeline, its sub-pipelines' in it, with secret values masked.
 
     The digest is the one that the manifest of a run started now would have. ``drift`` tells how it differs
     from the plan of the run ``against``, else from the one that was approved last. With ``explain``, each
     stage says whether it would run now, and why. Raises UsageError and ConfigError as ``start`` would, and
-    NotFound and DamagedRecord for ``against``.
+    NotFound and DamagedRecord for ``against``. With options of a selection the plan is a fleet's (``fleet_plan``).
     """
+    selection = (everything, projects, affected, base, no_dependents, owners, tags, exclude, failed, shard)
+    if shards is not None or format == "github-matrix" or any(each not in (False, None, ()) for each in selection):
+        from orchestrator.commands.look.fleet_plan import plan_of_fleet
+
+        alone = {"--project": project, "--task": task, "--against": against, "--explain": explain or None}
+        return plan_of_fleet(context, pipeline, selection, alone, shards=shards, form=format)
     workspace = context.workspace()
     target = route(
         workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None

@@ -20,6 +20,7 @@ from orchestrator.commands.look.run_view import (
 )
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import ReviewContext
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import status_document
 from orchestrator.store.find import find_run
@@ -99,7 +100,12 @@ def view(
         child=child_standing(store),
         review_context=review_context or review_context_of(store, record, environ),
     )
-    return {**document, "failed": failures(store, where, document)}
+    document = {**document, "failed": failures(store, where, document)}
+    if is_fleet(record):
+        from orchestrator.commands.look.fleet_view import with_fleet
+
+        return with_fleet(store, document, environ)
+    return document
 
 
 def watched(
@@ -128,6 +134,10 @@ def _answer(context: Context, document: Document, *, brief: bool, form: str = "t
         return Answer(EXIT_DONE, short, brief_text(short, width=width, color=color))
     if form == "json":
         return Answer(EXIT_DONE, document, "")
+    if "fleet" in document:
+        from orchestrator.report.fleet_text import fleet_status_text
+
+        return Answer(EXIT_DONE, document, fleet_status_text(document, width=width, color=color))
     from orchestrator.report.status_text import status_text
 
     return Answer(EXIT_DONE, document, status_text(document, width=width, color=color))
@@ -170,12 +180,15 @@ class _Redrawn(_Silent):
 
     def show(self, document: Document) -> bool:
         from orchestrator.report.layout import rows_on_screen
-        from orchestrator.report.status_text import status_text
 
         if document["status"] in TERMINAL:
             return True
         seen = appearance(self._context.stdout, self._context.environ)
         width, color = seen.width, seen.color
+        if "fleet" in document:
+            from orchestrator.report.fleet_text import fleet_status_text as status_text
+        else:
+            from orchestrator.report.status_text import status_text
         text = status_text(document, width=width, color=color)
         erase = self._erase()
         # Lines that are not cut, as paths, are folded by the terminal, whatever $COLUMNS says.

@@ -72,7 +72,7 @@ class DecisionRequest:
 
 def decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
     """Record the decision, and answer with the run's status document and the new entry, ``recorded``."""
-    _check_words(asked)
+    check_words(asked)
     seen = observe(store, where)
     if seen.record["version"] == 1:
         raise Refused(
@@ -163,7 +163,8 @@ def _git_signing_key(context: Context, store: RunStore) -> str:
     return output.strip()
 
 
-def _check_words(asked: DecisionRequest) -> None:
+def check_words(asked: DecisionRequest) -> None:
+    """Raise UsageError for a decision whose words no run could take."""
     if asked.decision not in DECISIONS:
         raise UsageError(
             f"--decision is '{asked.decision}'; it is one of {', '.join(DECISIONS)}",

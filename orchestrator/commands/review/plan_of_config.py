@@ -20,6 +20,7 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.committed import config_at
 from orchestrator.config.planning import compile_plan
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.store.layout import Location
@@ -48,6 +49,8 @@ def plan_proof(root: str, record: Mapping[str, Any], environ: Mapping[str, str])
     Their bytes are the current files of the workspace at ``root`` or, where these changed, those of the commits that
     the run names. Not comparable where the bytes are nowhere, or another version of the compiler made the plan.
     """
+    if is_fleet(record):
+        return PlanProof()  # it has no config: its projects' runs are compared with theirs
     plan = record.get("plan")
     if not isinstance(plan, Mapping) or plan.get("compiler") != COMPILER:
         return PlanProof(NOT_COMPARABLE, "another version of this program made the plan")
@@ -159,4 +162,4 @@ def _compiled(
         for name, data in configs.items():
             with open(os.path.join(folder, f"{name}.toml"), "wb") as file:
                 file.write(data)
-        return compile_plan(root, project, pipeline, today=day, builtins=builtins).record()
+        return compile_plan(root, project, pipeline, today=day, builtins=builtins, alone=True).record()

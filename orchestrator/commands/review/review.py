@@ -11,13 +11,17 @@ from orchestrator.commands.review.decision import DecisionRequest, decided
 from orchestrator.commands.review.review_packet import packet_of
 from orchestrator.commands.run.launch import check_format
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.report.review_text import review_text
 from orchestrator.store.find import find_run, read_document
+from orchestrator.store.layout import Location
+from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Mapping
+    from typing import Any, TextIO
 
 _KEYS = {"a": APPROVE, "r": "request-changes", "c": COMMENT}
 
@@ -49,7 +53,7 @@ def review(
         decision = COMMENT
     if decision is not None:
         asked = DecisionRequest(decision, actor, role, reason or "", scope or "run", escalate, sign=sign)
-        return decided(context, store, where, asked)
+        return _decided(context, store, where, asked)
     keyboard = sys.stdin
     asking = format == "text" and is_terminal(context.stdout) and is_terminal(keyboard)
     if not asking and any(given is not None for given in (actor, role, reason, scope)):
@@ -62,7 +66,7 @@ def review(
     packet = packet_of(context, store, where)
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
-    text = review_text(packet, width=width, color=color)
+    text = _text(packet, width=width, color=color)
     code = EXIT_DONE if packet["ready"]["ready"] else EXIT_GATE
     if not asking:
         return Answer(code, packet, text)
@@ -72,9 +76,25 @@ def review(
     if answered is None:
         return Answer(code, packet, "")
     chosen, why = answered
-    return decided(
+    return _decided(
         context, store, where, DecisionRequest(chosen, actor, role, reason or why, scope or "run", None, shown, sign)
     )
+
+
+def _text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
+    if "fleet" not in packet:
+        return review_text(packet, width=width, color=color)
+    from orchestrator.report.fleet_text import fleet_status_text
+
+    return fleet_status_text(packet, width=width, color=color)
+
+
+def _decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
+    if not is_fleet(read_document(store, where)):
+        return decided(context, store, where, asked)
+    from orchestrator.commands.review.fleet_review import decided_fleet
+
+    return decided_fleet(context, store, where, asked)
 
 
 def ask(context: Context, keyboard: TextIO) -> tuple[str, str] | None:

@@ -16,6 +16,7 @@ from orchestrator.git.changed_since_commit import changed_since
 from orchestrator.git.scope import scope_of
 from orchestrator.model.plan import redactor_for
 from orchestrator.runner.first_record import drift
+from orchestrator.model.fleet import is_fleet
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
@@ -84,7 +85,7 @@ def _tree_changes(context: Context, store: RunStore, where: Location, document: 
 def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[list[str], str | None]:
     """Return how the current plan differs from the recorded one, and why that can't be known."""
     record = read_document(store, where)
-    if record["version"] != 2:
+    if record["version"] != 2 or is_fleet(record):
         return [], None
     try:
         today = context.clock.now().date()

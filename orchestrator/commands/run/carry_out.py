@@ -31,7 +31,8 @@ def carry_out(
     ``observer`` is left out for the one of the request's format. A process of nox's announces the run at the pipe
     ``announce`` as soon as it is on disk. Raises Refusal; what ``prepared`` holds is then given back.
     """
-    observer = observer or observer_for(context, request.format)
+    is_fleet = prepared.plan.selection is not None
+    observer = observer or observer_for(context, request.format, fleet=is_fleet)
     try:
         result = run_in_session(context, prepared, observer)
     except NoxUnavailable:
@@ -53,6 +54,10 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
     the installed nox can't run a session in this process.
     """
     _check_path_entries(prepared)
+    if prepared.plan.selection is not None:
+        from orchestrator.commands.run.session_run import perform_in
+
+        return perform_in(context, prepared, observer)
     cache = None
     provenance = capture(context, prepared)
     try:

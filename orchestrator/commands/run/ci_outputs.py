@@ -105,3 +105,13 @@ def _append(environ: Mapping[str, str], variable: str, data: bytes) -> None:
     if path:
         with open(path, "ab") as file:
             file.write(data)
+
+
+def report_nothing(context: Context) -> None:
+    """Write the outputs of a start whose selection was empty: no run, and ``status=nothing``. Raises nothing."""
+    if not _policy(context).github or RUN_VARIABLE in context.environ:
+        return
+    try:
+        _append(context.environ, OUTPUT_VARIABLE, (_output("run_id", "") + _output("status", "nothing")).encode())
+    except OSError as error:
+        context.warn(f"the empty selection is not reported to GitHub: {error.filename}: {error.strerror or error}")

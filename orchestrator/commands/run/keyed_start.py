@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.json_values import json_text
 from orchestrator.base.quoting import shown
+from orchestrator.base.redaction import Redactor
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.status import view
 from orchestrator.commands.look.wait import run_answer, waited
@@ -23,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.base.redaction import Redactor
     from orchestrator.commands.run.requests import StartRequest
     from orchestrator.model.plan import Plan
     from orchestrator.store.store import RunStore
@@ -72,7 +73,42 @@ def take_key(
 
     Raises Refused (``key-conflict``) when that run was asked for in another way, DamagedRecord, StorageError.
     """
-    name = key_name(plan.project, plan.pipeline, key)
+
+    def differences(record: Mapping[str, Any]) -> list[str]:
+        found = list(drift(record["plan"], plan, redactor))
+        if record["task_id"] != task_id:
+            found.append(f"the task was '{record['task_id']}' and is '{task_id}'")
+        return [*found, *_of_the_mode(record, request, overrides, redactor)]
+
+    return _held_or_found(store, key_name(plan.project, plan.pipeline, key), differences)
+
+
+def take_fleet_key(
+    store: RunStore, by: Mapping[str, Any], request: StartRequest, overrides: Mapping[str, str], key: str
+) -> HeldKey | Location:
+    """Return as ``take_key`` does what the key of a fleet is; its request is its options (``by``) as given.
+
+    What they selected then is no part of it.
+    """
+    redactor = Redactor(())
+
+    def differences(record: Mapping[str, Any]) -> list[str]:
+        selection = record["plan"].get("selection") or {}
+        then = {**dict(selection.get("by") or {}), "fail_fast": bool(selection.get("fail_fast"))}
+        now = {**by, "fail_fast": request.fail_fast}
+        found = [
+            f"the selection's '{name}' differs"
+            for name in dict.fromkeys([*then, *now])
+            if then.get(name) != now.get(name)
+        ]
+        return [*found, *_of_the_mode(record, request, overrides, redactor)]
+
+    return _held_or_found(store, key_name(FLEET, request.pipeline, key), differences)
+
+
+def _held_or_found(
+    store: RunStore, name: str, differences: Callable[[Mapping[str, Any]], list[str]]
+) -> HeldKey | Location:
     where = keyed_run(store, name)
     if where is None:
         held = HeldKey.take(store, name)
@@ -84,38 +120,29 @@ def take_key(
         if where is None:
             return held
         held.release()
-    _check_same_request(store, where, plan, task_id, request, overrides, redactor)
+    found = differences(read_document(store, where))
+    if found:
+        raise Refused(
+            f"the key stands for run '{where.run_id}', which was asked for in another way: {'; '.join(found)}",
+            hint="use another key for another request",
+            code="key-conflict",
+        )
     return where
 
 
-def _check_same_request(
-    store: RunStore,
-    where: Location,
-    plan: Plan,
-    task_id: str,
-    request: StartRequest,
-    overrides: Mapping[str, str],
-    redactor: Redactor,
-) -> None:
-    record = read_document(store, where)
-    differences = list(drift(record["plan"], plan, redactor))
-    if record["task_id"] != task_id:
-        differences.append(f"the task was '{record['task_id']}' and is '{task_id}'")
-    if record["mode"]["name"] != request.mode:
-        differences.append(f"the mode was {record['mode']['name']} and is {request.mode}")
-    recorded = dict(record["mode"]["overrides"])
+def _of_the_mode(
+    record: Mapping[str, Any], request: StartRequest, overrides: Mapping[str, str], redactor: Redactor
+) -> list[str]:
+    """Return how the mode and the overrides of a run differ from those of a request."""
+    mode = record["mode"]
+    found = [] if mode["name"] == request.mode else [f"the mode was {mode['name']} and is {request.mode}"]
+    recorded = dict(mode["overrides"])
     now = {name: redactor.text(value) for name, value in overrides.items()}
-    differences += [
+    return found + [
         f"the override '{name}' differs"
         for name in dict.fromkeys([*recorded, *now])
         if recorded.get(name) != now.get(name)
     ]
-    if differences:
-        raise Refused(
-            f"the key stands for run '{where.run_id}', which was asked for in another way: {'; '.join(differences)}",
-            hint="use another key for another request",
-            code="key-conflict",
-        )
 
 
 def found_answer(context: Context, prepared: PreparedRun, where: Location, request: StartRequest) -> Answer:

@@ -11,6 +11,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture, CodePatterns
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
@@ -42,7 +43,8 @@ class PreparedRun(Record):
     ``fresh`` has every stage run, whether or not something changed. ``open_unseen`` opens a run that nobody sees
     before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin. ``found`` is the run
     that the start's key stands for already: then nothing is to be run.
-    ``copies`` are the folders in which some stages run instead of the project's.
+    ``copies`` are the folders in which some stages run instead of the project's. Of a fleet, ``key`` is the start's, of
+    which each child gets its own, and with ``new_children`` no child of an earlier attempt is resumed.
     """
 
     store: RunStore
@@ -58,6 +60,8 @@ class PreparedRun(Record):
     abandon: Callable[[], None] = _nothing
     found: Location | None = None
     copies: Mapping[str, str] = MappingProxyType({})
+    key: str | None = None
+    new_children: bool = False
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
 
@@ -98,7 +102,9 @@ def check_format(name: str, allowed: Collection[str] = FORMATS) -> None:
 
 
 def with_base_policy(context: Context, prepared: PreparedRun) -> PreparedRun:
-    """Return the run with the comparison of its config and the base commit's begun."""
+    """Return the run with the comparison of its config and the base commit's begun; a fleet has no config."""
+    if prepared.plan.selection is not None:
+        return prepared
     from orchestrator.commands.run.base_policy import BasePolicy
 
     plan = prepared.plan
@@ -124,10 +130,11 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
     )
 
 
-def observer_for(context: Context, form: str) -> Observer:
-    """Return what shows a run that goes on, in the asked format."""
+def observer_for(context: Context, form: str, *, fleet: bool = False) -> Observer:
+    """Return what shows a run that goes on, in the asked format; of a ``fleet``, a line for each project."""
     return make_observer(
         form,
+        fleet=fleet,
         stdout=context.stdout,
         stderr=context.stderr,
         environ=context.environ,
@@ -171,6 +178,11 @@ def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: 
     answer = run_document(ended, exit_code=exit_code, failed=failed, next_argv=ended["next_argv"])
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
+    if "fleet" in ended:
+        from orchestrator.report.fleet_text import fleet_digest
+
+        text = fleet_digest(answer, ended, width=width, color=color)
+        return Answer(exit_code, {**answer, "fleet": {"totals": ended["fleet"]["totals"]}}, text)
     return Answer(exit_code, answer, failure_digest(answer, ended, width=width, color=color))
 
 
@@ -201,6 +213,8 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
         return child_standing(store)(task_id, run_id)
 
     record = read_document(store, where)
+    if is_fleet(record):
+        return _ended_fleet(context, store, where, record)
     return status_document(
         record,
         alive=False,
@@ -209,3 +223,19 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
         child=child,
         review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
     )
+
+
+def _ended_fleet(context: Context, store: RunStore, where: Location, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the status document of a fleet that has just ended, with its projects."""
+    from orchestrator.commands.look.fleet_view import with_fleet
+    from orchestrator.commands.look.run_view import child_standing
+    from orchestrator.report.status_document import status_document
+
+    document = status_document(
+        record,
+        alive=False,
+        now=context.clock.now(),
+        manifest=store.paths(where).manifest,
+        child=child_standing(store),
+    )
+    return with_fleet(store, document, context.environ)

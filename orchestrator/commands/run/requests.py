@@ -17,7 +17,10 @@ ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR
 
 
 class StartRequest(Record):
-    """The options of ``start``. ``overrides`` are ``K=V`` texts."""
+    """The options of ``start``. ``overrides`` are ``K=V`` texts.
+
+    Those from ``everything`` on are a selection; with ``fail_fast`` no project is started after the first failed one.
+    """
 
     pipeline: str = DEFAULT_PIPELINE
     project: str | None = None
@@ -33,16 +36,35 @@ class StartRequest(Record):
     detach: bool = False
     no_cache: bool = False
     key: str | None = None
+    everything: bool = False
+    projects: str | None = None
+    affected: bool = False
+    base: str | None = None
+    no_dependents: bool = False
+    owners: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: str | None = None
+    failed: bool = False
+    shard: str | None = None
+    fail_fast: bool = False
+
+    @property
+    def selects(self) -> bool:
+        """Whether it is for a selection of projects, in one run."""
+        return any(
+            (self.everything, self.affected, self.no_dependents, self.failed, self.fail_fast, self.owners, self.tags)
+        ) or not (self.projects is None and self.base is None and self.exclude is None and self.shard is None)
 
 
 class ResumeRequest(Record):
-    """The options of ``resume``."""
+    """The options of ``resume``; ``fresh`` is of a fleet: new runs for what did not succeed."""
 
     run: str = "latest"
     token: str | None = None
     actor: str | None = None
     reason: str | None = None
     accept_drift: bool = False
+    fresh: bool = False
     jobs: int | None = None
     no_cache: bool = False
     format: str = "text"

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import later, parse_stamp, stamp
-from orchestrator.base.errors import Refused
+from orchestrator.base.errors import Refused, UsageError
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
@@ -17,6 +17,7 @@ from orchestrator.commands.run.launch import PreparedRun, check_format, check_jo
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
@@ -58,7 +59,7 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
     try:
         if not (run.manifest.metrics_recorded and run.has_line):
             finish(store, run, interrupted)
-        plan, redactor = _checked(context, store, run, request)
+        plan, redactor, found = _checked(context, store, run, request)
         kept = _kept(run.manifest, plan, redactor, unproved(run.manifest, by_attempt(read_events(run.folder))))
         active = run.manifest.sla.active_seconds
     except BaseException:
@@ -67,7 +68,7 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
 
     def open_run() -> OpenRun:
         recover_task(store, where.task_id, interrupted)
-        _continue(store, run, plan, redactor, kept, request, actor, context)
+        _continue(store, run, plan, redactor, kept, request, actor, context, found)
         return run
 
     return PreparedRun(
@@ -81,11 +82,14 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         task_id=where.task_id,
         fresh=request.no_cache,
         abandon=run.close,
+        new_children=request.fresh,
     )
 
 
-def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeRequest) -> tuple[Plan, Redactor]:
-    """Return today's plan when the run may go on with it."""
+def _checked(
+    context: Context, store: RunStore, run: OpenRun, request: ResumeRequest
+) -> tuple[Plan, Redactor, tuple[str, ...]]:
+    """Return the plan with which the run may go on, what masks its secrets, and the drift that was accepted."""
     manifest = run.manifest
     if manifest.status == "succeeded":
         raise Refused(
@@ -97,12 +101,23 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             hint="codex-orchestrator prove",
             code="canary",
         )
+    if request.fresh and not is_fleet({"plan": manifest.plan}):
+        raise UsageError(
+            f"--fresh is for fleets, and run '{manifest.run_id}' is of project '{manifest.project}' alone",
+            hint="start a new run, or resume without --fresh",
+            code="option-conflict",
+        )
     _check_token(run, request.token)
     pruned = logs_pruned_at(store, run.where)
     if pruned is not None:
         from orchestrator.store.find_pruned import not_resumable
 
         raise not_resumable(pruned)
+    if is_fleet({"plan": manifest.plan}):
+        from orchestrator.commands.run.fleet_resume import resumed_fleet
+
+        accepted, anew = request.accept_drift, request.fresh
+        return resumed_fleet(context, store, manifest, accept_drift=accepted, new_children=anew)
     root = store.workspace.root
     today = context.clock.now().date()
     builtins = builtin_versions(manifest.plan)
@@ -116,7 +131,7 @@ def _checked(context: Context, store: RunStore, run: OpenRun, request: ResumeReq
             hint="start a new run, or resume with --accept-drift, which is recorded",
             code="drifted",
         )
-    return plan, redactor
+    return plan, redactor, found
 
 
 def _check_token(run: OpenRun, token: str | None) -> None:
@@ -141,7 +156,9 @@ def _kept(manifest: Manifest, plan: Plan, redactor: Redactor, lost: Collection[s
 
     ``lost`` are those whose success the events don't know.
     """
-    same = unchanged_stages(manifest.plan, plan, redactor)
+    # A project's success stays whatever became of its config since: its own record says what it was of.
+    is_frozen = plan.selection is not None
+    same = {stage.id for stage in plan.stages} if is_frozen else unchanged_stages(manifest.plan, plan, redactor)
     before = {command.id: command for command in manifest.commands}
     kept: dict[str, Command] = {}
     for stage in plan.stages:
@@ -162,12 +179,12 @@ def _continue(
     request: ResumeRequest,
     actor: str,
     context: Context,
+    found: tuple[str, ...],
 ) -> None:
     """Write the first record of the new attempt: the run is in progress again."""
     manifest = run.manifest
     now = context.clock.now()
     idle = max(0.0, (now - parse_stamp(manifest.completed_at or manifest.updated_at)).total_seconds())
-    found = drift(manifest.plan, plan, redactor)
     event = ResumeEvent(
         actor=redactor.text(actor),
         reason=redactor.text(request.reason or ""),
@@ -198,4 +215,5 @@ def _continue(
     )
     continued = with_ci_job(continued, context.environ, redactor.text)
     run.save(with_known_proofs(store, continued, plan))
-    run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found)})
+    fresh = {"fresh": True} if request.fresh else {}
+    run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found), **fresh})

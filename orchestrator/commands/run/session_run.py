@@ -82,6 +82,8 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             cache=cache,
             fresh=prepared.fresh,
             copies=prepared.copies,
+            key=prepared.key,
+            new_children=prepared.new_children,
             policy=prepared.policy,
             default_commit=prepared.default_commit,
         )
@@ -97,7 +99,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
 
 
 def perform_in(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
-    """Run ``prepared`` inside a session that nox itself started, and return its end."""
+    """Run ``prepared`` inside a session that nox itself started, or a fleet, which needs none, and return its end."""
     env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     provenance = capture(context, prepared)
     prepared = with_base_policy(context, prepared)

@@ -39,7 +39,15 @@ def start(context: Context, **options: Any) -> Answer:
             hint="codex-orchestrator prove",
             code="reserved-pipeline",
         )
-    prepared = prepare(context, request)
+    if request.selects:
+        from orchestrator.commands.run.fleet_start import fleet_or_nothing
+
+        fleet = fleet_or_nothing(context, request)
+        if isinstance(fleet, Answer):
+            return fleet
+        prepared = fleet
+    else:
+        prepared = prepare(context, request)
     if prepared.found is not None:
         from orchestrator.commands.run.keyed_start import found_answer
 

@@ -25,7 +25,7 @@ def values(store: RunStore, option: str, given: Mapping[str, str]) -> Iterable[s
     """
     if option in _OF_RUNS:
         return _runs(store, given)
-    if option == "project":
+    if option in ("project", "projects", "exclude"):
         return _projects(store)
     if option == "task":
         return sorted({*task_ids(store), *(_tables(store, name).get("task", "") for name in _projects(store))} - {""})

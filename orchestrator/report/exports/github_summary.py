@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text
 from orchestrator.report.layout import duration
@@ -42,7 +43,10 @@ def github_summary(runs: Sequence[ExportedRun], limit: int = LIMIT) -> bytes:
 
 
 def _parts(runs: Sequence[ExportedRun]) -> Iterator[str]:
+    is_fleet = bool(runs) and runs[0].body["project"] == FLEET
     for run in runs:
+        if is_fleet and run.parent and run.body["status"] == "succeeded":
+            continue  # the fleet's table has it
         yield _heading(run)
         for entry in run.failed:
             yield _failed(entry)
@@ -78,8 +82,9 @@ def _failed(entry: Mapping[str, Any]) -> str:
     if text:
         fence = "`" * max(3, 1 + max((len(ticks) for ticks in _TICKS.findall(text)), default=0))
         lines.append(f"\n{fence}text\n{text}\n{fence}\n")
-    if entry["log_path"]:
-        lines.append(f"\nLog: {_plain(entry['log_path'])}\n")
+    log = (cause if isinstance(cause, dict) else entry)["log_path"]
+    if log:
+        lines.append(f"\nLog: {_plain(log)}\n")
     return "".join(lines)
 
 

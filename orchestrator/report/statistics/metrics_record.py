@@ -43,6 +43,8 @@ class End:
     sla_seconds: float | None
     breached: bool | None
     event_id: str | None
+    kind: str | None = None
+    """``fleet`` of a run of many projects, which counts as none of them."""
     source: bytes = field(default=b"", compare=False, repr=False)
     """The line as it was read."""
 
@@ -77,6 +79,7 @@ class _Line(Record):
     sla_seconds: float
     sla_breached: bool
     event_id: str
+    kind: str | None = None
 
 
 def end_of(line: bytes, task_id: str) -> End | None:
@@ -104,6 +107,7 @@ def _current(document: Mapping[str, Any]) -> End:
         sla_seconds=_positive(line.sla_seconds, or_zero=True),
         breached=line.sla_breached,
         event_id=_named(line.event_id),
+        kind=line.kind,
     )
 
 

@@ -51,13 +51,14 @@ def make_observer(
     clock: Clock,
     at_end: Callable[[str, str], Mapping[str, Any]] = lambda task_id, run_id: {},
     ci: Callable[..., SinkLines] | None = None,
+    fleet: bool = False,
 ) -> Observer:
     """Return the observer for ``--format kind``; a stream is None where the process was started without it.
 
     ``text``: a live table on a terminal that is not a dumb one, else lines, on stdout. ``json``: lines on
     stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one JSON object a line, and no
     output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id. ``ci``
-    makes the lines where a CI system shows them (``ci_screen``).
+    makes the lines where a CI system shows them (``ci_screen``). Of a ``fleet`` each project is a line.
     """
     if kind == "ndjson":
         from orchestrator.runner.progress.ndjson import RecordObserver, dropped
@@ -66,7 +67,14 @@ def make_observer(
     stream = stdout if kind == "text" else stderr
     sink = Sink(stream, environ)
     if kind == "text" and is_redrawable(stream, environ):
-        from orchestrator.runner.progress.live import LiveObserver
+        if fleet:
+            from orchestrator.runner.progress.fleet_live import FleetLive as LiveObserver
+        else:
+            from orchestrator.runner.progress.live import LiveObserver  # type: ignore[assignment]
 
         return LiveObserver(sink, color=wants_color(environ, is_tty=True), clock=clock)
+    if fleet and ci is None:
+        from orchestrator.runner.progress.fleet_lines import FleetLines
+
+        return FleetLines(sink, color=wants_color(environ, is_tty=sink.is_tty), clock=clock)
     return (ci or SinkLines)(sink, color=wants_color(environ, is_tty=sink.is_tty), clock=clock)

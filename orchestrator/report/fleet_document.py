@@ -1,0 +1,138 @@
+"""How the projects of a fleet stand: entries and totals, folded from its record and its children's documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.base.record import Record
+from orchestrator.report.next_step import PROGRAM, resuming, watching
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+TOTALS = ("queued", "running", "succeeded", "failed", "cancelled", "skipped")
+_ORDER = {"failed": 0, "cancelled": 1, "in_progress": 2, "queued": 3, "skipped": 4, "succeeded": 5}
+_NAMED = 5
+_OF_REVIEWERS = frozenset(
+    {"approval-missing", "approval-role-missing", "approval-stale", "approval-own-run", "policy-softened"}
+)
+"""Reasons that only a decision removes."""
+
+
+class Child(Record):
+    """The run of a project in a fleet: its status document, and its cause of failure with the stage, if it failed."""
+
+    document: Mapping[str, Any]
+    failed_stage: str | None = None
+    cause: str | None = None
+
+
+def newest_children(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the newest child run of each stage of a status document, by stage."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for child in sorted(body["child_runs"], key=lambda child: str(child["run_id"])):
+        found[str(child["stage_id"])] = child
+    return found
+
+
+def fleet_part(body: Mapping[str, Any], children: Mapping[str, Child]) -> dict[str, Any]:
+    """Return ``{"totals", "projects"}`` of a fleet's status document, failed projects first.
+
+    ``children`` are the runs of its projects, as far as there are any. What never began is queued while the fleet
+    lives and skipped after.
+    """
+    entries = [_entry(command, children.get(command["id"]), alive=body["alive"]) for command in body["commands"]]
+    entries.sort(key=lambda entry: (_ORDER.get(entry["status"], 0), entry["project"]))
+    totals = dict.fromkeys(TOTALS, 0)
+    for entry in entries:
+        totals["running" if entry["status"] == "in_progress" else entry["status"]] += 1
+    return {"totals": totals, "projects": entries}
+
+
+def fleet_ready(body: Mapping[str, Any], children: Mapping[str, Child]) -> dict[str, Any]:
+    """Return whether a fleet is ready: its own reasons, and those of its children by code, the projects named."""
+    own = [reason for reason in body["ready"]["reasons"] if reason["code"] != "child-not-succeeded"]
+    by_code: dict[str, list[str]] = {}
+    waited_for = [] if body["alive"] else children.items()
+    for project, child in waited_for:
+        for code in dict.fromkeys(reason["code"] for reason in child.document["ready"]["reasons"]):
+            # That a child failed is what makes the fleet fail: said of each once.
+            code = "child-not-succeeded" if code in _ENDED_BADLY else code
+            by_code.setdefault(code, []).append(project)
+    found = [
+        {"code": code, "message": f"{_WORDS.get(code, f'{code} of projects')}: {_named(list(dict.fromkeys(projects)))}"}
+        for code, projects in by_code.items()
+    ]
+    return {"ready": not own and not found, "reasons": [*own, *found]}
+
+
+_ENDED_BADLY = frozenset({"run-in-progress", "run-interrupted", "run-not-succeeded"})
+_WORDS = {"child-not-succeeded": "projects whose run has not succeeded"}
+
+
+def fleet_next(body: Mapping[str, Any], children: Mapping[str, Child]) -> list[str] | None:
+    """Return the next command of a fleet, by its document with ``fleet_ready``; None when nothing is left to do."""
+    run_id = str(body["run_id"])
+    if body["alive"]:
+        return watching(run_id)
+    if body["status"] != "succeeded":
+        return resuming(run_id)
+    codes = {reason["code"] for reason in body["ready"]["reasons"]}
+    if not codes:
+        return None
+    if codes <= _OF_REVIEWERS:
+        return [PROGRAM, "review", run_id]
+    waiting = [child.document for child in children.values() if not child.document["ready"]["ready"]]
+    argv = waiting[0]["next_argv"] if waiting else None
+    return list(argv) if argv is not None else [PROGRAM, "status", run_id]
+
+
+def children_to_resume(part: Mapping[str, Any]) -> list[str] | None:
+    """Return the command that resumes the only failed project alone; None where another number of them failed."""
+    failed = [entry for entry in part["projects"] if entry["status"] in ("failed", "cancelled")]
+    return resuming(failed[0]["run_id"]) if len(failed) == 1 and failed[0]["run_id"] else None
+
+
+def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> dict[str, Any]:
+    if child is None:
+        return {
+            "project": command["id"],
+            "run_id": None,
+            "status": _without_run(command, alive=alive),
+            "outcome": command["outcome"],
+            "attempt": None,
+            "alive": False,
+            "failed_stage": None,
+            "cause": command["summary"],
+            "guardrails": {},
+            "sla_breached": False,
+            "manifest": None,
+        }
+    document = child.document
+    return {
+        "project": command["id"],
+        "run_id": document["run_id"],
+        "status": document["status"],
+        "outcome": document["outcome"],
+        "attempt": document["attempt"],
+        "alive": document["alive"],
+        "failed_stage": child.failed_stage,
+        "cause": child.cause,
+        "guardrails": {entry["id"]: entry["outcome"] for entry in document["guardrails"] if entry["required"]},
+        "sla_breached": bool((document["sla"] or {}).get("breached")),
+        "manifest": document["manifest"],
+    }
+
+
+def _without_run(command: Mapping[str, Any], *, alive: bool) -> str:
+    if command["status"] == "running":
+        return "in_progress"
+    if command["status"] == "failed":
+        return "cancelled" if command["outcome"] == "cancellation" else "failed"
+    return "queued" if alive and command["status"] == "pending" else "skipped"
+
+
+def _named(projects: Sequence[str]) -> str:
+    more = f" and {len(projects) - _NAMED} more" if len(projects) > _NAMED else ""
+    return ", ".join(projects[:_NAMED]) + more

@@ -1,0 +1,51 @@
+"""The projects of a workspace for people: what is red now comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from orchestrator.base.clock import parse_stamp
+from orchestrator.report.layout import Ink, ago, clean, clip, labelled, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
+
+
+def projects_text(document: Mapping[str, Any], *, now: datetime, width: int, color: bool) -> str:
+    """Return a line for each project: its last run, whether that is ready, coverage, and what is wrong."""
+    ink, width = Ink(color), max(width, 20)
+    entries = sorted(document["projects"], key=_is_fine)
+    lines = table(ink, [_row(entry, now) for entry in entries], width) or ["  no project yet"]
+    for entry in entries:
+        for fault in entry["faults"]:
+            lines += labelled(ink, "Config", [clean(fault)], width, "red")
+    for fault in document["misnamed"]:
+        lines += labelled(ink, "Config", [clean(fault)], width, "red")
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _is_fine(entry: Mapping[str, Any]) -> tuple[bool, bool, str]:
+    last = entry["last_run"]
+    return not entry["faults"], last is not None and last["status"] == "succeeded", str(entry["project"])
+
+
+def _row(entry: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
+    last = entry["last_run"]
+    coverage = "" if entry["coverage"] is None else f"{round(100 * entry['coverage'])} %"
+    name = ("bold", clip(clean(entry["project"]), 40))
+    if last is None:
+        return [name, ("dim", "no run"), ("", ""), ("", ""), ("", ""), ("", coverage), ("", "")]
+    ready = {True: "ready", False: "not ready", None: ""}[last["ready"]]
+    return [
+        name,
+        (_STYLES.get(last["status"], ""), clean(last["status"])),
+        ("", clean(last["pipeline_id"])),
+        ("dim", ago(parse_stamp(last["completed_at"]), now)),
+        ("green" if last["ready"] else "yellow", ready if last["status"] == "succeeded" else ""),
+        ("", coverage),
+        ("red", clean(last["cause"] or "")),
+    ]
