@@ -36,7 +36,8 @@ def test_what_is_offered(workspace: WorkspaceFolder, orchestrate: Orchestrator) 
     run_id = orchestrate("start", "--project", "alpha", "--format", "json").document["run_id"]
     assert offered(orchestrate, "sta") == ["start", "status"]
     assert set(offered(orchestrate, "")) == set(COMMANDS)
-    assert offered(orchestrate, "start --proj") == ["--project"]
+    assert offered(orchestrate, "start --proj") == ["--project", "--projects"]
+    assert offered(orchestrate, "start --projects ") == ["alpha", "beta"]
     assert "--project" not in offered(orchestrate, "start --project alpha --")
     assert offered(orchestrate, "start --project ") == ["alpha", "beta"]
     assert offered(orchestrate, "start --project=b") == ["beta"]

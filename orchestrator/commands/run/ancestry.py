@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, UsageError
-from orchestrator.base.identifiers import is_run_id
+from orchestrator.base.identifiers import FLEET, is_run_id
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
+from orchestrator.model.fleet import entries_of
 from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE, child_lineage, root_lineage
 from orchestrator.model.manifest.manifest import Lineage
 from orchestrator.model.plan import COMPILER, builtin_versions, redacted, stages_of, subplan_records
@@ -73,6 +74,9 @@ class Ancestry(Record):
         recorded = None if self.parent is None else self.parent.plan_with(plan.project, plan.pipeline)
         if recorded is None or recorded.get("compiler") != COMPILER:
             return
+        if recorded.get("kind") == FLEET:
+            _check_digest(recorded, plan)
+            return
         from orchestrator.model.plan_diff import drift_below
 
         found = drift_below(recorded, subplan_records(redacted(plan, redactor.text)))
@@ -82,6 +86,17 @@ class Ancestry(Record):
                 hint="start the parent anew, or resume it with --accept-drift, which is recorded",
                 code="drifted",
             )
+
+
+def _check_digest(fleet: Mapping[str, Any], plan: Plan) -> None:
+    """Raise Refused where the plan of a project is another one than its fleet was made of; a broken config had none."""
+    was = entries_of(fleet).get(plan.project, {}).get("plan_digest")
+    if was is not None and was != plan.digest:
+        raise Refused(
+            f"the plan of project '{plan.project}' has changed since its fleet began",
+            hint="start a new fleet, or resume it with --accept-drift, which is recorded",
+            code="drifted",
+        )
 
 
 def find_parent(store: RunStore, environ: Mapping[str, str], parent_run: str | None) -> Ancestry:

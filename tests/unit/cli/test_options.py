@@ -32,6 +32,17 @@ def test_defaults_of_start() -> None:
         "no_cache": False,
         "key": None,
         "detach": False,
+        "everything": False,
+        "projects": None,
+        "affected": False,
+        "base": None,
+        "no_dependents": False,
+        "owners": (),
+        "tags": (),
+        "exclude": None,
+        "failed": False,
+        "shard": None,
+        "fail_fast": False,
         "format": "text",
     }
 
