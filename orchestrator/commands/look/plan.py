@@ -10,6 +10,7 @@ from orchestrator.base.json_values import plain
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.fleet_plan import plan_of_fleet
 from orchestrator.commands.review.approved_plan import drift_from_approved
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.config.planning import check_project_folder, compile_plan
@@ -60,8 +61,6 @@ def plan(
     """
     selection = (everything, projects, affected, base, no_dependents, owners, tags, exclude, failed, shard)
     if shards is not None or format == "github-matrix" or any(each not in (False, None, ()) for each in selection):
-        from orchestrator.commands.look.fleet_plan import plan_of_fleet
-
         alone = {"--project": project, "--task": task, "--against": against, "--explain": explain or None}
         return plan_of_fleet(context, pipeline, selection, alone, shards=shards, form=format)
     workspace = context.workspace()

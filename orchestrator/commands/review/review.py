@@ -8,11 +8,13 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.text.appearance import appearance, is_terminal
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.decision import DecisionRequest, decided
+from orchestrator.commands.review.fleet_review import decided_fleet
 from orchestrator.commands.review.review_packet import packet_of
 from orchestrator.commands.run.launch import check_format
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import manifest_digest
+from orchestrator.report.fleet_text import fleet_status_text
 from orchestrator.report.review_text import review_text
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.layout import Location
@@ -84,16 +86,12 @@ def review(
 def _text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
     if "fleet" not in packet:
         return review_text(packet, width=width, color=color)
-    from orchestrator.report.fleet_text import fleet_status_text
-
     return fleet_status_text(packet, width=width, color=color)
 
 
 def _decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
     if not is_fleet(read_document(store, where)):
         return decided(context, store, where, asked)
-    from orchestrator.commands.review.fleet_review import decided_fleet
-
     return decided_fleet(context, store, where, asked)
 
 

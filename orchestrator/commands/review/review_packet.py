@@ -14,9 +14,9 @@ from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.git.changed_since_commit import changed_since
 from orchestrator.git.scope import scope_of
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.plan import redactor_for
 from orchestrator.runner.first_record import drift
-from orchestrator.model.fleet import is_fleet
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
