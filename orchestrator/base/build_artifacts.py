@@ -14,7 +14,7 @@ CACHES = frozenset(
 )
 """Names that tools leave anywhere in a tree."""
 
-PRODUCTS = frozenset((b"build", b"dist", b"out", b"target", b"htmlcov", b"coverage", b"coverage.xml"))
+PRODUCTS = frozenset((b"build", b"dist", b"out", b"target", b"htmlcov", b"coverage", b"coverage.xml", b"junit.xml"))
 """Names that builds leave at the top of a tree; deeper down they are ordinary packages (``src/build``)."""
 
 

@@ -137,6 +137,7 @@ def _stage(shaped: shape.Stage) -> StageConfig:
         allow_failure=shaped.allow_failure,
         guardrail=shaped.guardrail,
         log_limit=shaped.log_limit,
+        reports=_tuple(shaped.reports),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ACTIONS = ("run", "shell", "pipeline", "skip")
 _ANY_FILES = (("a", "Zz.9", "_q-r.py"), ("a/b", "Zz/9.py", "_q/r/s-t.c"))
 """Names that have nothing in common: a pattern that takes all of a group takes all files of a folder, or all below."""
-_NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit")
+_NOT_FOR_PIPELINES = ("cwd", "env", "inputs", "outputs", "log_limit", "reports")
 Keys = tuple[str | int, ...]
 
 
@@ -137,14 +137,15 @@ def _action_faults(keys: Keys, stage: Mapping[str, Any], *, may_lack: bool) -> I
         for key in _NOT_FOR_PIPELINES:
             if key in stage:
                 yield Fault((*keys, key), "has no effect on a sub-pipeline")
+    if actions == ["skip"] and stage.get("reports"):
+        yield Fault((*keys, "reports"), "has no effect on a stage that is skipped")
 
 
 def _output_faults(keys: Keys, stage: Mapping[str, Any]) -> Iterator[Fault]:
-    for place, pattern in enumerate(_texts(stage.get("outputs")) or []):
-        if _takes_all(posixpath.normpath(pattern.lstrip("/") or ".")):
-            yield Fault(
-                (*keys, "outputs", place), f"{shown(pattern)} takes the whole project: name what the stage makes"
-            )
+    for key in ("outputs", "reports"):
+        for place, pattern in enumerate(_texts(stage.get(key)) or []):
+            if _takes_all(posixpath.normpath(pattern.lstrip("/") or ".")):
+                yield Fault((*keys, key, place), f"{shown(pattern)} takes the whole project: name what the stage makes")
 
 
 def _takes_all(pattern: str) -> bool:

@@ -21,6 +21,7 @@ from orchestrator.config.value_kinds import (
     PipelineId,
     PlantedPath,
     ProjectId,
+    ReportPath,
     RoleId,
     Seconds,
     StageId,
@@ -162,6 +163,7 @@ class Stage(Table):
     allow_failure: bool | None = None
     guardrail: bool | None = None
     log_limit: Bytes = None
+    reports: list[ReportPath] | None = None
 
 
 class Pipeline(Table):

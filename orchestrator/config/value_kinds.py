@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
@@ -201,9 +202,17 @@ def _variables(value: str) -> str:
     return value
 
 
+def _report_fault(pattern: str) -> str | None:
+    inner = pattern.removeprefix("!")
+    if inner.startswith("/") or posixpath.normpath(inner).split("/")[0] == "..":
+        return f"{shown(pattern)} leads out of the project's folder: a report is a file inside it"
+    return path_fault(pattern)
+
+
 Text = Annotated[str, AfterValidator(_filled)]
 Glob = Annotated[str, _faultless(glob_fault)]
 Paths = Annotated[str, _faultless(path_fault)]
+ReportPath = Annotated[str, _faultless(_report_fault)]
 StageId = Annotated[str, _named("stage")]
 PipelineId = Annotated[str, _named("pipeline")]
 ProjectId = Annotated[str, _named("project")]

@@ -35,6 +35,7 @@ class StageConfig(Record):
     allow_failure: bool | None = None
     guardrail: bool | None = None
     log_limit: int | None = None
+    reports: tuple[str, ...] | None = None
 
     @property
     def complete(self) -> bool:

@@ -52,6 +52,7 @@ class PlannedStage(Record):
     allow_failure: bool = False
     guardrail: bool = False
     log_limit_bytes: int = DEFAULT_LOG_BYTES
+    reports: tuple[str, ...] = ()
 
     @property
     def command(self) -> str | None:
@@ -194,6 +195,8 @@ def stage_record(stage: PlannedStage) -> dict[str, Any]:
     """Return a stage as the manifest keeps it; two stages are the same work when these are equal."""
     record = stage._asdict()
     record["env"] = _masked(stage.env)
+    if not stage.reports:
+        del record["reports"]  # plans that name none keep the digest that they had before there were any
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
 
 
@@ -247,7 +250,10 @@ def _subplan_record(plan: Plan) -> dict[str, Any]:
     body = _body(plan._replace(subplans=()))
     del body["subpipelines"]
     usual = stage_record(PlannedStage("", "", "command"))
-    stages = [{key: value for key, value in stage.items() if value != usual[key]} for stage in body["stages"]]
+    stages = [
+        {key: value for key, value in stage.items() if key not in usual or value != usual[key]}
+        for stage in body["stages"]
+    ]
     return {**body, "stages": stages}
 
 

@@ -57,6 +57,12 @@ def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "Host", [f"{entry['what']}: {entry['before']} → {entry['run']}"]
     for stage in document["stages"]:
         yield "Stage", [f"{stage['stage']}: {_change(stage['outcome'])}, {_times(stage['duration_seconds'])}"]
+    for entry in document["tests"]:
+        for key, words in (("newly", "failed newly"), ("no_longer", "no longer failed")):
+            names = entry[key][:_MOST_FILES]
+            more = entry[f"{key}_total"] - len(names)
+            if names:
+                yield "Tests", [f"{words} in {entry['stage']}:", *names, *([f"and {more} more"] if more else [])]
 
 
 def _short(commit: str | None) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from orchestrator.model.failed_tests import NO_TESTS
 from orchestrator.report.next_step import resuming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.model.failed_tests import FailedTests
 
 ENVIRONMENT = "environment"
 """The name that a failure of the session's environment has among the failed stages, and its log."""
@@ -21,12 +25,13 @@ def failed_stages(
     last_lines: Mapping[str, Sequence[str]],
     environment_log: str | None = None,
     causes: Mapping[str, Mapping[str, Any]],
+    tests: Mapping[str, FailedTests] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Return an entry for each failed stage, in the order of the plan; ``body`` is a record or status document.
 
     ``last_lines`` are those of each error file, by stage, with ``environment`` for an environment that could not
     be made, whose log is ``environment_log`` where it is not the first one. ``causes`` are those of failed
-    sub-pipelines, by stage: the stage below that failed.
+    sub-pipelines, by stage: the stage below that failed; ``tests`` the failed tests of stages, by stage.
     """
     commands = [command for command in body["commands"] if command["status"] == "failed"]
     if not commands and body["outcome"] == "error":
@@ -41,6 +46,7 @@ def failed_stages(
             "log_path": command["log_path"],
             "cause": causes.get(command["id"]),
             "next_command": " ".join(resuming(body["run_id"])),
+            **tests.get(command["id"], NO_TESTS).fields(),
         }
         for command in commands
     ]
@@ -59,4 +65,5 @@ def _environment(body: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]
         "log_path": log,
         "cause": None,
         "next_command": " ".join(resuming(body["run_id"])),
+        **NO_TESTS.fields(),
     }

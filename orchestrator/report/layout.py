@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from orchestrator.base.text.safe_text import safe_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NARROW = 64
 """Below so many columns, a label stands above its value instead of beside it."""
@@ -151,3 +155,10 @@ def rows_on_screen(text: str, width: int) -> int:
     """Return how many rows of a terminal ``text`` takes, lines that are longer than ``width`` broken by it."""
     plain = re.sub(_INK, "", text)
     return sum(max(1, -(-columns(line) // max(1, width))) for line in plain.splitlines())
+
+
+def test_place(test: Mapping[str, Any]) -> str:
+    """Return where a failed test stands as editors read it, ``file:line``; empty where that is not known."""
+    if not test["file"]:
+        return ""
+    return f"{test['file']}:{test['line']}" if test["line"] else str(test["file"])

@@ -97,8 +97,8 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
         yield "may fail"
     if stage["env"]:
         yield "with " + ", ".join(f"{name}={value}" for name, value in stage["env"].items())
-    for key in ("inputs", "outputs"):
-        if stage[key]:
+    for key in ("inputs", "outputs", "reports"):
+        if stage.get(key):
             yield f"{key} {', '.join(stage[key])}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
+from orchestrator.model.failed_tests import FailedTest
 from orchestrator.model.manifest.manifest import Attempt, Lineage, Reused, SessionInfo
 from orchestrator.model.outcome import Outcome, RunStatus, StageStatus
 
@@ -32,10 +33,15 @@ class FailureCause(Record):
     last_lines: tuple[str, ...]
     log_path: str | None
     line: str
+    tests: tuple[FailedTest, ...] = ()
+    tests_failed: Count = 0
 
 
 class Failure(Record):
-    """A failed stage; ``environment`` is the name of an environment that could not be made."""
+    """A failed stage; ``environment`` is the name of an environment that could not be made.
+
+    ``tests`` are the failed tests that its reports name, 20 at most, of ``tests_failed`` in all.
+    """
 
     stage: str
     outcome: Outcome | None
@@ -45,6 +51,8 @@ class Failure(Record):
     log_path: str | None
     cause: FailureCause | None
     next_command: str
+    tests: tuple[FailedTest, ...] = ()
+    tests_failed: Count = 0
 
 
 class RunDocument(Record):
@@ -278,3 +286,4 @@ class CompareDocument(Record):
     host: tuple[Mapping[str, Any], ...]
     outcome: Mapping[str, Any]
     stages: tuple[Mapping[str, Any], ...]
+    tests: tuple[Mapping[str, Any], ...] = ()

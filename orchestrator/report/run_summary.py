@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from orchestrator.report.layout import Ink, clean, clip, duration, labelled
+from orchestrator.report.layout import Ink, clean, clip, duration, labelled, test_place
 from orchestrator.report.next_step import with_next
 
 TYPE_CHECKING = False
@@ -90,9 +90,20 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
         failure = cause
     shown = failure["last_lines"][-_DIGEST_LINES:]
     lines = [ink("red", head), *(clip(f"  | {clean(line)}", width) for line in shown)]
+    for test in failure["tests"]:
+        lines += [clip(f"  - {clean(test['name'])}", width), *_about_test(test, width)]
+    if failure["tests_failed"] > len(failure["tests"]) > 0:
+        lines.append(f"  and {failure['tests_failed'] - len(failure['tests'])} failed tests more")
     if failure["log_path"]:
         lines += labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True)
     return lines
+
+
+def _about_test(test: Mapping[str, Any], width: int) -> list[str]:
+    """Return where a failed test stands, which is never cut, and what it said."""
+    place, message = clean(test_place(test)), clean(test["message"] or "")
+    text = f"    {place}: {message}" if place and message else f"    {place or message}"
+    return [clip(text, max(width, len(place) + 4))] if text.strip() else []
 
 
 def _guardrail(ink: Ink, entry: Mapping[str, Any], width: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table
+from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table, test_place
 from orchestrator.report.review_lines import listed, review_lines, tree_line
 from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended
 
@@ -20,6 +20,8 @@ _CHILD_ORDER = {"failed": 0, "cancelled": 0, "succeeded": 2}
 """What is wrong comes first: only some children are listed."""
 
 _SHORTEST = 20
+_MESSAGE = 120
+"""Characters of a failed test's message; documents have more."""
 
 
 def status_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
@@ -120,6 +122,7 @@ def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
         yield _guardrail(entry)
     for flag in document["plan"]["flags"] if document["plan"] else ():
         yield "Flag", [flag["message"]], "yellow"
+    yield from _failed_tests(document)
     yield from _relatives(document)
     yield from review_lines(document)
     if document["resume_events"]:
@@ -127,6 +130,7 @@ def _tail(document: Mapping[str, Any]) -> Iterator[_Part]:
         reason = f": {event['reason']}" if event["reason"] else ""
         yield "Resumed", [f"{plural(len(document['resume_events']), 'time')}, last by {event['actor']}{reason}"], ""
     yield from _origin(document)
+    yield from _report_problems(document)
     for note in document["notes"]:
         yield "Note", [note["message"]], "yellow"
     yield from _verdict(document["ready"])
@@ -139,6 +143,28 @@ def _guardrail(entry: Mapping[str, Any]) -> _Part:
     proof = entry.get("proof")
     must += f", proved to be able to fail by {proof['run_id']}" if proof else ""
     return "Guardrail", [f"{entry['id']} {word}{must}{reason}"], _GUARDRAIL_STYLE.get(entry["outcome"], "red")
+
+
+def _failed_tests(document: Mapping[str, Any]) -> Iterator[_Part]:
+    for entry in document.get("failed", ()):
+        found = entry["cause"] if entry["cause"] is not None else entry
+        if not found["tests"]:
+            continue
+        lines = [f"{plural(found['tests_failed'], 'test')} failed in {entry['stage']}"]
+        for test in found["tests"]:
+            place = f" ({test_place(test)})" if test["file"] else ""
+            message = f": {clip(test['message'], _MESSAGE)}" if test["message"] else ""
+            lines.append(f"- {test['name']}{place}{message}")
+        yield "Tests", lines, "red"
+
+
+def _report_problems(document: Mapping[str, Any]) -> Iterator[_Part]:
+    for command in document["commands"]:
+        reports = command["attempts"][-1].get("reports", ()) if command["attempts"] else ()
+        problems = [f"{report['source']} {report['problem']}" for report in reports if report["problem"]]
+        if problems:
+            more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+            yield "Note", [f"reports of {command['id']}: {'; '.join(problems[:_NAMED])}{more}"], "yellow"
 
 
 def _relatives(document: Mapping[str, Any]) -> Iterator[_Part]:

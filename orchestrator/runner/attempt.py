@@ -31,6 +31,7 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.stage_cache import StageCache
+    from orchestrator.runner.stage_reports import StageReports
 
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
@@ -187,6 +188,7 @@ class _AttemptRun:
                     recorder,
                     lambda stage, log: jobs.job(plan, stage, log, tools),
                     slots=slots,
+                    reports=self._reports(run, project_folder),
                     cache=self._setting.cache if broken is None else None,
                     fail_fast=plan.selection is not None and bool(plan.selection["fail_fast"]),
                 ).run()
@@ -198,6 +200,15 @@ class _AttemptRun:
             ):
                 self._setting.provenance.look_again()
         return self._close(broken)
+
+    def _reports(self, run: OpenRun, project_folder: str) -> StageReports | None:
+        """Return what copies the stages' reports into the record, None where no stage declares any."""
+        if not any(stage.reports for stage in self._plan.stages):
+            return None
+        from orchestrator.runner.stage_reports import StageReports  # with an XML parser, which few runs need
+
+        workspace = self._setting.store.workspace
+        return StageReports(run, workspace, project_folder, self._redactor, self._setting.copies)
 
     def _subpipeline(self, manifest: Manifest) -> Callable[[PlannedStage], tuple[str, ...]]:
         """Return what says what a sub-pipeline is to do in this attempt, which ``manifest`` began."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from orchestrator.model.manifest.manifest import Manifest
+    from orchestrator.model.manifest.manifest import Manifest, Report
     from orchestrator.model.outcome import Ended
 
 
@@ -36,6 +37,11 @@ def stage_end(ended: Ended) -> dict[str, Any]:
         "duration_seconds": round(ended.wall_seconds, 3),
         "detail": ended.detail,
     }
+
+
+def stage_reports(stage_id: str, reports: Sequence[Report]) -> dict[str, Any]:
+    """Return the event of what an attempt of a stage reported, with its kind: which files, and what is wrong."""
+    return {"kind": "stage:reports", "stage": stage_id, "reports": [report._asdict() for report in reports]}
 
 
 def run_end(manifest: Manifest) -> dict[str, Any]:

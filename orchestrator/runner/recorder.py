@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.runner.stage_log import FinishedLog, StageLog
+    from orchestrator.runner.stage_reports import Collected
 
 
 class Result(Record):
@@ -99,10 +100,7 @@ class Recorder:
 
     def announce(self) -> None:
         """Say that an attempt of the run begins, and what its stages are."""
-        self.event(
-            "run:start",
-            **run_start(self.manifest),
-        )
+        self.event("run:start", **run_start(self.manifest))
 
     def set_session(self, session: SessionInfo) -> None:
         """Record what the session's environment turned out to be."""
@@ -157,8 +155,17 @@ class Recorder:
         """Return the last lines of some output, as error files and summaries show them."""
         return last_lines(tail, self._mask)
 
-    def stage_ended(self, stage: PlannedStage, ended: Ended, tail: str, log: FinishedLog, *, will_retry: bool) -> None:
-        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output."""
+    def stage_ended(
+        self,
+        stage: PlannedStage,
+        ended: Ended,
+        tail: str,
+        log: FinishedLog,
+        *,
+        will_retry: bool,
+        left: Collected | None = None,
+    ) -> None:
+        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output, ``left`` its reports."""
         self.log_closed(log)
         # The event comes first: a success that no event holds is none for whoever reads the record later.
         self.adopt_children()
@@ -177,12 +184,13 @@ class Recorder:
                 left_out=log.left_out,
                 forgiven=forgiven,
                 log_sha256=log.digest.sha256,
+                reports=left.reports if left else (),
             )
         )
         if is_builtin_guard(stage, self.plan.project):
             self._take_verdict(stage, ended)
         if ended.outcome in UNSUCCESSFUL:
-            self._write_error(stage.id, ended, lines)
+            self._write_error(stage.id, ended, lines, left)
 
     def _failed_below(self, stage: PlannedStage, lines: list[str]) -> str | None:
         """Return what a sub-pipeline failed by, in one line; None of other stages, or where that is not known.
@@ -325,11 +333,11 @@ class Recorder:
         with suppress(StorageError):
             self.close(outcome="error", detail=self._mask(detail))
 
-    def _write_error(self, stage_id: str, ended: Ended, lines: list[str]) -> None:
+    def _write_error(self, stage_id: str, ended: Ended, lines: list[str], left: Collected | None) -> None:
         command = self.manifest.command(stage_id)
         name = error_name(command.index, stage_id)
-        document = error_note(self.manifest, command, ended, lines, command.log_path, self._now())
-        self._run.write_error(name, document)
+        note = error_note(self.manifest, command, ended, lines, command.log_path, self._now())
+        self._run.write_error(name, note if left is None else {**note, **left.tests.fields()})
         self._change(error_file_added(self.manifest, stage_id, f"{self.manifest.artifact_root}/{ERRORS}/{name}"))
 
     def _timed(self, manifest: Manifest) -> Manifest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.event_fields import stage_reports
 from orchestrator.runner.job import Finished, Job
 from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.recorder import Recorder
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.slots import Slots
     from orchestrator.runner.stage_cache import StageCache
+    from orchestrator.runner.stage_reports import Collected, StageReports
 
 _RETRIED = frozenset({"failure", "timeout"})
 
@@ -22,8 +24,9 @@ class Scheduler:
     """Runs every stage of ``plan`` but those that are ``done`` (succeeded in an earlier attempt of the run).
 
     A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
-    log. ``cache`` tells which stages need not run because nothing changed, None that each must. With
-    ``fail_fast`` nothing is started after the first stage that failed.
+    log. ``reports`` copies those that stages declare, None where none does. ``cache`` tells which stages need not run
+    because nothing changed, None that each must. With ``fail_fast`` nothing is started after the
+    first stage that failed.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Scheduler:
         job_of: Callable[[PlannedStage, str], Job],
         *,
         slots: Slots,
+        reports: StageReports | None = None,
         cache: StageCache | None = None,
         fail_fast: bool = False,
     ) -> None:
@@ -42,6 +46,7 @@ class Scheduler:
         self._recorder = recorder
         self._job_of = job_of
         self._slots = slots
+        self._reports = reports
         self._cache = cache
         self._fail_fast = fail_fast
         self._failed: str | None = None
@@ -112,6 +117,8 @@ class Scheduler:
         job = self._job_of(stage, log)
         if self._cache is not None:
             self._cache.started()
+        if self._reports is not None and stage.reports:
+            self._reports.begin(stage)
         self._tries[stage.id] = self._tries.get(stage.id, 0) + 1
         self._running[self._loop.start(job)] = stage
 
@@ -119,7 +126,8 @@ class Scheduler:
         stage = self._running.pop(finished.key)
         ended, tries = finished.ended, self._tries[stage.id]
         again = ended.outcome in _RETRIED and not self._loop.is_stopping and tries <= stage.retries
-        self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again)
+        left = self._collected(stage)
+        self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again, left=left)
         if self._cache is not None:
             # A success that took more than one try is no evidence that the work is done.
             made = self._cache.ended(stage, succeeded=ended.outcome == "success" and tries == 1)
@@ -132,6 +140,14 @@ class Scheduler:
         self._settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
         if not self._settled[stage.id] and self._failed is None:
             self._failed = stage.id
+
+    def _collected(self, stage: PlannedStage) -> Collected | None:
+        """Copy the reports that an attempt of a stage left; None for a stage that declares none."""
+        if self._reports is None or not stage.reports:
+            return None
+        left = self._reports.collect(stage, len(self._recorder.manifest.command(stage.id).attempts))
+        self._recorder.event(**stage_reports(stage.id, left.reports))
+        return left
 
     def _abandon(self) -> None:
         reason = self._loop.lost or "the run was cancelled before this stage"

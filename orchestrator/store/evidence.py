@@ -13,8 +13,8 @@ from contextlib import suppress
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.sha256 import Digest
-from orchestrator.store.layout import COMMANDS, ERRORS
-from orchestrator.store.run_files import file_digest
+from orchestrator.store.layout import COMMANDS, ERRORS, REPORTS
+from orchestrator.store.run_files import file_digest, files_below, parent_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ _CHUNK = 1 << 20
 def evidence_of(run: OpenRun) -> Entry:
     """Return ``events`` and ``files`` of a chain line: what the last attempt of ``run`` left.
 
-    Logs of earlier attempts are in those attempts' lines. A file that can't be read has null for size and digest.
+    Logs and reports of earlier attempts are in those attempts' lines. A file that can't be read has null for
+    size and digest.
     """
-    files = [*_logs(run), *_error_files(run)]
+    files = [*_logs(run), *_error_files(run), *_reports(run)]
     return {"events": _shown(run.events_digest()), "files": sorted(files, key=lambda entry: str(entry["path"]))}
 
 
@@ -46,6 +47,33 @@ def _logs(run: OpenRun) -> Iterator[Entry]:
         if attempt.log_path and attempt.run_attempt < run.manifest.attempt
     }
     yield from _entries(run, COMMANDS, earlier, {})
+
+
+def _reports(run: OpenRun) -> Iterator[Entry]:
+    """Yield the copies of reports of this attempt; one that was written and is gone is named all the same."""
+    if not run.folder.has(REPORTS):
+        return
+    shown = f"{run.manifest.artifact_root}/"
+    earlier = {
+        report.path.removeprefix(shown)
+        for command in run.manifest.commands
+        for attempt in command.attempts
+        for report in attempt.reports
+        if report.path is not None and attempt.run_attempt < run.manifest.attempt
+    }
+    there: list[str] = []
+    with suppress(StorageError):
+        there = files_below(run.folder, REPORTS)
+    written = {path: digest for path, digest in run.digests.items() if path.startswith(f"{REPORTS}/")}
+    for path in sorted({*there, *written} - earlier):
+        digest = written.get(path) or _report_read_back(run.folder, path)
+        yield {"path": path, **_shown(digest)}
+
+
+def _report_read_back(folder: Folder, path: str) -> Digest | None:
+    with suppress(FileNotFoundError, StorageError), parent_of(folder, path) as (inner, name):
+        return _read_back(inner, name)
+    return None
 
 
 def _error_files(run: OpenRun) -> Iterator[Entry]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
+from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
@@ -39,6 +40,12 @@ class FailedStage(Record):
     summary: str
     last_lines: tuple[str, ...]
     log_path: str | None
+    tests: FailedTests = NO_TESTS
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as documents have it."""
+        rest = {"last_lines": list(self.last_lines), "line": self.line, **self.tests.fields()}
+        return {**self._asdict(), **rest}
 
     @property
     def line(self) -> str:
@@ -103,14 +110,16 @@ def _child(record: Mapping[str, Any], command: Mapping[str, Any]) -> Location | 
 
 def _of_command(store: RunStore, where: Location, record: Mapping[str, Any], command: Mapping[str, Any]) -> FailedStage:
     lines: tuple[str, ...] = ()
+    tests = NO_TESTS
     name = str(command.get("error_file") or "").rpartition("/")[2]
     with (
         suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError),
         store.run_folder(where) as folder,
         folder.sub(ERRORS) as errors,
     ):
-        lines = tuple(str(line) for line in json.loads(errors.read(name, _ERROR_FILE_LIMIT))["last_lines"])
-    return _failed(record, command, lines)
+        note = json.loads(errors.read(name, _ERROR_FILE_LIMIT))
+        lines, tests = tuple(str(line) for line in note["last_lines"]), failed_tests_of(note)
+    return _failed(record, command, lines)._replace(tests=tests)
 
 
 def _failed(record: Mapping[str, Any], command: Mapping[str, Any], lines: tuple[str, ...]) -> FailedStage:

@@ -19,6 +19,7 @@ LOGS_PRUNED = ".logs-pruned"
 """Notes where in the task's chain the prune of the run's logs stands."""
 COMMANDS = "commands"
 ERRORS = "errors"
+REPORTS = "reports"
 CHILDREN = "children"
 ENVIRONMENT = "environment"
 """Stands where a stage's id does in the logs and errors of making the session's environment (index 0)."""
@@ -86,6 +87,11 @@ def log_name(index: int, stage_id: str, attempt: int) -> str:
     """Return the name of a stage's log below ``commands/``: ``01-build.log``, then ``01-build.2.log``."""
     middle = "" if attempt == 1 else f".{attempt}"
     return f"{index:02d}-{stage_id}{middle}.log"
+
+
+def reports_name(stage_id: str, attempt: int) -> str:
+    """Return the name of the folder of a stage's reports below ``reports/``: ``test``, then ``test@2``."""
+    return stage_id if attempt == 1 else f"{stage_id}@{attempt}"
 
 
 def error_name(index: int, stage_id: str) -> str:

@@ -13,8 +13,19 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.sha256 import Digest, RunningDigest
 from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, HEARTBEAT, MANIFEST, RESERVE, Location, log_name
-from orchestrator.store.run_files import chunks_of, names_in, whole_lines_size
+from orchestrator.store.layout import (
+    COMMANDS,
+    ERRORS,
+    EVENTS,
+    HEARTBEAT,
+    MANIFEST,
+    REPORTS,
+    RESERVE,
+    Location,
+    log_name,
+    reports_name,
+)
+from orchestrator.store.run_files import chunks_of, files_below, names_in, parent_of, whole_lines_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,10 +110,10 @@ class OpenRun:
         with suppress(FileNotFoundError):
             if EVENTS in self._unsynced:
                 self.folder.sync_file(EVENTS)
-        for above in (ERRORS, COMMANDS):
+        for above in dict.fromkeys((ERRORS, COMMANDS, *map(os.path.dirname, self._unsynced))):
             names = [name for folder, name in map(os.path.split, self._unsynced) if folder == above]
-            if names:
-                with suppress(FileNotFoundError), self.folder.sub(above) as folder:
+            if above and names:
+                with suppress(FileNotFoundError), parent_of(self.folder, f"{above}/") as (folder, _):
                     for name in filter(folder.has, names):
                         folder.sync_file(name)
                     folder.sync()
@@ -111,6 +122,8 @@ class OpenRun:
     def adopt_files(self) -> None:
         """Take over what a process left that died: it may not have come to sync what is about to be signed."""
         self._unsynced.update(dict.fromkeys((EVENTS, *names_in(self.folder, (ERRORS, COMMANDS)))))
+        with suppress(StorageError):
+            self._unsynced.update(dict.fromkeys(files_below(self.folder, REPORTS)))
 
     def go_on(self) -> None:
         """Begin another attempt: from now on the events are this process's. Raises StorageError."""
@@ -186,6 +199,20 @@ class OpenRun:
             errors.write(name, data, sync=False, sync_folder=False)
         self._wrote(f"{ERRORS}/{name}", data)
         self._unsynced[f"{ERRORS}/{name}"] = None
+
+    def new_reports_folder(self, stage_id: str, attempt: int) -> tuple[str, Folder]:
+        """Make a folder for the copies of reports of a stage's attempt; return its path in the run's folder, and it.
+
+        Each attempt has its own, as each has a log: ``reports/test``, then ``reports/test@2``.
+        """
+        with self.folder.sub(REPORTS, create=True, sync=False) as reports:
+            while reports.has(name := reports_name(stage_id, attempt)):
+                attempt += 1
+            return f"{REPORTS}/{name}", reports.sub(name, create=True, sync=False)
+
+    def note_report(self, path: str, digest: Digest) -> None:
+        """Keep the digest of the copy of a report at ``path`` in the run's folder."""
+        self.digests[path] = digest
 
     def note_log(self, name: str, digest: Digest) -> None:
         """Keep the digest of a log that is complete."""

@@ -17,9 +17,9 @@ from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import Line, find_link, read_hint
 from orchestrator.store.evidence import entries_of, events_of
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, Location
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, REPORTS, Location
 from orchestrator.store.metrics_line import event_id
-from orchestrator.store.run_files import file_digest, names_in, size_of, whole_lines_size
+from orchestrator.store.run_files import file_digest, names_in, parent_of, size_of, whole_lines_size
 from orchestrator.store.store import RunStore, is_pruning
 
 TYPE_CHECKING = False
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 ALTERED = "record-altered"
 
 Depth: TypeAlias = "Literal['sizes', 'events', 'digests', 'logs']"
-"""What is compared besides the record: sizes; digests of events and error files, without logs or with the sizes of
-logs; digests of logs too. Logs are not synced, so that recovery after a power cut does not ask for them."""
+"""What is compared besides the record: sizes; digests of events and error files, without or with the sizes of
+logs and reports; digests of these too. They are not synced, so that recovery does not ask for
+them after a power cut."""
 
 
 class Proof(Record):
@@ -117,20 +118,20 @@ def _differences(
         yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes", whole=True, may_lack=may_lack)
     known = entries_of(line)
     for path, entry in known.items():
-        above, name = os.path.split(path)
+        above = path.partition("/")[0]
         if (
-            above not in (COMMANDS, ERRORS)
-            or (depth == "events" and above == COMMANDS)
+            above not in (COMMANDS, ERRORS, REPORTS)
+            or (depth == "events" and above != ERRORS)
             or not isinstance(entry.get("bytes"), int)
         ):
             continue
         read = depth == "logs" or (depth != "sizes" and above == ERRORS)
         try:
-            with folder.sub(above) as inner:
+            with parent_of(folder, path) as (inner, name):
                 yield from _of_a_file(inner, name, entry, read=read, path=path, may_lack=may_lack)
         except FileNotFoundError:
             if not may_lack:
-                yield f"'{above}' is gone"
+                yield f"'{os.path.dirname(path)}' is gone"
     for path in names_in(folder, (ERRORS,)):
         if path not in known:
             yield f"'{path}' was not there when its attempt ended"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, whole_lines
@@ -59,6 +59,35 @@ def size_of(folder: Folder, name: str) -> int:
         return os.fstat(fd).st_size
     finally:
         os.close(fd)
+
+
+@contextmanager
+def parent_of(folder: Folder, path: str) -> Iterator[tuple[Folder, str]]:
+    """Open the folder of a file below a run's folder, by its relative path, and yield it with the file's name.
+
+    Raises FileNotFoundError, StorageError.
+    """
+    *above, name = path.split("/")
+    with ExitStack() as opened:
+        inner = folder
+        for part in above:
+            inner = opened.enter_context(inner.sub(part))
+        yield inner, name
+
+
+def files_below(folder: Folder, name: str) -> list[str]:
+    """Return the paths of all that is no folder below the folder ``name`` of a run's folder, sorted; hidden ones too.
+
+    No link is followed: one to a folder is a path of its own. Empty when there is no such folder. Raises StorageError.
+    """
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        path = waiting.pop()
+        with suppress(FileNotFoundError), parent_of(folder, f"{path}/") as (inner, _):
+            for entry in inner.names():
+                (waiting if inner.has_folder(entry) else found).append(f"{path}/{entry}")
+    return sorted(found)
 
 
 def names_in(folder: Folder, names: Iterable[str]) -> Iterator[str]:

@@ -61,9 +61,18 @@ def compare(
         "host": list(_host(then, now)),
         "outcome": {"before": earlier["outcome"], "run": record["outcome"]},
         "stages": compared_stages(earlier["commands"], record["commands"]),
+        "tests": _tests(store, earlier, record),
     }
     seen = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, compare_text(document, width=seen.width, color=seen.color))
+
+
+def _tests(store: RunStore, earlier: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not any(stage.get("reports") for stage in record["plan"]["stages"]):
+        return []
+    from orchestrator.commands.look.compared_tests import compared_tests  # with an XML parser
+
+    return compared_tests(store, earlier, record)
 
 
 def _record(store: RunStore, where: Location) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def failures(store: RunStore, where: Location, body: Mapping[str, Any]) -> list[
     """Return the failed stages of a run; ``body`` is its record or status document. Nothing is read of a success."""
     if body["outcome"] in (None, "success"):
         return []
+    from orchestrator.model.failed_tests import failed_tests_of
     from orchestrator.report.failures import ENVIRONMENT, failed_stages  # few runs that are looked at failed
 
     errors = error_files(store, where)
@@ -29,6 +30,7 @@ def failures(store: RunStore, where: Location, body: Mapping[str, Any]) -> list[
         last_lines={stage: [str(line) for line in error.get("last_lines", ())] for stage, error in errors.items()},
         environment_log=errors.get(ENVIRONMENT, {}).get("log_path"),
         causes=_causes(store, body),
+        tests={stage: failed_tests_of(error) for stage, error in errors.items()},
     )
 
 
@@ -61,5 +63,5 @@ def _causes(store: RunStore, body: Mapping[str, Any]) -> dict[str, dict[str, Any
 
         cause = failed_stage(store, Location(tasks[child], child))
         if cause is not None:
-            found[command["id"]] = {**cause._asdict(), "last_lines": list(cause.last_lines), "line": cause.line}
+            found[command["id"]] = cause.fields()
     return found

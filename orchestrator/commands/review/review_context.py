@@ -73,5 +73,6 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _outputs(stages: object) -> Sequence[str]:
     """Return the globs that were no part of the tree when the run recorded it."""
-    found = [stage.get("outputs") for stage in stages if isinstance(stage, Mapping)] if isinstance(stages, list) else []
+    entries = [stage for stage in stages if isinstance(stage, Mapping)] if isinstance(stages, list) else []
+    found = [stage.get(key) for stage in entries for key in ("outputs", "reports")]
     return [glob for globs in found if isinstance(globs, list) for glob in globs if isinstance(glob, str)]

@@ -14,6 +14,7 @@ from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.git.changed_since_commit import changed_since
 from orchestrator.git.scope import scope_of
+from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.plan import redactor_for
 from orchestrator.runner.first_record import drift
@@ -46,23 +47,27 @@ def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, A
 
 def _failures(store: RunStore, where: Location, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the stages that failed, allowed to or not, with the last lines that they printed."""
-    lines = _last_lines(store, where)
+    lines, tests = _error_notes(store, where)
     for command in document["commands"]:
         if command["outcome"] in (None, "success", "skip"):
             continue
         said = lines.get(command["id"]) or ([command["summary"]] if command["summary"] else [])
         keys = ("outcome", "exit_code", "signal", "log_path")
-        yield {"stage": command["id"], **{key: command[key] for key in keys}, "last_lines": said}
+        failed = tests.get(command["id"], NO_TESTS).fields()
+        yield {"stage": command["id"], **{key: command[key] for key in keys}, "last_lines": said, **failed}
 
 
-def _last_lines(store: RunStore, where: Location) -> dict[str, list[str]]:
+def _error_notes(store: RunStore, where: Location) -> tuple[dict[str, list[str]], dict[str, FailedTests]]:
+    """Return the last lines and the failed tests that the error files name, by stage."""
     found: dict[str, list[str]] = {}
+    tests: dict[str, FailedTests] = {}
     with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder, folder.sub(ERRORS) as errors:
         for name in sorted(errors.names()):
             with suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError, AttributeError):
                 error = json.loads(errors.read(name, _ERROR_LIMIT))
                 found[str(error["command_id"])] = [str(line) for line in error.get("last_lines", ())]
-    return found
+                tests[str(error["command_id"])] = failed_tests_of(error)
+    return found, tests
 
 
 def _tree_changes(context: Context, store: RunStore, where: Location, document: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,12 +71,19 @@ def _annotate_and_sum_up(context: Context, store: RunStore, where: Location, pol
 
     runs = exported_runs(store, where, link=policy.url)
     sink = Sink(context.stderr, context.environ)
-    sink.write(github_annotations(runs))
+    sink.write(github_annotations(runs, _from_checkout(store.workspace.root, context.environ)))
     sink.close()
     path = context.environ.get(SUMMARY_VARIABLE)
     there = os.path.getsize(path) if path and os.path.exists(path) else 0
     if there < LIMIT:
         _append(context.environ, SUMMARY_VARIABLE, github_summary(runs, LIMIT - there))
+
+
+def _from_checkout(root: str, environ: Mapping[str, str]) -> str:
+    """Return the workspace's folder from the top of the job's checkout; empty where it is not below it."""
+    checkout = environ.get("GITHUB_WORKSPACE")
+    relative = os.path.relpath(os.path.realpath(root), os.path.realpath(checkout)) if checkout else "."
+    return "" if relative == "." or relative.split(os.sep)[0] == ".." else relative
 
 
 def _outputs(context: Context, store: RunStore, where: Location) -> bytes:

@@ -117,7 +117,7 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
     root = prepared.store.workspace.root
     folder = os.path.normpath(os.path.join(root, prepared.plan.project_path))
     # What stages declare that they make is no part of the tree that they were run on.
-    outputs = tuple(pattern for stage in prepared.plan.stages for pattern in stage.outputs)
+    outputs = tuple(pattern for stage in prepared.plan.stages for pattern in (*stage.outputs, *stage.reports))
     return Capture.begin(
         folder,
         root,

@@ -35,5 +35,7 @@ def _guard(config: ProjectConfig, guardrail: str) -> StageConfig:
         pipeline = merged(name, config.pipelines, config.name)
         for stage in pipeline.stages if pipeline is not None else ():
             if stage.id == guardrail and (stage.run is not None or stage.shell is not None):
-                return stage._replace(inputs=None, outputs=None, retries=None, allow_failure=None, guardrail=None)
+                return stage._replace(
+                    inputs=None, outputs=None, retries=None, allow_failure=None, guardrail=None, reports=None
+                )
     raise ConfigError([f"{config.file}: guardrails.canary: no pipeline runs '{guardrail}' as a command"])

@@ -218,6 +218,7 @@ def _stage(project: str, stage: StageConfig, needs: tuple[str, ...]) -> PlannedS
         allow_failure=bool(stage.allow_failure),
         guardrail=bool(stage.guardrail),
         log_limit_bytes=stage.log_limit or DEFAULT_LOG_BYTES,
+        reports=stage.reports or (),
     )
 
 

@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
 
+class Report(Record):
+    """A file that a stage declares as its report: ``source`` is its path from the project's folder, or a pattern.
+
+    ``path`` is that of its masked copy, with its size and digest; null where ``problem`` says why there is none.
+    A copy may have a problem too: it was not written by this attempt, or can't be read as what it should be.
+    """
+
+    source: str
+    path: str | None
+    bytes: Count | None
+    sha256: str | None
+    problem: str | None = None
+
+
 class Attempt(Record):
     """One try of one stage. ``run_attempt`` is the run's attempt that it belongs to.
 
@@ -45,6 +59,7 @@ class Attempt(Record):
     pipe_held: bool = False
     log_bytes_left_out: Count = 0
     log_sha256: str | None = None
+    reports: tuple[Report, ...] = ()
 
 
 class Reused(Record):
@@ -310,6 +325,10 @@ class Manifest(Record):
         """Return the document that ``manifest.json`` holds."""
         document: dict[str, Any] = {"version": self.version}
         document.update(plain(self))
+        for command in document["commands"]:
+            for attempt in command["attempts"]:
+                if not attempt["reports"]:
+                    del attempt["reports"]  # records from before there were any keep their digest
         if self.digest_form == 1:
             _leave_out_later_keys(document)
         return document

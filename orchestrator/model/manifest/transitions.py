@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.model.manifest.document import INTERRUPTED
-from orchestrator.model.manifest.manifest import Attempt, AttemptAccount, Command, Manifest, Reused
+from orchestrator.model.manifest.manifest import Attempt, AttemptAccount, Command, Manifest, Report, Reused
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 
@@ -102,6 +102,7 @@ def stage_ended(
     left_out: int,
     forgiven: bool,
     log_sha256: str | None = None,
+    reports: tuple[Report, ...] = (),
 ) -> Manifest:
     """Return the manifest after the stage's running attempt ended.
 
@@ -122,6 +123,7 @@ def stage_ended(
         pipe_held=ended.pipe_held,
         log_bytes_left_out=left_out,
         log_sha256=log_sha256,
+        reports=reports,
     )
     return with_command(
         manifest,

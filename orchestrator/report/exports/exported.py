@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.base.record import Record
+from orchestrator.model.failed_tests import FailedTests, failed_tests_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ def attempts_of(body: Mapping[str, Any]) -> Iterator[AttemptSpan]:
 
 
 _OUTCOME_OF = {"failed": "failure", "cancelled": "cancellation", "succeeded": "success"}
+
+
+def tests_of(entry: Mapping[str, Any], shown: Container[str]) -> FailedTests:
+    """Return the failed tests of a failed stage; of a sub-pipeline those below it, unless their run is ``shown``."""
+    cause = entry.get("cause")
+    if isinstance(cause, dict) and cause.get("run_id") not in shown:
+        return failed_tests_of(cause)
+    return failed_tests_of(entry)
 
 
 def tail_text(entry: Mapping[str, Any]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.text.well_formed import well_formed
 from orchestrator.base.text.workflow_commands import workflow_command
-from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text
+from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text, tests_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from orchestrator.model.failed_tests import FailedTest
 
 MOST = 10
 """GitHub shows ten errors of a step and drops the others (GitHub Docs, "Usage limits")."""
@@ -20,9 +21,12 @@ _LONGEST = 4000
 """Characters of a message; GitHub cuts longer ones."""
 
 
-def github_annotations(runs: Sequence[ExportedRun]) -> bytes:
-    """Return at most ten ``::error`` lines: one for each failed stage, then one for each failed test."""
-    found = [*_stages(runs), *_tests(runs)]
+def github_annotations(runs: Sequence[ExportedRun], workspace: str = "") -> bytes:
+    """Return at most ten ``::error`` lines: one for each failed stage, then one for each failed test.
+
+    ``workspace`` is the workspace's folder from the top of the checkout, where GitHub looks for files.
+    """
+    found = [*_stages(runs), *_tests(runs, workspace)]
     return "".join(f"{line}\n" for line in found[:MOST]).encode()
 
 
@@ -38,21 +42,17 @@ def _stages(runs: Sequence[ExportedRun]) -> Iterator[str]:
             yield workflow_command("error", message, title=_safe(f"{run.suite}: {entry['stage']} failed"))
 
 
-def _tests(runs: Sequence[ExportedRun]) -> Iterator[str]:
+def _tests(runs: Sequence[ExportedRun], workspace: str) -> Iterator[str]:
+    shown = {run.body["run_id"] for run in runs}
     for run in runs:
         for entry in run.failed:
-            for test in entry.get("tests") or ():
-                yield workflow_command("error", _safe(str(test.get("message") or test["name"])), **_place(test))
+            for test in tests_of(entry, shown).tests:
+                yield workflow_command("error", _safe(test.message or test.name), **_place(test, workspace))
 
 
-def _place(test: Mapping[str, Any]) -> dict[str, object]:
-    line = test.get("line") if test.get("file") else None
-    file = test.get("file")
-    return {
-        "file": _safe(str(file)) if file else None,
-        "line": line,
-        "title": _safe(str(test["name"])),
-    }
+def _place(test: FailedTest, workspace: str) -> dict[str, object]:
+    file = None if test.file is None else _safe(os.path.normpath(os.path.join(workspace, test.file)))
+    return {"file": file, "line": test.line if file else None, "title": _safe(test.name)}
 
 
 def _safe(text: str) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.text.safe_text import safe_text
-from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text
-from orchestrator.report.layout import duration
+from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text, tests_of
+from orchestrator.report.layout import duration, test_place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.model.failed_tests import FailedTests
 
 LIMIT = 900 * 1024
 """Bytes. GitHub drops a summary of more than 1 MiB as a whole, and below that sometimes too."""
@@ -44,12 +46,13 @@ def github_summary(runs: Sequence[ExportedRun], limit: int = LIMIT) -> bytes:
 
 def _parts(runs: Sequence[ExportedRun]) -> Iterator[str]:
     is_fleet = bool(runs) and runs[0].body["project"] == FLEET
+    shown = {run.body["run_id"] for run in runs}
     for run in runs:
         if is_fleet and run.parent and run.body["status"] == "succeeded":
             continue  # the fleet's table has it
         yield _heading(run)
         for entry in run.failed:
-            yield _failed(entry)
+            yield _failed(entry, shown)
         yield from _stages(run)
         yield from _guardrails(run)
 
@@ -70,14 +73,11 @@ def _heading(run: ExportedRun) -> str:
     return f"\n{level} {title}: {status}{outcome}{took}\n\n{about}\n"
 
 
-def _failed(entry: Mapping[str, Any]) -> str:
+def _failed(entry: Mapping[str, Any], shown: Container[str]) -> str:
     cause = entry.get("cause")
     how = cause["line"] if isinstance(cause, dict) else how_ended(entry)
     lines = [f"\n**{_plain(entry['stage'])}** failed: {_plain(how)}\n"]
-    for test in entry.get("tests") or ():
-        place = f" ({test['file']}:{test['line']})" if test.get("file") and test.get("line") else ""
-        message = f": {test['message']}" if test.get("message") else ""
-        lines.append(f"\n- {_plain(str(test['name']))}{_plain(place)}{_plain(message)}")
+    lines += _tests(tests_of(entry, shown))
     text = safe_text(tail_text(entry), lines=True)
     if text:
         fence = "`" * max(3, 1 + max((len(ticks) for ticks in _TICKS.findall(text)), default=0))
@@ -86,6 +86,16 @@ def _failed(entry: Mapping[str, Any]) -> str:
     if log:
         lines.append(f"\nLog: {_plain(log)}\n")
     return "".join(lines)
+
+
+def _tests(failed: FailedTests) -> Iterator[str]:
+    for test in failed.tests:
+        place = f" ({_plain(test_place(test._asdict()))})" if test.file else ""
+        message = f": {_plain(test.message)}" if test.message else ""
+        yield f"\n- {_plain(test.name)}{place}{message}"
+    if failed.total > len(failed.tests):
+        yield f"\n- and {failed.total - len(failed.tests)} failed tests more"
+    yield "\n" if failed.tests else ""
 
 
 def _stages(run: ExportedRun) -> Iterator[str]:

@@ -92,6 +92,11 @@ def _stage_skip(event: Mapping[str, Any]) -> tuple[str, str]:
     return f"{shown(event.get('stage'))} skipped{_why(event, 'reason')}", "33"
 
 
+def _stage_reports(event: Mapping[str, Any]) -> tuple[str, str]:
+    problems = [f"{entry['source']} {entry['problem']}" for entry in event.get("reports") or () if entry["problem"]]
+    return (f"reports of {shown(event.get('stage'))}: {shown('; '.join(problems))}", "33") if problems else ("", "")
+
+
 def _child_linked(event: Mapping[str, Any]) -> tuple[str, str]:
     # ``run_id`` is the run that the event belongs to: the parent.
     return f"child run {shown(event.get('child_run_id'))}{_why(event, 'stage')}", "2"
@@ -126,6 +131,7 @@ _SENTENCES = {
     "stage:start": _stage_start,
     "stage:end": _stage_end,
     "stage:skip": _stage_skip,
+    "stage:reports": _stage_reports,
     "sla:breach": _breach,
     "child:linked": _child_linked,
     "run:cancelling": _cancelling,

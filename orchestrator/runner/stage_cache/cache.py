@@ -248,7 +248,8 @@ class StageCache:
         )
 
     def _survey(self, stage: PlannedStage, known: Mapping[str, FileState], cited: CitedSuccess | None = None) -> Survey:
-        outputs = paths(stage.outputs) if stage.outputs else None
+        made = (*stage.outputs, *stage.reports)
+        outputs = paths(made) if made else None
         unmoved = None if cited is None else Unmoved(cited.began_ns, cited.run_ended_ns)
         return Survey(self.place.project_folder, known, self.now_ns, _ours(self.place), outputs, unmoved)
 

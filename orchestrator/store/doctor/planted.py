@@ -7,11 +7,22 @@ import stat
 from collections.abc import Iterator
 
 from orchestrator.base.finding import Finding
-from orchestrator.store.layout import CHILDREN, CLI, COMMANDS, ERRORS, MANIFEST, MCP, OLD_POINTERS, OPEN, STAGING
+from orchestrator.store.layout import (
+    CHILDREN,
+    CLI,
+    COMMANDS,
+    ERRORS,
+    MANIFEST,
+    MCP,
+    OLD_POINTERS,
+    OPEN,
+    REPORTS,
+    STAGING,
+)
 from orchestrator.store.store import RunStore
 
 _HINT = "see who made it, and remove it; nothing is written through it"
-_OF_A_RUN = (COMMANDS, ERRORS, CHILDREN)
+_OF_A_RUN = (COMMANDS, ERRORS, CHILDREN, REPORTS)
 
 
 def planted(store: RunStore) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""One run against the lines of its attempts: its record, its events, its logs and error files."""
+"""One run against the lines of its attempts: its record, its events, its logs, error files and reports."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.decisions import compared
 from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.find import read_manifest
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, Location
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, REPORTS, Location
 from orchestrator.store.liveness import sign_of_life
-from orchestrator.store.run_files import file_digest, whole_lines_size
+from orchestrator.store.run_files import file_digest, files_below, parent_of, whole_lines_size
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import EndLine
 
@@ -199,7 +199,7 @@ def _file_findings(folder: Folder, links: Sequence[EndLine], place: str, *, is_s
             if isinstance(entry, dict) and isinstance(entry.get("path"), str):
                 last_word[entry["path"]] = entry
     for relative, entry in sorted(last_word.items()):
-        if relative.startswith(f"{COMMANDS}/") or is_still:
+        if relative.partition("/")[0] in (COMMANDS, REPORTS) or is_still:
             yield from _one_file(folder, relative, entry, place)
     if is_still:
         for name in (COMMANDS, ERRORS):
@@ -208,17 +208,20 @@ def _file_findings(folder: Folder, links: Sequence[EndLine], place: str, *, is_s
                     if f"{name}/{entry_name}" not in last_word and not entry_name.startswith("."):
                         message = "it was not there when the run ended"
                         yield Finding("file-added", os.path.join(place, name, entry_name), message)
+        with suppress(StorageError):
+            for relative in files_below(folder, REPORTS):
+                if relative not in last_word:
+                    yield Finding("file-added", os.path.join(place, relative), "it was not there when the run ended")
 
 
 def _one_file(folder: Folder, relative: str, entry: dict[str, Any], place: str) -> Iterator[Finding]:
     path = os.path.join(place, relative)
-    kind = "log" if relative.startswith(f"{COMMANDS}/") else "error-file"
+    kind = {COMMANDS: "log", REPORTS: "report"}.get(relative.partition("/")[0], "error-file")
     if entry.get("sha256") is None:
         yield Finding("undigested", path, "it could not be read when the run ended, so nothing proves it")
         return
-    above, name = os.path.split(relative)
     try:
-        with folder.sub(above) as inner:
+        with parent_of(folder, relative) as (inner, name):
             size, digest = file_digest(inner, name)
     except (FileNotFoundError, StorageError):
         yield Finding(f"{kind}-missing", path, "it is gone, or can't be read")

