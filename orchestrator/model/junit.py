@@ -113,7 +113,7 @@ class JUnitReader:
             self._stopped = str(stop)
         except expat.ExpatError as error:
             self._stopped = f"is no whole XML: {expat.ErrorString(error.code)} in line {error.lineno}"
-        except ValueError:  # an encoding that Python doesn't know either
+        except (LookupError, ValueError):  # an encoding that Python doesn't know either
             self._stopped = "is XML in an encoding that is not known"
 
     def _start(self, name: str, attributes: Mapping[str, str]) -> None:

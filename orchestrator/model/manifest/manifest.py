@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 class Report(Record):
-    """A file that a stage declares as its report: ``source`` is its path from the project's folder, or a pattern.
+    """A report that a stage declares: ``source`` from the project's folder (a pattern where nothing matches it).
 
-    ``path`` is that of its masked copy, with its size and digest; null where ``problem`` says why there is none.
-    A copy may have a problem too: it was not written by this attempt, or can't be read as what it should be.
+    ``path`` is that of its masked copy, with size and digest; null where ``problem`` says why there is none.
     """
 
     source: str
