@@ -99,6 +99,16 @@ CI_ONLY = frozenset(
 )
 """What a run needs on a CI system only, and an export."""
 
+REPORTS_ONLY = frozenset(
+    {
+        "orchestrator.model.failed_tests",
+        "orchestrator.model.junit",
+        "orchestrator.runner.stage_reports",
+        "pyexpat",
+    }
+)
+"""What a run needs of which a stage declares reports."""
+
 LATE_IN_COMMANDS = {
     "orchestrator.commands.context": "a warning prints; most commands have none",
     "orchestrator.commands.look.failures": "only of a run that failed",
@@ -153,7 +163,7 @@ BUDGET = (
     Row(
         ("status", "--format", "json"),
         after="started",
-        without=HEAVY | SLOW | NOT_FOR_PROGRAMS | {"orchestrator.model.plan"},
+        without=HEAVY | SLOW | REPORTS_ONLY | NOT_FOR_PROGRAMS | {"orchestrator.model.plan"},
     ),
     Row(("status", "--format", "text"), after="started", without=HEAVY | SLOW | {"orchestrator.model.plan"}),
     Row(("runs",), after="started"),
@@ -162,10 +172,14 @@ BUDGET = (
     Row(
         ("start", "--project", "x"),
         after="started",
-        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY | NOT_FOR_STARTS,
+        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY | REPORTS_ONLY | NOT_FOR_STARTS,
         with_=frozenset({"nox"}),
     ),
-    Row(("start", "--project", "x"), after="cached", without=HEAVY | SLOW | NOT_FOR_STARTS | NOT_FOR_CACHED),
+    Row(
+        ("start", "--project", "x"),
+        after="cached",
+        without=HEAVY | SLOW | REPORTS_ONLY | NOT_FOR_STARTS | NOT_FOR_CACHED,
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.compared_tests import compared_tests
 from orchestrator.git.changed_since_commit import changed_between
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.report.compare_text import compare_text, compared_stages
@@ -61,18 +62,10 @@ def compare(
         "host": list(_host(then, now)),
         "outcome": {"before": earlier["outcome"], "run": record["outcome"]},
         "stages": compared_stages(earlier["commands"], record["commands"]),
-        "tests": _tests(store, earlier, record),
+        "tests": compared_tests(store, earlier, record),
     }
     seen = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, compare_text(document, width=seen.width, color=seen.color))
-
-
-def _tests(store: RunStore, earlier: Mapping[str, Any], record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if not any(stage.get("reports") for stage in record["plan"]["stages"]):
-        return []
-    from orchestrator.commands.look.compared_tests import compared_tests  # with an XML parser
-
-    return compared_tests(store, earlier, record)
 
 
 def _record(store: RunStore, where: Location) -> dict[str, Any]:
