@@ -230,9 +230,7 @@ class Recorder:
     def stage_broken(self, stage_id: str, detail: str) -> None:
         """Record that a running stage was ended because the run itself broke; writes nothing yet."""
         ended = Ended("error", detail=detail)
-        self._change(
-            stage_ended(self.manifest, stage_id, self._now(), ended, summary=detail, left_out=0, forgiven=False)
-        )
+        self._change(stage_ended(self.manifest, stage_id, self._now(), ended, summary=detail))
 
     def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
         """Write the error file of an environment that could not be made."""

@@ -99,8 +99,8 @@ def stage_ended(
     ended: Ended,
     *,
     summary: str | None,
-    left_out: int,
-    forgiven: bool,
+    left_out: int = 0,
+    forgiven: bool = False,
     log_sha256: str | None = None,
     reports: tuple[Report, ...] = (),
 ) -> Manifest:
