@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from orchestrator.base.identifiers import NAME_PATTERN, RUN_ID_PATTERN, name_fault
+from orchestrator.base.text.normal_form import normal_form
 from orchestrator.checks.checklists.links import comparable, linked, target_of
 from orchestrator.checks.checklists.markdown import Structure, TaskItem, body_of, lines_of, links_in, structure_of
 from orchestrator.checks.checklists.needs import needs_of
@@ -28,7 +29,7 @@ _DIGEST = re.compile(r"digest `([0-9a-f]{64})`")
 _APPROVED = re.compile(r"approved by `([^`]+)` at (\S+)$", re.MULTILINE)
 _RUN = rf"\[[Rr]un {RUN_ID_PATTERN}\](?:\([^()\n]*\)|\[[^\]\n]*\])"
 _PROOF = re.compile(
-    rf"[ \t]*(?:[—–]|-{{1,3}})[ \t]+{_RUN}"
+    rf"(?<![ \t])[ \t]*(?:[—–]|-{{1,3}})[ \t]+{_RUN}"
     rf"(?:,?[ \t]*(?:and[ \t]+)?(?:{_RUN}|digest `[^`\n]*`|approved by `[^`\n]+` at \S+))*[ \t]*"
 )
 _BOX = re.compile(r"\[[ xX]\]")
@@ -139,7 +140,7 @@ def claim_of(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(normal_form("NFC", text).split())
 
 
 def slug(text: str) -> str:

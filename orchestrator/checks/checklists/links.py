@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-_LINK = re.compile(
-    r"(?P<code>(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`))"
-    r"|(?P<open>\]\(\s*|^ {0,3}\[[^\]]+\]:\s*)(?:<(?P<angled>[^<>\n]*)>|(?P<target>[^()\s<]+))"
-)
+from orchestrator.checks.checklists.markdown import code_spans
+
+_LINK = re.compile(r"(?P<open>\]\(\s*|^ {0,3}\[[^\]]+\]:\s*)(?:<(?P<angled>[^<>\n]*)>|(?P<target>[^()\s<]+))")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -49,11 +48,17 @@ def moved(source: str, path: str, line: str) -> str:
 
 
 def _turned(line: str, turn: Callable[[str], str]) -> str:
-    def replaced(found: re.Match[str]) -> str:
-        if found["code"] is not None:
-            return found[0]
-        if found["angled"] is not None:
-            return f"{found['open']}<{turn(found['angled'])}>"
-        return f"{found['open']}{turn(found['target'])}"
-
-    return _LINK.sub(replaced, line)
+    parts: list[str] = []
+    at = begin = 0
+    found = _LINK.search(line)
+    for start, end in (*code_spans(line), (len(line), len(line))):
+        while found is not None and found.start() < start:
+            angled = found["angled"]
+            target = f"<{turn(angled)}>" if angled is not None else turn(found["target"])
+            parts += (line[at : found.start()], found["open"], target)
+            at = begin = found.end()
+            found = _LINK.search(line, begin)
+        begin = max(begin, end)
+        if found is not None and found.start() < begin:
+            found = _LINK.search(line, begin)
+    return "".join((*parts, line[at:]))

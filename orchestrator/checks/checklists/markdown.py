@@ -25,11 +25,12 @@ DEEPEST = 200
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _MARK = re.compile(r"\[(?P<mark>[ xX])\](?=[ \t\n\v\f\r]|$)[ \t\n\v\f\r]*")
 _ANY_MARK = re.compile(r"\[[ xX]\]")
+_BRACKET = re.compile(r"\\.|[\[\]]", re.DOTALL)
 _CONFLICT = re.compile(r"(?:<{7}|>{7})(?: |$)")
 
 
 class TooDeepError(ValueError):
-    """A document whose lists and quotes stand inside each other more than ``DEEPEST`` times."""
+    """A document whose lists and quotes, or an item's brackets, stand inside each other more than ``DEEPEST`` times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,21 @@ def structure_of(text: str) -> Structure:
         if token.type in ("fence", "code_block", "html_block") and token.map
         for number in range(token.map[0] + 1, token.map[1] + 1)
     )
-    return Structure(tuple(_items(tokens)), code, environment.get("references", {}))
+    items = tuple(_items(tokens))
+    if any(_has_deep_brackets(item.text) for item in items):
+        raise TooDeepError
+    return Structure(items, code, environment.get("references", {}))
+
+
+def _has_deep_brackets(text: str) -> bool:
+    """Tell whether brackets stand inside each other too deep: the library looks from each one for its end."""
+    depth = 0
+    if text.count("[") > DEEPEST:
+        for found in _BRACKET.finditer(without_code(text)):
+            depth += (found[0] == "[") - (found[0] == "]" and depth > 0)
+            if depth > DEEPEST:
+                return True
+    return False
 
 
 def _items(tokens: list[Token]) -> Iterator[TaskItem]:
@@ -141,11 +156,45 @@ def links_in(text: str, definitions: Mapping[str, Any]) -> list[str]:
 
 
 def without_code(text: str) -> str:
-    """Return an item's text with its code spans and HTML comments emptied, as CommonMark finds them."""
-    return _CODE_SPAN.sub(lambda span: span["ticks"] * 2, text)
+    """Return an item's text with its code spans emptied."""
+    parts: list[str] = []
+    at = 0
+    for start, end in code_spans(text):
+        parts += (text[at:start], "``")
+        at = end
+    return "".join((*parts, text[at:]))
 
 
-_CODE_SPAN = re.compile(r"(?<![`\\])(?P<ticks>`+)(?!`)(?:.*?[^`])(?P=ticks)(?!`)", re.DOTALL)
+def code_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where code spans begin and end (CommonMark 6.1): a run of backticks, and the next one of its length.
+
+    A backtick that is escaped belongs to no run that opens one.
+    """
+    runs = [(found.start(), found.end()) for found in _BACKTICKS.finditer(text)]
+    following: dict[int, list[tuple[int, int]]] = {}
+    for start, end in reversed(runs):
+        following.setdefault(end - start, []).append((start, end))
+    at = 0
+    for start, end in runs:
+        if start < at:
+            continue
+        escaped = _is_escaped(text, start)
+        closing = following.get(end - start - escaped, [])
+        while closing and closing[-1][0] < end:
+            closing.pop()
+        if closing:
+            at = closing[-1][1]
+            yield start + escaped, at
+
+
+_BACKTICKS = re.compile("`+")
+
+
+def _is_escaped(text: str, at: int) -> bool:
+    before = at
+    while before and text[before - 1] == "\\":
+        before -= 1
+    return (at - before) % 2 == 1
 
 
 def conflicts_in(text: str, code: frozenset[int]) -> list[int]:

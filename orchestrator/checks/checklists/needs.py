@@ -11,6 +11,7 @@ import unicodedata
 
 from orchestrator.base.identifiers import NAME_PATTERN
 from orchestrator.base.record import Record
+from orchestrator.base.text.normal_form import normal_form
 from orchestrator.checks.checklists.markdown import without_code
 
 APPROVAL = "approval"
@@ -24,7 +25,7 @@ _LOOK_ALIKES = str.maketrans("\u0435\u0455\u0501\u0578\u0274\u1d07\u1d05\ua731",
 _SIMILAR = r"n[ed]{1,5}s{0,3}(?:ed|ing)?"
 _LOOKS = re.compile(
     rf"[(\[{{<«「【〔]\s*{_SIMILAR}\b"  # (needs diagnostics), [Needs: …], (need: …)
-    rf"|\b{_SIMILAR}\s*[:;=]\s*(?:approval\b|diagnostics\b|smoke\b|[\w.-]+/[\w.-]+|[\w.-]+(?:\s*,\s*[\w.-]+)*\W*$)"
+    rf"|\b{_SIMILAR}\s*[:;=]\s*(?:approval\b|diagnostics\b|smoke\b|[\w.-]+/[\w.-]+|[\w.-]++(?:\s*,\s*[\w.-]++)*+\W*+$)"
     r"|\bneeds?\s*[:;=]\s*$"
 )
 
@@ -59,7 +60,7 @@ def needs_of(claim: str, beside: str = "") -> Needs:
 
 def looks_like_needs(text: str) -> bool:
     """Tell whether a reader would take something in ``text`` for a requirement."""
-    plain = unicodedata.normalize("NFKC", html.unescape(_NOISE.sub("", text))).casefold().translate(_LOOK_ALIKES)
+    plain = normal_form("NFKC", html.unescape(_NOISE.sub("", text))).casefold().translate(_LOOK_ALIKES)
     if not plain.isascii():
         plain = "".join(char for char in plain if unicodedata.category(char) != "Cf")
     return any(_LOOKS.search(" ".join(line.split())) is not None for line in (plain, *plain.split("\n")))

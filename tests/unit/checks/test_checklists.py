@@ -107,6 +107,34 @@ def test_ten_thousand_items_take_no_minute() -> None:
     assert time.process_time() - begin < 30
 
 
+LONG = {
+    "dots behind a requirement": "need:" + "." * 60_000 + "!x",
+    "a list behind a requirement": "need: " + "a, " * 20_000 + "!x",
+    "blanks": "a" + "\t" * 60_000 + "x",
+    "marks of two classes on one letter": "e" + "\u0301\u0323" * 30_000 + "x",
+    "backticks in runs of every length": " ".join("`" * length for length in range(1, 700)),
+    "code, and a link behind it": "`a` " * 3_000 + "[a](b)",
+    "proofs that are none": " — [run] " * 3_000,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_long_line_takes_no_minute(kind: str) -> None:
+    """The time grows with the length of an item, not with its square, which would be minutes for most of these."""
+    begin = time.process_time()
+    (item,) = found(f"- [x] {LONG[kind]}\n")
+    assert item.ticked
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize("text", ["[a](b) " + "[" * 300, "[a](b) " + "[\\]" * 300, "[a](b) " + "[`]`" * 300])
+def test_brackets_inside_brackets_are_too_deep(text: str) -> None:
+    """The library looks from each bracket for its end: what nothing closes is refused, what is closed is read."""
+    with pytest.raises(TooDeepError):
+        found(f"- [x] {text}\n")
+    assert found("- [x] " + "[a](b) " * 300)
+
+
 NEAR_MISSES = (
     "(needs:diagnostics)",
     "(Needs: diagnostics)",
