@@ -48,10 +48,11 @@ Line: TypeAlias = "dict[str, Any]"
 
 
 class LineHint(Record):
-    """Where the line of a run's attempt may begin in its task's chain, in bytes."""
+    """Where the line of a run's attempt may begin in its task's chain, and the line of its first one, in bytes."""
 
     attempt: Count
     offset: Count
+    first: Count | None = None
 
 
 class PlacedLine(Record):
@@ -162,16 +163,30 @@ def line_at(task: Folder, offset: int) -> bytes | None:
 def write_hint(folder: Folder, link: PlacedLine) -> None:
     """Note in a run's folder where its line is. It only saves time, so a disk that refuses it is no harm."""
     with suppress(StorageError):
-        note = json_text({"attempt": link.line.get("attempt"), "offset": link.offset}).encode() + b"\n"
+        is_first = link.line.get("attempt") == 1
+        first = link.offset if is_first else read_first_hint(folder)
+        content = {"attempt": link.line.get("attempt"), "offset": link.offset, "first": first}
+        note = json_text(content).encode() + b"\n"
         folder.write(LINE_HINT, note, sync=False, sync_folder=False)
 
 
 def read_hint(folder: Folder, attempt: int) -> int | None:
     """Return where the line of the run's ``attempt`` may begin; None when that isn't noted."""
+    hint = _hint(folder)
+    return hint.offset if hint is not None and hint.attempt == attempt else None
+
+
+def read_first_hint(folder: Folder) -> int | None:
+    """Return where the line of the run's first attempt may begin; None when that isn't noted."""
+    hint = _hint(folder)
+    if hint is None:
+        return None
+    return hint.offset if hint.attempt == 1 else hint.first
+
+
+def _hint(folder: Folder) -> LineHint | None:
     with suppress(FileNotFoundError, StorageError, ValueError, RecursionError, DamagedRecord):
-        hint = LineHint.from_json(json.loads(folder.read(LINE_HINT, _HINT_LIMIT)))
-        if hint.attempt == attempt:
-            return hint.offset
+        return LineHint.from_json(json.loads(folder.read(LINE_HINT, _HINT_LIMIT)))
     return None
 
 

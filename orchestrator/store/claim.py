@@ -13,7 +13,7 @@ from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS, render
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.store.chain import find_link, read_hint
+from orchestrator.store.chain import find_link, read_first_hint
 from orchestrator.store.claim_order import note_claim
 from orchestrator.store.evidence import events_of
 from orchestrator.store.find import read_manifest
@@ -258,7 +258,7 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
             raise altered(run.where, proof.altered)
         from orchestrator.store.decisions import decisions_of  # a start has no use for it
 
-        decided = decisions_of(task, document, read_hint(run.folder, run.manifest.attempt))
+        decided = decisions_of(task, document, read_first_hint(run.folder))
         if decided.altered is not None:
             raise altered(run.where, decided.altered)
         if decided.missing:  # whoever added their lines was killed before the record; the next write adds them

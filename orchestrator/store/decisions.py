@@ -49,14 +49,14 @@ def decision_lines(task: Folder, run_id: str, start: int = 0) -> Iterator[Mappin
                 yield line
 
 
-def decisions_of(task: Folder, record: Mapping[str, Any], hint: int | None = None) -> Decisions:
-    """Compare the decisions in a run's ``record`` with the chain; ``hint`` is where its attempt's line may begin.
+def decisions_of(task: Folder, record: Mapping[str, Any], first: int | None = None) -> Decisions:
+    """Compare the decisions in a run's ``record`` with the chain.
 
-    Raises StorageError.
+    ``first`` is where the line of its first attempt may begin. Raises StorageError.
     """
     run_id = str(record.get("run_id"))
-    # All decisions about a first attempt stand behind its own line: what is before is not read.
-    link = find_link(task, event_id(run_id, 1), hint) if record.get("attempt") == 1 else None
+    # All decisions about a run stand behind the line of its first attempt: what is before is not read.
+    link = find_link(task, event_id(run_id, 1), first)
     lines = list(decision_lines(task, run_id, 0 if link is None else link.offset))
 
     def needs_line(attempt: int) -> bool:

@@ -13,7 +13,7 @@ from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
-from orchestrator.store.chain import read_hint
+from orchestrator.store.chain import read_first_hint
 from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, Location
@@ -66,9 +66,7 @@ def with_decisions(
         return record, None
     try:
         with store.task(where.task_id) as task, store.run_folder(where) as folder:
-            attempt = record.get("attempt")
-            hint = read_hint(folder, attempt) if isinstance(attempt, int) else None
-            found = decisions_of(task, record, hint)
+            found = decisions_of(task, record, read_first_hint(folder))
     except FileNotFoundError:
         return record, None
     except StorageError as error:

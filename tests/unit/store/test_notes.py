@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.base.files import Folder
 from orchestrator.base.files.seam import Seam
-from orchestrator.store.chain import LineHint, read_hint
+from orchestrator.store.chain import LineHint, read_first_hint, read_hint
 from orchestrator.store.child_links import ChildNote, notes_left
 from orchestrator.store.layout import CHILDREN, LINE_HINT
 
@@ -58,4 +58,21 @@ def test_a_lines_hint_is_of_its_attempt(tmp_path: Path, hint: Any, offset: int |
     (tmp_path / LINE_HINT).write_text(json.dumps(hint))
     with Folder.at(str(tmp_path), SEAM) as folder:
         assert read_hint(folder, 2) == offset
-    assert LineHint._fields == ("attempt", "offset")
+    assert LineHint._fields == ("attempt", "offset", "first")
+
+
+@pytest.mark.parametrize(
+    ("hint", "first"),
+    [
+        ({"attempt": 1, "offset": 70}, 70),
+        ({"attempt": 3, "offset": 200, "first": 70}, 70),
+        ({"attempt": 3, "offset": 200}, None),
+        ({"attempt": 3, "offset": 200, "first": None}, None),
+        ({"attempt": 3, "offset": 200, "first": "70"}, None),
+    ],
+)
+def test_a_resumed_runs_hint_knows_the_first_line(tmp_path: Path, hint: Any, first: int | None) -> None:
+    """It is the line of attempt 1, whichever attempt was last."""
+    (tmp_path / LINE_HINT).write_text(json.dumps(hint))
+    with Folder.at(str(tmp_path), SEAM) as folder:
+        assert read_first_hint(folder) == first

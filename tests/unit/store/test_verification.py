@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.base.files import Folder
 from orchestrator.model.manifest.transitions import interrupted, stage_started
-from orchestrator.store.chain import last_line, lines_of
+from orchestrator.store.chain import last_line, lines_of, read_first_hint
 from orchestrator.store.claim import claim, reopen, take_over
-from orchestrator.store.decisions import add_decision
+from orchestrator.store.decisions import add_decision, decisions_of
 from orchestrator.store.layout import Location
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
@@ -197,6 +198,28 @@ def test_one_run_is_verified_by_itself(store: RunStore) -> None:
     edited(run_of(store, 1) / "manifest.json", "tester", "liar")
     assert verify_run(store, Location(TASK, make_run_id(3))).findings == ()
     assert {found.code for found in verify_run(store, Location(TASK, make_run_id(1))).findings} == {"manifest-edited"}
+
+
+def test_decisions_about_a_resumed_run_are_looked_for_from_its_first_line(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines before that of attempt 1 are not read, by a hint that a resume keeps; a wrong hint is looked up."""
+    where = Location(TASK, make_run_id(2))
+    starts: list[int] = []
+
+    def noted(task: Folder, start: int = 0) -> Iterator[bytes]:
+        starts.append(start)
+        return lines_of(task, start)
+
+    monkeypatch.setattr("orchestrator.store.decisions.lines_of", noted)
+    monkeypatch.setattr("orchestrator.store.chain.lines_of", noted)
+    with store.task(TASK) as task, store.run_folder(where) as folder:
+        data = folder.read("manifest.json", 1 << 20)
+        first = len(next(lines_of(task))) + 1
+        assert read_first_hint(folder) == first
+        for hint in (first, 7, None):
+            assert decisions_of(task, json.loads(data), hint).altered is None
+    assert starts == [first, 0, first, 0, first]
 
 
 def test_approvals_and_children_do_not_break_the_chain(store: RunStore) -> None:
