@@ -18,6 +18,8 @@ FLEET = "fleet"
 
 RESERVED_TASKS = frozenset({"local-mcp"})
 """``.runs/local-mcp/`` holds the older pointers, so that no task can have that name."""
+RESERVED_PIPELINES = frozenset({"canary", "exec"})
+"""Pipelines of no config (contract, section 1): their runs are never ``latest``, and prove what asks for them only."""
 
 RESERVED_PROJECTS = RESERVED_TASKS | {FLEET}
 

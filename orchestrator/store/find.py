@@ -11,6 +11,7 @@ from datetime import datetime
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import (
+    RESERVED_PIPELINES,
     check_run_reference,
     is_run_id,
     migrated_run_id,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""
-
-_ASIDE = frozenset({"canary", "exec"})
-"""Reserved pipelines whose runs are never ``latest``."""
 
 
 def task_ids(store: RunStore) -> list[str]:
@@ -166,7 +164,7 @@ def _last_claimed(store: RunStore) -> Iterator[Location]:
 def _never_latest(store: RunStore, where: Location) -> bool:
     """Tell whether a run is of a pipeline that nobody means by the last run (contract, section 4)."""
     try:
-        return read_document(store, where).get("pipeline_id") in _ASIDE
+        return read_document(store, where).get("pipeline_id") in RESERVED_PIPELINES
     except (NotFound, DamagedRecord, StorageError):
         return False
 

@@ -10,6 +10,12 @@ import pytest
 
 from tests.harness import Orchestrator, WorkspaceFolder
 
+ITEMS = """\
+- [ ] **any**: x
+- [ ] **proved**: y (needs: canary)
+- [ ] **one**: y (needs: canary/licences)
+- [ ] **other**: y (needs: canary/licence)
+"""
 LICENCES = "! grep -rL --include=*.py SPDX . | grep ."
 
 
@@ -184,3 +190,24 @@ def test_what_is_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator) 
     (workspace.root / ".git").rename(workspace.root / "git-away")
     done = orchestrate("prove")
     assert (done.code, "repository" in done.stderr) == (2, True)
+
+
+def test_a_canary_run_ticks_only_what_asks_for_it(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """It shows that a guardrail can fail, and nothing of the project: an item without needs is not proved by it."""
+    workspace.write("tasks/tasks-1-app.md", ITEMS)
+    make(workspace)
+    done = orchestrate("prove", "--format", "json")
+    assert done.code == 0, done.stderr
+    run = done.document["run_id"]
+    refused = orchestrate("checklist", "tick", "any", "--run", run, "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (4, "not-covered")
+    assert orchestrate("checklist", "tick", "proved", "one", "--run", run).code == 0
+    assert orchestrate("checklist", "tick", "other", "--run", run).code == 4
+    text = (workspace.root / "tasks/tasks-1-app.md").read_text()
+    proof = text[text.index(" \u2014 [run") : text.index("\n", text.index(" \u2014 [run"))]
+    for place in ("tasks/tasks-1-app.md", "docs/checklists/1-app.md", ".agent/task/1-app.md"):
+        path = workspace.root / place
+        forged = path.read_text().replace("- [ ] **any**: x", f"- [x] **any**: x{proof}")
+        workspace.write(place, forged)
+    found = orchestrate("verify", "--docs", "--format", "json").document["findings"]
+    assert "not-covered" in {finding["code"] for finding in found}

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.finding import Finding
+from orchestrator.base.identifiers import RESERVED_PIPELINES
 from orchestrator.checks.checklists.evidence import Evidence
 from orchestrator.checks.checklists.items import Citation, Item, task_of_path, word
 from orchestrator.checks.checklists.needs import APPROVAL
+from orchestrator.checks.checklists.needs_shown import gaps, is_recomputable, waived_in
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
-from orchestrator.model.base_policy import POLICY_NOT_COMPARED, unapproved_softening
+from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
-from orchestrator.model.plan_flags import NOTHING_CHECKED
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 NOTES = frozenset({"before-baseline", "tick-of-version-1"})
 """Codes of what is named and is no finding."""
 
-_RECOMPUTABLE = 2
-"""``digest_form`` of records that are judged by the rules of trust (contract, section 7); older ones as when made."""
-
-_STAGE_KEY = re.compile(r"pipelines\.[^\[\]]+\.stages\[(?P<stage>[^\[\]]+)\]")
 _MET = frozenset({"passed", "waived"})
 
 
@@ -157,21 +153,16 @@ def _run_faults(item: Item, citation: Citation, evidence: Evidence, sources: Sou
         if entry["required"] and entry["outcome"] not in _MET:
             yield "guardrail-not-passed", f"guardrail '{entry['id']}' of run {run} is {entry['outcome']}"
     yield from _flags(manifest, run)
-    if _is_recomputable(manifest):
+    if is_recomputable(manifest):
         yield from clean_tree_faults(manifest)
     yield from _agreement(evidence, sources)
 
 
 def _flags(manifest: Mapping[str, Any], run: str) -> Iterator[tuple[str, str]]:
-    waived = _waived(manifest)
+    waived = waived_in(manifest)
     for flag in manifest["plan"].get("flags") or ():
         if flag.get("code") == "guardrail-cannot-fail" and flag.get("stage") not in waived:
             yield "guardrail-cannot-fail", f"run {run}: {flag.get('message')}"
-
-
-def _is_recomputable(manifest: Mapping[str, Any]) -> bool:
-    form = manifest.get("digest_form")
-    return isinstance(form, int) and form >= _RECOMPUTABLE
 
 
 def clean_tree_faults(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -218,6 +209,12 @@ def _is_line_of(line: Mapping[str, Any], evidence: Evidence) -> bool:
 
 
 def _claim_faults(item: Item, kept: list[Evidence], sources: Sources) -> Iterator[tuple[str, str]]:
+    asked = {need.partition("/")[0] for need in item.needs}
+    for evidence in kept:
+        pipeline = str(evidence.manifest["pipeline_id"])
+        if pipeline in RESERVED_PIPELINES - asked:
+            what = f"run {evidence.run_id} is of the reserved pipeline '{pipeline}'"
+            yield "not-covered", f"{what}, which proves only what an item needs of '{pipeline}'"
     for need in item.needs:
         if need == APPROVAL:
             continue
@@ -229,63 +226,6 @@ def _claim_faults(item: Item, kept: list[Evidence], sources: Sources) -> Iterato
         yield "wrong-digest", f"it cites digest {item.digest or '(none)'}; the run's is {kept[-1].digest}"
     for evidence in kept:
         yield from _review_faults(item, evidence, sources)
-
-
-def gaps(manifest: Mapping[str, Any], need: str) -> Iterator[str]:
-    """Yield what keeps a run from showing a need: a pipeline, or ``pipeline/stage`` (contract, section 7, "Whole").
-
-    A pipeline needs all its stages, but for those that the config ``skip``s, as the base's does, or that are waived.
-    """
-    pipeline, _, stage = need.partition("/")
-    if manifest["pipeline_id"] != pipeline:
-        yield f"it is a run of '{manifest['pipeline_id']}'"
-        return
-    commands = {command["id"]: command for command in manifest["commands"]}
-    if stage:
-        if stage not in commands:
-            yield f"it has no stage '{stage}'"
-        elif not _is_success(commands[stage]):
-            yield f"its stage '{stage}' ended with outcome {commands[stage].get('outcome')}"
-        return
-    if not _is_recomputable(manifest):
-        return
-    allowed, waived = _may_be_skipped(manifest), _waived(manifest)
-    for stage, command in commands.items():
-        is_skipped = command.get("outcome") == "skip" and stage in allowed
-        if not (_is_success(command) or is_skipped or stage in waived):
-            why = _new_skip(manifest) if command.get("outcome") == "skip" else ""
-            yield f"its stage '{stage}' ended with outcome {command.get('outcome')}{why}"
-    if not any(_is_success(command) for command in commands.values()):
-        yield "nothing ran in it"
-    if any(flag.get("code") == NOTHING_CHECKED for flag in manifest["plan"].get("flags") or ()):
-        yield "nothing is checked in it: every stage but guardrails is skipped or may fail"
-
-
-def _is_success(command: Mapping[str, Any]) -> bool:
-    return command["status"] == "succeeded" or bool(command.get("reused"))
-
-
-def _may_be_skipped(manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Return the stages that the config skips, but for those that the base's config did not (``policy``).
-
-    None where the config was not compared with the base's: nothing shows then that the skip is not new.
-    """
-    entries = [entry for entry in manifest.get("policy") or () if isinstance(entry, Mapping)]
-    if any(entry.get("code") == POLICY_NOT_COMPARED for entry in entries):
-        return frozenset()
-    # The places of policy: ``pipelines.<pipeline>.stages[<stage>]`` and what follows.
-    newly = {match["stage"] for entry in entries if (match := _STAGE_KEY.match(str(entry.get("key"))))}
-    skipped = frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip"))
-    return skipped - newly
-
-
-def _new_skip(manifest: Mapping[str, Any]) -> str:
-    compared = all(entry.get("code") != POLICY_NOT_COMPARED for entry in manifest.get("policy") or ())
-    return "" if compared else ", and no config of a base commit shows that it was skipped before"
-
-
-def _waived(manifest: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(str(entry["id"]) for entry in manifest["guardrails"] if entry["outcome"] == "waived")
 
 
 def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator[tuple[str, str]]:
