@@ -11,6 +11,7 @@ from orchestrator.base.errors import StorageError, UsageError
 from orchestrator.base.record import Record
 
 CONFIG_FOLDER = "project_configs"
+WORKSPACE_FILE = "workspace.toml"
 NOX_FOLDER = ".nox"
 """Where nox keeps environments, below the folder of the noxfile (nox's default of ``--envdir``)."""
 

@@ -48,6 +48,13 @@ def whole(flag: str, given: str) -> int:
     return int(given)
 
 
+def integer(flag: str, given: str) -> int:
+    """Return a whole number from -999999 to 999999."""
+    if re.fullmatch(f"-?(?:{_WHOLE})", given) is None:
+        raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 5")
+    return int(given)
+
+
 def share(flag: str, given: str) -> float:
     """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``."""
     match = re.fullmatch(_SHARE, given)

@@ -6,8 +6,8 @@ import os
 
 from orchestrator.base.errors import ConfigError
 from orchestrator.base.record import Record
+from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.source import read_toml
-from orchestrator.config.workspace_file import WORKSPACE_FILE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from orchestrator.base.errors import ConfigError
 from orchestrator.base.globs import fault
 from orchestrator.base.identifiers import FLEET, name_fault
 from orchestrator.base.record import Record
+from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.source import read_toml
-from orchestrator.config.workspace_file import WORKSPACE_FILE, top_faults
+from orchestrator.config.workspace_file import top_faults
 
 SHARED = ("noxfile.py", "tasks.py", WORKSPACE_FILE)
 _KEYS = ("shared", "task_id")

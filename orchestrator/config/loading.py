@@ -16,6 +16,7 @@ from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.values import PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
+from orchestrator.model.queue import Limit
 from orchestrator.model.review_policy import policy_of
 
 TYPE_CHECKING = False
@@ -95,6 +96,7 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
         ),
         review=policy_of(source.table),
         metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget, shaped.metrics.max_sla_age),
+        queue=Limit(shaped.queue.running, shaped.queue.waiting),
         spec_guard=_spec_guard(shaped.spec_guard),
         waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},

@@ -1,9 +1,10 @@
 """A compiled and validated plan, kept beside the digests of what it was compiled from.
 
 Compiling costs about 100 ms, most of it for importing the validator; a kept plan is read in less than
-one. An entry holds the sha256 of every config that was read, the names of all configs, the day (waivers
-end), and what stands for this program's version; when any of them differs, the plan is compiled anew, as it is when the
-entry's guardrails, waivers or flags are not those of the configs. A plan with a secret in its environment is not kept.
+one. An entry holds the sha256 of every config that was read and of ``workspace.toml``, the names of all configs,
+the day (waivers end), and what stands for this program's version; when any of them differs, the plan is compiled anew,
+as it is when the entry's guardrails, waivers or flags are not those of the configs. A plan with a secret in its
+environment is not kept.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.json_values import plain
 from orchestrator.base.redaction import Redactor, looks_secret
 from orchestrator.base.sha256 import sha256
-from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
+from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE, Workspace
 from orchestrator.config.plan_policy import policy_in, policy_of
 from orchestrator.model.plan import Plan, redacted
 from orchestrator.model.plan_flags import with_flags
@@ -88,8 +89,16 @@ class PlanCache:
     def _conditions(self, today: date) -> dict[str, Any]:
         """Return what all entries rest on, which is looked at once: a fleet compiles hundreds of plans."""
         if self._known is None or self._known[0] != today:
-            names = _config_names(self._workspace.root)
-            self._known = (today, {"program": _program(), "day": today.isoformat(), "names": names})
+            root = self._workspace.root
+            self._known = (
+                today,
+                {
+                    "program": _program(),
+                    "day": today.isoformat(),
+                    "names": _config_names(root),
+                    "workspace": _workspace_digest(root),
+                },
+            )
         return self._known[1]
 
     def _read(self, project: str, pipeline: str, today: date) -> Plan | None:
@@ -127,6 +136,13 @@ def _holds_secrets(plan: Plan) -> bool:
     return any(_holds_secrets(below) for below in plan.subplans)
 
 
+def _workspace_digest(root: str) -> str | None:
+    try:
+        return sha256(_file_bytes(os.path.join(root, WORKSPACE_FILE))).hexdigest()
+    except OSError:  # none, or none that can be read: who compiles says so
+        return None
+
+
 def _config_names(root: str) -> list[str]:
     with suppress(OSError):
         return sorted(os.listdir(os.path.join(root, CONFIG_FOLDER)))
@@ -143,7 +159,11 @@ def _is_of(plan: Plan, project: str, pipeline: str, configs: Mapping[str, bytes]
 
 
 def _config_bytes(root: str, project: str) -> bytes:
-    fd = os.open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return _file_bytes(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"))
+
+
+def _file_bytes(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         return file.read(_LIMIT)
 

@@ -39,6 +39,7 @@ from orchestrator.config.value_kinds import (
     proof_word,
     records_count,
     retries_count,
+    runs_count,
     share_of_one,
     until_date,
     whole_days,
@@ -46,6 +47,7 @@ from orchestrator.config.value_kinds import (
 from orchestrator.config.values import DEFAULT_BACKEND
 from orchestrator.model.metrics_policy import DEFAULT_AGE_DAYS as DEFAULT_SLA_AGE_DAYS
 from orchestrator.model.metrics_policy import DEFAULT_BUDGET, DEFAULT_COVERAGE
+from orchestrator.model.queue import DEFAULT_WAITING
 from orchestrator.model.review_policy import signers_fault
 
 
@@ -130,6 +132,13 @@ class Metrics(Table):
     max_sla_age: Annotated[Any, BeforeValidator(whole_days)] = DEFAULT_SLA_AGE_DAYS
 
 
+class Queue(Table):
+    """``[queue]``."""
+
+    running: Annotated[int | None, runs_count(1)] = None
+    waiting: Annotated[int, runs_count(0)] = DEFAULT_WAITING
+
+
 class SpecGuard(Table):
     """``[spec_guard]``."""
 
@@ -183,6 +192,7 @@ class Config(Table):
     guardrails: Guardrails = Field(default_factory=Guardrails)
     review: Review = Field(default_factory=Review)
     metrics: Metrics = Field(default_factory=Metrics)
+    queue: Queue = Field(default_factory=Queue)
     spec_guard: SpecGuard = Field(default_factory=SpecGuard)
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}

@@ -17,6 +17,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
 from orchestrator.config.canaries import planted_path_fault
 from orchestrator.config.quantities import duration, size
+from orchestrator.config.queue_policy import MOST_RUNS
 from orchestrator.config.spec_guard_policy import ANY_AGE, MOST_RECORDS
 from orchestrator.model.metrics_policy import is_share
 from orchestrator.model.review_policy import MOST_APPROVALS
@@ -80,6 +81,17 @@ def records_count(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= MOST_RECORDS:
         raise ValueError(f"must lie between 0 and {MOST_RECORDS}")
     return value
+
+
+def runs_count(least: int) -> BeforeValidator:
+    """Return the check of a number of runs, ``least`` at least."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and not least <= value <= MOST_RUNS:
+            raise ValueError(f"must lie between {least} and {MOST_RUNS}")
+        return value
+
+    return BeforeValidator(check)
 
 
 def not_empty(value: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from orchestrator.config.guardrail_policy import GuardrailPolicy
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
+from orchestrator.model.queue import Limit
 from orchestrator.model.review_policy import ReviewPolicy
 
 DEFAULT_BACKEND = "uv|virtualenv"
@@ -84,6 +85,7 @@ class ProjectConfig(Record):
     guardrails: GuardrailPolicy = GuardrailPolicy()
     review: ReviewPolicy = ReviewPolicy()
     metrics: MetricsPolicy = MetricsPolicy()
+    queue: Limit = Limit()
     spec_guard: SpecGuardPolicy = SpecGuardPolicy()
     waivers: tuple[Waiver, ...] = ()
     pipelines: Mapping[str, PipelineConfig] = MappingProxyType({})

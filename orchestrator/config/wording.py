@@ -28,6 +28,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("guardrails", "canary", "#"): shape.CanaryTable,
     ("review",): shape.Review,
     ("metrics",): shape.Metrics,
+    ("queue",): shape.Queue,
     ("spec_guard",): shape.SpecGuard,
     ("waivers", "#"): shape.WaiverTable,
     ("pipelines", "*"): shape.Pipeline,

@@ -8,13 +8,13 @@ import re
 from orchestrator.base.errors import ConfigError
 from orchestrator.base.globs import fault
 from orchestrator.base.record import Record
+from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.source import read_toml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-WORKSPACE_FILE = "workspace.toml"
 TABLES = ("fleet", "queue", "export", "prune", "cloud", "docs")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 

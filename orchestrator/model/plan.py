@@ -11,6 +11,7 @@ from orchestrator.base.identifiers import FLEET
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import MASK, looks_secret
+from orchestrator.model.queue import QueueLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ class Plan(Record):
     ``reuse_guardrails`` lets an earlier verdict stand for a guardrail whose inputs did not change;
     ``proof_required`` makes a required guardrail of the project's own ``advisory`` until a canary proves it.
     ``subplans`` are the plans of all sub-pipelines that are reached, at any depth and of other projects too,
-    sorted by project and pipeline; each is flat, without any of its own. ``selection`` is of a fleet: which projects
-    it runs, and why (``config/fleet``).
+    sorted by project and pipeline; each is flat, without any of its own. ``queue`` is how many runs may run at once,
+    ``selection`` is of a fleet: which projects it runs, and why (``config/fleet``).
     """
 
     project: str
@@ -140,6 +141,7 @@ class Plan(Record):
     proof_required: bool = False
     subplans: tuple[Plan, ...] = ()
     selection: Mapping[str, Any] | None = None
+    queue: QueueLimits = QueueLimits()
 
     def stage(self, stage_id: str) -> PlannedStage:
         """Return the stage with that id; KeyError when there is none."""

@@ -7,6 +7,7 @@ from orchestrator.model.manifest.document import INTERRUPTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
 
@@ -23,6 +24,8 @@ def as_died(body: dict[str, Any]) -> dict[str, Any]:
     """
     at = later_of(body["updated_at"], body["heartbeat_at"])
     silent = (parse_stamp(at) - parse_stamp(body["updated_at"])).total_seconds()
+    if body["status"] == "queued":
+        body, silent = with_wait_until(body, parse_stamp(at)), 0.0
     body.update(status="failed", outcome="error", status_detail=INTERRUPTED, completed_at=at)
     body["commands"] = [_command(command, at) for command in body["commands"]]
     if body["sla"] is not None:
@@ -30,6 +33,14 @@ def as_died(body: dict[str, Any]) -> dict[str, Any]:
         body["sla"] = {**body["sla"], "active_seconds": active}
     body["guardrails"] = [_guardrail(entry, body["commands"]) for entry in body["guardrails"]]
     return body
+
+
+def with_wait_until(body: dict[str, Any], moment: datetime) -> dict[str, Any]:
+    """Return the document of a run that waits in the queue, with its wait counted up to ``moment``."""
+    resumes = body["resume_events"]
+    joined_at = parse_stamp(resumes[-1]["timestamp"] if resumes else body["started_at"])
+    waited = max(0.0, (moment - joined_at).total_seconds())
+    return {**body, "queued_seconds": round(body["queued_seconds"] + waited, 3)}
 
 
 def _command(command: dict[str, Any], at: str) -> dict[str, Any]:

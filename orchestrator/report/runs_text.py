@@ -65,7 +65,8 @@ def word(row: Row) -> str:
 def _facts(row: Row) -> tuple[str, str, str]:
     stages = row["stages"]
     done = f"{stages['succeeded'] + stages['reused']}/{stages['total']}" if stages else ""
-    took = duration(row["duration_seconds"]) if row["duration_seconds"] is not None else ""
+    is_timed = row["duration_seconds"] is not None and row["status"] != "queued"
+    took = duration(row["duration_seconds"]) if is_timed else ""
     return done, took, "SLA!" if row["sla_breached"] else ""
 
 

@@ -236,6 +236,10 @@ def _live(body: dict[str, Any], now: datetime) -> dict[str, Any]:
     body["commands"] = [_running(command, now) for command in body["commands"]]
     body["guardrails"] = [_undecided(entry, body["commands"]) for entry in body["guardrails"]]
     sla = body["sla"]
+    if body["status"] == "queued":
+        from orchestrator.report.interrupted import with_wait_until
+
+        return with_wait_until(body, now)
     if sla is not None:
         since = max(0.0, (now - parse_stamp(body["updated_at"])).total_seconds())
         active = round(sla["active_seconds"] + since, 3)

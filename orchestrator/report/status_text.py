@@ -78,6 +78,10 @@ def _times(document: Mapping[str, Any]) -> Iterator[str]:
         if ended:
             yield f"took {duration((ended - began).total_seconds())}"
         return
+    if document["status"] == "queued":
+        limit = duration(sla["limit_seconds"])
+        yield f"in the queue for {duration(document['queued_seconds'])}; it may take {limit} once it runs"
+        return
     took = f"{'took' if ended else 'going for'} {duration(sla['active_seconds'])} of {duration(sla['limit_seconds'])}"
     if sla["breached"]:
         took += ": longer than allowed"

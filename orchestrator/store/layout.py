@@ -43,6 +43,9 @@ CLAIMS = ".claims"
 KEYS = ".keys"
 """Beside the tasks: which run a start's key stands for."""
 
+QUEUE = ".queue"
+"""Beside the tasks: which runs hold a place of those that may run at once, and which wait for one."""
+
 TASK_LOCK = ".lock"
 METRICS = "metrics.json"
 CHAIN = "chain.jsonl"

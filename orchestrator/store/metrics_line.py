@@ -49,6 +49,8 @@ def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
     }
     if is_fleet({"plan": manifest.plan}):
         line["kind"] = KIND
+    if manifest.digest_form == 2:  # there was no queue before, and a line that is made again stays what it was
+        line |= {"began_at": manifest.began_at, "queued_seconds": manifest.queued_seconds}
     made: dict[str, Any] = plain(line)
     return made
 

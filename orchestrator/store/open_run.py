@@ -31,6 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.store.places import Place
+
 
 class OpenRun:
     """The holder of a run's lock. ``manifest`` is what was saved last.
@@ -62,6 +64,8 @@ class OpenRun:
         """Whether the record's attempt has its line in the chain, and was found to be as that line says."""
         self.line: Mapping[str, Any] | None = None
         self.digests: dict[str, Digest] = {}
+        self.place: Place | None = None
+        """Its place in the queue, where a limit binds it."""
         self._events = RunningDigest() if is_new else None
         self._goes_on = is_new
         self._unsynced: dict[str, None] = {}
@@ -227,3 +231,6 @@ class OpenRun:
         """Give the lock back; harmless when repeated."""
         self.lock.release()
         self.folder.close()
+        if self.place is not None:
+            self.place.leave()
+            self.place = None

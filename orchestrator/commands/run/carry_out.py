@@ -58,6 +58,20 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
         from orchestrator.commands.run.session_run import perform_in
 
         return perform_in(context, prepared, observer)
+    if not prepared.is_limited:
+        return _run(context, prepared, observer)
+    from orchestrator.commands.run.queued_run import in_turn
+    from orchestrator.runner.environment.nox import check_session
+
+    check_session(prepared.plan.session.name, prepared.store.workspace.root)
+    with in_turn(context, prepared, observer) as (turn, ended):
+        if ended is None:
+            return _run(context, turn, observer)
+        observer.close()
+        return ended
+
+
+def _run(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
     cache = None
     provenance = capture(context, prepared)
     try:

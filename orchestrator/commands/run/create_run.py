@@ -36,11 +36,13 @@ def begin_run(
     *,
     unseen: bool = False,
     before_claim: Callable[[Location], None] | None = None,
+    claiming: Callable[[RunStore, Manifest, str], OpenRun] | None = None,
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
     With ``unseen``, nobody sees the run before it ends (``prepare``); ``before_claim`` is called with its place,
-    of which nothing is on disk yet. Raises Refusal; then there is no such run.
+    of which nothing is on disk yet; ``claiming`` claims it where that takes
+    more than ``claim``. Raises Refusal; then there is no such run.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
@@ -63,7 +65,7 @@ def begin_run(
         return begin_held_back(store, manifest, token)
     if before_claim is not None:
         before_claim(Location(manifest.task_id, run_id))
-    run = claim(store, manifest, token)
+    run = (claiming or claim)(store, manifest, token)
     announce_to_parent(store, run)
     return run
 

@@ -17,7 +17,7 @@ ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR
 
 
 class StartRequest(Record):
-    """The options of ``start``. ``overrides`` are ``K=V`` texts.
+    """The options of ``start``. ``overrides`` are ``K=V`` texts, ``wait`` is a span of time.
 
     Those from ``everything`` on are a selection; with ``fail_fast`` no project is started after the first failed one.
     """
@@ -36,6 +36,9 @@ class StartRequest(Record):
     detach: bool = False
     no_cache: bool = False
     key: str | None = None
+    priority: int = 0
+    wait: str | None = None
+    no_wait: bool = False
     everything: bool = False
     projects: str | None = None
     affected: bool = False

@@ -19,7 +19,7 @@ from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
-from orchestrator.model.manifest.transitions import interrupted, reset_for_resume
+from orchestrator.model.manifest.transitions import interrupted, queued, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
@@ -35,6 +35,8 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from orchestrator.model.queue import Standing
 
 
 def resume(context: Context, **options: Any) -> Answer:
@@ -66,10 +68,20 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         run.close()
         raise
 
+    is_limited = plan.queue.are_set and _takes_place(store, plan, context.environ)
+
     def open_run() -> OpenRun:
         recover_task(store, where.task_id, interrupted)
-        _continue(store, run, plan, redactor, kept, request, actor, context, found)
-        return run
+        if not is_limited:
+            _continue(store, run, plan, redactor, kept, request, actor, context, found)
+            return run
+        from orchestrator.commands.run.queued_run import continues_in_turn
+
+        def continued(waits: Standing | None) -> OpenRun:
+            _continue(store, run, plan, redactor, kept, request, actor, context, found, waits)
+            return run
+
+        return continues_in_turn(store, plan, where.run_id, continued)
 
     return PreparedRun(
         store,
@@ -83,7 +95,16 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         fresh=request.no_cache,
         abandon=run.close,
         new_children=request.fresh,
+        is_limited=is_limited,
     )
+
+
+def _takes_place(store: RunStore, plan: Plan, environ: Mapping[str, str]) -> bool:
+    from orchestrator.commands.run.ancestry import find_parent
+    from orchestrator.commands.run.queued_run import has_limits
+
+    around = find_parent(store, environ, None).parent
+    return has_limits(plan, None if around is None else around.document)
 
 
 def _checked(
@@ -180,8 +201,9 @@ def _continue(
     actor: str,
     context: Context,
     found: tuple[str, ...],
+    waits: Standing | None = None,
 ) -> None:
-    """Write the first record of the new attempt: the run is in progress again."""
+    """Write the first record of the new attempt: the run is in progress again, or waits for its place."""
     manifest = run.manifest
     now = context.clock.now()
     idle = max(0.0, (now - parse_stamp(manifest.completed_at or manifest.updated_at)).total_seconds())
@@ -198,6 +220,9 @@ def _continue(
     )
     shown = shown_plan(manifest.plan, plan, redactor)
     deadline = later(parse_stamp(manifest.sla.deadline_at), idle)
+    began_at = manifest.began_at
+    if began_at is None and manifest.digest_form == 2:  # it never left the queue
+        began_at = stamp(now)
     reopen(store, run)
     continued = manifest._replace(
         attempt=manifest.attempt + 1,
@@ -213,6 +238,7 @@ def _continue(
         pipeline_title=shown.title,
         sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
     )
+    continued = queued(continued, waits.detail) if waits is not None else continued._replace(began_at=began_at)
     continued = with_ci_job(continued, context.environ, redactor.text)
     run.save(with_known_proofs(store, continued, plan))
     fresh = {"fresh": True} if request.fresh else {}

@@ -100,6 +100,18 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
 
 def perform_in(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
     """Run ``prepared`` inside a session that nox itself started, or a fleet, which needs none, and return its end."""
+    if not prepared.is_limited:
+        return _perform_in(context, prepared, observer)
+    from orchestrator.commands.run.queued_run import in_turn
+
+    with in_turn(context, prepared, observer) as (turn, ended):
+        if ended is None:
+            return _perform_in(context, turn, observer)
+        observer.close()
+        return ended
+
+
+def _perform_in(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
     env_dir = environment_folder(prepared.store.workspace.environments_dir, prepared.plan.session)
     provenance = capture(context, prepared)
     prepared = with_base_policy(context, prepared)

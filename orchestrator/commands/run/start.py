@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import name_fault
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.ancestry import find_parent
+from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
@@ -23,8 +24,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.base.redaction import Redactor
+    from orchestrator.model.plan import Plan
     from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
+    from orchestrator.store.store import RunStore
 
 
 def start(context: Context, **options: Any) -> Answer:
@@ -59,6 +63,61 @@ def start(context: Context, **options: Any) -> Answer:
     return carry_out(context, prepared, request)
 
 
+class _Opening(Record):
+    """What a new run is claimed with."""
+
+    context: Context
+    store: RunStore
+    plans: PlanCache
+    plan: Plan
+    request: StartRequest
+    ancestry: Ancestry
+    redactor: Redactor
+    actor: str
+    key: str | None
+    held: HeldKey | None
+
+    def open(
+        self, task_id: str, overrides: Mapping[str, str], *, unseen: bool = False, in_turn: bool = False
+    ) -> OpenRun:
+        """Claim the run, with ``in_turn`` in the queue's order; raises as ``begin_run`` does."""
+        from orchestrator.commands.run.create_run import begin_run
+        from orchestrator.runner.first_record import RunTerms
+
+        request, held, key = self.request, self.held, self.key
+        terms = RunTerms(
+            task_id,
+            self.actor,
+            request.approval_policy,
+            overrides,
+            request.override_reason,
+            self.context.environ,
+            None if key is None else sha256(key.encode()).hexdigest(),
+        )
+        claiming = None
+        if in_turn:
+            from orchestrator.commands.run.queued_run import claims_in_turn
+
+            claiming = claims_in_turn(self.plan, request)
+        try:
+            run = begin_run(
+                self.store,
+                self.plan,
+                terms,
+                self.ancestry,
+                self.redactor,
+                self.context.clock,
+                unseen=unseen,
+                before_claim=None if held is None else held.note,
+                claiming=claiming,
+            )
+        finally:
+            if held is not None:
+                held.release()
+        self.plans.keep()
+        return run
+
+
 def prepare(context: Context, request: StartRequest) -> PreparedRun:
     """Return the run that ``request`` asks for, ready to run; nothing is written yet.
 
@@ -68,6 +127,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
 
     check_format(request.format)
     check_jobs(request.jobs)
+    wait_seconds = _wait_of(request)
     key = _key_of(request, context.environ)
     overrides = overrides_of(request)
     store = context.store()
@@ -105,39 +165,22 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         taken = take_key(store, plan, target.task_id, request, overrides, redactor, key)
         found, held = (taken, None) if isinstance(taken, Location) else (None, taken)
 
-    def open_run(*, unseen: bool = False) -> OpenRun:
-        from orchestrator.commands.run.create_run import begin_run
-        from orchestrator.runner.first_record import RunTerms
-
-        terms = RunTerms(
-            target.task_id,
-            actor,
-            request.approval_policy,
-            overrides,
-            request.override_reason,
-            context.environ,
-            None if key is None else sha256(key.encode()).hexdigest(),
-        )
-        note = None if held is None else held.note
-        try:
-            run = begin_run(store, plan, terms, ancestry, redactor, context.clock, unseen=unseen, before_claim=note)
-        finally:
-            if held is not None:
-                held.release()
-        plans.keep()
-        return run
-
+    opening = _Opening(context, store, plans, plan, request, ancestry, redactor, actor, key, held)
+    is_limited = plan.queue.are_set and _takes_place(plan, ancestry)
+    is_seen = request.detach or key is not None or is_limited
     return PreparedRun(
         store,
         plan,
         redactor,
-        open_run,
+        lambda: opening.open(target.task_id, overrides, in_turn=is_limited),
         request.jobs,
         task_id=target.task_id,
         fresh=request.no_cache,
-        open_unseen=None if request.detach or key is not None else lambda: open_run(unseen=True),
+        open_unseen=None if is_seen else lambda: opening.open(target.task_id, overrides, unseen=True),
         abandon=_nothing if held is None else held.release,
         found=found,
+        is_limited=is_limited,
+        wait_seconds=wait_seconds,
     )
 
 
@@ -151,6 +194,21 @@ def _key_of(request: StartRequest, environ: Mapping[str, str]) -> str | None:
     from orchestrator.commands.run.keyed_start import check_key
 
     return check_key(key)
+
+
+def _wait_of(request: StartRequest) -> float | None:
+    """Return the longest time in the queue, in seconds. Raises UsageError for options that can't be."""
+    if request.priority == 0 and request.wait is None:
+        return None
+    from orchestrator.commands.run.queued_run import check_waiting
+
+    return check_waiting(request)
+
+
+def _takes_place(plan: Plan, ancestry: Ancestry) -> bool:
+    from orchestrator.commands.run.queued_run import has_limits
+
+    return has_limits(plan, None if ancestry.parent is None else ancestry.parent.document)
 
 
 def _nothing() -> None:

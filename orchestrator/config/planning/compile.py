@@ -34,9 +34,11 @@ from orchestrator.config.plan_policy import plan_policy
 from orchestrator.config.planning.canary import canary_pipeline
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
+from orchestrator.config.queue_policy import read_queue_limit
 from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
 from orchestrator.model.plan_flags import with_flags
+from orchestrator.model.queue import QueueLimits
 
 
 def compile_plan(
@@ -81,7 +83,9 @@ def compile_with_sources(
     digests = {name: reached.digest for name, reached in reach.configs.items()} | dict(needed.read)
     has_rivals = bool(rivals(pipeline, config.name, project_names(root)))
     below = tuple(_plan(reach.configs[node[0]], reached) for node, reached in reach.below(config.name, chosen))
-    return with_flags(_plan(config, chosen)._replace(subplans=below)), None if has_rivals else digests
+    queue = QueueLimits(config.queue, read_queue_limit(root))
+    plan = with_flags(_plan(config, chosen)._replace(subplans=below, queue=queue))
+    return plan, None if has_rivals else digests
 
 
 def survey(root: str, *, today: date) -> tuple[dict[str, ProjectConfig], list[str]]:

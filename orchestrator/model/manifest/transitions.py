@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from orchestrator.base.clock import parse_stamp
+from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.model.manifest.document import INTERRUPTED
 from orchestrator.model.manifest.manifest import Attempt, AttemptAccount, Command, Manifest, Report, Reused
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
@@ -181,6 +181,28 @@ def slowest_stage(manifest: Manifest) -> str | None:
     return max(ran)[2] if ran else None
 
 
+def queued(manifest: Manifest, detail: str) -> Manifest:
+    """Return the manifest of a run whose attempt waits in the queue; ``detail`` says for what."""
+    began_at = None if manifest.attempt == 1 else manifest.began_at
+    return manifest._replace(status="queued", status_detail=detail, began_at=began_at)
+
+
+def begun(manifest: Manifest, at: str, waited_seconds: float) -> Manifest:
+    """Return the manifest of a run that leaves the queue: its limit of time begins now."""
+    deadline = later(parse_stamp(manifest.sla.deadline_at), waited_seconds)
+    return waited(manifest, waited_seconds)._replace(
+        status="in_progress",
+        status_detail=None,
+        began_at=manifest.began_at or at,
+        sla=manifest.sla._replace(deadline_at=stamp(deadline)),
+    )
+
+
+def waited(manifest: Manifest, seconds: float) -> Manifest:
+    """Return the manifest with that much more time in the queue."""
+    return manifest._replace(queued_seconds=round(manifest.queued_seconds + seconds, 3))
+
+
 def interrupted(manifest: Manifest, at: str) -> Manifest:
     """Return the record of a run whose process died, closed: outcome ``error``, detail ``interrupted``.
 
@@ -188,6 +210,9 @@ def interrupted(manifest: Manifest, at: str) -> Manifest:
     not started is skipped. Times are of the wall clock: the monotonic one died with the process.
     """
     unseen = max(0.0, _seconds(manifest.updated_at, at))
+    if manifest.status == "queued":
+        joined_at = manifest.resume_events[-1].timestamp if manifest.resume_events else manifest.started_at
+        manifest, unseen = waited(manifest, max(0.0, _seconds(joined_at, at))), 0.0
     active = round(manifest.sla.active_seconds + unseen, 3)
     breached = manifest.sla.breached or active > manifest.sla.limit_seconds
     breached_at = manifest.sla.breached_at or (at if breached else None)

@@ -45,6 +45,8 @@ class End:
     event_id: str | None
     kind: str | None = None
     """``fleet`` of a run of many projects, which counts as none of them."""
+    began: bool = True
+    """Whether it ever left the queue; a run that did not counts in nothing (contract, section 9)."""
     source: bytes = field(default=b"", compare=False, repr=False)
     """The line as it was read."""
 
@@ -108,6 +110,7 @@ def _current(document: Mapping[str, Any]) -> End:
         breached=line.sla_breached,
         event_id=_named(line.event_id),
         kind=line.kind,
+        began=document.get("began_at", line.completed_at) is not None,
     )
 
 
@@ -152,7 +155,7 @@ def _positive(number: Number, *, or_zero: bool = False) -> Number:
 
 
 def last_ends(ends: Iterable[End]) -> tuple[list[End], int]:
-    """Return the last end of each run, and how many lines were repetitions of one event.
+    """Return the last end of each run that ever began, and how many lines were repetitions of one event.
 
     ``ends`` come latest line first. The higher attempt wins; in version 1, where attempts have no number, the
     later line.
@@ -170,4 +173,4 @@ def last_ends(ends: Iterable[End]) -> tuple[list[End], int]:
         known = last.get(key)
         if known is None or (end.attempt or 0) > (known.attempt or 0):
             last[key] = end
-    return list(last.values()), repeated
+    return [end for end in last.values() if end.began], repeated

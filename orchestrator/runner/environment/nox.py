@@ -70,16 +70,19 @@ def run_session(
     call = _Body(body)
     root = os.path.abspath(root)
     with _current_folder(root), _silenced(quiet):
-        try:
-            with _any_home():
-                runner = _runner(name, call, root, tags)
-        except (AttributeError, ImportError, TypeError, ValueError) as error:
-            raise NoxUnavailable(f"nox has changed: {type(error).__name__}: {error}") from error
+        with _moved_names(), _any_home():
+            runner = _runner(name, call, root, tags)
         result = runner.execute()
     if not call.started:
         raise NoxUnavailable(f"nox did not start the session: {result.reason or result.status}")
     status: Any = result.status.name.lower()
     return SessionResult(status, _reason(result.reason, call.error), call.error)
+
+
+def check_session(name: str, root: str) -> None:
+    """Raise NoxUnavailable when a session can't be prepared in this process: known before a run is opened for it."""
+    with _current_folder(root), _silenced(True), _moved_names(), _any_home():
+        _runner(name, _Body(lambda session: None), root, ())
 
 
 def session_command(root: str, noxfile: str, name: str) -> list[str]:
@@ -92,6 +95,14 @@ def session_command(root: str, noxfile: str, name: str) -> list[str]:
         *(sys.executable, "-P", "-m", "nox", "--noxfile", noxfile, "--envdir", os.path.join(root, NOX_FOLDER)),
         *("--error-on-missing-interpreters", "--session", name),
     ]
+
+
+@contextlib.contextmanager
+def _moved_names() -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, ImportError, TypeError, ValueError) as error:
+        raise NoxUnavailable(f"nox has changed: {type(error).__name__}: {error}") from error
 
 
 def noxfile_for(root: str) -> str:

@@ -69,6 +69,10 @@ def _run_start(event: Mapping[str, Any]) -> tuple[str, str]:
     return f"run {shown(event.get('run_id'))}: {what}{again}", "1"
 
 
+def _run_queued(event: Mapping[str, Any]) -> tuple[str, str]:
+    return f"run {shown(event.get('run_id'))} {shown(event.get('detail')) or 'waits in line'}", "33"
+
+
 def _environment_end(event: Mapping[str, Any]) -> tuple[str, str]:
     if event.get("outcome") == "success":
         return f"environment ready{_after(event)}", "2"
@@ -126,6 +130,7 @@ def _why(event: Mapping[str, Any], key: str) -> str:
 
 _SENTENCES = {
     "run:start": _run_start,
+    "run:queued": _run_queued,
     "environment:start": lambda _: ("preparing the environment", "2"),
     "environment:end": _environment_end,
     "stage:start": _stage_start,

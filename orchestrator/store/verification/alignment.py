@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _APPROXIMATE = UNDATED.union(
     ("outcome", "started_at", "completed_at", "duration_seconds", "sla_seconds", "sla_breached"),
     ("commands_passed", "commands_failed", "guardrails_present", "guardrails_required", "guardrails_executed"),
+    ("began_at", "queued_seconds"),
 )
 """What the current record no longer says exactly of an attempt that a resume followed."""
 

@@ -1,0 +1,141 @@
+"""``[queue]``: limits of runs at once, and who waits for whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from itertools import pairwise
+
+from tests.functional.test_start import wait_for
+from tests.functional.test_wait import release
+from tests.harness import Orchestrator, WorkspaceFolder
+
+JSON = ("--format", "json")
+START = ("start", "--project", "x", *JSON)
+
+
+def limited(workspace: WorkspaceFolder, limits: str = "running = 1", *, stage: str | None = None) -> None:
+    """Onboard a project whose build goes on until ``release``, with limits of its own."""
+    until = f"until test -e {workspace.root}/go; do sleep 0.05; done"
+    workspace.project("x", {"build": stage or until}, extra=f"[queue]\n{limits}")
+
+
+def document(orchestrate: Orchestrator, run_id: str) -> dict[str, object]:
+    """Return the status document of a run."""
+    found: dict[str, object] = orchestrate("status", run_id, *JSON).document
+    return found
+
+
+def test_a_run_waits_in_line_and_then_runs(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """It is queued, known by its id, and its time begins when its place is free; the order is that of arrival."""
+    limited(workspace)
+    first = orchestrate(*START, "--detach").document["run_id"]
+    second = orchestrate(*START, "--detach").document
+    third = orchestrate(*START, "--detach", "--priority", "5").document
+    assert (second["status"], third["status"]) == ("queued", "queued")
+    wait_for(lambda: "2nd" in str(document(orchestrate, second["run_id"])["status_detail"]))
+    waiting = document(orchestrate, third["run_id"])
+    assert waiting["status_detail"] == "waits for 1 run of x; 1st in line"
+    assert (waiting["alive"], waiting["began_at"]) == (True, None)
+    listed = orchestrate("runs", "--status", "queued", *JSON).document["runs"]
+    assert {row["run_id"] for row in listed} == {second["run_id"], third["run_id"]}
+    busy = orchestrate(*START, "--no-wait")
+    assert (busy.code, busy.document["error"]["code"]) == (5, "busy")
+    assert first in busy.document["error"]["message"]
+    release(workspace)
+    for run_id in (second["run_id"], third["run_id"]):
+        assert orchestrate("wait", run_id).code == 0
+    ended = [document(orchestrate, run_id) for run_id in (first, third["run_id"], second["run_id"])]
+    begins = [str(one["began_at"]) for one in ended]
+    assert begins == sorted(begins)
+    for before, after in pairwise(ended):
+        assert str(after["began_at"]) >= str(before["completed_at"])
+        assert after["queued_seconds"] > 0  # type: ignore[operator]
+
+
+def test_refusals_write_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A full line, and options that can't be, are refused before there is a run."""
+    limited(workspace, "running = 1\nwaiting = 1")
+    for _ in range(2):
+        assert orchestrate(*START, "--detach").code == 0
+    full = orchestrate(*START)
+    assert (full.code, full.document["error"]["code"]) == (5, "queue-full")
+    for words, code in (
+        (("--priority", "10"), "bad-priority"),
+        (("--wait", "1m", "--no-wait"), "option-conflict"),
+        (("--wait", "soon"), "bad-period"),
+    ):
+        refused = orchestrate(*START, *words)
+        assert (refused.code, refused.document["error"]["code"]) == (2, code), words
+    assert len(orchestrate("runs", *JSON).document["runs"]) == 2
+    release(workspace)
+    assert orchestrate("wait", "latest").code == 0
+    workspace.write("workspace.toml", "schema_version = 1\n[queue]\nrunning = 0\nwalking = 1\n")
+    broken = orchestrate(*START)
+    assert broken.code == 2
+    assert "queue.running" in broken.stdout
+    assert "queue.walking" in broken.stdout
+
+
+def test_the_longest_wait_a_cancel_and_a_signal_end_the_waiting(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Such a run never began: it is cancelled, counts in no figure, frees its key, and may be resumed."""
+    limited(workspace)
+    first = orchestrate(*START, "--detach").document["run_id"]
+    late = orchestrate(*START, "--wait", "300ms", "--key", "k")
+    assert (late.code, late.document["status"]) == (3, "cancelled")
+    assert document(orchestrate, late.document["run_id"])["status_detail"] == "waited 0.3s"
+    asked = orchestrate(*START, "--detach").document["run_id"]
+    assert orchestrate("cancel", asked, "--actor", "ada").code == 0
+    assert document(orchestrate, asked)["status_detail"] == "cancelled by ada"
+    waiting = orchestrate.popen(*START)
+    wait_for(lambda: len(orchestrate("runs", "--status", "queued", *JSON).document["runs"]) == 1)
+    waiting.send_signal(signal.SIGTERM)
+    out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, json.loads(out)["status"]) == (143, "cancelled")
+    release(workspace)
+    assert orchestrate("wait", first).code == 0
+    assert orchestrate("metrics", *JSON).document["projects"][0]["runs"] == 1
+    assert orchestrate(*START, "--key", "k").document.get("deduplicated") is None
+    assert orchestrate("resume", asked, *JSON).document["status"] == "succeeded"
+    assert orchestrate("verify", "--all", "--state").code == 0
+
+
+def test_who_is_killed_gives_its_place_up_at_once(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A killed waiter and a killed holder keep nobody waiting, and their records are closed."""
+    limited(workspace)
+    holder = orchestrate.popen(*START)
+    wait_for(lambda: orchestrate("runs", *JSON).document["runs"])
+    waiter = orchestrate.popen(*START)
+    wait_for(lambda: orchestrate("runs", "--status", "queued", *JSON).document["runs"])
+    last = orchestrate(*START, "--detach").document["run_id"]
+    os.kill(waiter.pid, signal.SIGKILL)
+    os.kill(holder.pid, signal.SIGKILL)
+    wait_for(lambda: document(orchestrate, last)["status"] == "in_progress")
+    release(workspace)
+    assert orchestrate("wait", last).code == 0
+    for process in (holder, waiter):
+        process.communicate(timeout=30)
+    ended = orchestrate("runs", "--outcome", "error", *JSON).document["runs"]
+    assert len(ended) == 2
+
+
+def test_what_runs_inside_a_run_takes_no_place(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A run that a stage starts, and one that it is not to wait for, never wait for the run around them."""
+    limited(workspace, stage="codex-orchestrator start smoke --project y")
+    workspace.project("y", pipeline="smoke", extra="[queue]\nrunning = 1")
+    workspace.write("workspace.toml", "schema_version = 1\n[queue]\nrunning = 1\n")
+    began = time.monotonic()
+    done = orchestrate(*START, timeout=60)
+    assert (done.code, time.monotonic() - began < 60) == (0, True), done.stderr
+    assert {row["queued_seconds"] for row in (document(orchestrate, row["run_id"]) for row in _rows(orchestrate))} == {
+        0
+    }
+
+
+def _rows(orchestrate: Orchestrator) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = orchestrate("runs", *JSON).document["runs"]
+    return rows
