@@ -7,17 +7,21 @@ from collections.abc import Iterator
 from orchestrator.config.builtin import merged
 from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
 from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED
+from orchestrator.model.builtin_guard import GUARD, option_in
 from orchestrator.model.cannot_fail import argv_reason, shell_reason
 from orchestrator.model.manifest.manifest import Softening
 
 _CHECKS = ("build", "lint", "test")
 
 
-def softenings(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[Softening, ...]:
+def softenings(
+    base: ProjectConfig, now: ProjectConfig, pipeline: str, *, known_base: str | None = None
+) -> tuple[Softening, ...]:
     """Return what ``now`` asks less than ``base`` of a run of ``pipeline``, and which of its commands changed.
 
     A guardrail or pipeline that is no longer required, a check that is newly skipped, may fail or can't, fewer
-    reviews or signatures, a lower gate, less code or fewer specs, and a waiver that is new or longer.
+    reviews or signatures, a lower gate, less code or fewer specs, another base or task for the guard, and a waiver
+    that is new or longer. ``known_base`` is what led to the base: that the guard compares with it is a rule already.
     """
     softer = [
         *_guardrails(base, now),
@@ -25,6 +29,7 @@ def softenings(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[
         *_reviews(base, now),
         *_gates(base, now),
         *_spec_guard(base, now),
+        *_guard(base, now, pipeline, known_base),
         *_waivers(base, now),
     ]
     named = [Softening(COMMAND_CHANGED, key, text) for key, text in _commands(base, now, pipeline)]
@@ -41,19 +46,50 @@ def _guardrails(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, 
             yield "guardrails.pipelines", f"required guardrails no longer bind pipeline '{pipeline}'"
     if now.guardrails.reuse and not base.guardrails.reuse:
         yield "guardrails.reuse", "an earlier verdict may newly stand for a guardrail"
+    if base.guardrails.proof_required and not now.guardrails.proof_required:
+        yield "guardrails.proof", "a guardrail newly counts without a proof that it can fail"
+
+
+def _guard(base: ProjectConfig, now: ProjectConfig, pipeline: str, known_base: str | None) -> Iterator[tuple[str, str]]:
+    """Yield where the built-in guard is newly told what to compare with, or whose specs answer."""
+    place = f"pipelines.{pipeline}.stages[{GUARD}].run"
+    old, new = _guard_option(base, pipeline, "--base"), _guard_option(now, pipeline, "--base")
+    known = known_base or old or base.spec_guard.base
+    named, key = (new, place) if new is not None else (now.spec_guard.base, "spec_guard.base")
+    if named is not None and named != known:
+        yield key, f"changes are newly compared with '{named}'"
+    task = _guard_option(now, pipeline, "--task")
+    if task not in (None, now.task_id, _guard_option(base, pipeline, "--task")):
+        yield place, f"specs of task '{task}' newly answer for the code"
+
+
+def _guard_option(config: ProjectConfig, pipeline: str, name: str) -> str | None:
+    stage = _find(merged(pipeline, config.pipelines, config.name), GUARD)
+    return None if stage is None or stage.run is None else option_in(stage.run, name)
 
 
 def _pairs(
     base: ProjectConfig, now: ProjectConfig, pipeline: str
 ) -> Iterator[tuple[str, StageConfig | None, StageConfig | None]]:
-    """Yield each check and required guardrail of the base, by its place, as it was and as it is."""
-    before = merged(pipeline, base.pipelines, base.name)
-    after = merged(pipeline, now.pipelines, now.name)
+    """Yield each check and required guardrail of the base, by its place, as it was and as it is.
+
+    So each stage of a sub-pipeline of the same project that is one of these, as far as it reaches.
+    """
     required = base.guardrails.required if base.guardrails.binds(pipeline) else ()
-    for stage in dict.fromkeys((*_CHECKS, *required)):
-        old, new = _find(before, stage), _find(after, stage)
-        if old is not None:
-            yield f"pipelines.{pipeline}.stages[{stage}]", old, new
+    waiting: list[tuple[str, tuple[str, ...] | None]] = [(pipeline, (*_CHECKS, *required))]
+    seen = {pipeline}
+    for name, wanted in waiting:
+        before, after = (merged(name, config.pipelines, config.name) for config in (base, now))
+        every = tuple(stage.id for stage in before.stages) if before is not None else ()
+        for stage in dict.fromkeys(every if wanted is None else wanted):
+            old, new = _find(before, stage), _find(after, stage)
+            if old is None:
+                continue
+            yield f"pipelines.{name}.stages[{stage}]", old, new
+            is_own = old.pipeline is not None and old.project in (None, base.name)
+            if is_own and old.pipeline not in seen:
+                seen.add(str(old.pipeline))
+                waiting.append((str(old.pipeline), None))
 
 
 def _stages(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
@@ -128,8 +164,6 @@ def _spec_guard(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, 
     more = [pattern for pattern in new.specs if pattern not in old.specs]
     if more:
         yield "spec_guard.specs", f"newly answers for code: {', '.join(more)}"
-    if new.base is not None and new.base != old.base:
-        yield "spec_guard.base", f"changes are newly compared with '{new.base}'"
     longest, allowed = (float("inf") if age is None else age for age in (new.max_review_age, old.max_review_age))
     if longest > allowed:
         said = "any age" if new.max_review_age is None else f"{longest:g} days"

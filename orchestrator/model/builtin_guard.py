@@ -73,6 +73,16 @@ def guard_options(argv: Sequence[str], project: str) -> tuple[str, ...] | None:
     return tuple(options)
 
 
+def option_in(words: Sequence[str], name: str) -> str | None:
+    """Return the value of an option of the guard among the words of its command."""
+    for at, word in enumerate(words):
+        if word == name and at + 1 < len(words):
+            return words[at + 1]
+        if word.startswith(name + "="):
+            return word[len(name) + 1 :]
+    return None
+
+
 def is_builtin_guard(stage: PlannedStage, project: str) -> bool:
     """Tell whether a stage is the built-in guard, which the orchestrator runs itself."""
     return stage.id == GUARD and stage.kind == "command" and guard_options(stage.argv, project) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -145,6 +146,37 @@ def test_a_stage_does_not_move_the_base(workspace: WorkspaceFolder, orchestrate:
         workspace.commit()
     workspace.write("README.md", "no code of the project\n")
     workspace.commit()
+    assert orchestrate("start", "--project", "p").code == 3
+    (entry,) = orchestrate("status", "--format", "json").document["guardrails"]
+    assert (entry["outcome"], "a.py" in entry["reason"]) == ("failed", True)
+
+
+def test_a_stage_does_not_move_the_base_of_the_projects_repository(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """So it is where the project lies in a repository of its own, whose default branch a stage moves."""
+    guard = {"run": "codex-orchestrator spec-guard", "needs": ["build"]}
+    workspace.project("p", {"build": "git update-ref refs/heads/main HEAD", "spec-guard": guard}, guard=None)
+    workspace.write(".gitignore", "/.runs/\n/out/\n/.nox/\n/packages/\n")
+    workspace.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    workspace.write("tasks/index.json", '{"items": []}')
+    workspace.commit()
+    workspace.git("commit", "-q", "--allow-empty", "-m", "a parent to compare specs with")
+    folder = workspace.root / "packages/p"
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], cwd=folder, check=True)
+
+    git("init", "-q", "-b", "main")
+    for branch, text in (("", "print(1)\n"), ("topic", "print(2)\n"), ("", "print(2)\n# harmless\n")):
+        if branch:
+            git("switch", "-qc", branch)
+        workspace.write("packages/p/a.py", text)
+        git("add", "-A")
+        git("commit", "-qm", "x")
+    workspace.write("packages/p/README.md", "no code\n")
+    git("add", "-A")
+    git("commit", "-qm", "x")
     assert orchestrate("start", "--project", "p").code == 3
     (entry,) = orchestrate("status", "--format", "json").document["guardrails"]
     assert (entry["outcome"], "a.py" in entry["reason"]) == ("failed", True)

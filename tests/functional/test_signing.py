@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -155,5 +156,26 @@ def test_alone_is_granted_by_the_base_only(workspace: WorkspaceFolder, orchestra
     assert approve(orchestrate, actor="tester").code == 5
     workspace.write("packages/app/more.py", "x = 1\n")
     workspace.commit("later")
+    assert orchestrate("start").code == 0
+    assert approve(orchestrate, actor="tester").code == 0
+
+
+def test_the_base_that_the_bases_guard_names_grants(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """``--base`` of the guard in the default base's config names the base; one that the change brings does not."""
+    guard = {"run": "codex-orchestrator spec-guard --base release"}
+    workspace.project("app", {"spec-guard": guard}, guard=None)
+    workspace.commit()
+    workspace.git("branch", "release")
+    workspace.project("app", {"spec-guard": guard}, guard=None, extra="[review]\nalone = true\n")
+    workspace.write("tasks/specs/1-app.md", f"---\nlast_review: {datetime.now(UTC):%F}\n---\n")
+    workspace.commit("alone")
+    workspace.write("packages/app/more.py", "x = 1\n")
+    workspace.commit("later")
+    assert orchestrate("start").code == 0
+    assert approve(orchestrate, actor="tester").code == 5  # main's last commit grants it, and release does not
+    workspace.git("branch", "-f", "release", "HEAD~1")
+    workspace.write("packages/app/more.py", "x = 2\n")
+    workspace.write("tasks/specs/1-app.md", f"---\nlast_review: {datetime.now(UTC):%F}\n---\n# again\n")
+    workspace.commit("last")
     assert orchestrate("start").code == 0
     assert approve(orchestrate, actor="tester").code == 0

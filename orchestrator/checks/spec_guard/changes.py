@@ -88,7 +88,7 @@ def _compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
             ours.git,
             _committed(ours, wanted),
             lambda: _is_clean(question, ours),
-            default_branch(ours.git, question.default_then),
+            default_branch(ours.git, question.default_then.partition(" ")[0]),
         )
         changed = _changed(question, ours, str(_checked(question, base, notes).commit))
         return _judged(question, specs, theirs, changed, changed, base, (*notes, *base.notes))
@@ -112,15 +112,15 @@ def _compare_two(
         return _is_clean(question, theirs)
 
     wanted_here, wanted_there = (_committed(one, wanted, among=(ours, theirs)) for one in (ours, theirs))
-    spec_base = _checked(
-        question, find_base(ours.git, wanted_here, is_clean, default_branch(ours.git, question.default_then)), notes
-    )
+    here_then, _, there_then = question.default_then.partition(" ")
+    spec_base = find_base(ours.git, wanted_here, is_clean, default_branch(ours.git, here_then))
+    spec_base = _checked(question, spec_base, notes)
     if spec_base.is_root:
         # A spec that was there from the first commit on says nothing of a change in another repository.
         spec_base = Base(head_of(ours.git), notes=spec_base.notes)
     code_base = _submodule_base(ours, theirs, str(spec_base.commit))
     if code_base is None:
-        code_base = find_base(theirs.git, wanted_there, is_clean)
+        code_base = find_base(theirs.git, wanted_there, is_clean, default_branch(theirs.git, there_then))
     code_base = _checked(question, code_base, notes)
     code = _changed(question, theirs, str(code_base.commit))
     changed_specs = _changed(question, ours, str(spec_base.commit))

@@ -22,7 +22,8 @@ class Question:
     date in UTC; ``named_base`` the value of ``$BASE_SHA``, or empty; ``records`` the folders of runs and
     snapshots (absolute). ``other_tasks`` are the tasks of other projects' configs, whose specs are not ours;
     ``runs_code``: the project's build or test runs something. ``default_then`` is the default branch's commit when
-    the run began, in the workspace's repository (``NO_DEFAULT_BRANCH``: there was none), or empty.
+    the run began, in the workspace's repository (``NO_DEFAULT_BRANCH``: there was none), or empty; after a blank that
+    of the project's, where that is another one.
     """
 
     root: str

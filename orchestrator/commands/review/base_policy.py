@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.config.guardrail_policy import ALWAYS_BOUND
 from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy, policy_of
 
@@ -30,17 +31,15 @@ class BasePolicy(Record):
 def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[str, str]) -> BasePolicy:
     """Return the policy with what only the base commit grants: ``alone``, ``signers``, and signatures that may lack.
 
-    The base is the spec guard's; of a root commit it is that commit itself. Where there is none, nothing is granted.
+    The base is the spec guard's, as the default one's config names it (a change that names one itself moves nothing);
+    of a root commit it is that commit itself. Where there is none, nothing is granted.
     """
     if not (policy.alone or policy.signers or policy.signed):
         return BasePolicy(policy)
-    from orchestrator.checks.spec_guard.bases import find_base, named_base
     from orchestrator.checks.spec_guard.repository import system_git
 
     git = system_git(environ)(root)
-    wanted, _ = named_base(environ.get("BASE_SHA", ""), None)
-    base = find_base(git, wanted, lambda: True)
-    commit = "HEAD" if base.is_root else base.commit
+    commit = _base_commit(git, project, environ)
     asked = None if commit is None else _policy_at(git, commit, project)
     if commit is None or asked is None:
         # Nothing is granted that the base does not grant; what is asked for besides stands.
@@ -56,6 +55,20 @@ def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[st
     if signers is None:
         return BasePolicy(held, fault=f"'{asked.signers}' is no regular file at the base commit {commit[:12]}")
     return BasePolicy(held, signers.encode("utf-8", "surrogateescape"))
+
+
+def _base_commit(git: Git, project: str, environ: Mapping[str, str]) -> str | None:
+    from orchestrator.checks.spec_guard.bases import find_base, named_base
+    from orchestrator.config.committed import configured_base
+
+    wanted, _ = named_base(environ.get("BASE_SHA", ""), None)
+    base = find_base(git, wanted, lambda: True)
+    if base.is_root or base.commit is None or wanted.reference:
+        return "HEAD" if base.is_root else base.commit
+    config = _regular_file(git, base.commit, f"{CONFIG_FOLDER}/{project}.toml")
+    rule = None if config is None else configured_base(config.encode("utf-8", "surrogateescape"), ALWAYS_BOUND)
+    found = base if rule is None else find_base(git, named_base("", rule)[0], lambda: True)
+    return base.commit if found.commit is None or found.is_root else found.commit
 
 
 def _policy_at(git: Git, commit: str, project: str) -> ReviewPolicy | None:

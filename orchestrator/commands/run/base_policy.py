@@ -15,6 +15,7 @@ from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
 from orchestrator.model.manifest.manifest import Softening
+from orchestrator.model.plan import Plan
 
 _SECONDS = 60.0
 
@@ -25,8 +26,10 @@ class BasePolicy:
     The thread asks git and imports nothing: two threads that import the same modules get in each other's way.
     """
 
-    def __init__(self, root: str, project: str, pipeline: str, environ: Mapping[str, str]) -> None:
-        self._root, self._project, self._pipeline, self._environ = root, project, pipeline, environ
+    def __init__(self, root: str, plan: Plan, environ: Mapping[str, str]) -> None:
+        self._root, self._environ = root, environ
+        self._project, self._pipeline = plan.project, plan.pipeline
+        self._folder = os.path.join(root, plan.project_path)
         self._note = "git did not answer in time"
         self._configs: tuple[bytes, bytes] | None = None
         """The base's and the current one, where there are both."""
@@ -48,7 +51,7 @@ class BasePolicy:
             text = f"the config was not compared with the base's: {self._note}"
             return (Softening(POLICY_NOT_COMPARED, "", text),) if self._note else ()
         before, current = self._configs
-        rule = configured_base(before) if self._by_default else None
+        rule = configured_base(before, self._pipeline) if self._by_default else None
         if rule is not None:
             before = self._at(rule, current) or before
         if before == current:
@@ -58,12 +61,11 @@ class BasePolicy:
 
         try:
             base, now = parse_bytes(self._project, before), parse_bytes(self._project, current)
-            if rule is not None:  # what led to this commit is a rule already, though the commit may be older than it
-                base = base._replace(spec_guard=base.spec_guard._replace(base=rule))
         except Refusal as refusal:
             text = f"the base's config has faults: {' '.join(refusal.message.split())[:300]}"
             return (Softening(POLICY_NOT_COMPARED, "", text),)
-        return softenings(base, now, self._pipeline)
+        # What led to this commit is a rule already, though the commit may be older than it.
+        return softenings(base, now, self._pipeline, known_base=rule)
 
     def _at(self, rule: str, current: bytes) -> bytes | None:
         """Return the config where HEAD left what ``rule`` names; None where that is no base, or has no such config.
@@ -82,7 +84,10 @@ class BasePolicy:
         return None if base.commit is None or base.is_root else config_at(root, base.commit, project, environ)
 
     def default_commit(self) -> str:
-        """Return what the default branch was at the start: a commit, ``NO_DEFAULT_BRANCH``, or nothing without git."""
+        """Return what the default branch was at the start: a commit, ``NO_DEFAULT_BRANCH``, or nothing without git.
+
+        Of a project in a repository of its own, that one's follows after a blank.
+        """
         self._join()
         return self._default
 
@@ -111,6 +116,10 @@ class BasePolicy:
         git = FolderGit(root, environ)
         default = default_branch(git)
         self._default = default.commit or NO_DEFAULT_BRANCH
+        own = repository_top(self._folder)
+        if own not in (None, repository_top(root)):
+            there = default_branch(FolderGit(self._folder, environ)).commit or NO_DEFAULT_BRANCH
+            self._default = f"{self._default} {there}"
         wanted, _ = named_base(environ.get(BASE_VARIABLE, ""), None)
         self._by_default = not wanted.reference
         changed: list[bytes | None] = []

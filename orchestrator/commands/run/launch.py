@@ -110,8 +110,7 @@ def with_base_policy(context: Context, prepared: PreparedRun) -> PreparedRun:
         return prepared
     from orchestrator.commands.run.base_policy import BasePolicy
 
-    plan = prepared.plan
-    policy = BasePolicy(prepared.store.workspace.root, plan.project, plan.pipeline, context.environ)
+    policy = BasePolicy(prepared.store.workspace.root, prepared.plan, context.environ)
     return prepared._replace(policy=policy.finish, default_commit=policy.default_commit)
 
 

@@ -13,6 +13,7 @@ STRICT = """
 [guardrails]
 required = ["spec-guard", "licences"]
 pipelines = ["diagnostics", "nightly"]
+proof = "required"
 [review]
 approvals = 2
 roles = ["security"]
@@ -42,6 +43,9 @@ run = "pytest"
 id = "licences"
 run = "licences"
 guardrail = true
+[[pipelines.diagnostics.stages]]
+id = "spec-guard"
+run = "codex-orchestrator spec-guard"
 """
 
 
@@ -64,6 +68,10 @@ STAGE = "pipelines.diagnostics.stages"
     [
         ((', "licences"]', "]"), "guardrails.required"),
         (('["diagnostics", "nightly"]', '["diagnostics"]'), "guardrails.pipelines"),
+        (('proof = "required"', ""), "guardrails.proof"),
+        (("orchestrator spec-guard", "orchestrator spec-guard --base HEAD~1"), f"{STAGE}[spec-guard].run"),
+        (("orchestrator spec-guard", "orchestrator spec-guard --base=HEAD~1"), f"{STAGE}[spec-guard].run"),
+        (("orchestrator spec-guard", "orchestrator spec-guard --task any-other"), f"{STAGE}[spec-guard].run"),
         (("approvals = 2", "approvals = 1"), "review.approvals"),
         (('roles = ["security"]', ""), "review.roles"),
         (("stale_when_tree_moves = true", "alone = true\nstale_when_tree_moves = true"), "review.alone"),
@@ -89,6 +97,40 @@ STAGE = "pipelines.diagnostics.stages"
 def test_what_asks_for_less_is_found(change: tuple[str, str], key: str) -> None:
     """Each kind of it, with its key."""
     assert (POLICY_SOFTENED, key) in compared(change)
+
+
+def test_a_sub_pipeline_of_a_check_is_compared_too() -> None:
+    """A check that is a sub-pipeline of the same project is as strong as its stages, at any depth."""
+    below = '[[pipelines.{}.stages]]\nid = "{}"\n{}\n'
+    base = parse_bytes(
+        "x",
+        (
+            HEAD
+            + STRICT.replace('run = "pytest"', 'pipeline = "checks"')
+            + below.format("checks", "more", 'pipeline = "deep"')
+            + below.format("deep", "types", 'run = "mypy"')
+        ).encode(),
+    )
+    now = base._replace(
+        pipelines={
+            **base.pipelines,
+            "deep": base.pipelines["deep"]._replace(stages=(base.pipelines["deep"].stages[0]._replace(run=("true",)),)),
+        }
+    )
+    found = [(entry.code, entry.key) for entry in softenings(base, now, "diagnostics")]
+    place = "pipelines.deep.stages[types]"
+    assert found == [(POLICY_SOFTENED, place), (COMMAND_CHANGED, place)]
+    assert softenings(base, base, "diagnostics") == ()
+
+
+@pytest.mark.parametrize("known", ["develop", None])
+def test_what_led_to_the_base_is_a_rule_already(known: str | None) -> None:
+    """A base that the default one's config names is not new, though the commit itself is older than that rule."""
+    base = parse_bytes("x", (HEAD + STRICT).encode())
+    changed = STRICT.replace("orchestrator spec-guard", "orchestrator spec-guard --base develop")
+    now = parse_bytes("x", (HEAD + changed).encode())
+    found = [entry.key for entry in softenings(base, now, "diagnostics", known_base=known)][:-1]  # the command changed
+    assert found == ([] if known else [f"{STAGE}[spec-guard].run"])
 
 
 def test_a_skip_of_another_stage_is_named() -> None:
@@ -117,8 +159,9 @@ def test_a_stricter_config_and_another_command_ask_for_nothing_less() -> None:
         ("approvals = 2", "approvals = 3"),
         ('code = ["src/**"', 'code = ["lib/**", "src/**"'),
         ('max_review_age = "10d"', 'max_review_age = "5d"'),
+        ("orchestrator spec-guard", "orchestrator spec-guard --task 1-x"),
     ]
-    assert set(compared(*changes)) == {(COMMAND_CHANGED, f"{STAGE}[test]"), (COMMAND_CHANGED, f"{STAGE}[lint]")}
+    assert set(compared(*changes)) == {(COMMAND_CHANGED, f"{STAGE}[{name}]") for name in ("test", "lint", "spec-guard")}
     assert compared() == []
 
 
