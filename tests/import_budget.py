@@ -114,7 +114,7 @@ LATE_IN_COMMANDS = {
     "orchestrator.commands.look.failures": "only of a run that failed",
     "orchestrator.commands.look.status": "a program gets no text, and looks once",
     "orchestrator.commands.review.approved_plan": "only of a plan that differs; a start asks for it",
-    "orchestrator.commands.review.base_policy": "only with signers of a base; `status` asks for it",
+    "orchestrator.commands.review.granted_policy": "only with signers of a base; `status` asks for it",
     "orchestrator.commands.review.export": "attesting verifies: 50 ms that no other form needs",
     "orchestrator.commands.review.project_policy": "only where a config has [review]; `status` asks for it",
     "orchestrator.commands.review.review_context": "only where a tree is compared; `status` asks for it",

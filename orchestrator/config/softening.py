@@ -51,7 +51,7 @@ def _guardrails(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, 
 
 
 def _guard(base: ProjectConfig, now: ProjectConfig, pipeline: str, known_base: str | None) -> Iterator[tuple[str, str]]:
-    """Yield where the built-in guard is newly told what to compare with, or whose specs answer."""
+    """Yield another base of the built-in guard, or another task whose specs answer."""
     place = f"pipelines.{pipeline}.stages[{GUARD}].run"
     old, new = _guard_option(base, pipeline, "--base"), _guard_option(now, pipeline, "--base")
     known = known_base or old or base.spec_guard.base

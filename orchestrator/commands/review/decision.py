@@ -16,8 +16,8 @@ from orchestrator.checks.signatures import sign, signer_of, statement_of
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
-from orchestrator.commands.review.base_policy import with_base
 from orchestrator.commands.review.checkpoint import git_at
+from orchestrator.commands.review.granted_policy import with_base
 from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, with_proof
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of

@@ -20,7 +20,7 @@ from orchestrator.checks.checklists.items import EVIDENCE_FOLDER, Citation, item
 from orchestrator.checks.checklists.mirrors import mirror_findings, tasks_in
 from orchestrator.checks.checklists.tick_proof import NOTES, Sources, item_findings, kept_findings
 from orchestrator.commands.look.run_view import with_decisions
-from orchestrator.commands.review.base_policy import signers_of, with_base
+from orchestrator.commands.review.granted_policy import signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.config import outline, project_names

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.base.identifiers import name_fault
 from orchestrator.commands.review.approved_plan import drift_from_approved
-from orchestrator.commands.review.base_policy import BasePolicy, signers_of, with_base
+from orchestrator.commands.review.granted_policy import GrantedPolicy, signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.model.approvals import ReviewContext
 from orchestrator.model.outcome import TERMINAL
@@ -35,7 +35,7 @@ def review_context_of(
         return ReviewContext()
     capture = _begin(store.workspace.root, record, environ) if look else None
     policy, fault = review_policy(store.workspace.root, str(project))
-    base = BasePolicy(policy)
+    base = GrantedPolicy(policy)
     if policy.alone or policy.signers or policy.signed:
         base = with_base(store.workspace.root, str(project), policy, environ)
         policy, fault = base.policy, fault or base.fault

@@ -108,9 +108,9 @@ def with_base_policy(context: Context, prepared: PreparedRun) -> PreparedRun:
     """Return the run with the comparison of its config and the base commit's begun; a fleet has no config."""
     if prepared.plan.selection is not None:
         return prepared
-    from orchestrator.commands.run.base_policy import BasePolicy
+    from orchestrator.commands.run.policy_comparison import PolicyComparison
 
-    policy = BasePolicy(prepared.store.workspace.root, prepared.plan, context.environ)
+    policy = PolicyComparison(prepared.store.workspace.root, prepared.plan, context.environ)
     return prepared._replace(policy=policy.finish, default_commit=policy.default_commit)
 
 

@@ -20,7 +20,7 @@ from orchestrator.model.plan import Plan
 _SECONDS = 60.0
 
 
-class BasePolicy:
+class PolicyComparison:
     """Compares a project's config with that of the base, in a thread: git takes a while, and a run need not wait.
 
     The thread asks git and imports nothing: two threads that import the same modules get in each other's way.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LINK = "120000"
 
 
-class BasePolicy(Record):
+class GrantedPolicy(Record):
     """The policy that holds, and the content of its allowed_signers; ``fault`` says why they are not known."""
 
     policy: ReviewPolicy
@@ -28,14 +28,14 @@ class BasePolicy(Record):
     fault: str | None = None
 
 
-def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[str, str]) -> BasePolicy:
+def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[str, str]) -> GrantedPolicy:
     """Return the policy with what only the base commit grants: ``alone``, ``signers``, and signatures that may lack.
 
     The base is the spec guard's, as the default one's config names it (a change that names one itself moves nothing);
     of a root commit it is that commit itself. Where there is none, nothing is granted.
     """
     if not (policy.alone or policy.signers or policy.signed):
-        return BasePolicy(policy)
+        return GrantedPolicy(policy)
     from orchestrator.checks.spec_guard.repository import system_git
 
     git = system_git(environ)(root)
@@ -44,17 +44,17 @@ def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[st
     if commit is None or asked is None:
         # Nothing is granted that the base does not grant; what is asked for besides stands.
         fault = "no base commit has the allowed_signers that signed reviews need" if policy.signed else None
-        return BasePolicy(policy._replace(alone=False), fault=fault)
+        return GrantedPolicy(policy._replace(alone=False), fault=fault)
     held = policy._replace(
         alone=policy.alone and asked.alone, signed=policy.signed or asked.signed, signers=asked.signers
     )
     if asked.signers is None:
         fault = f"'review.signers' is not set at the base commit {commit[:12]}" if held.signed else None
-        return BasePolicy(held, fault=fault)
+        return GrantedPolicy(held, fault=fault)
     signers = _regular_file(git, commit, asked.signers)
     if signers is None:
-        return BasePolicy(held, fault=f"'{asked.signers}' is no regular file at the base commit {commit[:12]}")
-    return BasePolicy(held, signers.encode("utf-8", "surrogateescape"))
+        return GrantedPolicy(held, fault=f"'{asked.signers}' is no regular file at the base commit {commit[:12]}")
+    return GrantedPolicy(held, signers.encode("utf-8", "surrogateescape"))
 
 
 def _base_commit(git: Git, project: str, environ: Mapping[str, str]) -> str | None:
