@@ -161,7 +161,7 @@ def run_fleet_session(session: Session, root: str) -> None:
             answer = _found(context, prepared, request)
             _end(context, session, None, answer, prepared.found.run_id, request.format)
             return
-        observer = observer_for(context, request.format, fleet=True)
+        observer = observer_for(context, request.format, prepared.plan.project, fleet=True)
         try:
             result = perform_in(context, prepared, observer)
         except BaseException:
@@ -192,7 +192,7 @@ def _fleet_request(words: Sequence[str]) -> StartRequest:
 
 
 def _found(context: Context, prepared: PreparedRun, request: StartRequest) -> Answer:
-    from orchestrator.commands.run.keyed_start import found_answer
+    from orchestrator.commands.run.keyed_answer import found_answer
 
     assert prepared.found is not None  # noqa: S101 -- the caller looked
     return found_answer(context, prepared, prepared.found, request)
@@ -204,6 +204,8 @@ def _end(context: Context, session: Session, delivery: Delivery | None, answer: 
         reply_with(delivery.reply, answer)
     else:
         _show(context, answer, form)
+    if answer.after is not None:
+        answer.after()
     if answer.exit_code:
         session.error(f"run {run}")
 
@@ -248,7 +250,7 @@ def _prepared(
 
         prepared = prepare(context, request)
     if delivery is None or delivery.announce is None:
-        return prepared, observer_for(context, request.format)
+        return prepared, observer_for(context, request.format, prepared.plan.project)
     from orchestrator.commands.run.detaching import FirstWord
 
     word = FirstWord(delivery.announce, request.format)

@@ -90,11 +90,13 @@ NOT_FOR_CACHED = RARE | {
 CI_ONLY = frozenset(
     {
         "opentelemetry",
+        "orchestrator.commands.review.waiting_exports",
         "orchestrator.commands.run.ci_outputs",
         "orchestrator.config.export_policy",
         "orchestrator.report.exports",
         "orchestrator.runner.mask_commands",
         "orchestrator.runner.progress.ci_screen",
+        "orchestrator.store.outbox",
     }
 )
 """What a run needs on a CI system only, and an export."""
@@ -110,7 +112,7 @@ REPORTS_ONLY = frozenset(
 """What a run needs of which a stage declares reports."""
 
 LATE_IN_COMMANDS = {
-    "orchestrator.commands.context": "a warning prints; most commands have none",
+    "orchestrator.commands.context": "a warning prints, [export] is read, what waits is sent: all rare",
     "orchestrator.commands.look.failures": "only of a run that failed",
     "orchestrator.commands.look.status": "a program gets no text, and looks once",
     "orchestrator.commands.review.approved_plan": "only of a plan that differs; a start asks for it",
@@ -126,10 +128,26 @@ A command's module is loaded late itself: another delay needs one of the rows be
 """
 
 
+NOT_FOR_NEW_KEYS = frozenset({"orchestrator.commands.look.status", "orchestrator.commands.look.wait"})
+"""What answers of a run that a key stands for already."""
+
+NOT_FOR_USED_KEYS = frozenset(
+    {
+        "orchestrator.commands.run.create_run",
+        "orchestrator.commands.run.session_run",
+        "orchestrator.process.client",
+        "orchestrator.runner.attempt",
+        "orchestrator.runner.environment.nox",
+    }
+)
+"""What begins and carries out a run: who finds one by its key begins none."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """One call. ``after`` is the workspace's state: ``empty``, one ``started`` run, or all stages ``cached``.
+    """One call.
 
+    ``after`` is the workspace's state: ``empty``, a ``started`` run, one ``keyed`` by ``a``, or all stages ``cached``.
     ``without`` must not be loaded, ``with_`` must. ``exactly`` are all modules of ours that are loaded.
     """
 
@@ -178,7 +196,19 @@ BUDGET = (
     Row(
         ("start", "--project", "x"),
         after="cached",
-        without=HEAVY | SLOW | REPORTS_ONLY | NOT_FOR_STARTS | NOT_FOR_CACHED,
+        without=HEAVY | SLOW | REPORTS_ONLY | NOT_FOR_STARTS | NOT_FOR_CACHED | CI_ONLY,
+    ),
+    Row(
+        ("start", "--project", "x", "--key", "a"),
+        after="started",
+        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY | NOT_FOR_STARTS | NOT_FOR_NEW_KEYS,
+        with_=frozenset({"nox", "orchestrator.store.keys"}),
+    ),
+    Row(
+        ("start", "--project", "x", "--key", "a"),
+        after="keyed",
+        without=HEAVY | CI_ONLY | NOT_FOR_USED_KEYS,
+        with_=frozenset({"orchestrator.store.keys"}),
     ),
 )
 

@@ -11,3 +11,6 @@ DEFAULT_LOG_BYTES = 256 * 1024 * 1024
 
 DEEPEST_NESTING = 16
 """Runs may be nested this deep below their root (contract, exit code 5)."""
+
+FORMS_ON_CLOSE = ("otlp", "junit")
+"""The forms in which a run can be exported when it ends (contract, section 10)."""

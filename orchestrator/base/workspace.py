@@ -12,6 +12,8 @@ from orchestrator.base.record import Record
 
 CONFIG_FOLDER = "project_configs"
 WORKSPACE_FILE = "workspace.toml"
+"""Beside that folder: what holds for the whole workspace. Optional."""
+
 NOX_FOLDER = ".nox"
 """Where nox keeps environments, below the folder of the noxfile (nox's default of ``--envdir``)."""
 

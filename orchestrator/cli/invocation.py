@@ -61,7 +61,10 @@ def answer(invocation: Invocation, commands: Commands, command: Command, given: 
     arguments = command.arguments(given)
     function = command.load()
     result = function(invocation.make_context(), **arguments)
-    return _print(invocation, result, str(arguments.get("format", "text")))
+    code = _print(invocation, result, str(arguments.get("format", "text")))
+    if result.after is not None:
+        result.after()
+    return code
 
 
 def guarded(invocation: Invocation, action: Callable[[], int]) -> int:

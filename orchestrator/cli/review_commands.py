@@ -109,6 +109,7 @@ COMMANDS = (
             Option("output", "the file to write to; left out: stdout", "FILE"),
             Option("to", "the address to send it to, by HTTP", "URL"),
             Option("no-children", "the run alone, without the runs that it started"),
+            Option("pending", "deliver what waits in the outbox, and nothing else"),
         ),
         positional="run",
     ),

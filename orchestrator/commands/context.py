@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from orchestrator.base.clock import Clock, SystemClock
+from orchestrator.base.errors import Refusal
+from orchestrator.base.limits import FORMS_ON_CLOSE
 from orchestrator.base.record import Record
 from orchestrator.base.text.safe_text import safe_text
-from orchestrator.base.workspace import Workspace, find_workspace
+from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE, Workspace, find_workspace
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
+
+_CONFIG_LIMIT = 1 << 20
 
 
 class Context:
@@ -40,7 +45,17 @@ class Context:
 
     def store(self) -> RunStore:
         """Return the store of the workspace; what must be said though nothing fails for it goes to stderr."""
-        return RunStore(self.workspace(), self.clock, warn=self.warn)
+        workspace = self.workspace()
+
+        def on_close(project: str) -> tuple[str, ...]:
+            try:
+                return exports_on_close(workspace.root, project)
+            except Refusal as refusal:
+                # What is asked for is known again when the config is readable: until then all of it waits.
+                self.warn(refusal.message)
+                return FORMS_ON_CLOSE
+
+        return RunStore(workspace, self.clock, warn=self.warn, on_close=on_close)
 
     def warn(self, message: str) -> None:
         """Say something on stderr, which nobody may be reading: it is waited for a moment, and never for long."""
@@ -52,8 +67,35 @@ class Context:
 
 
 class Answer(Record):
-    """What a command answers: the process's exit code, the document for ``--format json``, the text for people."""
+    """What a command answers: the process's exit code, the document for ``--format json``, the text for people.
+
+    ``after`` is what is left to do once the answer is printed; it raises nothing, and the exit code stands.
+    """
 
     exit_code: int
     document: Mapping[str, Any] | None
     text: str
+    after: Callable[[], None] | None = None
+
+
+def exports_on_close(root: str, project: str) -> tuple[str, ...]:
+    """Return the forms in which each run of a project is exported when it ends. Raises ConfigError.
+
+    Where no config speaks of exports, nothing is loaded for it.
+    """
+    files = (WORKSPACE_FILE, os.path.join(CONFIG_FOLDER, f"{project}.toml"))
+    if not any(_speaks_of_exports(os.path.join(root, file)) for file in files):
+        return ()
+    from orchestrator.config.export_policy import read_export_policy
+
+    return read_export_policy(root, project).on_close
+
+
+def _speaks_of_exports(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with open(fd, "rb") as file, suppress(OSError):
+        return b"export" in file.read(_CONFIG_LIMIT)
+    return False

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from orchestrator.config.export_policy import value_fault as export_fault
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND, DEFAULT_REQUIRED
 from orchestrator.config.spec_guard_policy import (
     DEFAULT_AGE_DAYS,
@@ -139,6 +140,26 @@ class Queue(Table):
     waiting: Annotated[int, runs_count(0)] = DEFAULT_WAITING
 
 
+def _exported(key: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        wrong = export_fault(key, value)
+        if wrong is not None:
+            raise ValueError(wrong)
+        return value
+
+    return BeforeValidator(check)
+
+
+class Export(Table):
+    """``[export]``, whose keys win over those of ``workspace.toml``: so none has a default here."""
+
+    github: Annotated[Any, _exported("github")] = None
+    junit: Annotated[Any, _exported("junit")] = None
+    on_close: Annotated[Any, _exported("on_close")] = None
+    timeout: Annotated[Any, _exported("timeout")] = None
+    url: Annotated[Any, _exported("url")] = None
+
+
 class SpecGuard(Table):
     """``[spec_guard]``."""
 
@@ -194,6 +215,7 @@ class Config(Table):
     metrics: Metrics = Field(default_factory=Metrics)
     queue: Queue = Field(default_factory=Queue)
     spec_guard: SpecGuard = Field(default_factory=SpecGuard)
+    export: Export = Field(default_factory=Export)
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}
 

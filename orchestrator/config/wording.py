@@ -30,6 +30,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("metrics",): shape.Metrics,
     ("queue",): shape.Queue,
     ("spec_guard",): shape.SpecGuard,
+    ("export",): shape.Export,
     ("waivers", "#"): shape.WaiverTable,
     ("pipelines", "*"): shape.Pipeline,
     ("pipelines", "*", "stages", "#"): shape.Stage,

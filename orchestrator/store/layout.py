@@ -46,6 +46,9 @@ KEYS = ".keys"
 QUEUE = ".queue"
 """Beside the tasks: which runs hold a place of those that may run at once, and which wait for one."""
 
+OUTBOX = ".outbox"
+"""Beside the tasks: an empty file for each export of an ended run that was not delivered yet."""
+
 TASK_LOCK = ".lock"
 METRICS = "metrics.json"
 CHAIN = "chain.jsonl"

@@ -72,6 +72,11 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
                         point_older(pointers, where)
             else:
                 _point_newly(store, mcp, run)
+        forms = store.on_close(run.manifest.project)
+        if forms:
+            from orchestrator.store.outbox import put  # most workspaces export nothing
+
+            put(store, where, run.manifest.attempt, forms, certain=certain)
         if not run.manifest.metrics_recorded:
             run.save(run.manifest._replace(metrics_recorded=True))
         with suppress(StorageError):

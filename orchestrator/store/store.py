@@ -11,7 +11,7 @@ from orchestrator.base.clock import Clock
 from orchestrator.base.files import Folder, Lock, Seam, usual_patience
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
-from orchestrator.store.layout import CLI, PENDING, PRUNED, STATE, TASK_LOCK, Location, RunPaths
+from orchestrator.store.layout import CLI, OUTBOX, PENDING, PRUNED, STATE, TASK_LOCK, Location, RunPaths
 
 
 def _warn_stderr(message: str) -> None:
@@ -27,8 +27,15 @@ def is_pruning(task: Folder) -> bool:
     return True
 
 
+def _no_exports(project: str) -> tuple[str, ...]:
+    return ()
+
+
 class RunStore:
-    """Opens folders of a workspace's runs. ``warn`` takes what must be said though no command fails for it."""
+    """Opens folders of a workspace's runs. ``warn`` takes what must be said though no command fails for it.
+
+    ``on_close`` returns the forms in which each run of a project is exported when it ends; it raises nothing.
+    """
 
     def __init__(
         self,
@@ -37,11 +44,13 @@ class RunStore:
         *,
         seam: Seam | None = None,
         warn: Callable[[str], None] = _warn_stderr,
+        on_close: Callable[[str], tuple[str, ...]] = _no_exports,
     ) -> None:
         self.workspace = workspace
         self.clock = clock
         self.seam = seam or Seam()
         self.warn = warn
+        self.on_close = on_close
         self.patience: Callable[[], float] = usual_patience
         """How many seconds a task's lock is waited for at most; asked again and again."""
 
@@ -82,6 +91,10 @@ class RunStore:
         lock = task.lock(TASK_LOCK, blocking=True, patience=lambda: self.patience())
         assert lock is not None  # noqa: S101 -- a blocking lock is always granted
         return lock
+
+    def has_outbox(self) -> bool:
+        """Tell whether exports may wait for their delivery; where none was ever asked for, it costs one look."""
+        return os.path.lexists(os.path.join(self.workspace.runs_dir, OUTBOX))
 
     def paths(self, where: Location) -> RunPaths:
         """Return the paths of a run as the record shows them."""

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestrator.base.files import Seam
+from orchestrator.base.files import Folder, Seam
+from orchestrator.base.limits import FORMS_ON_CLOSE
 from orchestrator.base.redaction import Redactor
 from orchestrator.commands.run.create_run import begin_held_back
 from orchestrator.git import Capture
@@ -41,8 +42,9 @@ from orchestrator.runner.recorder import Recorder
 from orchestrator.store.child_links import with_children
 from orchestrator.store.claim import claim, reopen, take_over
 from orchestrator.store.event_log import by_attempt, contradictions, read_events, unproved
-from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, STAGING, STATE, Location
+from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, OUTBOX, STAGING, STATE, Location
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.outbox import WaitingExport
 from orchestrator.store.publish import publish
 from orchestrator.store.record_proof import prove
 from orchestrator.store.recovery import finish, recover_task
@@ -84,9 +86,24 @@ class Verbs:
 RIGHT = Verbs()
 
 
+EXPORTS = "exports-on-close"
+"""A file of a scene in which the ends of runs are exported."""
+
+
+def forms_on_close(root: Path) -> tuple[str, ...]:
+    """Return the forms in which the scene's runs are exported when they end."""
+    return FORMS_ON_CLOSE if (root / EXPORTS).exists() else ()
+
+
 def store_of(root: Path, seam: Seam, clock: FakeClock | None = None) -> RunStore:
     """Return a store whose warnings are of no interest."""
-    return RunStore(make_workspace(root), clock or FakeClock(), seam=seam, warn=lambda message: None)
+    return RunStore(
+        make_workspace(root),
+        clock or FakeClock(),
+        seam=seam,
+        warn=lambda message: None,
+        on_close=lambda project: forms_on_close(root),
+    )
 
 
 def recover(root: Path, seam: Seam, verbs: Verbs = RIGHT) -> None:
@@ -133,6 +150,14 @@ def plain_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched,
     finally:
         # What the kernel does when a process dies: descriptors are closed, locks are free.
         run.close()
+
+
+def exported_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, verbs: Verbs = RIGHT) -> None:
+    """Lead a run as ``plain_life`` does, in a workspace whose runs are exported when they end."""
+    with Folder.at(str(root), seam) as folder:
+        folder.create(EXPORTS, b"")
+        folder.sync()
+    plain_life(root, seam, told, watch=watch, verbs=verbs)
 
 
 def held_back_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, verbs: Verbs = RIGHT) -> None:
@@ -328,9 +353,20 @@ def check(root: Path, told: Told, *, recovered: bool, tidy: bool = True) -> None
             check_entry(root, documents[run_id])
     if recovered:
         check_recovered(root, documents, told)
+    check_outbox(root, told.published)
     for folder in (OPEN, STAGING):
         left = os.listdir(task / folder) if recovered and tidy and (task / folder).is_dir() else []
         assert not left, f"something is left in {folder}"
+
+
+def check_outbox(root: Path, ends: Collection[tuple[str, int, str]]) -> None:
+    """Assert that each published end waits in the outbox in every form, and nothing in a workspace without exports."""
+    folder = root / ".runs" / OUTBOX
+    found = set(os.listdir(folder)) if folder.is_dir() else set()
+    forms = forms_on_close(root)
+    expected = {WaitingExport(Location(TASK, run), attempt, form).name for run, attempt, _ in ends for form in forms}
+    assert expected <= found, "an end was published, and its export is lost"
+    assert forms or not found, "something is exported that nobody asked for"
 
 
 def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told: Told) -> None:
@@ -359,6 +395,7 @@ def check_recovered(root: Path, documents: Mapping[str, Mapping[str, Any]], told
             counted[document["status"]] += 1
         assert state["totals"] == counted, "the state counts wrongly"
         assert sorted(run["runId"] for run in state["runs"]) == sorted(documents)
+    check_outbox(root, [(run, document["attempt"], "") for run, document in documents.items()])
     for parent, child in told.linked:
         children = {entry["run_id"]: entry["status"] for entry in documents[parent]["child_runs"]}
         assert children.get(child) == documents[child]["status"], "a parent does not know its child's end"

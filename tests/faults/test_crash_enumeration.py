@@ -11,9 +11,11 @@ import pytest
 
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Crash, QuickSeam, ShortSeam, TornSeam, crash_at
-from tests.faults.lives import Life, Told, check, full_life, held_back_life, plain_life, recover
+from tests.faults.lives import Life, Told, check, exported_life, full_life, held_back_life, plain_life, recover
 
-LIVES = pytest.mark.parametrize("life", [plain_life, full_life, held_back_life], ids=["plain", "full", "held back"])
+LIVES = pytest.mark.parametrize(
+    "life", [plain_life, full_life, held_back_life, exported_life], ids=["plain", "full", "held back", "exported"]
+)
 
 
 def crashed(action: Callable[..., None], *arguments: Any) -> bool:
@@ -46,8 +48,8 @@ def test_every_crash_point_of_a_run_is_recovered(scenes: Scenes, life: Life) -> 
 
 @pytest.mark.parametrize(
     ("life", "step", "least"),
-    [(plain_life, 1, 1000), (full_life, 9, 500), (held_back_life, 3, 500)],
-    ids=["plain", "full", "held back"],
+    [(plain_life, 1, 1000), (full_life, 9, 500), (held_back_life, 3, 500), (exported_life, 5, 200)],
+    ids=["plain", "full", "held back", "exported"],
 )
 def test_every_crash_point_of_every_recovery_is_recovered(scenes: Scenes, life: Life, step: int, least: int) -> None:
     """A recovery that ends at any operation is itself recovered, with the same result."""

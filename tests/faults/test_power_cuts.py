@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.conftest import Scenes
-from tests.faults.lives import Life, full_life, held_back_life, plain_life
+from tests.faults.lives import Life, exported_life, full_life, held_back_life, plain_life
 from tests.faults.power_checks import cut_everywhere, kill_then_cut, lint
 
-LIVES = pytest.mark.parametrize("life", [plain_life, full_life, held_back_life], ids=["plain", "full", "held back"])
+LIVES = pytest.mark.parametrize(
+    "life", [plain_life, full_life, held_back_life, exported_life], ids=["plain", "full", "held back", "exported"]
+)
 
 
 @LIVES

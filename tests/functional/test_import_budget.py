@@ -14,7 +14,7 @@ def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrat
     """Bring a workspace into the state that a row asks for."""
     if state == "empty":
         return
-    if state == "started":
+    if state in ("started", "keyed"):
         workspace.project("x")
     else:
         stage = {"run": "test -d src", "inputs": ["src/**"]}
@@ -24,7 +24,8 @@ def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrat
         git = ("git", "-C", str(workspace.root), "-c", "user.name=t", "-c", "user.email=t@localhost")
         for words in (("init", "-q"), ("add", "project_configs", "packages"), ("commit", "-q", "-m", "all")):
             subprocess.run([*git, *words], check=True)
-    assert orchestrate("start", "--project", "x").code == 0
+    key = ("--key", "a") if state == "keyed" else ()
+    assert orchestrate("start", "--project", "x", *key).code == 0
 
 
 @pytest.mark.parametrize("row", BUDGET, ids=lambda row: row.name)

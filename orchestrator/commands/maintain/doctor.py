@@ -10,7 +10,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.maintain.tool_checks import config_findings, shadowing_findings, tool_findings
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.launch import check_format, with_delivery
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.doctor.finding import Repaired, as_json, severity
 from orchestrator.store.doctor.repair import repair as mend
@@ -54,7 +54,8 @@ def doctor(
         "findings": [as_json(finding) for finding in findings],
         "repaired": [item._asdict() for item in repaired],
     }
-    return Answer(EXIT_GATE if failed else EXIT_DONE, document, _text(findings, repaired, checked))
+    answer = Answer(EXIT_GATE if failed else EXIT_DONE, document, _text(findings, repaired, checked))
+    return with_delivery(context, store, answer) if repair else answer
 
 
 def _text(findings: Iterable[Finding], repaired: Iterable[Repaired], checked: dict[str, int]) -> str:

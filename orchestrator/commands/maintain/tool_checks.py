@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
-from orchestrator.base.errors import NoxUnavailable, UsageError
+from orchestrator.base.errors import ConfigError, NoxUnavailable, UsageError
 from orchestrator.base.finding import Finding
-from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.config import ProjectConfig
 from orchestrator.config.collisions import environment_folder, session_names
+from orchestrator.config.export_policy import read_export_policy
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 from orchestrator.git.ownership import foreign_repositories
@@ -35,6 +36,12 @@ def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig]
             check_project_folder(root, config)
         except UsageError as error:
             findings.append(Finding(error.code, config.file, error.message, hint=error.hint))
+    try:
+        read_export_policy(root)
+    except ConfigError as error:
+        findings += (
+            Finding("config", WORKSPACE_FILE, fault, hint="see docs/configuration.md") for fault in error.faults
+        )
     try:
         read_index(root)
     except UsageError as error:

@@ -22,6 +22,7 @@ from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, w
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
+from orchestrator.commands.run.launch import with_delivery
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
 from orchestrator.model.manifest.document import render
@@ -128,7 +129,7 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
     look = appearance(context.stdout, context.environ)
     width, color = look.width, look.color
     text = decided_text(recorded, document, width=width, color=color)
-    return Answer(EXIT_DONE, {**document, "recorded": recorded}, text)
+    return with_delivery(context, store, Answer(EXIT_DONE, {**document, "recorded": recorded}, text))
 
 
 def _signed(

@@ -11,12 +11,13 @@ from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.exported_runs import exported_runs
 from orchestrator.commands.review.output_file import write_named
-from orchestrator.commands.review.post import check_url, post
+from orchestrator.commands.review.post import check_url, not_delivered, post, within
+from orchestrator.commands.review.waiting_exports import deliver_all
 from orchestrator.config.export_policy import read_export_policy
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.exports.forms import FORMS
-from orchestrator.report.exports.otlp_http import ENDPOINTS, protobuf, send
-from orchestrator.store.find import find_run
+from orchestrator.report.exports.otlp_http import ENDPOINTS, check_installed, protobuf, send
+from orchestrator.store.find import find_run, read_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 IN_TOTO = "in-toto"
 OTLP = "otlp"
 KINDS = ("junit", OTLP, "otlp-json", "chrome-trace", "github-summary", "github-annotations", IN_TOTO)
-TIMEOUT_SECONDS = 10.0
-"""For one attempt to deliver; a person waits for it."""
-
-_RECEIVER = "see whether the receiver runs, and its address; nothing was recorded, so the command can be repeated"
 
 
 def export(
@@ -40,14 +37,19 @@ def export(
     output: str | None = None,
     to: str | None = None,
     no_children: bool = False,
+    pending: bool = False,
 ) -> Answer:
     """Return a run in a form that other programs read: on stdout, in the file ``output``, or sent to ``to`` by HTTP.
 
-    ``kind`` is a form (``report.exports.forms``), ``otlp``, or ``in-toto``: a Statement about an ended run, in a
-    DSSE envelope when a key is given to ``sign`` with. Raises GateNotMet when ``verify`` finds something in the
-    run that is attested, it is of no clean commit or is not ready, Refused for a run that goes on where the form
-    needs its end or that is of version 1, UsageError, NotFound, DamagedRecord, StorageError.
+    With ``pending``, what waits in the outbox is delivered, and nothing else. ``kind`` is a form
+    (``report.exports.forms``), ``otlp``, or ``in-toto``: a Statement about an ended run, in a DSSE envelope when a key
+    is given to ``sign`` with. Raises GateNotMet when ``verify`` finds something in the run that is attested, it is of
+    no clean commit or is not ready, Refused for a run that goes on where the form needs its end or that is of version
+    1, UsageError, NotFound, DamagedRecord, StorageError.
     """
+    if pending:
+        _check_alone(run, kind, sign, output, to, no_children=no_children)
+        return deliver_all(context, context.store())
     _check(kind, sign, output, to)
     if kind == IN_TOTO:
         from orchestrator.commands.review.attest import attested  # what verifies a run: 50 ms that no other form needs
@@ -55,16 +57,17 @@ def export(
         return _delivered(context, attested(context, run, sign), output)
     store = context.store()
     where = find_run(store, run)
-    policy = read_export_policy(store.workspace.root)
+    project = read_document(store, where).get("project")
+    policy = read_export_policy(store.workspace.root, str(project) if project else None)
     runs = exported_runs(store, where, link=policy.url, children=not no_children)
     if kind == OTLP:
-        return _otlp(context, runs, output, to)
+        return _otlp(context, runs, output, to, policy.timeout)
     form = FORMS[kind]
     if form.needs_end:
         _check_ended(runs)
     data = form.render(runs)
     if to is not None:
-        post(to, data, form.media_type, TIMEOUT_SECONDS)
+        post(to, data, form.media_type, policy.timeout)
         return Answer(EXIT_DONE, None, f"sent to {to}\n")
     return _delivered(context, data, output)
 
@@ -83,6 +86,17 @@ def _check(kind: str, sign: str | None, output: str | None, to: str | None) -> N
     check_url(to)
 
 
+def _check_alone(
+    run: str, kind: str, sign: str | None, output: str | None, to: str | None, *, no_children: bool
+) -> None:
+    if (run, kind, sign, output, to, no_children) != ("latest", IN_TOTO, None, None, None, False):
+        raise UsageError(
+            "--pending sends what waits, and goes with no other option or run",
+            hint="codex-orchestrator export --pending",
+            code="option-conflict",
+        )
+
+
 def _check_ended(runs: Sequence[ExportedRun]) -> None:
     for each in runs:
         if each.body["status"] not in TERMINAL:
@@ -93,7 +107,7 @@ def _check_ended(runs: Sequence[ExportedRun]) -> None:
             )
 
 
-def _otlp(context: Context, runs: Sequence[ExportedRun], output: str | None, to: str | None) -> Answer:
+def _otlp(context: Context, runs: Sequence[ExportedRun], output: str | None, to: str | None, timeout: float) -> Answer:
     _check_ended(runs)
     if output is not None:
         return _delivered(context, protobuf(runs), output)
@@ -103,8 +117,10 @@ def _otlp(context: Context, runs: Sequence[ExportedRun], output: str | None, to:
             hint=f"--to URL, --output FILE, or set {ENDPOINTS[-1]}; --as otlp-json is text",
             code="no-address",
         )
-    if not send(runs, to, TIMEOUT_SECONDS):
-        raise UsageError(f"'{to or ENDPOINTS[-1]}' did not take the run", hint=_RECEIVER, code="not-delivered")
+    check_installed()
+    why = within(timeout, lambda: send(runs, to, timeout))
+    if why is not None:
+        raise not_delivered(f"'{to or 'the address of ' + ENDPOINTS[-1]}' did not take the run: {why}")
     return Answer(EXIT_DONE, None, f"sent to {to or 'the address of ' + ENDPOINTS[-1]}\n")
 
 

@@ -13,7 +13,7 @@ from orchestrator.base.errors import EXIT_DONE, Refused
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
-from orchestrator.commands.run.launch import answer_for, check_format
+from orchestrator.commands.run.launch import answer_for, check_format, with_delivery
 from orchestrator.commands.run.requests import actor_of
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
@@ -92,7 +92,7 @@ def cancel(
         _close_died(store, where)
     if manifest.status != "cancelled":
         raise _ended(where, manifest.status, "before it could be stopped")
-    return answer_for(context, store, Result(manifest, None), exit_code=EXIT_DONE)
+    return with_delivery(context, store, answer_for(context, store, Result(manifest, None), exit_code=EXIT_DONE))
 
 
 def _find_target(store: RunStore, where: Location) -> _Target:

@@ -7,7 +7,15 @@ import os
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import PreparedRun, answer_for, capture, is_in_ci, observer_for, with_base_policy
+from orchestrator.commands.run.launch import (
+    PreparedRun,
+    answer_for,
+    capture,
+    is_in_ci,
+    observer_for,
+    with_base_policy,
+    with_delivery,
+)
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.progress.stream import is_taken, will_take
 
@@ -32,7 +40,7 @@ def carry_out(
     ``announce`` as soon as it is on disk. Raises Refusal; what ``prepared`` holds is then given back.
     """
     is_fleet = prepared.plan.selection is not None
-    observer = observer or observer_for(context, request.format, fleet=is_fleet)
+    observer = observer or observer_for(context, request.format, prepared.plan.project, fleet=is_fleet)
     try:
         result = run_in_session(context, prepared, observer)
     except NoxUnavailable:
@@ -110,7 +118,7 @@ def answer_seen(context: Context, store: RunStore, result: Result, observer: Obs
 
     These are its closing lines, and the document too when stdout is full and its reader takes nothing of it.
     """
-    answer = answer_for(context, store, result)
+    answer = with_delivery(context, store, answer_for(context, store, result))
     if is_in_ci(context.environ):
         from orchestrator.commands.run.ci_outputs import reported_to_ci
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.base.errors import Refusal
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.text.workflow_commands import made_harmless
 from orchestrator.commands.context import Answer, Context
@@ -28,9 +29,9 @@ SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 OUTPUT_VARIABLE = "GITHUB_OUTPUT"
 
 
-def reports_to_ci(context: Context) -> bool:
-    """Tell whether runs of the workspace show themselves to the CI system: ``[export] github`` switches it off."""
-    return _policy(context).github
+def reports_to_ci(context: Context, project: str) -> bool:
+    """Tell whether runs of ``project`` show themselves to the CI system: ``[export] github`` switches it off."""
+    return _policy(context, project).github
 
 
 def reported_to_ci(context: Context, store: RunStore, result: Result, answer: Answer) -> Answer:
@@ -38,7 +39,7 @@ def reported_to_ci(context: Context, store: RunStore, result: Result, answer: An
 
     A run inside another leaves that to the root run. Raises nothing.
     """
-    environ, policy = context.environ, _policy(context)
+    environ, policy = context.environ, _policy(context, result.manifest.project)
     if environ.get(GITHUB_VARIABLE) != "true" or not policy.github:
         return answer
     text = "\n".join(made_harmless(line) for line in answer.text.split("\n"))
@@ -56,9 +57,9 @@ def reported_to_ci(context: Context, store: RunStore, result: Result, answer: An
     return answer
 
 
-def _policy(context: Context) -> ExportPolicy:
+def _policy(context: Context, project: str) -> ExportPolicy:
     try:
-        return read_export_policy(context.workspace().root)
+        return read_export_policy(context.workspace().root, project)
     except Refusal as refusal:
         context.warn(refusal.message)
         return ExportPolicy()
@@ -116,7 +117,7 @@ def _append(environ: Mapping[str, str], variable: str, data: bytes) -> None:
 
 def report_nothing(context: Context) -> None:
     """Write the outputs of a start whose selection was empty: no run, and ``status=nothing``. Raises nothing."""
-    if not _policy(context).github or RUN_VARIABLE in context.environ:
+    if not _policy(context, FLEET).github or RUN_VARIABLE in context.environ:
         return
     try:
         _append(context.environ, OUTPUT_VARIABLE, (_output("run_id", "") + _output("status", "nothing")).encode())

@@ -9,7 +9,7 @@ from orchestrator.base.identifiers import FLEET, check_name
 from orchestrator.base.json_values import json_text
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.sha256 import sha256
-from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
@@ -77,6 +77,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     check_format(request.format)
     check_jobs(request.jobs)
     check_alone(request.project, request.task)
+    exports_on_close(context.workspace().root, FLEET)
     options = options_of(request)
     if not options.is_given:
         raise UsageError("--fail-fast is for a selection", hint="--all --fail-fast", code="option-conflict")

@@ -1,21 +1,14 @@
-"""``start --key``: a start that is repeated finds the run of the first, and waits for its end."""
+"""``start --key``: a start that is repeated finds the run of the first."""
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Callable, Mapping
 
-from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
+from orchestrator.base.errors import Refused, UsageError
 from orchestrator.base.identifiers import FLEET
-from orchestrator.base.json_values import json_text
 from orchestrator.base.quoting import shown
 from orchestrator.base.redaction import Redactor
-from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.status import view
-from orchestrator.commands.look.wait import run_answer, waited
-from orchestrator.commands.look.waiting import refuse_own_run
-from orchestrator.commands.run.launch import PreparedRun, capture
 from orchestrator.runner.first_record import drift
 from orchestrator.store.find import read_document
 from orchestrator.store.keys import HeldKey, key_name, keyed_run
@@ -143,37 +136,3 @@ def _of_the_mode(
         for name in dict.fromkeys([*recorded, *now])
         if recorded.get(name) != now.get(name)
     ]
-
-
-def found_answer(context: Context, prepared: PreparedRun, where: Location, request: StartRequest) -> Answer:
-    """Return the answer of a start whose key stands for the run ``where``: of its end, or at once with ``--detach``.
-
-    The exit code is the run's, or that of a signal, which ends the waiting alone. Raises Refused inside a stage
-    of a run that encloses this call.
-    """
-    store = prepared.store
-    here = capture(context, prepared).finish_tree()
-    if request.detach:
-        document = view(store, where, context.environ)
-        answer = run_answer(context, document, exit_code=EXIT_DONE)._replace(text=f"{where.run_id}\n")
-    else:
-        refuse_own_run(store, where, context.environ)
-        answer = waited(context, store, where, None, time.sleep)
-    last = (read_document(store, where).get("provenance") or [{}])[-1]
-    document = {
-        **(answer.document or {}),
-        "deduplicated": True,
-        "commit": last.get("commit"),
-        "same_tree": _same_tree(last, here),
-    }
-    if request.format == "ndjson":
-        event = json_text({"type": "run:deduplicated", **document}, separators=(",", ":"))
-        return Answer(answer.exit_code, None, event + "\n")
-    return answer._replace(document=document)
-
-
-def _same_tree(then: Mapping[str, Any], here: Mapping[str, Any]) -> bool | None:
-    """Tell whether a run's last attempt was of the commit and tree that are here; None where that can't be known."""
-    if not then.get("tree_digest") or not here.get("tree_digest"):
-        return None
-    return all(then.get(key) == here.get(key) for key in ("commit", "tree_digest"))

@@ -12,7 +12,7 @@ from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.git import Capture, CodePatterns
 from orchestrator.model.fleet import is_fleet
-from orchestrator.model.lineage import RUN_VARIABLE
+from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
@@ -132,8 +132,8 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
     )
 
 
-def observer_for(context: Context, form: str, *, fleet: bool = False) -> Observer:
-    """Return what shows a run that goes on, in the asked format; of a ``fleet``, a line for each project."""
+def observer_for(context: Context, form: str, project: str, *, fleet: bool = False) -> Observer:
+    """Return what shows a run of ``project`` that goes on, in the asked format; of a ``fleet``, a line for each."""
     return make_observer(
         form,
         fleet=fleet,
@@ -142,7 +142,7 @@ def observer_for(context: Context, form: str, *, fleet: bool = False) -> Observe
         environ=context.environ,
         clock=context.clock,
         at_end=lambda task_id, run_id: next_keys(context, Location(task_id, run_id)),
-        ci=_ci_screen(context) if is_in_ci(context.environ) else None,
+        ci=_ci_screen(context, project) if is_in_ci(context.environ) else None,
     )
 
 
@@ -151,11 +151,12 @@ def is_in_ci(environ: Mapping[str, str]) -> bool:
     return environ.get("GITHUB_ACTIONS") == "true" or environ.get("GITLAB_CI") == "true"
 
 
-def _ci_screen(context: Context) -> Callable[..., SinkLines] | None:
+def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | None:
     from orchestrator.commands.run.ci_outputs import reports_to_ci
     from orchestrator.runner.progress.ci_screen import ci_screen
 
-    return ci_screen(context.environ, is_root=RUN_VARIABLE not in context.environ) if reports_to_ci(context) else None
+    is_root = RUN_VARIABLE not in context.environ
+    return ci_screen(context.environ, is_root=is_root) if reports_to_ci(context, project) else None
 
 
 def exit_code_of(result: Result) -> int:
@@ -241,3 +242,20 @@ def _ended_fleet(context: Context, store: RunStore, where: Location, record: Map
         child=child_standing(store),
     )
     return with_fleet(store, document, context.environ)
+
+
+def with_delivery(context: Context, store: RunStore, answer: Answer) -> Answer:
+    """Return the answer of a command that wrote: exports that wait are sent once it is printed.
+
+    Inside a run of the workspace they wait for the end of that run, whose stages would take longer for them.
+    """
+    enclosing = context.environ.get(RUN_FOLDER_VARIABLE, "")
+    if not store.has_outbox() or enclosing.startswith(store.workspace.runs_dir + os.sep):
+        return answer
+
+    def deliver() -> None:
+        from orchestrator.commands.review.waiting_exports import deliver_now
+
+        deliver_now(context, store)
+
+    return answer._replace(after=deliver)

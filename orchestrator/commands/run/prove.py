@@ -10,7 +10,7 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.canary_copies import copies
 from orchestrator.commands.run.carry_out import run_in_session
-from orchestrator.commands.run.launch import exit_code_of, observer_for
+from orchestrator.commands.run.launch import exit_code_of, observer_for, with_delivery
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
 from orchestrator.config import ProjectConfig, load_project
@@ -56,7 +56,7 @@ def prove(
         if one.fault is None:
             note_proof(store, plan.project, one.guardrail, where)
     document = _document(result.manifest, store.paths(where).manifest, shown)
-    return Answer(_exit_code(result, shown), document, _text(context, document))
+    return with_delivery(context, store, Answer(_exit_code(result, shown), document, _text(context, document)))
 
 
 def _text(context: Context, document: Mapping[str, Any]) -> str:
@@ -71,7 +71,7 @@ def _text(context: Context, document: Mapping[str, Any]) -> str:
 
 
 def _run(context: Context, prepared: Any, form: str) -> Result:
-    observer = observer_for(context, form)
+    observer = observer_for(context, form, prepared.plan.project)
     try:
         return run_in_session(context, prepared, observer)
     except NoxUnavailable:

@@ -10,7 +10,7 @@ from orchestrator.base.errors import Refused, UsageError
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
-from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.create_run import with_known_proofs
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
@@ -144,6 +144,7 @@ def _checked(
     builtins = builtin_versions(manifest.plan)
     plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today, builtins=builtins)
     project_folder(root, plan.project, plan.project_path)
+    exports_on_close(root, plan.project)
     redactor = redactor_for(plan, context.environ)
     found = drift(manifest.plan, plan, redactor)
     if found and not request.accept_drift:

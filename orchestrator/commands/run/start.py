@@ -9,7 +9,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
-from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
@@ -17,7 +17,7 @@ from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
-from orchestrator.model.plan import redactor_for
+from orchestrator.model.plan import Plan, redactor_for
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def start(context: Context, **options: Any) -> Answer:
     else:
         prepared = prepare(context, request)
     if prepared.found is not None:
-        from orchestrator.commands.run.keyed_start import found_answer
+        from orchestrator.commands.run.keyed_answer import found_answer
 
         return found_answer(context, prepared, prepared.found, request)
     if request.detach:
@@ -151,7 +151,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
     )
     builtins = ancestry.builtins(target.project, request.pipeline)
     plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins)
-    project_folder(store.workspace.root, plan.project, plan.project_path)
+    _check_set_up(store.workspace.root, plan)
     ancestry.lineage("")
     redactor = redactor_for(plan, context.environ)
     ancestry.check_plan(plan, redactor)
@@ -182,6 +182,12 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         is_limited=is_limited,
         wait_seconds=wait_seconds,
     )
+
+
+def _check_set_up(root: str, plan: Plan) -> None:
+    """Raise UsageError where the project's folder is missing, ConfigError for a wrong ``[export]``."""
+    project_folder(root, plan.project, plan.project_path)
+    exports_on_close(root, plan.project)
 
 
 def _key_of(request: StartRequest, environ: Mapping[str, str]) -> str | None:

@@ -17,36 +17,50 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_LONGEST_WORDS = 300
 INSTALL = "pip install 'codex-orchestrator[otel]'"
 
 
 def protobuf(runs: Sequence[ExportedRun]) -> bytes:
     """Return the ``ExportTraceServiceRequest`` of ended runs in protobuf. UsageError without the extra ``otel``."""
-    _check_installed()
+    check_installed()
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     return bytes(encode_spans(_readable(runs)).SerializeToString())
 
 
-def send(runs: Sequence[ExportedRun], url: str | None, timeout: float) -> bool:
-    """Send ended runs, and tell whether they were taken; ``url`` None leaves the address to ``OTEL_*``.
+def send(runs: Sequence[ExportedRun], url: str | None, timeout: float) -> str | None:
+    """Send ended runs, and return why they were not taken, None when they were; ``url`` None: as ``OTEL_*`` says.
 
-    It takes at most about ``timeout`` seconds. Raises UsageError without the extra ``otel``.
+    Each wait for the receiver takes at most ``timeout`` seconds. Raises UsageError without the extra ``otel``.
     """
-    _check_installed()
+    check_installed()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import SpanExportResult
 
     # What it says of a receiver that is down is the command's to say, once.
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
+    said = _LastWords()
+    logger = logging.getLogger("opentelemetry.exporter")
+    logger.handlers, logger.propagate = [said], False
     exporter = OTLPSpanExporter(endpoint=url, timeout=timeout)
     try:
-        return exporter.export(_readable(runs)) is SpanExportResult.SUCCESS
+        taken = exporter.export(_readable(runs)) is SpanExportResult.SUCCESS
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]
+    return None if taken else said.words or "it gave no reason"
 
 
-def _check_installed() -> None:
+class _LastWords(logging.Handler):
+    """Keeps what was logged last."""
+
+    words = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.words = " ".join(record.getMessage().split())[:_LONGEST_WORDS]
+
+
+def check_installed() -> None:
+    """Raise UsageError without the extra ``otel``."""
     try:
         import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401
     except ImportError:

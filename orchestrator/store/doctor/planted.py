@@ -16,6 +16,7 @@ from orchestrator.store.layout import (
     MCP,
     OLD_POINTERS,
     OPEN,
+    OUTBOX,
     REPORTS,
     STAGING,
 )
@@ -44,6 +45,8 @@ def _runs(store: RunStore, root: str) -> Iterator[Finding]:
             yield task
         elif os.path.basename(task) == OLD_POINTERS:
             yield from _older_pointers(store, task)
+        elif os.path.basename(task) == OUTBOX:
+            yield from (entry for entry in _entries(store, task) if isinstance(entry, Finding))
         elif not os.path.basename(task).startswith("."):
             yield from _task(store, task)
 

@@ -19,6 +19,7 @@ from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.planted import planted
 from orchestrator.store.doctor.records import redirect_of
 from orchestrator.store.doctor.tasks import TaskSeen, inspect_task
+from orchestrator.store.doctor.undelivered import undelivered
 from orchestrator.store.find import task_ids
 from orchestrator.store.layout import OLD_POINTERS, Location
 from orchestrator.store.pending_prune import on_their_way
@@ -42,7 +43,7 @@ class RecordsSeen:
 
 def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda task: None) -> RecordsSeen:
     """Return what is wrong with the records of a workspace; ``progress`` gets each task before it is read."""
-    findings = [*_folders(store), *planted(store)]
+    findings = [*_folders(store), *planted(store), *undelivered(store)]
     tasks = []
     try:
         names = task_ids(store)
