@@ -85,9 +85,11 @@ def test_a_stage_can_not_replace_the_guards_program(stale: WorkspaceFolder, orch
     assert verdict(stale, orchestrate, guard, build=fake)[:3] == (3, "failed", False)
 
 
-def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Programs that a stage overwrote are whole again for the next one, so that its nested start is real (A4)."""
-    fake = 'for f in codex-orchestrator nox invoke; do echo "#!/bin/sh" > "$(command -v $f)"; done'
+@pytest.mark.parametrize("how", ['echo "#!/bin/sh" >', "chmod -x"])
+def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestrate: Orchestrator, how: str) -> None:
+    """Programs that a stage overwrote, may not be executed, or lie beside ours are gone for the next one (A4)."""
+    fake = f'd=$(dirname "$(command -v nox)"); for f in codex-orchestrator nox invoke; do {how} "$d/$f"; done; '
+    fake += 'printf "#!/bin/sh\\n" > "$d/licence-check"; chmod +x "$d/licence-check"'
     nested: dict[str, object] = {"shell": "codex-orchestrator start --pipeline smoke", "needs": ["build"]}
     stale.project("p", pipeline="smoke")
     smoke = "".join((stale.root / "project_configs/p.toml").read_text().partition("[[pipelines")[1:])
@@ -95,6 +97,7 @@ def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestra
         "build": fake,
         "test": nested,
         "lint": {"run": "nox --version", "needs": ["build"]},
+        "licences": {"run": "licence-check", "needs": ["build"]},
     }
     stale.project("p", stages, guard=None)
     config = stale.root / "project_configs/p.toml"
@@ -102,6 +105,7 @@ def test_a_stage_lends_the_next_one_no_program(stale: WorkspaceFolder, orchestra
     assert orchestrate("start", "--project", "p").code == 3  # by the spec
     commands = {command["id"]: command for command in orchestrate("status", "--format", "json").document["commands"]}
     assert [commands[name]["outcome"] for name in ("build", "lint", "test")] == ["success"] * 3
+    assert commands["licences"]["outcome"] == "failure"
     assert len(stale.runs("1-p")) == 2
     assert commands["lint"]["summary"]
 

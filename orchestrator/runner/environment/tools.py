@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -112,11 +113,18 @@ def _quoted(text: str) -> str:
 def _is_whole(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> bool:
     try:
         with tools.sub(name) as folder:
-            return all(folder.read(script, _LIMIT) == content for script, content in scripts.items())
+            same = all(folder.read(script, _LIMIT) == content for script, content in scripts.items())
+            # The folder is on every stage's PATH: another program in it would be found there.
+            return same and set(folder.names()) == set(scripts) and all(_is_program(folder, name) for name in scripts)
     except (FileNotFoundError, StorageError) as error:
         if isinstance(error, StorageError) and error.code == "planted-link":
             raise
         return False
+
+
+def _is_program(folder: Folder, name: str) -> bool:
+    modes = os.fstat(folder.fd).st_mode, os.stat(name, dir_fd=folder.fd, follow_symlinks=False).st_mode
+    return all(mode & stat.S_IXUSR for mode in modes)
 
 
 def _put(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> None:
@@ -132,6 +140,8 @@ def _put(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> None:
             # What stands there lost its bytes in a power cut, since nothing here waits for the disk.
             with contextlib.suppress(FileNotFoundError):
                 tools.move_to(name, tools, damaged)
+                if tools.has_folder(damaged):  # somebody may have made it unreadable
+                    os.chmod(damaged, 0o700, dir_fd=tools.fd)
             tools.move_to(fresh, tools, name)
     finally:
         tools.remove_folder(fresh)

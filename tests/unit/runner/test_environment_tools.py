@@ -55,16 +55,27 @@ def test_another_installation_gets_its_own_folder(tmp_path: Path) -> None:
     assert made(tmp_path) != made(tmp_path, executable="/other/bin/python")
 
 
-@pytest.mark.parametrize("damage", ["truncate", "remove", "replace"])
+@pytest.mark.parametrize("damage", ["truncate", "remove", "replace", "mode", "folder-mode", "another", "folder"])
 def test_a_damaged_folder_is_repaired(tmp_path: Path, damage: str) -> None:
-    """Scripts that a power cut emptied, or that are gone or changed, are written again; nothing else stays behind."""
+    """Scripts that a power cut emptied, or that are gone or changed, are written again; nothing else stays behind.
+
+    So those that may not be executed any more, and what somebody put beside them.
+    """
     folder = made(tmp_path)
     if damage == "remove":
         (folder / "nox").unlink()
+    elif damage == "another":
+        (folder / "pytest").write_text("#!/bin/sh\n")
+    elif damage == "folder":
+        (folder / "pytest").mkdir()
+    elif damage.endswith("mode"):
+        (folder / "nox" if damage == "mode" else folder).chmod(0o644)
     else:
         (folder / "nox").write_text("" if damage == "truncate" else "#!/bin/sh\n")
     assert made(tmp_path) == folder
     assert (folder / "nox").read_text().startswith("#!/bin/sh\nexec '/o/bin/python'")
+    assert sorted(os.listdir(folder)) == ["codex-orchestrator", "invoke", "nox"]
+    assert (folder / "nox").stat().st_mode & folder.stat().st_mode & 0o100
     assert os.listdir(folder.parent) == [folder.name]
 
 
