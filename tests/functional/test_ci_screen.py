@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,60 @@ def test_switched_off(workspace: WorkspaceFolder, orchestrate: Orchestrator, job
     assert done.code == 0
     assert commands(done.stdout) == []
     assert Path(job["GITHUB_OUTPUT"]).read_text() == Path(job["GITHUB_STEP_SUMMARY"]).read_text() == ""
+
+
+def test_switched_off_commands_of_stages_are_harmless_all_the_same(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]
+) -> None:
+    """``[export] github = false`` takes groups, annotations, summary and outputs only, of one stage and of two at once."""
+    masks = "echo ::add-mask::$(printf 'hunter%s' 7secret); echo hunter7secret"
+    stages = {name: {"shell": f"{PRINTS}; {masks}; exit 3", "needs": []} for name in ("build", "test")}
+    workspace.project("app", stages)
+    workspace.write("workspace.toml", "schema_version = 1\n[export]\ngithub = false\n")
+    for jobs in ("1", "2"):
+        done = orchestrate("start", "--jobs", jobs, env=job)
+        assert done.code == 3
+        found = commands(done.stdout)
+        assert sorted(set(found)) == ["::add-mask::hunter7secret", "::error file=a.py,line=3::bad", "::notice::seen"]
+        assert done.stdout.count("hunter7secret") == 1
+        assert commands(done.stderr) == []
+    assert Path(job["GITHUB_STEP_SUMMARY"]).read_text() == ""
+
+
+def test_other_commands_print_no_workflow_commands(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]
+) -> None:
+    """What shows a run in a job, and refusals, give no command of a stage; a file and an export are as they are."""
+    name = "##[add-path]z"
+    workspace.project("app", {"build": {"shell": f"{PRINTS}; exit 3", "title": name}})
+    assert orchestrate("start").code == 3
+    calls = (
+        *(("logs", "latest", *more) for more in ((), ("--stage", "build"), ("--tail", "3"), ("--follow",))),
+        *((call, "latest") for call in ("status", "review", "wait", "lineage", "verify")),
+        *(
+            ("status", "--brief"),
+            ("status", "--watch"),
+            ("runs",),
+            ("plan",),
+            ("compare", "latest", "--with", "latest"),
+        ),
+        *((call, "latest", "--format", "json") for call in ("status", "logs", "review")),
+        ("logs", name),
+    )
+    for words in calls:
+        done = orchestrate(*words, env=job)
+        assert (words, commands(done.stdout), commands(done.stderr)) == (words, [], [])
+        if words[-1] == "json":
+            assert json.dumps(done.document, ensure_ascii=False).count("##[add-path]") >= 1, words
+    assert commands(orchestrate("start", "--format", "ndjson", env=job).stdout) == []
+    raw = orchestrate("logs", "latest", "--stage", "build").stdout
+    assert "::set-env" in "".join(commands(raw))
+    annotations = orchestrate("export", "latest", "--as", "github-annotations", env=job).stdout
+    assert commands(annotations)[0].startswith("::error title=")
+    with open(workspace.root / "log.txt", "wb") as file:
+        process = orchestrate.popen("logs", "latest", "--stage", "build", env=job, stdout=file.fileno())
+        assert process.wait(60) == 0
+    assert (workspace.root / "log.txt").read_text() == raw
 
 
 def test_files_that_cant_be_written(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
