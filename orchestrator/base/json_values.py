@@ -31,6 +31,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def shown_json(value: object, **options: Any) -> str:
+    """Return ``json_text`` that a CI system's log, which it may be printed to, does not take for a command.
+
+    GitHub and Azure Pipelines take ``##[`` and ``##vso[`` anywhere in a line; in an escape they mean the same to JSON.
+    """
+    text = json_text(value, **options)
+    return text.replace("#", "\\u0023") if "##" in text else text
+
+
 def json_text(value: object, **options: Any) -> str:
     """Return ``value`` as JSON that every strict parser accepts; ``options`` are those of ``json.dumps``.
 

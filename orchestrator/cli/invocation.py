@@ -15,7 +15,7 @@ from orchestrator.base.errors import (
     StorageError,
     UsageError,
 )
-from orchestrator.base.json_values import json_text
+from orchestrator.base.json_values import shown_json
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import is_terminal
 from orchestrator.cli import streams
@@ -104,7 +104,8 @@ def _print(invocation: Invocation, result: Answer, form: str) -> int:
     """Print an answer. In json it is the document; what people read goes to stderr when something is wrong."""
     failed = None
     if form == "text" or result.document is None:
-        failed = streams.emit(invocation.stdout, _lines(result.text))
+        stream = streams.raw(invocation.stdout) if result.is_data else invocation.stdout
+        failed = streams.emit(stream, _lines(result.text))
     elif form == "json":
         failed = streams.emit(
             invocation.stdout, _json(result.document, indent=2 if is_terminal(invocation.stdout) else None)
@@ -119,7 +120,7 @@ def _print(invocation: Invocation, result: Answer, form: str) -> int:
 
 def _json(document: Mapping[str, object], *, indent: int | None = None) -> str:
     """Return the document escaped to ASCII: nothing in it acts on a terminal, and any encoding can carry it."""
-    return json_text(document, indent=indent) + "\n"
+    return shown_json(document, indent=indent) + "\n"
 
 
 def _lines(text: str) -> str:

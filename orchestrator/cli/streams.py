@@ -29,6 +29,10 @@ def open_missing() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from orchestrator.cli.job_stream import in_job  # outside of a job there is no log that takes commands
+
+        sys.stdout, sys.stderr = in_job(sys.stdout, os.environ), in_job(sys.stderr, os.environ)
 
 
 def emit(stream: TextIO, text: str) -> OSError | None:
@@ -42,8 +46,18 @@ def emit(stream: TextIO, text: str) -> OSError | None:
     return None
 
 
+def raw(stream: TextIO) -> TextIO:
+    """Return the stream that takes text as it is, where this one makes some of it harmless."""
+    found: TextIO = getattr(stream, "raw", stream)
+    return found
+
+
 def settle(stream: TextIO) -> None:
     """Flush what a command left in the buffer, so that a closed stream is no error at the process's exit."""
+    finish = getattr(stream, "finish", None)
+    if finish is not None:
+        with contextlib.suppress(OSError, ValueError):
+            finish()
     emit(stream, "")
 
 

@@ -61,8 +61,13 @@ class Context:
         """Say something on stderr, which nobody may be reading: it is waited for a moment, and never for long."""
         from orchestrator.runner.progress.stream import Sink
 
+        line = f"codex-orchestrator: {safe_text(message)}"
+        if self.environ.get("GITHUB_ACTIONS") == "true":
+            from orchestrator.base.text.workflow_commands import made_harmless
+
+            line = made_harmless(line)
         sink = Sink(self.stderr, self.environ)
-        sink.text(f"codex-orchestrator: {safe_text(message)}\n")
+        sink.text(f"{line}\n")
         sink.close()
 
 
@@ -70,12 +75,14 @@ class Answer(Record):
     """What a command answers: the process's exit code, the document for ``--format json``, the text for people.
 
     ``after`` is what is left to do once the answer is printed; it raises nothing, and the exit code stands.
+    ``is_data`` says that the text is for a program, and passes as it is wherever it goes.
     """
 
     exit_code: int
     document: Mapping[str, Any] | None
     text: str
     after: Callable[[], None] | None = None
+    is_data: bool = False
 
 
 def exports_on_close(root: str, project: str) -> tuple[str, ...]:

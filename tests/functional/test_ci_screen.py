@@ -109,9 +109,9 @@ def test_switched_off(workspace: WorkspaceFolder, orchestrate: Orchestrator, job
 def test_switched_off_commands_of_stages_are_harmless_all_the_same(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]
 ) -> None:
-    """``[export] github = false`` takes groups, annotations, summary and outputs only, of one stage and of two at once."""
+    """``[export] github = false`` takes groups, annotations, summary and outputs only, also of stages at once."""
     masks = "echo ::add-mask::$(printf 'hunter%s' 7secret); echo hunter7secret"
-    stages = {name: {"shell": f"{PRINTS}; {masks}; exit 3", "needs": []} for name in ("build", "test")}
+    stages = {name: {"shell": f"{PRINTS}; echo; {masks}; exit 3", "needs": []} for name in ("build", "test")}
     workspace.project("app", stages)
     workspace.write("workspace.toml", "schema_version = 1\n[export]\ngithub = false\n")
     for jobs in ("1", "2"):
@@ -119,7 +119,7 @@ def test_switched_off_commands_of_stages_are_harmless_all_the_same(
         assert done.code == 3
         found = commands(done.stdout)
         assert sorted(set(found)) == ["::add-mask::hunter7secret", "::error file=a.py,line=3::bad", "::notice::seen"]
-        assert done.stdout.count("hunter7secret") == 1
+        assert done.stdout.count("hunter7secret") == found.count("::add-mask::hunter7secret")
         assert commands(done.stderr) == []
     assert Path(job["GITHUB_STEP_SUMMARY"]).read_text() == ""
 

@@ -126,6 +126,6 @@ def _otlp(context: Context, runs: Sequence[ExportedRun], output: str | None, to:
 
 def _delivered(context: Context, data: bytes, output: str | None) -> Answer:
     if output is None:
-        return Answer(EXIT_DONE, None, data.decode())
+        return Answer(EXIT_DONE, None, data.decode(), is_data=True)
     write_named(os.path.join(context.cwd, output), data, "--output")
     return Answer(EXIT_DONE, None, f"wrote {output}\n")

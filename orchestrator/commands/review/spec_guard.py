@@ -95,9 +95,9 @@ def spec_guard(
     if sarif is not None:
         _write(os.path.join(context.cwd, sarif), as_sarif())
     if format == "sarif":
-        return Answer(exit_code, None, as_sarif())
+        return Answer(exit_code, None, as_sarif(), is_data=True)
     if format == "github":
-        return Answer(exit_code, None, forms.render_github(report, prefix=prefix, dry_run=dry_run))
+        return Answer(exit_code, None, forms.render_github(report, prefix=prefix, dry_run=dry_run), is_data=True)
     document: dict[str, Any] = forms.document(report, project=target.project, task_id=target.task_id, dry_run=dry_run)
     return Answer(exit_code, document, forms.render_text(report))
 

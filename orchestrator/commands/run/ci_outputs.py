@@ -40,11 +40,11 @@ def reported_to_ci(context: Context, store: RunStore, result: Result, answer: An
     A run inside another leaves that to the root run. Raises nothing.
     """
     environ, policy = context.environ, _policy(context, result.manifest.project)
-    if environ.get(GITHUB_VARIABLE) != "true" or not policy.github:
+    if environ.get(GITHUB_VARIABLE) != "true":
         return answer
     text = "\n".join(made_harmless(line) for line in answer.text.split("\n"))
     answer = answer._replace(text=text)
-    if RUN_VARIABLE in environ:
+    if RUN_VARIABLE in environ or not policy.github:
         return answer
     where = Location(result.manifest.task_id, result.manifest.run_id)
     try:

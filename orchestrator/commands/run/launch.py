@@ -156,7 +156,7 @@ def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | Non
     from orchestrator.runner.progress.ci_screen import ci_screen
 
     is_root = RUN_VARIABLE not in context.environ
-    return ci_screen(context.environ, is_root=is_root) if reports_to_ci(context, project) else None
+    return ci_screen(context.environ, is_root=is_root, is_on=reports_to_ci(context, project))
 
 
 def exit_code_of(result: Result) -> int:

@@ -169,9 +169,8 @@ class GithubLines(SinkLines, GroupedLines):
 
     def line(self, text: str) -> tuple[str, bool]:
         """Return a stage's line: its own findings pass, every other command becomes text."""
-        if command_name(text) in _PASSED:
-            return text.replace("##[", "# #["), True
-        return made_harmless(text), False
+        finding = _finding(text)
+        return (made_harmless(text), False) if finding is None else (finding, True)
 
 
 class GitlabLines(SinkLines, GroupedLines):
@@ -213,6 +212,45 @@ class NestedLines(SinkLines):
         )
 
 
+class HarmlessLines(SinkLines):
+    """Plain lines on GitHub, where ``[export] github`` is off: findings of stages pass, other commands are text."""
+
+    def __init__(self, sink: Sink, *, color: bool, clock: Clock) -> None:
+        super().__init__(sink, color=color, clock=clock)
+        self._target = _HarmlessText(sink)
+        self._whole_lines = True
+
+    def mask_value(self, value: bytes) -> None:
+        """Have GitHub mask a value that a stage names; the stage's own line is masked already, and text."""
+        self._end_line()
+        self._target.write(_masking(value))
+
+    def _prefixed(self, voice: Any, lines: bytes) -> bytes:
+        prefixed = super()._prefixed(voice, lines).split(b"\n")
+        return b"\n".join(
+            (_finding(own.decode("utf-8", "replace")) or made_harmless(line.decode("utf-8", "replace"))).encode()
+            for own, line in zip(lines.split(b"\n"), prefixed, strict=True)
+        )
+
+
+class _HarmlessText:
+    """A target whose text gives no command; bytes are passed on as they are."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def text(self, text: str) -> None:
+        self._sink.text("\n".join(map(made_harmless, text.split("\n"))))
+
+    def write(self, data: bytes) -> None:
+        self._sink.write(data)
+
+
+def _finding(line: str) -> str | None:
+    """Return a line by which a stage reports a finding of its own, as it may pass; None for any other."""
+    return line.replace("##[", "# #[") if command_name(line) in _PASSED else None
+
+
 def _masking(value: bytes) -> bytes:
     return (
         workflow_command(ADD_MASK, value.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") + b"\n"
@@ -223,10 +261,13 @@ def _section(title: str) -> str:
     return "".join(char if char.isalnum() and char.isascii() else "_" for char in title)
 
 
-def ci_screen(environ: Mapping[str, str], *, is_root: bool) -> Callable[..., SinkLines] | None:
-    """Return what makes the observer of the CI system that the environment describes, None outside of one."""
+def ci_screen(environ: Mapping[str, str], *, is_root: bool, is_on: bool = True) -> Callable[..., SinkLines] | None:
+    """Return what makes the observer of the CI system that the environment describes, None outside of one.
+
+    Not ``is_on``, a run shows no groups and sections; what its stages print is made harmless all the same.
+    """
     if environ.get(GITHUB_VARIABLE) == "true":
-        return GithubLines if is_root else NestedLines
-    if environ.get(GITLAB_VARIABLE) == "true" and is_root:
+        return NestedLines if not is_root else GithubLines if is_on else HarmlessLines
+    if environ.get(GITLAB_VARIABLE) == "true" and is_root and is_on:
         return GitlabLines
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from orchestrator.base.json_values import json_text
+from orchestrator.base.json_values import json_text, shown_json
 from orchestrator.runner.progress.stream import Sink
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ class RecordObserver:
             self._task_id = str(event.get("task_id"))
         elif event.get("type") == "run:end" and self._sink.open:
             event = {**event, **self._at_end(self._task_id, str(event.get("run_id")))}
-        self._sink.write(json_text(dict(event), separators=(",", ":"), default=str).encode() + b"\n")
+        self._sink.write(shown_json(dict(event), separators=(",", ":"), default=str).encode() + b"\n")
 
     def output(self, stage_id: str, data: bytes) -> None:
         """Leave output to the stage's log."""
