@@ -25,6 +25,9 @@ def main() -> int:
         if utf8_mode.is_needed():
             utf8_mode.start_again()
     try:
+        from orchestrator.base.module_finder import install
+
+        install(__package__)
         from orchestrator.cli.console import run
 
         code = run(words)

@@ -31,11 +31,16 @@ SLOW = frozenset(
     {
         "_hashlib",  # 2.5 ms: it loads OpenSSL
         "dataclasses",  # 13 ms, with inspect
+        "datetime",  # 2 ms; base/clock has its compiled part
+        "enum",  # 1.5 ms
         "hashlib",
         "importlib",
         "inspect",
+        "json",  # 2 ms, and re; base/json_codec has its compiled part
+        "re",  # 5 ms, with enum
         "rfc8785",  # 16 ms; its form is Python's own for what our records hold (base/canonical)
         "shlex",
+        "signal",  # 0.6 ms, and enum; base/signals has its numbers
         "subprocess",
         "tomllib",
         "typing",  # 3 ms, and 0.16 ms for each named tuple

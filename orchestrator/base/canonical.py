@@ -6,8 +6,7 @@ JSON Canonicalization Scheme, which any language can compute again.
 
 from __future__ import annotations
 
-import json
-
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.text.well_formed import well_formed_values
@@ -74,4 +73,4 @@ def _plain(value: Any) -> Any:
     raise _NotPlainError
 
 
-_compact = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_compact = json_codec.encoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
+from orchestrator.base.clock import UTC, datetime
 from orchestrator.base.errors import UsageError
 from orchestrator.base.quoting import shown
 
@@ -28,7 +27,7 @@ _NAME_CHARS = _NAME_ENDS | frozenset("._-")
 _RUN_ID_LENGTH = 33
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _HEX = "0123456789abcdef"
-_RUN_PREFIX = r"[0-9TZa-f-]{1,33}"
+_PREFIX_CHARS = frozenset(f"{_HEX}TZ-")
 
 
 def name_fault(kind: str, value: object) -> str | None:
@@ -77,7 +76,7 @@ def is_run_id(value: str) -> bool:
 
 def check_run_reference(value: str) -> str:
     """Return ``value`` when it may be a run id, a prefix of one or ``latest``; raise UsageError otherwise."""
-    if value == "latest" or is_run_id(value) or re.fullmatch(_RUN_PREFIX, value) is not None:
+    if value == "latest" or (0 < len(value) <= _RUN_ID_LENGTH and _PREFIX_CHARS.issuperset(value)):
         return value
     raise UsageError(
         f"{shown(value)} is neither a run id nor a prefix of one",
@@ -97,7 +96,10 @@ def run_moment(run_id: str) -> datetime | None:
     if not is_run_id(run_id):
         return None
     try:
-        return datetime.strptime(run_id[:23], "%Y-%m-%dT%H-%M-%S-%f").replace(tzinfo=UTC)
+        # By ``strptime`` it would load ``re`` and ``locale``.
+        return datetime.fromisoformat(f"{run_id[:13]}:{run_id[14:16]}:{run_id[17:19]}.{run_id[20:23]}").replace(
+            tzinfo=UTC
+        )
     except ValueError:
         return None
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from orchestrator.base import json_codec
 from orchestrator.base.text.well_formed import well_formed, well_formed_values
 
 TYPE_CHECKING = False
@@ -45,8 +45,8 @@ def json_text(value: object, **options: Any) -> str:
 
     Text that is no UTF-8 has U+FFFD in its place (contract, section 2).
     """
-    text = json.dumps(value, **options)
+    text = json_codec.dumps(value, **options)
     if not text.isascii():
         return well_formed(text)
     # A lone surrogate hides in an escape, beside those of the pairs that JSON writes for characters of its own.
-    return json.dumps(well_formed_values(value), **options) if "\\ud" in text else text
+    return json_codec.dumps(well_formed_values(value), **options) if "\\ud" in text else text

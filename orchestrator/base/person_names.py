@@ -6,9 +6,6 @@ code points); U+200C and U+200D, which scripts join letters with, may stand in a
 
 from __future__ import annotations
 
-import re
-import unicodedata
-
 JOINERS = frozenset("\u200c\u200d")
 
 _INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
@@ -21,6 +18,10 @@ _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def folded(name: str) -> str:
     """Return the form in which names are compared: without case, forms of letters, outer space and the invisible."""
+    if name.isascii() and name.isprintable():
+        return " ".join(name.lower().split())
+    import unicodedata
+
     text = "".join(char for char in unicodedata.normalize("NFKC", name) if not _is_invisible(char))
     # Folding may undo the normalisation, and the other way round (Unicode 3.13, D145).
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -28,6 +29,8 @@ def folded(name: str) -> str:
 
 
 def _is_invisible(char: str) -> bool:
+    import unicodedata
+
     code = ord(char)
     if char in _INVISIBLE or any(low <= code <= high for low, high in _RANGES):
         return True
@@ -36,6 +39,10 @@ def _is_invisible(char: str) -> bool:
 
 def unfit(name: str) -> str | None:
     """Return which character a name must not have, as ``U+200B``: control and format characters; None when none."""
+    if name.isascii() and name.isprintable():
+        return None
+    import unicodedata
+
     for char in name:
         if char not in JOINERS and (
             unicodedata.category(char) in _UNFIT or (_is_invisible(char) and unicodedata.category(char) != "Mn")
@@ -48,9 +55,12 @@ def forms_of(name: str) -> frozenset[str]:
     """Return, folded, what somebody is named by ``name``: ``@ann`` is ann, ``Ann <ann@example.org>`` is both."""
     text = folded(name)
     forms = {text, text.removeprefix("@")}
-    written = re.fullmatch(_WITH_ADDRESS, text)
-    if written is not None:
-        forms.update((written["name"].strip(), written["address"]))
+    if "<" in text:
+        import re
+
+        written = re.fullmatch(_WITH_ADDRESS, text)
+        if written is not None:
+            forms.update((written["name"].strip(), written["address"]))
     return frozenset(form for form in forms if form)
 
 

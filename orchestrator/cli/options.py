@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 
@@ -23,7 +22,7 @@ Reader = Callable[[str, str], object]
 Given = Mapping[str, object]
 """What stood on the command line, by option name: text, True for a switch, a list for what may repeat."""
 
-_WHOLE = r"[0-9]{1,6}"
+_MOST_DIGITS = 6
 _SECONDS = r"[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _SHARE = r"([0-9]{1,3}(?:\.[0-9]{1,6})?)(%)?"
 _SHORTEST_INTERVAL = 0.1
@@ -36,27 +35,33 @@ def text(flag: str, given: str) -> str:
 
 def count(flag: str, given: str) -> int:
     """Return a whole number from 1 to 999999."""
-    if re.fullmatch(_WHOLE, given) is None or int(given) == 0:
+    if not _is_whole(given) or int(given) == 0:
         raise UsageError(f"--{flag} is a whole number from 1 to 999999, not {shown(given)}", hint=f"--{flag} 4")
     return int(given)
 
 
 def whole(flag: str, given: str) -> int:
     """Return a whole number from 0 to 999999."""
-    if re.fullmatch(_WHOLE, given) is None:
+    if not _is_whole(given):
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 20")
     return int(given)
 
 
 def integer(flag: str, given: str) -> int:
     """Return a whole number from -999999 to 999999."""
-    if re.fullmatch(f"-?(?:{_WHOLE})", given) is None:
+    if not _is_whole(given.removeprefix("-")):
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 5")
     return int(given)
 
 
+def _is_whole(given: str) -> bool:
+    return given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS
+
+
 def share(flag: str, given: str) -> float:
     """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``."""
+    import re
+
     match = re.fullmatch(_SHARE, given)
     value = float(match[1]) / (100 if match[2] else 1) if match is not None else 2.0
     if value > 1:
@@ -66,6 +71,8 @@ def share(flag: str, given: str) -> float:
 
 def seconds(flag: str, given: str) -> float:
     """Return a number of seconds; a tenth is the least, so that nothing polls without a pause."""
+    import re
+
     if re.fullmatch(_SECONDS, given) is None or float(given) < _SHORTEST_INTERVAL:
         raise UsageError(
             f"--{flag} is a number of seconds from {_SHORTEST_INTERVAL} up, not {shown(given)}", hint=f"--{flag} 2"

@@ -9,15 +9,15 @@ environment is not kept.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import date
 from types import MappingProxyType
 
 from orchestrator import __version__
+from orchestrator.base import json_codec
+from orchestrator.base.clock import date
 from orchestrator.base.errors import ConfigError, DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, write_cached
@@ -72,7 +72,7 @@ class PlanCache:
         plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
         if read is not None and not _holds_secrets(plan):
             entry = {"conditions": conditions, "read": read, "plan": plain(plan)}
-            self._fresh[name] = json.dumps(entry).encode("utf-8", "backslashreplace")
+            self._fresh[name] = json_codec.dumps(entry).encode("utf-8", "backslashreplace")
         return plan
 
     def keep(self) -> None:
@@ -106,7 +106,7 @@ class PlanCache:
         if data is None:
             return None
         try:
-            entry = json.loads(data)
+            entry = json_codec.loads(data)
             if entry["conditions"] != self._conditions(today):
                 return None
             configs = {name: _config_bytes(self._workspace.root, name) for name in entry["read"]}

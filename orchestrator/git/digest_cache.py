@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
+from orchestrator.base import json_codec
 from orchestrator.base.files.cache_dir import read_cached, write_cached
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
@@ -46,12 +46,12 @@ class TreeMemory:
         """Keep the digest of the tree of ``commit`` in the place of the one before."""
         if self._index is not None:
             entry = {"commit": commit, "digest": digest, "index": self._index}
-            write_cached(self._workspace, self._name, json.dumps(entry).encode())
+            write_cached(self._workspace, self._name, json_codec.dumps(entry).encode())
 
     def _read(self) -> dict[str, Any]:
         data = read_cached(self._workspace, self._name, _LIMIT)
         try:
-            kept = json.loads(data) if data is not None else {}
+            kept = json_codec.loads(data) if data is not None else {}
         except (ValueError, RecursionError):
             return {}
         return kept if isinstance(kept, dict) else {}

@@ -9,19 +9,19 @@ import errno
 import fcntl
 import os
 import select
-import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.record import Record
+from orchestrator.base.signals import SIGKILL, SIGPIPE, SIGXFSZ
 from orchestrator.git.environment import OPTIONS, git_environ
 
 _CHUNK = 1 << 16
 _PIPE_BYTES = 1 << 20
 """What Linux lets anybody ask for (``/proc/sys/fs/pipe-max-size``)."""
 
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_IGNORED_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 """Signals that this interpreter ignores, and a program that it starts should not."""
 
 
@@ -111,7 +111,7 @@ class GitProcess:
     def end(self) -> None:
         """Kill git if it still works, and forget it; harmless when repeated."""
         if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self._pid, SIGKILL)
             self._wait()
         for fd in (self._output, self._complaint):
             if fd >= 0:

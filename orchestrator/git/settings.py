@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -13,9 +12,7 @@ from orchestrator.git.process import GitProcess
 from orchestrator.git.repository import common_folder, git_folder, repository_top
 
 _SUSPECT = (b"filter", b"excludesfile", b"include")
-_USER_SECTION = rb"(?ims)^\s*\[user\](.*?)(?=^\s*\[|\Z)"
-_USER_VALUE = rb"(?im)^\s*(name|email)[ \t]*=[ \t]*(.*?)\r?$"
-_INCLUDE = rb"(?im)^\s*\[\s*include"
+_USER_VALUES = frozenset((b"name", b"email"))
 _UNSIMPLE = frozenset(b'\\"#;')
 """Escapes, quotes and comments inside a value."""
 _MOST_BYTES = 1 << 20
@@ -93,15 +90,22 @@ def user_settings(files: Iterable[str]) -> dict[str, str] | None:
     """
     found: dict[str, str] = {}
     for file in files:
-        content = _content(file)
-        lower = content.lower()
-        if b"include" in lower and re.search(_INCLUDE, content):
-            return None
-        for section in re.finditer(_USER_SECTION, content) if b"[user]" in lower else ():
-            for name, value in re.findall(_USER_VALUE, section[1]):
-                if value[:1] in (b'"', b"=") or not _UNSIMPLE.isdisjoint(value):
+        in_section = False
+        for line in map(bytes.strip, _content(file).split(b"\n")):
+            rest = line
+            if line.startswith(b"["):
+                section, _, rest = line[1:].lower().partition(b"]")
+                if section.lstrip().startswith(b"include"):
                     return None
-                found[f"user.{name.decode().lower()}"] = value.strip().decode("utf-8", "replace")
+                in_section = section == b"user"
+                rest = line[len(line) - len(rest) :]
+            name, equals, value = rest.partition(b"=")
+            name, value = name.strip().lower(), value.strip()
+            if not (in_section and equals and name in _USER_VALUES):
+                continue
+            if value[:1] in (b'"', b"=") or not _UNSIMPLE.isdisjoint(value):
+                return None
+            found[f"user.{name.decode()}"] = value.decode("utf-8", "replace")
     return {key: value for key, value in found.items() if value}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import Compared
@@ -91,6 +91,6 @@ def is_builtin_guard(stage: PlannedStage, project: str) -> bool:
 def read_verdict(data: bytes) -> ReportedVerdict | None:
     """Return the verdict that the guard left, None where that is none."""
     try:
-        return ReportedVerdict.from_json(json.loads(data))
+        return ReportedVerdict.from_json(json_codec.loads(data))
     except (ValueError, RecursionError, DamagedRecord):
         return None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import date
 
-from orchestrator.base.clock import Clock
+from orchestrator.base.clock import Clock, date
 from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import GUARD, NO_VERDICT, REPLACED, ReportedVerdict, is_builtin_guard
 from orchestrator.model.manifest.manifest import Compared, GuardrailEntry, Manifest

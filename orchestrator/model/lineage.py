@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from orchestrator.base.errors import Refused
@@ -55,7 +54,11 @@ def trace_of(inherited: str, root_run_id: str) -> tuple[str, str | None]:
 
     Where none is inherited, or it is none by W3C Trace Context, the trace follows from the root run's id.
     """
-    found = re.fullmatch(_TRACEPARENT, inherited) if inherited else None  # to compile it takes 0.4 ms
+    if not inherited:
+        return sha256(root_run_id.encode()).hexdigest()[:32], None
+    import re
+
+    found = re.fullmatch(_TRACEPARENT, inherited)
     if found is None:
         return sha256(root_run_id.encode()).hexdigest()[:32], None
     return found[1], found[2]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from types import MappingProxyType
 
 from orchestrator.base.canonical import digest_of
+from orchestrator.base.clock import date
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record

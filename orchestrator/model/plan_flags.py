@@ -40,14 +40,14 @@ def _flagged(plan: Plan) -> Plan:
 def _guardrail_flags(plan: Plan) -> Iterator[Flag]:
     reached = {(below.project, below.pipeline): below for below in plan.subplans}
     for stage in plan.stages:
-        if stage.guardrail or stage.id in plan.required_guardrails:
-            builtin = is_builtin_guard(stage, plan.project)
-            reason = None if builtin else _reason(stage, reached, 0)
-            if stage.id == GUARD and not builtin:
-                text = f"the command of '{stage.id}' is not the built-in guard, which nothing replaces"
-                yield Flag(stage.id, REPLACED, text)
-            elif reason is not None:
-                yield Flag(stage.id, CANNOT_FAIL, f"guardrail '{stage.id}' can't fail: {reason}")
+        is_guardrail = stage.guardrail or stage.id in plan.required_guardrails
+        if not is_guardrail or is_builtin_guard(stage, plan.project):
+            continue
+        if stage.id == GUARD:
+            text = f"the command of '{stage.id}' is not the built-in guard, which nothing replaces"
+            yield Flag(stage.id, REPLACED, text)
+        elif (reason := _reason(stage, reached, 0)) is not None:
+            yield Flag(stage.id, CANNOT_FAIL, f"guardrail '{stage.id}' can't fail: {reason}")
 
 
 def _reason(stage: PlannedStage, reached: Mapping[tuple[str, str], Plan], level: int) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 
+from orchestrator.base.clock import datetime
 from orchestrator.base.text.safe_text import safe_text
 
 TYPE_CHECKING = False
@@ -153,6 +152,8 @@ def plural(count: int, word: str) -> str:
 
 def rows_on_screen(text: str, width: int) -> int:
     """Return how many rows of a terminal ``text`` takes, lines that are longer than ``width`` broken by it."""
+    import re  # only a terminal is drawn anew
+
     plain = re.sub(_INK, "", text)
     return sum(max(1, -(-columns(line) // max(1, width))) for line in plain.splitlines())
 

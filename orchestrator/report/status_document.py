@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 
-from orchestrator.base.clock import CLOCK_TOLERANCE, parse_stamp
+from orchestrator.base.clock import CLOCK_TOLERANCE, datetime, parse_stamp
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, is_moment

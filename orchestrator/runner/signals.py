@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from types import FrameType, TracebackType
+
+from orchestrator.base import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = (signals.SIGINT, signals.SIGTERM, signals.SIGHUP)
 
 
 class SignalInbox:
@@ -28,18 +29,18 @@ class SignalInbox:
         """Whether a stop signal came since it was opened."""
 
     def __enter__(self) -> SignalInbox:
-        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._wakeup_before = signals.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+            if signals.getsignal(number) != signals.SIG_IGN:
+                self._before[number] = signals.signal(number, self._note)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup_before)
+            signals.signal(number, handler)
+        signals.set_wakeup_fd(self._wakeup_before)
         os.close(self._read)
         os.close(self._write)
 

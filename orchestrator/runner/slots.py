@@ -9,11 +9,11 @@ further one takes a slot of its own. Record locks belong to a process: whoever i
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
@@ -132,7 +132,7 @@ def _begin(run_folder: str, size: int | None, above: Mapping[str, str] | None) -
     upper = None if above is None else os.path.join(above[RUN_FOLDER_VARIABLE], JOBS_FILE)
     fd = os.open(os.path.join(run_folder, JOBS_FILE), _FLAGS | os.O_CREAT, 0o644)
     try:
-        content = json.dumps({"jobs": size, "above": upper}).encode() + b"\n"
+        content = json_codec.dumps({"jobs": size, "above": upper}).encode() + b"\n"
         os.ftruncate(fd, 0)
         os.pwrite(fd, content, 0)
         if size is not None:
@@ -179,7 +179,7 @@ class _Slots(Record):
 
 
 def _parsed(data: bytes) -> tuple[int | None, str | None]:
-    held = _Slots.from_json(json.loads(data))
+    held = _Slots.from_json(json_codec.loads(data))
     if held.jobs == 0:
         raise ValueError("no file of slots")
     return held.jobs, held.above

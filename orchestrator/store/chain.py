@@ -12,11 +12,11 @@ were taken while the files were written.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained
@@ -115,7 +115,7 @@ def is_end(line: Mapping[str, Any]) -> bool:
 def parsed(line: bytes) -> Line | None:
     """Return the object in a line, None when it holds none."""
     with suppress(ValueError, RecursionError):
-        document = json.loads(line)
+        document = json_codec.loads(line)
         if isinstance(document, dict):
             return document
     return None
@@ -186,7 +186,7 @@ def read_first_hint(folder: Folder) -> int | None:
 
 def _hint(folder: Folder) -> LineHint | None:
     with suppress(FileNotFoundError, StorageError, ValueError, RecursionError, DamagedRecord):
-        return LineHint.from_json(json.loads(folder.read(LINE_HINT, _HINT_LIMIT)))
+        return LineHint.from_json(json_codec.loads(folder.read(LINE_HINT, _HINT_LIMIT)))
     return None
 
 

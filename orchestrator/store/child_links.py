@@ -7,10 +7,10 @@ child takes its lock for that moment itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, name_fault
@@ -116,7 +116,7 @@ def notes_left(folder: Folder) -> Iterator[ChildNote]:
     with children:
         for name in sorted(children.names()):
             with suppress(ValueError, RecursionError, StorageError, FileNotFoundError, DamagedRecord):
-                note = ChildNote.from_json(json.loads(children.read(name, _NOTE_LIMIT)))
+                note = ChildNote.from_json(json_codec.loads(children.read(name, _NOTE_LIMIT)))
                 if (
                     name == f"{note.run_id}.json"
                     and is_run_id(note.run_id)

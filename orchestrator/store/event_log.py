@@ -6,10 +6,10 @@ as one whose process died, but never that something succeeded which the events d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
@@ -46,7 +46,7 @@ def read_events(folder: Folder) -> Iterator[Event]:
     with suppress(FileNotFoundError, StorageError), open(folder.open_read(EVENTS), "rb") as file:
         for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
             with suppress(ValueError, RecursionError):
-                event = json.loads(line)
+                event = json_codec.loads(line)
                 if isinstance(event, dict) and line.endswith(b"\n"):
                     yield event
 
@@ -145,7 +145,7 @@ def _of_an_error_file(command: Command, folder: Folder) -> Iterator[str]:
     """A stage that succeeded has an error file of an earlier try at most."""
     name = error_name(command.index, command.id)
     with suppress(FileNotFoundError, StorageError, ValueError, RecursionError), folder.sub(ERRORS) as errors:
-        note = json.loads(errors.read(name, _LINE_LIMIT))
+        note = json_codec.loads(errors.read(name, _LINE_LIMIT))
         written = note.get("created_at") if isinstance(note, dict) else None
         if isinstance(written, str) and command.started_at is not None and written > command.started_at:
             yield f"stage '{command.id}' succeeded, and its error file '{ERRORS}/{name}' says that it did not"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
@@ -117,7 +117,7 @@ def _of_command(store: RunStore, where: Location, record: Mapping[str, Any], com
         store.run_folder(where) as folder,
         folder.sub(ERRORS) as errors,
     ):
-        note = json.loads(errors.read(name, _ERROR_FILE_LIMIT))
+        note = json_codec.loads(errors.read(name, _ERROR_FILE_LIMIT))
         lines, tests = tuple(str(line) for line in note["last_lines"]), failed_tests_of(note)
     return _failed(record, command, lines)._replace(tests=tests)
 

@@ -6,8 +6,8 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterator
-from datetime import datetime
 
+from orchestrator.base.clock import datetime
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import (

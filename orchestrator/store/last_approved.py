@@ -5,9 +5,9 @@ The note only says where to look. What counts is the approval in that run's own 
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.json_values import json_text
@@ -46,7 +46,7 @@ def noted_run(store: RunStore, project: str, pipeline: str) -> ApprovedRun | Non
     """Return the run that was approved last, or None where nothing that can be read is noted."""
     with suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError):
         with store.runs() as runs, runs.sub(FOLDER) as folder:
-            note = json.loads(folder.read(_name(project, pipeline), _LIMIT))
+            note = json_codec.loads(folder.read(_name(project, pipeline), _LIMIT))
         run = ApprovedRun(Location(note["task_id"], note["run_id"]), str(note["plan_digest"]))
         if name_fault("task", run.where.task_id) is None and is_run_id(run.where.run_id):
             return run

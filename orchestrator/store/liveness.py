@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
-from orchestrator.base.clock import parse_stamp
+from orchestrator.base.clock import UTC, datetime, parse_stamp, timedelta
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS

@@ -6,10 +6,10 @@ stop; a pid alone would not do, since pids are used again.
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, Lock, explained, write_all
 from orchestrator.base.json_values import json_text
@@ -54,7 +54,7 @@ def write_owner(folder: Folder, lock: Lock, purpose: Purpose) -> None:
 def read_owner(folder: Folder) -> Owner | None:
     """Return who wrote last that it holds the run's lock; None when that can't be read (just now, or at all)."""
     with suppress(FileNotFoundError, StorageError, ValueError, DamagedRecord):
-        owner = Owner.from_json(json.loads(folder.read(RUN_LOCK, _LIMIT)))
+        owner = Owner.from_json(json_codec.loads(folder.read(RUN_LOCK, _LIMIT)))
         if owner.pid > 1:
             return owner
     return None

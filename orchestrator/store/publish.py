@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
@@ -243,6 +242,8 @@ def _events(task: Folder) -> frozenset[str]:
 
 def _metrics_lines(task: Folder) -> Iterator[tuple[str, bytes]]:
     """Yield the id and the bytes of each metrics line. A torn last line has no newline: it is no line."""
+    import re
+
     try:
         fd = task.open_read(METRICS)
     except FileNotFoundError:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
 
-from orchestrator.base.clock import parse_stamp
+from orchestrator.base.clock import datetime, parse_stamp, timedelta
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id

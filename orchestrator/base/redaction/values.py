@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.base.redaction.names import looks_secret
@@ -36,7 +35,11 @@ def _secrets(env: Mapping[str, str], named: Iterable[str]) -> Iterator[tuple[str
     for name, value in env.items():
         if looks_secret(name) or any(_named(name, pattern) for pattern in patterns):
             yield name, value
-        for match in re.finditer(_URL_USERINFO, value) if "://" in value else ():
+        if "://" not in value:
+            continue
+        import re
+
+        for match in re.finditer(_URL_USERINFO, value):
             yield name, match[1]
             if "%" in match[1]:
                 yield name, _unquote(match[1])

@@ -6,7 +6,10 @@ The controls for bidirectional text are those of Unicode's Annex 9 (the "Trojan 
 from __future__ import annotations
 
 import functools
-import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """The controls of Unicode's Annex 9, as the inside of a range of a regular expression."""
@@ -42,13 +45,16 @@ def safe_text(text: str, *, lines: bool = False) -> str:
 
 @functools.cache
 def _unsafe(kept: str) -> re.Pattern[str]:
-    # Compiled only when something has to be hidden.
+    import re  # only when something has to be hidden
+
     exempt = f"(?![{kept}])" if kept else ""
     return re.compile(f"{exempt}[\x00-\x1f\x7f-\x9f{BIDIRECTIONAL}{INVISIBLE}\u2028\u2029\ud800-\udfff]")
 
 
 @functools.cache
 def _too_many_marks() -> re.Pattern[str]:
+    import re
+
     return re.compile(f"([{MARKS}]{{{MOST_MARKS}}})[{MARKS}]+")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.text.well_formed import well_formed
 from orchestrator.model.outcome import TERMINAL
@@ -38,7 +38,7 @@ DAMAGED_HINT = (
 def parse(data: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in ``data``; DamagedRecord names ``where`` when there is none."""
     try:
-        document = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        document = json_codec.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise DamagedRecord(
             f"'{where}' is not valid JSON: {error or 'nested too deep'}",
@@ -100,4 +100,4 @@ def _value(key: str, value: Any) -> str:
     return _compact(value)
 
 
-_compact = json.JSONEncoder(ensure_ascii=False).encode
+_compact = json_codec.encoder(ensure_ascii=False)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
+from orchestrator.base import json_codec
 from orchestrator.base.files import Folder, Seam
 from orchestrator.base.workspace import NOX_FOLDER
 from orchestrator.model.plan import SessionPlan
@@ -28,9 +28,8 @@ def environment_folder(environments_dir: str, session: SessionPlan) -> str | Non
     """
     if session.backend == "none":
         return None
-    import re
-
-    name = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "-", session.name).strip().lower()).strip("-")
+    words = "".join(char if char.isalnum() or char == "_" else " " for char in session.name.lower()).split()
+    name = "-".join(words)
     if len(os.path.join(NOX_FOLDER, name)) > _SHEBANG_LIMIT:
         import hashlib
 
@@ -68,7 +67,7 @@ def mark_made(env_dir: str, key: str, *, seam: Seam | None = None) -> None:
     """
     document = {"key": key, **_made_of(env_dir)}
     with Folder.at(env_dir, seam or Seam()) as folder:
-        folder.write(MARKER, json.dumps(document, indent=2).encode() + b"\n")
+        folder.write(MARKER, json_codec.dumps(document, indent=2).encode() + b"\n")
 
 
 def describe(env_dir: str | None) -> dict[str, str | None]:
@@ -83,7 +82,7 @@ def describe(env_dir: str | None) -> dict[str, str | None]:
 def _marker(env_dir: str) -> dict[str, Any]:
     try:
         with open(os.path.join(env_dir, MARKER), "rb") as file:
-            document = json.loads(file.read())
+            document = json_codec.loads(file.read())
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Seam
 from orchestrator.base.files.cache_dir import read_cached, remove_cached, write_cached
@@ -61,7 +61,7 @@ class Entries:
         if data is None:
             return None
         try:
-            document = json.loads(data)
+            document = json_codec.loads(data)
             if document["entry"] != _VERSION:
                 return None
             if "not_kept" in document:

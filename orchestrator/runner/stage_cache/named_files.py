@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections.abc import Iterator, Mapping
 
 from orchestrator.model.plan import PlannedStage
@@ -17,10 +16,8 @@ MOST_MATCHES = 2_000
 """Of one shell glob: more belong into ``inputs``."""
 
 _VARIABLE = r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))"
-_ATTACHED = r"-[A-Za-z](?=[^-])"
 _GLOB = frozenset("*?[")
 _BRACES = r"([^\s{}]*)\{([^{}\s]+,[^{}\s]*)\}([^\s{}]*)"
-_MODULE = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 _MOST_FOLDERS = 8
 
 
@@ -63,20 +60,28 @@ def _expanded(stage: PlannedStage, env: Mapping[str, str]) -> PlannedStage:
     line = stage.shell or ""
     if "$" not in line:
         return stage
+    import re
+
     return stage._replace(shell=re.sub(_VARIABLE, lambda name: env.get(name[1] or name[2], name[0]), line))
 
 
 def _braced(stage: PlannedStage) -> Iterator[str]:
     line = stage.shell or ""
-    for before, inner, after in re.findall(_BRACES, line) if "{" in line else ():
+    if "{" not in line:
+        return
+    import re
+
+    for before, inner, after in re.findall(_BRACES, line):
         yield from (f"{before}{part}{after}" for part in inner.split(","))
 
 
 def _spellings(word: str) -> Iterator[str]:
     yield word
-    for start in ("@", *(match[0] for match in [word.startswith("-") and re.match(_ATTACHED, word)] if match)):
-        if word.startswith(start):
-            yield word[len(start) :]
+    if word.startswith("@"):
+        yield word[1:]
+    # An option of one letter with its value attached.
+    if len(word) > 2 and word[0] == "-" != word[2] and word[1].isascii() and word[1].isalpha():
+        yield word[2:]
     for part in word.split(":") if ":" in word else ():
         if part:
             yield part.removeprefix("//")
@@ -85,8 +90,12 @@ def _spellings(word: str) -> Iterator[str]:
 def _modules(stage: PlannedStage) -> Iterator[str]:
     words = stage.argv if stage.kind != "shell" else (stage.shell or "").split()
     for option, module in itertools.pairwise(words):
-        if option == "-m" and re.fullmatch(_MODULE, module):
+        if option == "-m" and all(map(_is_name, module.split("."))):
             yield module
+
+
+def _is_name(part: str) -> bool:
+    return part[:1].isascii() and not part[:1].isdigit() and part.replace("_", "a").isalnum()
 
 
 def _module_files(module: str) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 
@@ -33,6 +32,8 @@ def words_of(stage: PlannedStage) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*stage.argv, *_words(" ".join(stage.argv))]))
     line = stage.shell or ""
     if ">" in line:
+        import re
+
         line = re.sub(_WRITTEN_TO, " ", line)
     return tuple(dict.fromkeys([*_words(line), *_quoted(line)]))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.base.globs import Root, path_fault, paths
+from orchestrator.base.globs import Root, _path_translated, _plain_match, path_fault, paths
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,23 @@ _PATHS = st.lists(st.sampled_from(["a", "b", "ab", "a.b", "abc"]), min_size=1, m
 def test_globs_agree_with_a_plain_matcher(glob: list[str], path: list[str]) -> None:
     """For any glob and path the expression says what a matcher says that goes part by part."""
     assert paths(("/".join(glob),)).match("/".join(path)) is plainly(glob, path)
+
+
+@given(_PARTS, _PATHS)
+def test_plain_forms_match_as_their_expressions(glob: list[str], path: list[str]) -> None:
+    """A pattern that is matched without ``re`` means what its expression would."""
+    pattern, place = "/".join(glob), "/".join(path)
+    match = _plain_match(pattern)
+    if match is not None:
+        assert bool(match(place)) is (re.fullmatch(_path_translated(pattern), place, re.S) is not None)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["src", ".", "src/**", "**", "*", "dist/*", "*.py", "src/*.py", "**/*.py", "a/b/**/*.c"]
+)
+def test_usual_forms_are_plain(pattern: str) -> None:
+    """The forms of nearly all configs need no expression."""
+    assert _plain_match(pattern) is not None
 
 
 def plainly(glob: list[str], path: list[str]) -> bool:

@@ -326,3 +326,10 @@ def test_freshness_names_both_trees() -> None:
         "now": None,
         "note": None,
     }
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=8))
+def test_plain_names_are_compared_as_all_others(name: str) -> None:
+    """A name of ASCII, which no table of Unicode is asked for, is what it is beside a character that isn't seen."""
+    assert folded(name) == folded(f"{name}\u00ad")
+    assert (unfit(name) is None) == name.isprintable()

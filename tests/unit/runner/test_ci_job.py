@@ -78,6 +78,10 @@ CONFIGS = [
     '[user "sub"]\n\tname = not this\n',
     "[user]\n\tname = Zo\u00eb\n\temail =\n",
     "[user]\r\n\tname = Ada\r\n",
+    "[user] name = Ada\n[core]name = Bob\n\temail = b@example.org\n",
+    "  [user]name=Ada=Lovelace\n\tname2 = Bob\n\t; name = Eve\n",
+    "[user]\n\tname\n\temail = ada@example.org",
+    "[users]\n\tname = Bob\n",
 ]
 ASKED = [
     '[user]\n\tname = "Ada # Lovelace"\n',

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.base.errors import StorageError
 from orchestrator.model.plan import SessionPlan
@@ -153,3 +156,11 @@ def test_the_cause_is_no_general_advice() -> None:
     )
     assert cause_in(["hint: try again"]) == "hint: try again"
     assert cause_in([]) is None
+
+
+@given(st.text("ab9._-", min_size=1, max_size=12))
+def test_a_folder_is_named_as_nox_names_it(name: str) -> None:
+    """The name is that of nox's own expressions (``nox.sessions._normalize_path``)."""
+    folder = environment_folder("/w", SessionPlan(name=name, backend="uv"))
+    named = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "-", name).strip().lower()).strip("-")
+    assert folder == f"/w/{named}"
