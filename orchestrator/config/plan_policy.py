@@ -6,7 +6,6 @@ parses only a file that says something of policy, so that a cache decides nothin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from orchestrator.base.record import Record
@@ -19,8 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ASKS = re.compile(rb"""required|proof|waivers|spec_guard|pipelines["']?[ \t]*=|\\""")
-"""What stands in every file that asks something else than the default; a quoted key may be written with escapes."""
+_ASKS = (b"required", b"proof", b"waivers", b"spec_guard", b"\\")
+"""One of these stands in every file that asks something else than the default, or ``pipelines`` is given a value; a
+quoted key may be written with escapes."""
 
 _DAY = 86400
 
@@ -56,7 +56,7 @@ def policy_of(plan: Plan) -> PlanPolicy:
 
 def policy_in(project: str, raw: bytes, pipeline: str) -> PlanPolicy:
     """Return the policy that a valid config gives; another raises ConfigError, ValueError, TypeError or KeyError."""
-    if _ASKS.search(raw) is None:
+    if not _may_ask(raw):
         required = DEFAULT_REQUIRED if pipeline == ALWAYS_BOUND else ()
         return PlanPolicy(required, (), (), False, DEFAULT_CODE, DEFAULT_EXCLUDE)
     from orchestrator.config.source import parsed_source
@@ -73,6 +73,17 @@ def policy_in(project: str, raw: bytes, pipeline: str) -> PlanPolicy:
         for entry in table.get("waivers", ())
     )
     return plan_policy(pipeline, guardrails, _spec_guard(table.get("spec_guard", {})), waivers)
+
+
+def _may_ask(raw: bytes) -> bool:
+    """Tell whether a config may ask something else than the default."""
+    return any(word in raw for word in _ASKS) or any(map(_is_assigned, raw.split(b"pipelines")[1:]))
+
+
+def _is_assigned(rest: bytes) -> bool:
+    """Tell whether a value is given to the key that ``rest`` follows."""
+    rest = rest[1:] if rest[:1] in (b"'", b'"') else rest
+    return rest.lstrip(b" \t").startswith(b"=")
 
 
 def _spec_guard(asked: dict[str, Any]) -> SpecGuardPolicy:
