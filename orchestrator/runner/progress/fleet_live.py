@@ -28,7 +28,7 @@ class FleetLive(LiveObserver):
         self._notes = ProjectNotes()
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Show an event at once."""
+        """Take an event, to be shown at the next tick: a fleet has hundreds of them."""
         kind, project = event.get("type"), str(event.get("stage"))
         if kind not in _QUIET:
             self._lines.event(event)
@@ -39,7 +39,8 @@ class FleetLive(LiveObserver):
             self._notes.begin(project)
         elif kind == "stage:end" and self._notes.failure(project):
             self._board.rows[project].note = self._notes.failure(project)
-        self.tick()
+        if kind not in _QUIET:
+            self.tick()
 
     def output(self, stage_id: str, data: bytes) -> None:
         """Read a project's output, for its line in the table."""

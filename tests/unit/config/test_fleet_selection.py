@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.base.errors import UsageError
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.identifiers import name_fault
+from orchestrator.commands.look.fleet_plan import matrix
+from orchestrator.commands.run.fleet_selection import Choice
 from orchestrator.config.fleet.affected import Change, affected
 from orchestrator.config.fleet.members import Member, Members, member_of
 from orchestrator.config.fleet.options import SelectionOptions, parsed_shard
 from orchestrator.config.fleet.plan import Foreseen, fleet_plan
 from orchestrator.config.fleet.selection import Base, Selection, Sources, select, shards
+from orchestrator.config.fleet_policy import FleetPolicy, read_fleet_policy
+from orchestrator.config.loading import load_project
+from orchestrator.config.planning import compile_plan
+from tests.harness import WorkspaceFolder
 
 NAMES = ("api", "core", "docs", "shop")
 
@@ -243,3 +253,58 @@ def test_a_plan_orders_projects_by_what_they_need() -> None:
         None,
         "d" * 64,
     )
+
+
+def test_a_matrix_has_a_job_a_project_or_a_part() -> None:
+    """A job names project, task, pipeline and session; with shards its projects; GitHub takes 256 at most."""
+    many = members(*(project(f"p{number:03d}") for number in range(300)))
+    selection = chosen(SelectionOptions(everything=True), many)
+    choice = Choice(selection, many, FleetPolicy())
+    with pytest.raises(UsageError) as caught:
+        matrix(choice, "diagnostics", None)
+    assert (caught.value.code, "--shards" in caught.value.hint) == ("matrix-too-large", True)
+    parts = json.loads(matrix(choice, "diagnostics", 20).text)["include"]
+    assert len(parts) == 20
+    assert parts[19]["shard"] == "20/20"
+    one = Choice(chosen(SelectionOptions(projects="p007"), many), many, FleetPolicy())
+    assert json.loads(matrix(one, "diagnostics", None).text) == {
+        "include": [{"project": "p007", "task": "1-p007", "pipeline": "diagnostics", "session": "diagnostics-p007"}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("schema_version = 1\n[fleet]\ntask = 'x'\n", "fleet.task: is no key"),
+        ("schema_version = 1\n[fleet]\ntask_id = 'No'\n", "fleet.task_id: task id 'No' is not allowed"),
+        ("schema_version = 1\n[fleet]\nshared = 'x'\n", "fleet.shared: is no list"),
+        ("schema_version = 1\n[fleet]\nshared = ['../x']\n", "fleet.shared: '../x' must not hold"),
+        ("schema_version = 2\n[flet]\n", "flet: is no table of this file"),
+        ("schema_version = 1\nfleet = 3\n", "fleet: is no table"),
+    ],
+)
+def test_a_broken_table_of_fleets_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    """What is wrong in [fleet] is named with its key."""
+    (tmp_path / "workspace.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_fleet_policy(str(tmp_path))
+    assert words in caught.value.message
+
+
+def test_reserved_ids_and_dependencies_are_checked_at_load(workspace: WorkspaceFolder) -> None:
+    """No project is called fleet or has its task; one that depends on itself or on nothing there can't be compiled."""
+    assert "reserved" in str(name_fault("project", "fleet"))
+    assert "reserved" in str(name_fault("project", "local-mcp"))
+    workspace.project("a", task_id="fleet")
+    with pytest.raises(ConfigError, match=r"project\.task_id: 'fleet' is reserved"):
+        load_project(str(workspace.root), "a")
+    workspace.project("a")
+    path = workspace.root / "project_configs/a.toml"
+    path.write_text(path.read_text().replace("[session]", 'depends_on = ["a", "bb"]\n[session]', 1))
+    with pytest.raises(ConfigError, match=r"project.depends_on\[#1\]: is the project itself"):
+        load_project(str(workspace.root), "a")
+    workspace.project("b")
+    path.write_text(path.read_text().replace('"a", "bb"', '"bb"', 1))
+    with pytest.raises(ConfigError, match=r"there is no project 'bb' \(did you mean 'b'\?\)"):
+        compile_plan(str(workspace.root), "a", "diagnostics", today=date(2026, 1, 1))
+    assert compile_plan(str(workspace.root), "a", "diagnostics", today=date(2026, 1, 1), alone=True).project == "a"

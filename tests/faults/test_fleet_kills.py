@@ -1,0 +1,67 @@
+"""The process of a fleet is killed at any moment: nothing is left running, nothing is lost, resume ends whole."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+
+from tests.harness import Orchestrator, WorkspaceFolder
+from tests.process_driver import marked, new_marker, soon
+
+JSON = ("--format", "json")
+NAMES = ("a", "b", "c", "d")
+LONGEST_SECONDS = 3.0
+
+
+def gone(marker: str) -> bool:
+    """Wait until no process of the fleet's stages is left; False when one stays."""
+    until = soon()
+    while marked(marker):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def fleets(workspace: WorkspaceFolder) -> list[dict[str, Any]]:
+    """Return the records of all fleets."""
+    return [workspace.manifest(run) for run in workspace.runs("fleet")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kill_at_any_moment(workspace: WorkspaceFolder, orchestrate: Orchestrator, seed: int) -> None:
+    """After a kill no stage is left; the fleet, where it came to be, and each of its runs end whole by its resume."""
+    marker = new_marker()
+    for name in NAMES:
+        work = f"sh -c 'sleep 0.3' {marker}; echo {name} >> ../built"
+        workspace.project(name, {"build": work, "test": work}, pipeline="smoke")
+    process = orchestrate.popen("start", "smoke", "--all", "--jobs", "3", stdout=-3, stderr=-3)
+    try:
+        time.sleep(random.Random(seed).uniform(0.2, LONGEST_SECONDS))
+    finally:
+        process.kill()
+        process.wait(10)
+    assert gone(marker)
+    if not fleets(workspace):
+        assert orchestrate("start", "smoke", "--all").code == 0
+    until = soon()
+    while orchestrate("status", "latest", *JSON).document["alive"] and time.monotonic() < until:
+        time.sleep(0.05)
+    if fleets(workspace)[0]["status"] != "succeeded":
+        done = orchestrate("resume", "latest", *JSON)
+        assert done.code == 0, done.stderr
+    [record] = fleets(workspace)
+    assert (record["status"], len(record["commands"])) == ("succeeded", len(NAMES))
+    known = {child["run_id"] for child in record["child_runs"]}
+    for name in NAMES:
+        runs = [workspace.manifest(run) for run in workspace.runs(f"1-{name}")]
+        assert [run["status"] for run in runs][-1:] == ["succeeded"]
+        assert all(run["status"] in ("succeeded", "failed") for run in runs)
+        assert {run["run_id"] for run in runs} <= known
+    built = (workspace.root / "packages/built").read_text().split()
+    assert all(built.count(name) >= 2 for name in NAMES)
+    checked = orchestrate("verify", *JSON)
+    assert (checked.code, checked.document["findings"]) == (0, [])

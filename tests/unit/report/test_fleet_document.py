@@ -1,0 +1,166 @@
+"""How the projects of a fleet stand: totals, order, readiness, what to type next, and the closing lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.report.fleet_document import Child, children_to_resume, fleet_next, fleet_part, fleet_ready
+from orchestrator.report.fleet_text import fleet_digest, fleet_status_text, selection_text
+
+
+def command(project: str, status: str = "succeeded", outcome: str | None = "success", **more: Any) -> dict[str, Any]:
+    """Return the entry of a project in a fleet's record."""
+    return {"id": project, "status": status, "outcome": outcome, "summary": None, **more}
+
+
+def child(project: str, status: str = "succeeded", *codes: str, alive: bool = False) -> Child:
+    """Return the run of a project."""
+    document = {
+        "run_id": f"run-{project}",
+        "status": status,
+        "outcome": None,
+        "attempt": 1,
+        "alive": alive,
+        "guardrails": [{"id": "spec-guard", "required": True, "outcome": "passed"}],
+        "sla": {"breached": project == "late"},
+        "manifest": f".runs/{project}",
+        "next_argv": ["codex-orchestrator", "status", f"run-{project}"],
+        "ready": {"ready": not codes, "reasons": [{"code": code, "message": code} for code in codes]},
+    }
+    return Child(document, "test", "test failed (exit 1)") if status == "failed" else Child(document)
+
+
+def body(*commands: dict[str, Any], status: str = "succeeded", alive: bool = False) -> dict[str, Any]:
+    """Return the status document of a fleet."""
+    return {
+        "run_id": "r",
+        "status": status,
+        "outcome": "success",
+        "status_detail": None,
+        "attempt": 1,
+        "alive": alive,
+        "sla": {"active_seconds": 3.0},
+        "pipeline_id": "smoke",
+        "task_id": "fleet",
+        "commands": list(commands),
+        "ready": {"ready": True, "reasons": []},
+    }
+
+
+def test_failed_projects_come_first_and_totals_add_up() -> None:
+    """Each project is counted once; what never began is queued while the fleet lives and skipped after."""
+    commands = (
+        command("good"),
+        command("bad", "failed", "failure"),
+        command("stopped", "failed", "cancellation"),
+        command("sick", "failed", "failure", summary="its config is odd"),
+        command("busy", "running", None),
+        command("next", "pending", None),
+        command("below", "skipped", "skip", summary="needs 'bad'"),
+    )
+    children = {
+        "good": child("good"),
+        "bad": child("bad", "failed"),
+        "stopped": child("stopped", "cancelled"),
+        "busy": child("busy", "in_progress", alive=True),
+    }
+    live = fleet_part(body(*commands, alive=True), children)
+    assert [entry["project"] for entry in live["projects"]] == [
+        "bad",
+        "sick",
+        "stopped",
+        "busy",
+        "next",
+        "below",
+        "good",
+    ]
+    assert live["totals"] == {"queued": 1, "running": 1, "succeeded": 1, "failed": 2, "cancelled": 1, "skipped": 1}
+    assert live["projects"][1]["cause"] == "its config is odd"
+    dead = fleet_part(body(*commands), {name: each for name, each in children.items() if name != "busy"})
+    assert (dead["totals"]["queued"], dead["totals"]["skipped"]) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("codes", "status", "expected"),
+    [
+        ((), "succeeded", None),
+        ((), "failed", ["codex-orchestrator", "resume", "r"]),
+        (("approval-missing",), "succeeded", ["codex-orchestrator", "review", "r"]),
+        (("guardrail-advisory",), "succeeded", ["codex-orchestrator", "status", "run-a"]),
+    ],
+)
+def test_a_fleet_is_ready_when_every_child_is(codes: tuple[str, ...], status: str, expected: list[str] | None) -> None:
+    """Reasons of children are the fleet's, by code with the projects named; the next command follows from them."""
+    children = {"a": child("a", "succeeded", *codes), "b": child("b")}
+    found = {**body(command("a"), command("b"), status=status)}
+    found["ready"] = fleet_ready(found, children)
+    assert found["ready"]["ready"] == (not codes)
+    assert [reason["code"] for reason in found["ready"]["reasons"]] == list(codes)
+    assert all(reason["message"].endswith(": a") for reason in found["ready"]["reasons"])
+    assert fleet_next(found, children) == expected
+
+
+def test_a_child_that_failed_is_one_reason() -> None:
+    """However a child ended badly, the fleet says so once; many projects are counted."""
+    children = {f"p{number}": child(f"p{number}", "failed", "run-not-succeeded") for number in range(7)}
+    ready = fleet_ready(body(), children)
+    shown = "p0, p1, p2, p3, p4 and 2 more"
+    assert ready["reasons"] == [
+        {
+            "code": "child-not-succeeded",
+            "message": f"projects whose run has not succeeded: {shown}",
+        }
+    ]
+    assert fleet_ready(body(alive=True), children)["reasons"] == []
+
+
+def test_ten_failed_projects_are_shown_in_full() -> None:
+    """Totals, then ten failed projects with last lines and log, others in a line; one alone names its resume too."""
+    names = [f"p{number:02d}" for number in range(12)]
+    document = body(*(command(name, "failed", "failure") for name in names), status="failed")
+    document["fleet"] = fleet_part(document, {name: child(name, "failed") for name in names})
+    cause = {"last_lines": [f"line {number}" for number in range(30)], "log_path": "the.log"}
+    failed: list[dict[str, Any]] = [
+        {"stage": name, "cause": cause, "last_lines": [], "log_path": None} for name in names
+    ]
+    answer = {"failed": failed, "manifest": "m.json", "next_command": "codex-orchestrator resume r"}
+    text = fleet_digest(answer, document, width=80, color=False)
+    assert text.index("12 failed") < text.index("Failed: p00 (test failed (exit 1))")
+    assert (text.count("the.log"), text.count("| line 29"), text.count("| line 9\n")) == (10, 10, 0)
+    assert "Failed: p11" in text
+    assert children_to_resume(document["fleet"]) is None
+    alone = fleet_part(body(command("a", "failed", "failure"), command("b")), {"a": child("a", "failed")})
+    assert children_to_resume(alone) == ["codex-orchestrator", "resume", "run-a"]
+
+
+def test_status_of_a_hundred_projects_is_small() -> None:
+    """A project takes about 200 bytes of the document, and a line of the text."""
+    names = [f"project-{number:03d}" for number in range(100)]
+    document = body(*(command(name) for name in names))
+    children = {name: child(name) for name in names}
+    document["fleet"] = fleet_part(document, children)
+    document["ready"] = fleet_ready(document, children)
+    document["next_command"] = None
+    assert len(json.dumps(document["fleet"])) < 100 * 300
+    text = fleet_status_text(document, width=80, color=False)
+    assert len(text.splitlines()) < 110
+
+
+def test_a_selection_says_why() -> None:
+    """The base, each project's reasons and what was left out are shown; nothing selected is said."""
+    selection = {
+        "base": "main",
+        "merge_base": "a" * 40,
+        "files": ["x"],
+        "notes": ["mind"],
+        "projects": [{"project": "a", "reasons": ["changed: x", "tag web"]}],
+        "left_out": [{"project": "b", "reason": "it has no pipeline"}],
+    }
+    text = selection_text(selection, width=80, color=False)
+    assert "main (aaaaaaaaaaaa), 1 changed file" in text
+    assert "a  changed: x; tag web" in text
+    assert "b: it has no pipeline" in text
+    assert "nothing to run" in selection_text({**selection, "projects": []}, width=80, color=False)
