@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.runner.stage_reports import StageReports
+    from orchestrator.store.lent_slots import SlotOffers
 
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
@@ -179,7 +180,7 @@ class _AttemptRun:
                 copies=self._setting.copies,
                 key=self._setting.key,
             )
-            slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once)
+            slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once, lent=run.keeps_slot)
             try:
                 Scheduler(
                     runnable,
@@ -191,6 +192,7 @@ class _AttemptRun:
                     reports=self._reports(run, project_folder),
                     cache=self._setting.cache if broken is None else None,
                     fail_fast=plan.selection is not None and bool(plan.selection["fail_fast"]),
+                    offers=self._offers(run),
                 ).run()
             finally:
                 slots.close()
@@ -200,6 +202,14 @@ class _AttemptRun:
             ):
                 self._setting.provenance.look_again()
         return self._close(broken)
+
+    def _offers(self, run: OpenRun) -> SlotOffers | None:
+        """Return what the projects of a fleet offer while they wait in the queue, None of any other run."""
+        if self._plan.selection is None:
+            return None
+        from orchestrator.store.lent_slots import SlotOffers
+
+        return SlotOffers(run.folder)
 
     def _reports(self, run: OpenRun, project_folder: str) -> StageReports | None:
         """Return what copies the stages' reports into the record, None where no stage declares any."""

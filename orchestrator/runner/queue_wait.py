@@ -13,6 +13,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.signals import SignalInbox
+from orchestrator.store.lent_slots import keeps_slot, offer_slot
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.places import Place
 from orchestrator.store.store import RunStore
@@ -54,6 +55,7 @@ class QueueWait:
 
         It is closed when a stop signal came, or when the longest time to wait is over. Raises StorageError.
         """
+        offer_slot(self._store, self._run.manifest)
         self._run.event("run:queued", {"detail": self._run.manifest.status_detail})
         while True:
             stop = next(iter(self._inbox.take()), None)
@@ -100,6 +102,7 @@ class QueueWait:
 
     def _begin(self) -> None:
         at = stamp(self._clock.now())
+        self._run.keeps_slot = keeps_slot(self._store, self._run.manifest)
         self._run.save(begun(self._run.manifest, at, self._waited()))
         self._observer.event(self._run.event("run:begin", {"queued_seconds": round(self._waited(), 3)}))
 

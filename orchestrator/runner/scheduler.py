@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from orchestrator.runner.slots import Slots
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.runner.stage_reports import Collected, StageReports
+    from orchestrator.store.lent_slots import SlotOffers
 
 _RETRIED = frozenset({"failure", "timeout"})
+
+_MOST_WAITING = 32
+"""How many projects of a fleet may wait in the queue beside those that run: each is a process."""
 
 
 class Scheduler:
@@ -26,7 +30,7 @@ class Scheduler:
     A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
     log. ``reports`` copies those that stages declare, None where none does. ``cache`` tells which stages need not run
     because nothing changed, None that each must. With ``fail_fast`` nothing is started after the
-    first stage that failed.
+    first stage that failed. ``offers`` are slots that children of a fleet need not hold.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Scheduler:
         reports: StageReports | None = None,
         cache: StageCache | None = None,
         fail_fast: bool = False,
+        offers: SlotOffers | None = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -49,12 +54,15 @@ class Scheduler:
         self._reports = reports
         self._cache = cache
         self._fail_fast = fail_fast
+        self._offers = offers
         self._failed: str | None = None
         self._waiting = [stage for stage in plan.stages if stage.id not in done]
         self._settled = dict.fromkeys(done, True)
         """Of each ended stage, whether what needs it may run."""
         self._running: dict[int, PlannedStage] = {}
         self._tries: dict[str, int] = {}
+        self._freed: set[str] = set()
+        """The running stages whose child waits in the queue, or did so: their slots were given back."""
 
     def run(self) -> None:
         """Return when every stage has ended.
@@ -69,12 +77,22 @@ class Scheduler:
                     self._recorder.event("run:cancelling", signal=self._loop.cancelled_by)
                 self._abandon()
             else:
+                self._free_slots()
                 self._launch()
             self._recorder.flush()
-            if self._running:
+            if self._running or self._slots.patience() is not None:
                 for finished in self._loop.turn(self._slots.patience()):
                     self._settle(finished)
                 self._loop.raise_refusal()
+
+    def _free_slots(self) -> None:
+        """Give back the slots of projects of a fleet that wait in the queue."""
+        if self._offers is not None:
+            running = {stage.id for stage in self._running.values()}
+            for stage_id in self._offers.accept(_MOST_WAITING - len(self._freed)):
+                if stage_id in running and stage_id not in self._freed:
+                    self._freed.add(stage_id)
+                    self._slots.give()
 
     def _launch(self) -> None:
         """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
@@ -93,7 +111,7 @@ class Scheduler:
                     reason = f"needs '{failed[0]}', which did not succeed" if failed else stage.skip or ""
                     self._recorder.stage_skipped(stage, reason)
                     self._settled[stage.id] = not failed
-                elif not full and self._slots.take():
+                elif not full and self._slots.take(beside=bool(self._freed)):
                     self._reuse_or_start(stage)
                 else:
                     full = True
@@ -136,7 +154,10 @@ class Scheduler:
         if again:
             self._start(stage, None)
             return
-        self._slots.give()
+        if stage.id in self._freed:
+            self._freed.discard(stage.id)
+        else:
+            self._slots.give()
         self._settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
         if not self._settled[stage.id] and self._failed is None:
             self._failed = stage.id

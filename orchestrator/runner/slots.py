@@ -59,20 +59,22 @@ class Slots:
     A first stage may always run. Where no pool could be made, ``most`` alone is the limit of this run.
     """
 
-    def __init__(self, most: int, pools: tuple[_Pool, ...] = ()) -> None:
+    def __init__(self, most: int, pools: tuple[_Pool, ...] = (), *, lent: bool = True) -> None:
         self._most = most
+        self._lent = lent
         self._pools = pools
         self._running = 0
         self._short = False
 
     @classmethod
-    def open(cls, run_folder: str, environ: Mapping[str, str], jobs: int | None) -> Slots:
+    def open(cls, run_folder: str, environ: Mapping[str, str], jobs: int | None, *, lent: bool = True) -> Slots:
         """Return the slots of the run in ``run_folder``, which begins now in ``environ``.
 
         Below another run that lives these are that one's, and ``jobs`` (None: not asked for) only narrows them;
-        else ``jobs`` of its own, by default as many as there are usable cores.
+        else ``jobs`` of its own, by default as many as there are usable cores. Not ``lent``, the stage above has
+        given its slot back, and the first stage here needs one too.
         """
-        above = _chain(environ)
+        above = _chain(environ, lent=lent)
         size = jobs if jobs is not None or above else usable_cores()
         try:
             own = _begin(run_folder, size, environ if above else None)
@@ -81,15 +83,18 @@ class Slots:
                 os.close(pool.fd)
             return cls(size or usable_cores())
         pools = above if own is None else (own, *above)
-        return cls(max(pool.size for pool in pools), pools)
+        return cls(max(pool.size for pool in pools), pools, lent=lent)
 
-    def take(self) -> bool:
-        """Take what one more stage needs; False when it has to wait."""
+    def take(self, *, beside: bool = False) -> bool:
+        """Take what one more stage needs; False when it has to wait.
+
+        A first stage runs also where nothing is free, as after a descendant that escaped; not one ``beside`` stages
+        that gave their slots back, nor that of a run whose slot was not lent.
+        """
         self._short = False
-        if self._running and not self._take_of_all():
+        if not self._take_of_all() and (self._running or beside or not self._lent):
             return False
-        if not self._running:
-            self._take_of_all()  # one stage runs also where nothing is free, as after a descendant that escaped
+        self._short = False
         self._running += 1
         return True
 
@@ -146,7 +151,7 @@ def _begin(run_folder: str, size: int | None, above: Mapping[str, str] | None) -
     return None
 
 
-def _chain(environ: Mapping[str, str]) -> tuple[_Pool, ...]:
+def _chain(environ: Mapping[str, str], *, lent: bool) -> tuple[_Pool, ...]:
     """Return the pools of the runs around this one that run now, the nearest first; none for the topmost run."""
     folder = environ.get(RUN_FOLDER_VARIABLE)
     path = os.path.join(folder, JOBS_FILE) if folder else None
@@ -161,7 +166,7 @@ def _chain(environ: Mapping[str, str]) -> tuple[_Pool, ...]:
                 os.close(fd)
                 raise
             if alive and size is not None:
-                pools.append(_Pool(fd, size, lent=True))
+                pools.append(_Pool(fd, size, lent=lent))
                 continue
             os.close(fd)
             if size is not None:  # its process died: what it was part of is not around this run any more

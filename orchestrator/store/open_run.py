@@ -66,6 +66,8 @@ class OpenRun:
         self.digests: dict[str, Digest] = {}
         self.place: Place | None = None
         """Its place in the queue, where a limit binds it."""
+        self.keeps_slot = True
+        """Whether its first stage runs in the slot of the stage that started it."""
         self._events = RunningDigest() if is_new else None
         self._goes_on = is_new
         self._unsynced: dict[str, None] = {}

@@ -136,6 +136,38 @@ def test_what_runs_inside_a_run_takes_no_place(workspace: WorkspaceFolder, orche
     }
 
 
+def test_projects_of_a_fleet_wait_without_holding_a_slot(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """With one slot, a project that has to wait for its place lets the next one run; limits of both kinds hold."""
+    limited(workspace)
+    for name in ("y", "z"):
+        workspace.project(name)
+    first = orchestrate(*START, "--detach").document["run_id"]
+    fleet = orchestrate.popen("start", "--all", "--jobs", "1", *JSON)
+    wait_for(lambda: all(_status(orchestrate, name) == "succeeded" for name in ("y", "z")))
+    assert _status(orchestrate, "x") == "queued"
+    release(workspace)
+    out, errors = fleet.communicate(timeout=60)
+    assert (fleet.returncode, json.loads(out)["fleet"]["totals"]["succeeded"]) == (0, 3), errors
+    assert orchestrate("wait", first).code == 0
+    workspace.write("workspace.toml", "schema_version = 1\n[queue]\nrunning = 1\n")
+    again = orchestrate("start", "--all", "--jobs", "3", *JSON)
+    assert again.code == 0, again.stderr
+    ended = [document(orchestrate, entry["run_id"]) for entry in _fleet(orchestrate, again.document["run_id"])]
+    in_order = sorted(ended, key=lambda one: str(one["began_at"]))
+    for before, after in pairwise(in_order):
+        assert str(after["began_at"]) >= str(before["completed_at"])
+
+
+def _fleet(orchestrate: Orchestrator, run_id: str) -> list[dict[str, str]]:
+    projects: list[dict[str, str]] = orchestrate("status", run_id, *JSON).document["fleet"]["projects"]
+    return projects
+
+
+def _status(orchestrate: Orchestrator, project: str) -> str | None:
+    rows = orchestrate("runs", "--project", project, *JSON).document["runs"]
+    return rows[0]["status"] if rows else None
+
+
 def _rows(orchestrate: Orchestrator) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = orchestrate("runs", *JSON).document["runs"]
     return rows

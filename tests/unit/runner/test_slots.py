@@ -18,12 +18,12 @@ HOLDER = """
 import sys
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE
 from orchestrator.runner.slots import Slots
-folder, above, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3]) or None
-slots = Slots.open(folder, {RUN_FOLDER_VARIABLE: above} if above else {}, jobs)
+folder, above, jobs, lent = sys.argv[1], sys.argv[2], int(sys.argv[3]) or None, sys.argv[4] == "True"
+slots = Slots.open(folder, {RUN_FOLDER_VARIABLE: above} if above else {}, jobs, lent=lent)
 print("ready", flush=True)
 for line in sys.stdin:
-    if line.strip() == "take":
-        print(slots.take(), slots.patience() is not None, flush=True)
+    if line.strip() in ("take", "beside"):
+        print(slots.take(beside=line.strip() == "beside"), slots.patience() is not None, flush=True)
     else:
         slots.give()
         print("given", flush=True)
@@ -33,10 +33,10 @@ for line in sys.stdin:
 class Run:
     """A run in a process of its own, since record locks belong to processes."""
 
-    def __init__(self, folder: Path, above: Path | None = None, jobs: int = 0) -> None:
+    def __init__(self, folder: Path, above: Path | None = None, jobs: int = 0, *, lent: bool = True) -> None:
         folder.mkdir()
         self.folder = folder
-        command = [sys.executable, "-c", HOLDER, str(folder), str(above or ""), str(jobs)]
+        command = [sys.executable, "-c", HOLDER, str(folder), str(above or ""), str(jobs), str(lent)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.answer() == "ready"
 
@@ -51,9 +51,9 @@ class Run:
         self.process.stdin.flush()
         return self.answer()
 
-    def take(self) -> bool:
-        """Take a slot for one more stage."""
-        taken, short = self._ask("take").split()
+    def take(self, *, beside: bool = False) -> bool:
+        """Take a slot for one more stage, ``beside`` those that gave theirs back."""
+        taken, short = self._ask("beside" if beside else "take").split()
         assert (taken == "False") == (short == "True"), "who is refused asks again, and nobody else does"
         return taken == "True"
 
@@ -100,6 +100,20 @@ def test_a_stage_lends_its_slot_to_the_run_that_it_starts(tmp_path: Path, runs: 
     for run in (top, child, deep):
         assert run.take()
         assert not run.take()
+
+
+def test_a_run_that_waited_takes_a_slot_of_its_own(tmp_path: Path, runs: list[Run]) -> None:
+    """A child whose stage gave its slot back needs one for its first stage too, and waits for it."""
+    top = Run(tmp_path / "top", jobs=1)
+    child = Run(tmp_path / "child", top.folder, lent=False)
+    runs += [top, child]
+    assert top.take()
+    assert not child.take()
+    top.give()
+    assert child.take()
+    assert not child.take()
+    assert not top.take(beside=True)
+    assert top.take(), "a first stage runs where none gave its slot back"
 
 
 def test_the_whole_tree_shares_the_slots(tmp_path: Path, runs: list[Run]) -> None:
