@@ -34,6 +34,9 @@ OPEN = ".open"
 PRUNED = ".pruned"
 """Beside ``cli``: runs on their way out, and the names of those that a prune is about."""
 
+DAMAGED = ".damaged"
+"""Beside ``cli``: runs that the doctor set aside, whose record could not be read."""
+
 PENDING = "pending.json"
 """In there: what a prune that is not over is about."""
 

@@ -260,6 +260,28 @@ def test_a_damaged_run_is_refused_elsewhere_with_the_way_out(
     assert orchestrate("status", first.name).code == 6
 
 
+@pytest.mark.parametrize("how", ["folder", "all", "record", "log"])
+def test_records_are_compared_with_the_chain(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path], how: str
+) -> None:
+    """A run that was removed by hand, and a record that was altered, are faults that no repair hides."""
+    first, _ = runs
+    if how == "folder":
+        shutil.rmtree(first)
+    elif how == "all":
+        shutil.rmtree(first.parent)
+    elif how == "record":
+        edit_json(first / "manifest.json", summary="all is well")
+    else:
+        (first / "commands" / "01-build.log").write_text("another")
+    orchestrate("doctor", "--repair")
+    looked = orchestrate("doctor", "--format", "json")
+    expected = "run-missing" if how in ("folder", "all") else "record-altered"
+    found = [item for item in looked.document["findings"] if item["code"] == expected]
+    assert (looked.code, len(found)) == (4, 2 if how == "all" else 1)
+    assert first.name in " ".join(item["message"] + item["place"] for item in found)
+
+
 def test_what_is_not_repaired(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
     """A newer version, a record in the wrong place, planted links and pipes, and configs stay as they are."""
     first, second = runs

@@ -26,13 +26,11 @@ from orchestrator.store.doctor.repair_pointers import (
 )
 from orchestrator.store.doctor.tasks import TaskSeen, is_left_over
 from orchestrator.store.doctor.workspace import RecordsSeen, full_check
-from orchestrator.store.layout import CLI, EVENTS, OPEN, RESERVE, RUN_LOCK, STAGING, TOKEN, Location
+from orchestrator.store.layout import CLI, DAMAGED, EVENTS, OPEN, RESERVE, RUN_LOCK, STAGING, TOKEN, Location
 from orchestrator.store.liveness import beyond_locks
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import Closer, recover_run, recover_task
 from orchestrator.store.store import RunStore
-
-DAMAGED = ".damaged"
 
 
 def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Repaired]:
