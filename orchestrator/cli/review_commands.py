@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.options import FORMAT, LATEST, PROJECT, TASK, Command, Late, OneOf, Option
+from orchestrator.cli.options import FORMAT, LATEST, PROJECT, TASK, Command, Late, OneOf, Option, whole
 
 _YES = Option("yes", "write without asking; needed where there is no terminal")
 _DRY_RUN = Option("dry-run", "show the changes, and write nothing")
@@ -184,6 +184,25 @@ COMMANDS = (
         "Check the workspace: configurations, tools, records and file systems.",
         Late("orchestrator.commands.maintain.doctor", "doctor"),
         (Option("repair", "repair what follows from the manifests; safe beside live runs, and to repeat"), FORMAT),
+    ),
+    Command(
+        "prune",
+        "Remove old runs by the rules of [prune]; chain and metrics go on to say what they were.",
+        Late("orchestrator.commands.maintain.prune", "prune"),
+        (
+            Option("task", "runs of this task only", "ID"),
+            Option("project", "runs of this project only", "NAME"),
+            Option("keep-last", "as many runs of each project and pipeline stay, 100 at least", "N", read=whole),
+            Option("keep-within", "runs that ended within this time stay, such as 90d", "SPAN"),
+            Option("keep-failed", "runs that failed within this time stay, such as 365d", "SPAN"),
+            Option("logs-only", "records stay: only events, logs and error files go"),
+            Option("acknowledge", "a run that was removed by hand: write that down, with --reason", "RUN"),
+            Option("dry-run", "show what would go and why the rest is kept, and remove nothing"),
+            Option("yes", "remove without asking; needed where there is no terminal"),
+            Option("actor", "the person or program behind the call; recorded", "NAME"),
+            Option("reason", "the reason; recorded", "TEXT"),
+            FORMAT,
+        ),
     ),
     Command(
         "schema",

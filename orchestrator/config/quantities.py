@@ -10,6 +10,7 @@ _DURATION = re.compile(
 _SECONDS = (86400.0, 3600.0, 60.0, 1.0, 0.001)
 LONGEST_SECONDS = 366 * 86400.0
 """A stage or a limit of more than a year is a slip of the pen."""
+LONGEST_KEPT_SECONDS = 36525 * 86400.0
 
 _SIZE = re.compile(r"(\d{1,15})(B|[kK]B|MB|GB|KiB|MiB|GiB)", re.A)
 _BYTES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -22,15 +23,27 @@ def duration(text: str) -> float:
 
     Raises ValueError, with the reason in plain words, when it means none, nothing, or more than a year.
     """
-    match = _DURATION.fullmatch(text)
-    if match is None or not text:
-        raise ValueError("must be a duration such as '90s', '10m' or '1h30m'")
-    seconds = sum(float(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
+    seconds = _seconds(text)
     if seconds <= 0:
         raise ValueError("must be longer than nothing")
     if seconds > LONGEST_SECONDS:
         raise ValueError("must not be longer than 366 days")
     return seconds
+
+
+def retention(text: str) -> float:
+    """Return the seconds for which something is kept: a duration that may be nothing (``0d``), or a hundred years."""
+    seconds = _seconds(text)
+    if seconds > LONGEST_KEPT_SECONDS:
+        raise ValueError("must not be longer than 36525 days")
+    return seconds
+
+
+def _seconds(text: str) -> float:
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError("must be a duration such as '90s', '10m' or '1h30m'")
+    return sum(float(part) * unit for part, unit in zip(match.groups(), _SECONDS, strict=True) if part)
 
 
 def written(seconds: float) -> str:

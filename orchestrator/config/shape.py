@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from orchestrator.config.export_policy import value_fault as export_fault
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND, DEFAULT_REQUIRED
+from orchestrator.config.prune_policy import prune_faults
 from orchestrator.config.spec_guard_policy import (
     DEFAULT_AGE_DAYS,
     DEFAULT_CODE,
@@ -204,6 +205,17 @@ class Pipeline(Table):
     stages: list[Stage] = []
 
 
+def _prune_table(table: dict[str, Any]) -> dict[str, Any]:
+    faults = list(prune_faults(table))
+    if faults:
+        raise ValueError("; ".join(faults))
+    return table
+
+
+PruneTable = Annotated[dict[str, Any], AfterValidator(_prune_table)]
+"""``[prune]``, which ``config.prune_policy`` reads: no run asks for it."""
+
+
 class Config(Table):
     """A whole file."""
 
@@ -216,6 +228,7 @@ class Config(Table):
     queue: Queue = Field(default_factory=Queue)
     spec_guard: SpecGuard = Field(default_factory=SpecGuard)
     export: Export = Field(default_factory=Export)
+    prune: PruneTable = {}
     waivers: list[WaiverTable] = []
     pipelines: dict[PipelineId, Pipeline] = {}
 

@@ -86,6 +86,17 @@ def _noted(store: RunStore, project: str, guardrail: str) -> Location | None:
     return None
 
 
+def noted_proofs(store: RunStore) -> frozenset[str]:
+    """Return the runs that prove guardrails; what can't be read names none."""
+    found = set()
+    with suppress(FileNotFoundError, StorageError), store.runs() as runs, runs.sub(FOLDER) as folder:
+        for name in folder.names():
+            with suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError):
+                if name.endswith(".json"):
+                    found.add(str(json.loads(folder.read(name, _LIMIT))["run_id"]))
+    return frozenset(found)
+
+
 def _name(project: str, guardrail: str) -> str:
     # '@' stands in no name, so that no two pairs have the same file.
     return f"{guardrail}@{project}.json"

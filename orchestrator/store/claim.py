@@ -41,7 +41,7 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
 from orchestrator.store.publish import check_publishable, point_older, pointer_bytes
 from orchestrator.store.record_proof import Depth, altered, prove_open
-from orchestrator.store.store import RunStore
+from orchestrator.store.store import RunStore, is_pruning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,6 +253,8 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
     Raises DamagedRecord when it differs.
     """
     with store.task(run.where.task_id) as task:
+        if is_pruning(task):
+            _refuse_pruned(store, run.where, task)
         proof = prove_open(task, run.folder, document, depth)
         if proof.altered is not None:
             raise altered(run.where, proof.altered)
@@ -267,6 +269,14 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
         if run.line is None and run.manifest.attempt > 1:
             before = find_link(task, event_id(run.where.run_id, run.manifest.attempt - 1))
             run.line = None if before is None else before.line
+
+
+def _refuse_pruned(store: RunStore, where: Location, task: Folder) -> None:
+    """Raise NotFound when a prune names the run: whoever writes its line holds the task's lock until it is there."""
+    from orchestrator.store.find_pruned import refuse_on_its_way  # hardly ever needed
+
+    store.lock_task(task).release()
+    refuse_on_its_way(store, where)
 
 
 def _refuse_alive_elsewhere(store: RunStore, where: Location, folder: Folder) -> None:

@@ -121,6 +121,16 @@ def is_over(record: Mapping[str, Any], now: float) -> bool:
         return False
 
 
+def keyed_runs(store: RunStore) -> frozenset[str]:
+    """Return the runs that keys stand for which are not free yet. Raises DamagedRecord, StorageError."""
+    found = set()
+    with suppress(FileNotFoundError), store.runs() as runs, runs.sub(KEYS) as keys:
+        for file in keys.names():
+            if file.endswith(".json") and (where := _run_of(store, keys, file.removesuffix(".json"))) is not None:
+                found.add(where.run_id)
+    return frozenset(found)
+
+
 def _place(data: bytes) -> Location | None:
     try:
         found = json.loads(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from orchestrator.base.errors import DamagedRecord, StorageError
+from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Folder
 from orchestrator.base.json_values import json_text
 from orchestrator.base.kinds import Count
@@ -41,8 +41,8 @@ def write_pending(place: Folder, pending: Pending) -> None:
 
 
 def read_pending(task: Folder) -> Pending | None:
-    """Return what a prune that is not over is about; None where there is none, or nothing that can be read."""
-    unreadable = (StorageError, DamagedRecord, ValueError, RecursionError)
+    """Return what a prune that is not over is about; None where nothing that fits is. Raises StorageError."""
+    unreadable = (DamagedRecord, ValueError, RecursionError)
     with suppress(FileNotFoundError, *unreadable), task.sub(PRUNED) as place:
         return Pending.from_json(json.loads(place.read(PENDING, _LIMIT)))
     return None

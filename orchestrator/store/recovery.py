@@ -23,7 +23,7 @@ from orchestrator.store.owner import read_owner
 from orchestrator.store.publish import publish, published_otherwise
 from orchestrator.store.record_proof import altered
 from orchestrator.store.run_files import file_digest
-from orchestrator.store.store import RunStore
+from orchestrator.store.store import RunStore, is_pruning
 
 Closer = Callable[[Manifest, str], Manifest]
 """Closes the manifest of a run that died at the given moment."""
@@ -47,6 +47,8 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
     except FileNotFoundError:
         return []
     with task:
+        if is_pruning(task):
+            _finish_prune(store, task)
         for run_id in _run_names(task, OPEN):
             try:
                 if _is_never_visible(task, run_id, store.clock.now()):
@@ -61,6 +63,17 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
                 store.warn(f"run '{run_id}' could not be recovered: {error.message}")
         _sweep_staging(store, task)
     return recovered
+
+
+def _finish_prune(store: RunStore, task: Folder) -> None:
+    """Remove what a killed prune left. That it can't be removed is no reason that a new run can't run."""
+    from orchestrator.store.prune import finish_prune  # hardly ever needed
+
+    try:
+        finish_prune(store, task)
+    except (StorageError, FileNotFoundError) as error:
+        why = error.message if isinstance(error, StorageError) else str(error)
+        store.warn(f"what a prune of '{task.path}' left could not be removed: {why}")
 
 
 def _run_names(task: Folder, name: str) -> list[str]:

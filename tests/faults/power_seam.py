@@ -75,7 +75,9 @@ class PowerSeam(QuickSeam):
         """Take what is there already as safe."""
         found = path.lstat()
         node: _Node
-        if path.is_dir():
+        if path.is_symlink():
+            node = _File(target=os.readlink(path))
+        elif path.is_dir():
             node = _Dir()
             node.names = {entry.name: self._learn(entry) for entry in path.iterdir()}
             node.safe = dict(node.names)

@@ -267,14 +267,24 @@ class Folder:
     def remove_folder(self, name: str) -> None:
         """Remove a folder with all that is in it, without following links; harmless when there is none."""
         with contextlib.suppress(FileNotFoundError), self.sub(name) as doomed:
-            for inner in doomed.names():
-                entry = os.stat(inner, dir_fd=doomed.fd, follow_symlinks=False)
-                if stat.S_ISDIR(entry.st_mode):
+            with explained(doomed.path), os.scandir(doomed.fd) as found:
+                entries = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+            for inner, is_folder in entries:
+                if is_folder:
                     doomed.remove_folder(inner)
                 else:
-                    doomed.remove(inner)
+                    doomed.remove_from_any(inner)
             with explained(doomed.path):
                 self.seam.rmdir(name, self.fd)
+
+    def remove_from_any(self, name: str) -> None:
+        """Remove a file's name from a folder that is to go, also from one of ours that was made read-only."""
+        with explained(os.path.join(self.path, name)), contextlib.suppress(FileNotFoundError):
+            try:
+                self.seam.unlink(name, self.fd)
+            except PermissionError:
+                os.fchmod(self.fd, 0o700)
+                self.seam.unlink(name, self.fd)
 
     def lock(self, name: str, *, blocking: bool, patience: Callable[[], float] = usual_patience) -> Lock | None:
         """Take the lock file ``name``; None when somebody holds it and ``blocking`` is not set.

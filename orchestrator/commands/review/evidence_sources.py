@@ -162,12 +162,23 @@ def checklist_findings(store: RunStore, environ: Mapping[str, str], task_id: str
     return [*(finding for finding in found if finding.code not in NOTES), *baseline.findings]
 
 
-def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str) -> frozenset[str]:
-    """Return the runs of a task that ticked items of the workspace's checklists cite."""
+def cited_runs(store: RunStore, environ: Mapping[str, str], task_id: str | None = None) -> frozenset[str]:
+    """Return the runs that ticked items of the workspace's checklists cite: those of one task, or of all."""
     documents, _ = _documents(store.workspace.root, environ)
     known = frozenset((*tasks_in(documents.texts), *known_tasks(store.workspace.root)))
     items = (item for path, text in documents.texts.items() for item in items_of(path, text, known) if item.ticked)
-    return frozenset(each.run_id for item in items for each in item.citations if each.task_id == task_id)
+    return frozenset(each.run_id for item in items for each in item.citations if task_id in (None, each.task_id))
+
+
+def kept_runs(root: str) -> frozenset[str]:
+    """Return the runs of which evidence is kept in git, of all tasks."""
+    found: set[str] = set()
+    folder = os.path.join(root, EVIDENCE_FOLDER)
+    with suppress(OSError):
+        for task_id in os.listdir(folder):
+            with suppress(OSError):
+                found.update(name.removesuffix(".json") for name in os.listdir(os.path.join(folder, task_id)))
+    return frozenset(filter(is_run_id, found))
 
 
 def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int) -> list[Finding]:

@@ -112,6 +112,11 @@ def _checked(
 ) -> tuple[Plan, Redactor, tuple[str, ...]]:
     """Return the plan with which the run may go on, what masks its secrets, and the drift that was accepted."""
     manifest = run.manifest
+    pruned = logs_pruned_at(store, run.where)
+    if pruned is not None:
+        from orchestrator.store.find_pruned import not_resumable
+
+        raise not_resumable(pruned)
     if manifest.status == "succeeded":
         raise Refused(
             f"run '{manifest.run_id}' has succeeded", hint="start a new run instead of resuming it", code="succeeded"
@@ -129,11 +134,6 @@ def _checked(
             code="option-conflict",
         )
     _check_token(run, request.token)
-    pruned = logs_pruned_at(store, run.where)
-    if pruned is not None:
-        from orchestrator.store.find_pruned import not_resumable
-
-        raise not_resumable(pruned)
     if is_fleet({"plan": manifest.plan}):
         from orchestrator.commands.run.fleet_resume import resumed_fleet
 

@@ -51,6 +51,12 @@ def fold_again(store: RunStore, task_id: str, task: Folder) -> Iterator[Repaired
         yield from _fold_state(store, task_id)
 
 
+def fold_state(store: RunStore, task_id: str, task: Folder) -> Iterator[Repaired]:
+    """Write the state anew where it doesn't say what records and chain say, under the task's lock."""
+    with store.lock_task(task):
+        yield from _fold_state(store, task_id)
+
+
 def _documents(store: RunStore, task_id: str) -> Iterator[dict[str, Any]]:
     for run_id in run_ids(store, task_id):
         with suppress(DamagedRecord, NotFound, StorageError):

@@ -63,6 +63,15 @@ def prune_findings(
             yield Finding("run-came-back", path, what, hint="codex-orchestrator prune removes it")
 
 
+def lost_runs(chain: Chain, path: str, there: Collection[str]) -> Iterator[Finding]:
+    """Yield a note of each run that somebody acknowledged to be lost."""
+    for number, line in chain.prunes:
+        for run in line.runs if line.lost else ():
+            if run.run_id not in there:
+                said = f"{run.run_id} is lost, as {line.actor} acknowledged at {line.recorded_at}: {line.reason}"
+                yield Finding("run-lost", path, said, number, level="warning")
+
+
 def _fault(
     line: PruneLine,
     run: NamedRun,

@@ -19,7 +19,7 @@ from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.chain_lines import read_chain
 from orchestrator.store.verification.metrics_lines import metrics_findings
-from orchestrator.store.verification.prunes import ends_by_event, prune_findings, pruned_by_level
+from orchestrator.store.verification.prunes import ends_by_event, lost_runs, prune_findings, pruned_by_level
 from orchestrator.store.verification.runs import run_findings
 
 CHAIN_LIMIT = 1 << 30
@@ -95,7 +95,8 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
             decisions=chain.decisions_about(run_id),
             pruned={level: found[run_id] for level, found in pruned.items() if run_id in found},
         )
-    return Verified(1, len(looked), len(chain.links), tuple(findings), chain.notes)
+    lost = (note for note in lost_runs(chain, chain_path, ids) if only is None or only in note.message)
+    return Verified(1, len(looked), len(chain.links), tuple(findings), (*chain.notes, *lost))
 
 
 def marked_runs(task: Folder) -> set[str]:
