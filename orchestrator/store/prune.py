@@ -130,7 +130,7 @@ def finish_prune(store: RunStore, task: Folder) -> None:
 
 
 def refuse_clock(store: RunStore, task: Folder) -> None:
-    """Raise Refused when this host's clock is behind the chain's last line: a line of now would be a finding."""
+    """Raise Refused when this host's clock is behind the chain's last line: the next one would be a finding."""
     before = parsed(last_line(task) or b"") or {}
     at, now = before.get("recorded_at"), store.clock.now()
     if before.get("host") != os.uname().nodename or not isinstance(at, str):
@@ -139,7 +139,7 @@ def refuse_clock(store: RunStore, task: Folder) -> None:
         if parse_stamp(at) > now + CLOCK_TOLERANCE:
             raise Refused(
                 f"the clock says {stamp(now)}, and the last line of '{task.path}/{CHAIN}' was written at {at}",
-                hint="set the clock right: what is old is told by it",
+                hint="set the clock right: ages are measured by it",
                 code="clock-went-back",
             )
 

@@ -51,7 +51,6 @@ def prune(
     actor: str | None = None,
     reason: str | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
-    stdin: TextIO | None = None,
 ) -> Answer:
     """Remove runs that no rule keeps (docs/retention.md), and return what went and why the rest is kept.
 
@@ -59,7 +58,7 @@ def prune(
     NotFound, StorageError.
     """
     check_format(format, ("text", "json"))
-    asked = stdin or sys.stdin
+    asked = sys.stdin
     may_ask = is_terminal(asked) and is_terminal(context.stderr)
     store = context.store()
     who = actor_of(context.environ, actor)
@@ -215,4 +214,6 @@ def _check_names(store: RunStore, task: str | None, project: str | None) -> None
                 f"task '{task}' has no runs in this workspace", hint=near_hint(task, known), code="unknown-task"
             )
     if project is not None:
-        check_name("project", project, project_names(store.workspace.root))
+        names = project_names(store.workspace.root)
+        if check_name("project", project, names) not in names:
+            raise UsageError(f"there is no project '{project}'", hint=near_hint(project, names), code="unknown-project")

@@ -207,8 +207,8 @@ needs = ["three"]
         ("\ufeffx = 1", "line 1: begins with a byte order mark; save the file as UTF-8 without one"),
         (
             "x = " + "9" * 4090,
-            "x: unknown key (known: export, guardrails, metrics, pipelines, project, queue, review, schema_version, "
-            "session, spec_guard, waivers)",
+            "x: unknown key (known: export, guardrails, metrics, pipelines, project, prune, queue, review, "
+            "schema_version, session, spec_guard, waivers)",
         ),
     ],
 )
