@@ -109,7 +109,7 @@ def test_old_runs_go_and_all_else_goes_on(
 
 def test_logs_go_and_the_record_stays(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: list[str]) -> None:
     """Of what only the time keeps, the logs go by ``logs_within``; the record is shown, and can't be resumed."""
-    workspace.write("workspace.toml", 'schema_version = 1\n[prune]\nkeep_within = "120d"\nlogs_within = "1d"\n')
+    workspace.write("workspace.toml", 'schema_version = 1\n[prune]\nkeep_within = "120d12h"\nlogs_within = "1d"\n')
     done = orchestrate("prune", "--yes", "--logs-only", "--format", "json")
     assert (pruned(done), pruned(done, "logs_pruned")) == ([], runs[:40])
     done = orchestrate("prune", "--yes", "--format", "json")
@@ -156,8 +156,12 @@ def test_what_something_rests_on_is_kept(
     manifest.write_text(manifest.read_text().replace('"Diagnostics"', '"Other"'))
     (workspace.root / ".runs" / TASK / ".open" / runs[4]).touch()
     (workspace.root / ".runs" / TASK / "cli" / runs[5] / "manifest.json").write_text("{")
+    outbox = workspace.root / ".runs" / ".outbox"
+    outbox.mkdir(exist_ok=True)
+    (outbox / f"{runs[6]}@{TASK}@1@junit").touch()
     look = orchestrate("prune", "--dry-run", "--keep-within", "0d", "--format", "json")
-    assert pruned(look) == [runs[0], *runs[6:40]]
+    assert pruned(look) == [runs[0], *runs[7:40]]
+    assert "export" in why(look, runs[6])
     assert "evidence" in why(look, runs[1])
     assert "approval by bob" in why(look, runs[2])
     assert "altered" in why(look, runs[3])
@@ -252,13 +256,9 @@ def test_it_asks_in_a_terminal(workspace: WorkspaceFolder, orchestrate: Orchestr
     for answer, left in ((b"n\n", COUNT), (b"y\n", 100)):
         inner, outer = pty.openpty()
         os.write(inner, answer)
+        env = dict(orchestrate.environ)
         asked = subprocess.run(
-            command,
-            cwd=workspace.root,
-            env=dict(orchestrate.environ),
-            stdin=outer,
-            stderr=outer,
-            stdout=subprocess.PIPE,
+            command, cwd=workspace.root, env=env, stdin=outer, stderr=outer, stdout=subprocess.PIPE, check=False
         )
         text = os.read(inner, 1 << 16).decode()
         os.close(inner)

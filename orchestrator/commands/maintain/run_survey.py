@@ -20,6 +20,7 @@ from orchestrator.store.chain import is_end, lines_of, parsed
 from orchestrator.store.find import read_manifest, run_ids, task_ids
 from orchestrator.store.keys import keyed_runs
 from orchestrator.store.layout import CLI, COMMANDS, ERRORS, EVENTS, OPEN, Location
+from orchestrator.store.outbox import waiting_exports
 from orchestrator.store.prune import Chosen, manifest_file
 from orchestrator.store.prune_lines import NamedAttempt, NamedRun, PrunedRun, is_prune, prunes_in, runs_in
 from orchestrator.store.store import RunStore
@@ -88,6 +89,7 @@ def _held(store: RunStore, environ: Mapping[str, str]) -> Mapping[str, list[str]
         ("evidence in git cites it", kept_runs(store.workspace.root)),
         ("a ticked item cites it", cited_runs(store, environ)),
         ("a key that is not free yet names it", keyed_runs(store)),
+        ("an export of it waits", frozenset(entry.where.run_id for entry in waiting_exports(store))),
         ("it proves that a guardrail can fail", noted_proofs(store)),
     ):
         for run_id in run_ids_:
