@@ -47,6 +47,7 @@ class PlanCache:
         self._fresh: dict[str, bytes] = {}
         self._known: tuple[date, dict[str, Any]] | None = None
         self._found: dict[tuple[str, str], Plan | None] = {}
+        self._sources: dict[tuple[str, str], dict[str, str]] = {}
 
     def plan(
         self, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
@@ -67,13 +68,18 @@ class PlanCache:
             return kept
         from orchestrator.config.planning import compile_with_sources
 
-        name, conditions = _entry_name(project, pipeline), self._conditions(today)
+        name, conditions = _entry_name(project, pipeline), self.conditions(today)
 
         plan, read = compile_with_sources(self._workspace.root, project, pipeline, today=today)
         if read is not None and not _holds_secrets(plan):
             entry = {"conditions": conditions, "read": read, "plan": plain(plan)}
+            self._sources[project, pipeline] = read
             self._fresh[name] = json_codec.dumps(entry).encode("utf-8", "backslashreplace")
         return plan
+
+    def sources(self, project: str, pipeline: str) -> Mapping[str, str] | None:
+        """Return the sha256 of each config, by project, that a plan rests on that may be kept; None of any other."""
+        return self._sources.get((project, pipeline))
 
     def keep(self) -> None:
         """Write the plans that were compiled, if any was; a disk that refuses only costs the next start time."""
@@ -86,7 +92,7 @@ class PlanCache:
             self._found[project, pipeline] = self._read(project, pipeline, today)
         return self._found[project, pipeline]
 
-    def _conditions(self, today: date) -> dict[str, Any]:
+    def conditions(self, today: date) -> dict[str, Any]:
         """Return what all entries rest on, which is looked at once: a fleet compiles hundreds of plans."""
         if self._known is None or self._known[0] != today:
             root = self._workspace.root
@@ -107,15 +113,18 @@ class PlanCache:
             return None
         try:
             entry = json_codec.loads(data)
-            if entry["conditions"] != self._conditions(today):
+            if entry["conditions"] != self.conditions(today):
                 return None
             configs = {name: _config_bytes(self._workspace.root, name) for name in entry["read"]}
             if {name: sha256(data).hexdigest() for name, data in configs.items()} != entry["read"]:
                 return None
             plan = with_flags(plan_of(entry["plan"]))
-            return plan if _is_of(plan, project, pipeline, configs) else None
+            if not _is_of(plan, project, pipeline, configs):
+                return None
+            self._sources[project, pipeline] = dict(entry["read"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError, DamagedRecord):
             return None
+        return plan
 
 
 def plan_of(document: object) -> Plan:

@@ -50,7 +50,7 @@ class Setting(Record):
     stage declares inputs; ``fresh`` says that nothing may be taken from the cache, in sub-pipelines neither;
     ``policy`` returns what the config asks less than the base commit's, ``default_commit`` what the default branch
     was when the attempt began, each once git has answered; ``copies`` and ``key``: as ``StageJobs`` has them. With
-    ``new_children`` no child of an earlier attempt is resumed.
+    ``new_children`` no child of an earlier attempt is resumed; ``child_options`` are those of each child's start.
     """
 
     store: RunStore
@@ -67,6 +67,7 @@ class Setting(Record):
     copies: Mapping[str, str] = MappingProxyType({})
     key: str | None = None
     new_children: bool = False
+    child_options: tuple[str, ...] = ()
 
 
 def perform(
@@ -228,7 +229,13 @@ class _AttemptRun:
 
             setting = self._setting
             return subpipeline_words(
-                setting.store, manifest, stage, self._plan.project, fresh=setting.fresh, anew=setting.new_children
+                setting.store,
+                manifest,
+                stage,
+                self._plan.project,
+                fresh=setting.fresh,
+                anew=setting.new_children,
+                options=setting.child_options,
             )
 
         return words

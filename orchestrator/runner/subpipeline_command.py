@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 
 
 def subpipeline_words(
-    store: RunStore, manifest: Manifest, stage: PlannedStage, project: str, *, fresh: bool, anew: bool = False
+    store: RunStore,
+    manifest: Manifest,
+    stage: PlannedStage,
+    project: str,
+    *,
+    fresh: bool,
+    anew: bool = False,
+    options: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
     """Return the words behind the program's name for a sub-pipeline of the run ``manifest``.
 
     In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), and
     resumed where it can be; what was accepted of the plan's drift there counts for it too. Else, and where the child
     is gone, altered or of another pipeline, and with ``anew`` where it has not succeeded, a new run is started.
-    ``fresh``: nothing is taken from the cache.
+    ``fresh``: nothing is taken from the cache. ``options`` are of a new run alone.
     """
     target = (stage.project or project, stage.pipeline or "")
     cache = ("--no-cache",) if fresh else ()
@@ -44,7 +51,8 @@ def subpipeline_words(
             reason = ("--reason", f"resume of run {manifest.run_id}")
             return ("resume", child.run_id, *actor, *reason, *drift, *cache)
     policy = ("--approval-policy", manifest.approval_policy) if manifest.approval_policy else ()
-    return ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy, *_overrides(manifest), *cache)
+    start = ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy)
+    return (*start, *_overrides(manifest), *options, *cache)
 
 
 def _overrides(manifest: Manifest) -> tuple[str, ...]:

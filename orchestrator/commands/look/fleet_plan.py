@@ -61,7 +61,7 @@ def plan_of_fleet(
         shown = choice.selection.as_json()
         text = selection_text(shown, width=seen.width, color=seen.color)
         return Answer(EXIT_DONE, {"run_id": None, "selection": shown}, text)
-    plan = planned(context, store, choice, pipeline)
+    plan = planned(context, store, choice, pipeline).plan
     document = {**plan.record(), "task_id": plan.task_id, "owners": [], "subplans": {}, "guardrails": []}
     return Answer(EXIT_DONE, document, fleet_plan_text(document, width=seen.width, color=seen.color))
 

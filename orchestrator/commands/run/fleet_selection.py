@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.record import Record
-from orchestrator.base.workspace import project_folder
+from orchestrator.base.workspace import is_folder, project_folder
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE
 from orchestrator.commands.context import Context
 from orchestrator.config.fleet.affected import Change, affected
+from orchestrator.config.fleet.foreseen_cache import ForeseenCache
 from orchestrator.config.fleet.members import Member, Members, read_members
 from orchestrator.config.fleet.options import LAST_SUCCESS, SelectionOptions
 from orchestrator.config.fleet.plan import Foreseen, fleet_plan, foreseen
@@ -47,26 +49,50 @@ def chosen(context: Context, store: RunStore, options: SelectionOptions, pipelin
     return Choice(select(options, members, pipeline, policy.shared, sources), members, policy)
 
 
-def planned(context: Context, store: RunStore, choice: Choice, pipeline: str, *, fail_fast: bool = False) -> Plan:
-    """Return the frozen plan of a fleet; a project whose config or folder is broken is an entry with its fault."""
+class Planned(Record):
+    """The frozen plan of a fleet; ``keep`` writes what was compiled for it, for the children and for the next time."""
+
+    plan: Plan
+    keep: Callable[[], None]
+
+
+def planned(context: Context, store: RunStore, choice: Choice, pipeline: str, *, fail_fast: bool = False) -> Planned:
+    """Return the plan of a fleet; a project whose config or folder is broken is an entry with its fault."""
     names, members = choice.selection.names, choice.members.projects
-    known = known_plans(context, store, names, pipeline)
-    return fleet_plan(choice.selection, members, known, pipeline, choice.policy.task_id, fail_fast=fail_fast)
+    known, keep = _known_plans(context, store, names, members, pipeline)
+    plan = fleet_plan(choice.selection, members, known, pipeline, choice.policy.task_id, fail_fast=fail_fast)
+    return Planned(plan, keep)
 
 
-def known_plans(context: Context, store: RunStore, names: Iterable[str], pipeline: str) -> Mapping[str, Foreseen]:
-    """Return of each of the projects ``names`` what is known of its plan of ``pipeline``; a fault is part of that."""
+def _known_plans(
+    context: Context, store: RunStore, names: Iterable[str], members: Mapping[str, Member], pipeline: str
+) -> tuple[Mapping[str, Foreseen], Callable[[], None]]:
+    """Return what is known of the plan of each of the projects ``names``, and what keeps it."""
     workspace, today = store.workspace, context.clock.now().date()
     plans = PlanCache(workspace)
+    digests = {name: member.digest for name, member in members.items()}
+    cache = ForeseenCache(workspace, pipeline, plans.conditions(today), digests)
 
     def compile_one(name: str) -> Plan:
         plan = plans.plan(name, pipeline, today=today)
         project_folder(workspace.root, plan.project, plan.project_path)
         return plan
 
-    found = {name: foreseen(compile_one, name) for name in names}
-    plans.keep()
-    return found
+    found: dict[str, Foreseen] = {}
+    for name in names:
+        kept = cache.get(name)
+        path = members[name].path
+        if kept is not None and path is not None and is_folder(os.path.join(workspace.root, path)):
+            found[name] = kept
+            continue
+        found[name] = foreseen(compile_one, name)
+        cache.put(name, found[name], plans.sources(name, pipeline))
+
+    def keep() -> None:
+        plans.keep()
+        cache.keep()
+
+    return found, keep
 
 
 def _change(

@@ -14,6 +14,7 @@ from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
+from orchestrator.commands.run.queued_run import check_waiting
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.fleet.options import SelectionOptions, check_options
 from orchestrator.config.fleet.selection import Selection
@@ -86,6 +87,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     if request.pipeline == CANARY:
         raise UsageError(f"pipeline '{CANARY}' is run by 'prove'", hint="prove", code="reserved-pipeline")
     overrides = overrides_of(request)
+    check_waiting(request)
     store = context.store()
     ancestry = find_parent(store, context.environ, request.parent_run)
     if ancestry.parent is not None:
@@ -105,10 +107,11 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
             _release(held)
             return choice.selection
         _check_task(choice)
-        plan = planned(context, store, choice, request.pipeline, fail_fast=request.fail_fast)
+        made = planned(context, store, choice, request.pipeline, fail_fast=request.fail_fast)
     except BaseException:
         _release(held)
         raise
+    plan = made.plan
     redactor = Redactor(tuple(dict.fromkeys(secret_values(context.environ, ()))))
     terms = RunTerms(
         plan.task_id,
@@ -123,11 +126,12 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     def open_run() -> OpenRun:
         try:
             note = None if held is None else held.note
-            return begin_run(
-                store, plan, terms, Ancestry(None, ancestry.note), redactor, context.clock, before_claim=note
-            )
+            above = Ancestry(None, ancestry.note)
+            run = begin_run(store, plan, terms, above, redactor, context.clock, before_claim=note)
         finally:
             _release(held)
+        made.keep()
+        return run
 
     return PreparedRun(
         store,
@@ -139,6 +143,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         fresh=request.no_cache,
         abandon=lambda: _release(held),
         key=key,
+        child_options=_child_options(request),
     )
 
 
@@ -152,6 +157,13 @@ def nothing_to_run(context: Context, selection: Selection, form: str) -> Answer:
     if form == "ndjson":
         return Answer(EXIT_DONE, None, json_text({"type": "fleet:nothing", **document}, separators=(",", ":")) + "\n")
     return Answer(EXIT_DONE, document, selection_text(document["selection"], width=120, color=False))
+
+
+def _child_options(request: StartRequest) -> tuple[str, ...]:
+    """Return what each child's start says of the queue: the fleet itself takes no place in it."""
+    priority = (f"--priority={request.priority}",) if request.priority else ()
+    wait = () if request.wait is None else ("--wait", request.wait)
+    return (*priority, *wait, *(("--no-wait",) if request.no_wait else ()))
 
 
 def _key_of(request: StartRequest, environ: Mapping[str, str], store: RunStore) -> str | None:

@@ -44,7 +44,8 @@ class PreparedRun(Record):
     before it ends, where that may be; ``abandon`` gives back what is held when it doesn't begin. ``found`` is the run
     that the start's key stands for already: then nothing is to be run.
     ``copies`` are the folders in which some stages run instead of the project's. Of a fleet, ``key`` is the start's, of
-    which each child gets its own, and with ``new_children`` no child of an earlier attempt is resumed. ``is_limited``
+    which each child gets its own, with ``new_children`` no child of an earlier attempt is resumed, and
+    ``child_options`` are options of each child's start. ``is_limited``
     says that the run may have to wait for its place, ``wait_seconds`` how long at most (None: as long as it takes).
     """
 
@@ -63,6 +64,7 @@ class PreparedRun(Record):
     copies: Mapping[str, str] = MappingProxyType({})
     key: str | None = None
     new_children: bool = False
+    child_options: tuple[str, ...] = ()
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
     is_limited: bool = False

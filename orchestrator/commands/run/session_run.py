@@ -84,6 +84,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             copies=prepared.copies,
             key=prepared.key,
             new_children=prepared.new_children,
+            child_options=prepared.child_options,
             policy=prepared.policy,
             default_commit=prepared.default_commit,
         )

@@ -23,7 +23,7 @@ class Member(Record):
     """What a selection asks of a project; ``path`` is from the workspace, None where the config doesn't say it.
 
     ``pipelines`` are those that it has or means to have. Of a config that can't be parsed nothing is known but
-    ``fault``, its error in one line.
+    ``fault``, its error in one line. ``digest`` is the sha256 of its bytes.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Member(Record):
     also: tuple[str, ...] = ()
     pipelines: tuple[str, ...] = ()
     fault: str = ""
+    digest: str = ""
 
 
 class Members(Record):
@@ -54,7 +55,8 @@ def read_members(root: str) -> Members:
             misnamed.append(f"{CONFIG_FOLDER}/: the file {shown(stem + '.toml')} is no project's: {wrong}")
             continue
         try:
-            projects[stem] = member_of(stem, source_of(root, stem).table)
+            source = source_of(root, stem)
+            projects[stem] = member_of(stem, source.table)._replace(digest=source.digest)
         except (ConfigError, UsageError) as error:
             projects[stem] = Member(stem, fault=in_one_line(error))
     return Members(projects, tuple(misnamed))
