@@ -56,6 +56,16 @@ def name_fault(kind: str, value: object) -> str | None:
     return None
 
 
+def is_task_folder(name: str) -> bool:
+    """Tell whether a folder of runs may be a task's: by our rules, or by those of the early version.
+
+    That one took any length, and '.', '_' and '-' at the end and, but for '.', at the beginning. New tasks never do.
+    """
+    if name_fault("task", name) is None:
+        return True
+    return bool(name) and _NAME_CHARS.issuperset(name) and name[0] != "." and name not in RESERVED_TASKS
+
+
 def check_name(kind: str, value: object, known: Iterable[str] = ()) -> str:
     """Return ``value`` when it may be the id of a ``kind``.
 

@@ -1,8 +1,8 @@
 """The early version's ``codex.orchestrator.json`` as pipelines of ours, with a note for what has no counterpart.
 
 Its shape: ``defaultPipeline`` and ``pipelines[]`` with ``id, title, stages[]``; a stage is of the kind ``command``
-(``command, cwd, env, allowFailure``) or ``subpipeline`` (``pipeline, optional``). Commands ran in a shell, one after
-the other, from the repository's root.
+(``command, cwd, env, allowFailure``), ``subpipeline`` (``pipeline, optional``) or ``stage-set`` (``ref``, the name of
+a list in ``stageSets``). Commands ran in a shell, one after the other, from the repository's root.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
-from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.codebase import Codebase, table
+from orchestrator.onboarding.detect import with_gaps
+from orchestrator.onboarding.pipeline_circles import without_circles
 from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value, skip
 
 TYPE_CHECKING = False
@@ -27,11 +30,19 @@ if TYPE_CHECKING:
 FILE = "codex.orchestrator.json"
 GUARD = "spec-guard"
 
-_GUARD_SCRIPT = "spec-guard.sh"
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh"})
+_GUARD_SCRIPTS = frozenset(
+    {"spec-guard.sh", "spec-guard.mjs", "spec-guard.js", "specGuardRunner.js", "specGuardRunner.ts"}
+)
+"""The guardrail's script: the first until November 2025, then the others, which node runs."""
+
+_STARTERS = frozenset({"sh", "bash", "dash", "zsh", "node", "tsx"})
+_STAGE_SET = "stage-set"
+_MOST_STAGES = 500
+"""Stages of one pipeline after its sets were put in; the largest real one has 60."""
+
 _SHELL_CHARACTERS = re.compile(r"[|&;<>()$`\\*?\[\]#~!{}\n]|^\w+=")
 _ABSENT = "the early version's pipeline had no such stage"
-_KNOWN_OF_FILE = frozenset({"defaultPipeline", "pipelines"})
+_KNOWN_OF_FILE = frozenset({"defaultPipeline", "pipelines", "stageSets"})
 _KNOWN_OF_PIPELINE = frozenset({"id", "title", "stages"})
 _KNOWN_OF_STAGE = {
     "command": frozenset({"kind", "id", "title", "command", "cwd", "env", "allowFailure"}),
@@ -41,20 +52,34 @@ _KNOWN_OF_STAGE = {
 
 @dataclass(slots=True)
 class _Conversion:
-    """One file's conversion. ``up`` leads from the project's folder to where its commands ran."""
+    """One file's conversion.
+
+    ``up`` leads from the project's folder to where its commands ran, ``proposed`` is what the codebase's own files
+    tell, ``sets`` are the file's named lists of stages, ``incomplete`` pipelines of which a stage was left out.
+    """
 
     project: str
     up: str
+    proposed: Pipeline
+    sets: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     pipelines: dict[str, str] = field(default_factory=dict)
     guarded: list[str] = field(default_factory=list)
+    incomplete: set[str] = field(default_factory=set)
+    expanded: int = 0
+    keys: Counter[str] = field(default_factory=Counter)
 
     def note(self, text: str) -> None:
         self.notes.append(f"{FILE}: {text}")
 
-    def unknown(self, where: str, table: dict[str, Any], known: Iterable[str]) -> None:
-        for key in sorted(table.keys() - set(known)):
-            self.note(f"{where}: {shown(key)} has no counterpart and was left out")
+    def lost(self, pipeline: str, text: str) -> None:
+        """Warn that something of a pipeline is not there any more."""
+        self.incomplete.add(pipeline)
+        self.warnings.append(f"{FILE}: {text}")
+
+    def unknown(self, entry: dict[str, Any], known: Iterable[str]) -> None:
+        self.keys.update(entry.keys() - set(known))
 
 
 def converted(codebase: Codebase, root: str, project: str, proposal: Proposal) -> Proposal:
@@ -70,16 +95,21 @@ def converted(codebase: Codebase, root: str, project: str, proposal: Proposal) -
     listed = document.get("pipelines")
     if not isinstance(listed, list):
         reason = next((fault for fault in source.faults if fault.startswith(FILE)), f"{FILE} has no list 'pipelines'")
-        return proposal.noted(f"{reason}; nothing of it was converted")
+        return proposal.warned(f"{reason}; nothing of it was converted")
     up = os.path.relpath(os.path.realpath(folder), os.path.realpath(codebase.path))
-    conversion = _Conversion(project, up)
+    conversion = _Conversion(project, up, proposal.diagnostics, sets=table(document, "stageSets"))
     pipelines = _pipelines(conversion, [item for item in listed if isinstance(item, dict)])
     if len(listed) != sum(isinstance(item, dict) for item in listed):
         conversion.note("entries of 'pipelines' that are no objects were left out")
+    pipelines, circles = without_circles(pipelines)
+    for pipeline, stage, below in circles:
+        text = f"pipeline '{pipeline}', stage '{stage}': its pipeline '{below}' leads back to it"
+        conversion.lost(pipeline, f"{text}; it is skipped")
     _file_notes(conversion, document, folder == codebase.path)
     if all(pipeline.id != "diagnostics" for pipeline in pipelines):
         pipelines = [*proposal.pipelines, *pipelines]
-    return replace(proposal, pipelines=tuple(pipelines), guarded=tuple(conversion.guarded)).noted(*conversion.notes)
+    found = replace(proposal, pipelines=tuple(pipelines), guarded=tuple(conversion.guarded))
+    return with_gaps(found.warned(*conversion.warnings).noted(*conversion.notes))
 
 
 def _file_notes(conversion: _Conversion, document: dict[str, Any], own: bool) -> None:
@@ -87,7 +117,10 @@ def _file_notes(conversion: _Conversion, document: dict[str, Any], own: bool) ->
     if isinstance(default, str) and default != "diagnostics":
         name = conversion.pipelines.get(default, default)
         conversion.note(f"'defaultPipeline' has no counterpart: start it with --pipeline {name}")
-    conversion.unknown("the file", document, _KNOWN_OF_FILE)
+    conversion.unknown(document, _KNOWN_OF_FILE)
+    if conversion.keys:
+        counted = (f"{shown(key)} ({count}x)" for key, count in sorted(conversion.keys.items()))
+        conversion.note(f"keys without a counterpart were left out: {', '.join(counted)}")
     if not own:
         conversion.note(
             "it is the workspace's, so that other projects get the same pipelines; take out what is not theirs"
@@ -112,13 +145,12 @@ def _pipelines(conversion: _Conversion, listed: list[dict[str, Any]]) -> list[Pi
 
 def _pipeline(conversion: _Conversion, name: str, item: dict[str, Any]) -> Pipeline | None:
     where = f"pipeline '{name}'"
-    conversion.unknown(where, item, _KNOWN_OF_PIPELINE)
-    entries = item.get("stages")
+    conversion.unknown(item, _KNOWN_OF_PIPELINE)
     stages: list[Stage] = []
-    for place, entry in enumerate(entries if isinstance(entries, list) else []):
-        if not isinstance(entry, dict):
-            conversion.note(f"{where}: the stage at place {place + 1} is no object and was left out")
-            continue
+    for place, entry in enumerate(_entries(conversion, name, item.get("stages"), ())):
+        if place >= _MOST_STAGES:
+            conversion.lost(name, f"{where} has more than {_MOST_STAGES} stages; those after were left out")
+            break
         stage = _stage(conversion, where, name, place, entry, [stage.id for stage in stages])
         if stage is not None:
             stages.append(stage)
@@ -127,6 +159,33 @@ def _pipeline(conversion: _Conversion, name: str, item: dict[str, Any]) -> Pipel
         return None
     title = item.get("title")
     return Pipeline(name, tuple(_as_built_in(conversion, name, stages)), title if isinstance(title, str) else "")
+
+
+def _entries(
+    conversion: _Conversion, pipeline: str, listed: object, inside: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Yield the stages of a list, those of the sets that it names in their places; ``inside`` are the sets around."""
+    where = f"pipeline '{pipeline}'"
+    for place, entry in enumerate(listed if isinstance(listed, list) else []):
+        if not isinstance(entry, dict):
+            conversion.lost(pipeline, f"{where}: the stage at place {place + 1} is no object and was left out")
+        elif entry.get("kind") == _STAGE_SET:
+            name = str(entry.get("ref", ""))
+            conversion.expanded += 1
+            if name in inside or conversion.expanded > _MOST_STAGES:
+                conversion.lost(
+                    pipeline, f"{where}: the stage set {shown(name)} holds itself, or too many, and was left out there"
+                )
+            elif not isinstance(_of_set(conversion.sets.get(name)), list):
+                conversion.lost(pipeline, f"{where}: the stage set {shown(name)} is not in the file and was left out")
+            else:
+                yield from _entries(conversion, pipeline, _of_set(conversion.sets[name]), (*inside, name))
+        else:
+            yield entry
+
+
+def _of_set(said: object) -> object:
+    return said.get("stages") if isinstance(said, dict) else said
 
 
 def _stage(
@@ -143,13 +202,13 @@ def _stage(
     if isinstance(title, str) and title.strip():
         keys["title"] = title
     at = f"{where}, stage '{name}'"
-    conversion.unknown(at, entry, _KNOWN_OF_STAGE.get(str(kind), entry.keys()))
+    conversion.unknown(entry, _KNOWN_OF_STAGE.get(str(kind), entry.keys()))
     if kind == "command" and isinstance(entry.get("command"), str) and entry["command"].strip():
         keys |= _command_keys(conversion, at, entry, words)
     elif kind == "subpipeline":
         keys |= _subpipeline_keys(conversion, at, entry)
     else:
-        conversion.note(f"{at} is of the kind {shown(str(kind))} and was left out")
+        conversion.lost(pipeline, f"{at} is of the kind {shown(str(kind))} and was left out")
         return None
     return Stage(name, keys)
 
@@ -157,10 +216,9 @@ def _stage(
 def _command_keys(conversion: _Conversion, at: str, entry: dict[str, Any], words: list[str]) -> dict[str, Value]:
     line = entry["command"].strip()
     keys: dict[str, Value] = {"shell" if not words or _SHELL_CHARACTERS.search(line) else "run": line}
-    if _GUARD_SCRIPT in line:
-        conversion.note(
-            f"{at} calls {_GUARD_SCRIPT} among other things: it is no guardrail; split the line to make it one"
-        )
+    script = next((name for name in sorted(_GUARD_SCRIPTS) if name in line), None)
+    if script is not None:
+        conversion.note(f"{at} calls {script} among other things: it is no guardrail; split the line to make it one")
     said = entry.get("cwd")
     cwd = os.path.normpath(os.path.join(conversion.up, said if isinstance(said, str) else "."))
     if cwd != ".":
@@ -208,7 +266,7 @@ def _guard_stage(
         conversion.note(f"{where}, stage {shown(said)} ran with --dry-run, a guardrail that can't fail; now it can")
     if entry.get("allowFailure") is True:
         conversion.note(f"{where}, stage {shown(said)}: 'allowFailure' was left out, a required guardrail has to hold")
-    conversion.unknown(f"{where}, stage {shown(said)}", entry, _KNOWN_OF_STAGE["command"])
+    conversion.unknown(entry, _KNOWN_OF_STAGE["command"])
     if pipeline == "diagnostics":
         return Stage(GUARD, {})
     conversion.guarded.append(pipeline)
@@ -232,14 +290,21 @@ def _as_built_in(conversion: _Conversion, pipeline: str, stages: list[Stage]) ->
             before = [stage.id]
     elif len(stages) > 2:
         conversion.note(f"pipeline '{pipeline}': what needs only the build may now run side by side")
-    absent = [skip(name, _ABSENT) for name in known if name != GUARD and name not in {stage.id for stage in stages}]
+    missing = [name for name in known if name != GUARD and name not in {stage.id for stage in stages}]
+    if missing and pipeline in conversion.incomplete:
+        # What was left out may have been these: they are not called absent, the codebase's own files tell them.
+        proposed = {stage.id: stage for stage in conversion.proposed.stages}
+        absent = [proposed.get(name) or skip(name, "nothing in the codebase says what it runs") for name in missing]
+        conversion.note(f"pipeline '{pipeline}': {', '.join(missing)} are proposed from the codebase's own files")
+    else:
+        absent = [skip(name, _ABSENT) for name in missing]
     return [stage for stage in stages if stage.keys or stage.id != GUARD] + absent
 
 
 def _is_guard(words: list[str]) -> bool:
     """Tell whether a command is the spec guard's script: by its exact command word, never by a part of the text."""
-    rest = words[1:] if words and os.path.basename(words[0]) in _SHELLS else words
-    return bool(rest) and os.path.basename(rest[0]) == _GUARD_SCRIPT and set(rest[1:]) <= {"--dry-run"}
+    rest = words[1:] if words and os.path.basename(words[0]) in _STARTERS else words
+    return bool(rest) and os.path.basename(rest[0]) in _GUARD_SCRIPTS and set(rest[1:]) <= {"--dry-run"}
 
 
 def _words(command: object) -> list[str]:

@@ -50,10 +50,10 @@ def propose(codebase: Codebase, template: str | None = None) -> Proposal:
 
 
 def with_gaps(proposal: Proposal) -> Proposal:
-    """Return the proposal with a warning, the first of all, when nothing of it checks anything."""
-    if any(stage.skipped is None and stage.id != "spec-guard" for stage in proposal.diagnostics.stages):
-        return proposal
-    return replace(proposal, warnings=(HOLLOW, *(text for text in proposal.warnings if text != HOLLOW)))
+    """Return the proposal with a warning, the first of all, when nothing of it checks anything, and without else."""
+    others = tuple(text for text in proposal.warnings if text != HOLLOW)
+    checks = any(stage.skipped is None and stage.id != "spec-guard" for stage in proposal.diagnostics.stages)
+    return replace(proposal, warnings=others if checks else (HOLLOW, *others))
 
 
 def _proposed(codebase: Codebase, name: str) -> Proposal:

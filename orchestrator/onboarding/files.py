@@ -17,6 +17,7 @@ from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.checks.sla_page import PAGE
 from orchestrator.config import load_project, outline, project_names
 from orchestrator.config.planning import survey
+from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.source import config_file
 from orchestrator.onboarding import convert_v1 as version_1
 from orchestrator.onboarding.codebase import Codebase
@@ -65,7 +66,14 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     task = task_for(root, wish.project, wish.task)
     proposal, owners = _proposal(root, path, wish)
     title = f"Onboarding of {wish.project}"
+    early = _early_checklist(root, task)
+    if early is not None:
+        proposal = proposal.warned(
+            f"{early} is the task's checklist, as the early version called it: no other is written"
+        )
     wanted = task_documents(task, wish.project, path, title, owners, proposal, today)
+    if early is not None:
+        wanted = {place: text for place, text in wanted.items() if place not in checklist_paths(task)}
     config = config_text(wish.project, path, task, owners, proposal)
     changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
     before = _shared(root, INDEX_FILE)
@@ -75,6 +83,13 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
         _check_beside_others(root, wish.project, config)
     # The config comes last: from then on there is such a project.
     return Onboarding(wish.project, task, path, proposal, (index, limits, *changes), kept)
+
+
+def _early_checklist(root: str, task: str) -> str | None:
+    """Return the checklist that is called by the task's id and slug, ``tasks/tasks-0202-slug.md``; None without one."""
+    slug = read_index(root).slugs.get(task, "")
+    path = f"tasks/tasks-{task}-{slug}.md"
+    return path if slug and "/" not in slug and os.path.isfile(os.path.join(root, path)) else None
 
 
 def _shared(root: str, path: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.report.layout import clean, duration
-from orchestrator.report.stage_words import STAGE_WORD, how_it_ended
+from orchestrator.report.stage_words import STAGE_WORD, how_it_ended, run_detail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[
     if (after["sla"] or {}).get("breached") and not (old["sla"] or {}).get("breached"):
         lines.append(f"longer than allowed: {duration(after['sla']['limit_seconds'])}")
     if old["attempt"] == after["attempt"] and old["status"] != after["status"]:
-        detail = f" ({after['status_detail']})" if after["status_detail"] else ""
+        detail = f" ({run_detail(after)})" if run_detail(after) else ""
         lines.append(f"run {after['run_id']}: {_words(after['status'])}{detail}")
     return [clean(line) for line in lines]
 

@@ -43,6 +43,13 @@ def with_wait_until(body: dict[str, Any], moment: datetime) -> dict[str, Any]:
     return {**body, "queued_seconds": round(body["queued_seconds"] + waited, 3)}
 
 
+def without_end(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of an interrupted run of whose end nothing was written down: its end and time are unknown."""
+    unknown = {"completed_at": None, "duration_seconds": None}
+    commands = [{**entry, **unknown} if entry["outcome"] == "error" else entry for entry in body["commands"]]
+    return {**body, "completed_at": None, "commands": commands}
+
+
 def _command(command: dict[str, Any], at: str) -> dict[str, Any]:
     if command["status"] == "running":
         return _ended(command, at)

@@ -8,6 +8,7 @@ from orchestrator.model.approvals import reasons
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
 from orchestrator.model.review_policy import ReviewPolicy
+from orchestrator.report.stage_words import run_detail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _of_the_run(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif body["status"] != "succeeded":
         failed = [command["id"] for command in body["commands"] if command["status"] == "failed"]
         stages = f": stage {', '.join(failed)}" if failed else ""
-        detail = f" ({body['status_detail']})" if body["status_detail"] else ""
+        detail = f" ({run_detail(body)})" if run_detail(body) else ""
         yield "run-not-succeeded", f"the run ended with outcome {body['outcome']}{stages}{detail}"
 
 

@@ -21,3 +21,9 @@ def how_it_ended(command: Mapping[str, Any]) -> str:
     if command["exit_code"] is not None:
         return f"exit {command['exit_code']}"
     return "error" if command["outcome"] == "error" else ""
+
+
+def run_detail(body: Mapping[str, Any]) -> str | None:
+    """Return what a run's detail adds: not version 1's ``stage:<id>:failed``, which the failed stage says itself."""
+    detail = body["status_detail"]
+    return None if detail is None or str(detail).startswith("stage:") else str(detail)

@@ -77,7 +77,7 @@ def status_document(
     body["alive"] = alive and body["status"] not in TERMINAL
     body["alive_by"] = (alive_by or "lock") if body["alive"] else None
     if body["status"] not in TERMINAL:
-        body = _live(body, now) if alive else _died(body)
+        body = _live(body, now) if alive else _died(body, _is_end_known(record))
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["child_trees"] = {entry["run_id"]: entry.pop("tree_digest", None) for entry in body["child_runs"]}
     body["manifest"] = manifest
@@ -108,10 +108,16 @@ def _first_outcome(status: RunStatus) -> str | None:
     return RUN_OUTCOME.get(status)
 
 
-def _died(body: dict[str, Any]) -> dict[str, Any]:
-    from orchestrator.report.interrupted import as_died
+def _died(body: dict[str, Any], is_end_known: bool) -> dict[str, Any]:
+    from orchestrator.report.interrupted import as_died, without_end
 
-    return as_died(body)
+    return as_died(body) if is_end_known else without_end(as_died(body))
+
+
+def _is_end_known(record: Mapping[str, Any]) -> bool:
+    """Tell whether a record has any sign of its end: some of before version 1 have only their begin."""
+    origin = record.get("migrated_from")
+    return not isinstance(origin, Mapping) or origin.get("end_known") is not False
 
 
 def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:

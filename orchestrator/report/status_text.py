@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.base.clock import parse_stamp
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table, test_place
 from orchestrator.report.review_lines import listed, review_lines, tree_line
-from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended
+from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended, run_detail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _head(document: Mapping[str, Any]) -> Iterator[_Part]:
 
 
 def _status(document: Mapping[str, Any]) -> str:
-    outcome, detail = document["outcome"], document["status_detail"]
+    outcome, detail = document["outcome"], run_detail(document)
     words = document["status"].replace("_", " ")
     if outcome is not None and outcome not in ("success", "failure", "cancellation"):
         words += f" ({outcome})"

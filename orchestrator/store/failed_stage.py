@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.record import Record
 from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.store.find import read_document
@@ -103,7 +103,7 @@ def _child(record: Mapping[str, Any], command: Mapping[str, Any]) -> Location | 
     child_id = command.get("sub_run_id")
     for child in record.get("child_runs") or ():
         task_id = str(child.get("task_id") or "")
-        if child.get("run_id") == child_id and is_run_id(str(child_id)) and name_fault("task", task_id) is None:
+        if child.get("run_id") == child_id and is_run_id(str(child_id)) and is_task_folder(task_id):
             return Location(task_id, str(child_id))
     return None
 

@@ -14,8 +14,8 @@ from orchestrator.base.identifiers import (
     RESERVED_PIPELINES,
     check_run_reference,
     is_run_id,
+    is_task_folder,
     migrated_run_id,
-    name_fault,
     near_hint,
     nearest,
 )
@@ -38,7 +38,7 @@ def task_ids(store: RunStore) -> list[str]:
     """Return the ids of the tasks that have runs, sorted; a file or a link beside them is none."""
     try:
         with store.runs() as runs:
-            return sorted(name for name in runs.names() if name_fault("task", name) is None and runs.has_folder(name))
+            return sorted(name for name in runs.names() if is_task_folder(name) and runs.has_folder(name))
     except FileNotFoundError:
         return []
 
@@ -179,7 +179,7 @@ def _parent(store: RunStore, where: Location) -> Location | None:
     if not isinstance(parent, str) or not is_run_id(parent):
         return None
     task_id = lineage.get("parent_task_id") if isinstance(lineage, dict) else None
-    if isinstance(task_id, str) and name_fault("task", task_id) is None:
+    if isinstance(task_id, str) and is_task_folder(task_id):
         found = Location(task_id, parent)
         return found if _exists(store, found) else None
     return place(store, parent)
@@ -195,7 +195,10 @@ def _check_reference(store: RunStore, reference: str) -> None:
     try:
         check_run_reference(reference)
     except UsageError as error:
-        match = nearest(reference, (run_id for task_id in task_ids(store) for run_id in run_ids(store, task_id)))
+        every = _every(store)
+        if _migrated(every, reference):
+            return  # an early version's name for a run, in whatever form
+        match = nearest(reference, (run_id for run_id, _ in every))
         if match is None:
             raise
         raise UsageError(error.message, hint=f"did you mean '{match}'?", code=error.code) from None
@@ -214,7 +217,7 @@ def _by_pointer(store: RunStore, run_id: str) -> Location | None:
     except OSError:
         return None
     task_id = parts[2] if len(parts) > 2 else ""
-    if parts != ["..", "..", task_id, CLI, run_id, MANIFEST] or name_fault("task", task_id) is not None:
+    if parts != ["..", "..", task_id, CLI, run_id, MANIFEST] or not is_task_folder(task_id):
         return None
     where = Location(task_id, run_id)
     return where if _exists(store, where) else None

@@ -300,12 +300,9 @@ def _read_state(store: RunStore, out: Folder, task_id: str) -> State | None:
         return None
     if is_readable(state, task_id):
         return state
-    from orchestrator.store.legacy.state import STATE_V1, is_early
+    from orchestrator.store.legacy.state import is_early, name_aside
 
-    if is_early(state) and not out.has(STATE_V1):
-        _set_aside(store, out, STATE_V1)
-    else:
-        _set_aside(store, out, f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}")
+    _set_aside(store, out, name_aside(out.has, stamp(store.clock.now()), is_early=is_early(state)))
     return None
 
 

@@ -7,12 +7,17 @@ say_instead() {
     printf '%s: now: codex-orchestrator %s\n' "$(basename "$0")" "$*" >&2
 }
 
-# Name the workspace when the current folder is in none: then the one that the shims lie in is meant.
+# Name the workspace when the current folder is in none: then the one that the shims lie in is meant. $workspace is
+# its folder afterwards.
 find_workspace() {
+    workspace="${CODEX_ORCHESTRATOR_ROOT:-$shim_root}"
     [ -z "${CODEX_ORCHESTRATOR_ROOT:-}" ] || return 0
     folder="$(pwd -P)"
     while [ "$folder" != / ]; do
-        [ ! -d "$folder/project_configs" ] || return 0
+        if [ -d "$folder/project_configs" ]; then
+            workspace="$folder"
+            return 0
+        fi
         folder="$(dirname "$folder")"
     done
     [ ! -d /project_configs ] || return 0

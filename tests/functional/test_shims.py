@@ -128,6 +128,8 @@ def test_shell_scripts_are_plain_sh(name: str) -> None:
         ),
         (("spec-guard.sh", "--dry-run"), ["spec-guard", "--dry-run"]),
         (("run-review", "R", "--decision", "approve"), ["review", "R", "--decision", "approve"]),
+        (("run-review", "--manifest", ".runs/0101/cli/R/manifest.json"), ["review", "R"]),
+        (("run-review", "--manifest=.runs/local-mcp/R/manifest.json", "--role", "qa"), ["review", "R", "--role", "qa"]),
         (("agents_mcp_runner.mjs", "start", "--task=x=y", ""), ["start", "--task=x=y", ""]),
         (
             ("agents_mcp_runner.mjs", "resume", "--run-id", "R", "--resume-token=T"),
@@ -145,6 +147,17 @@ def test_words_are_passed_on(told: Shims, call: tuple[str, ...], words: list[str
     assert done.stdout.splitlines()[1:] == words
     assert f"{call[0]}: now: codex-orchestrator {words[0]}\n" in done.stderr
     assert ("has no counterpart" in done.stderr) == bool({"--timeout", "--timeout=9", "--summarize"} & set(call[:5]))
+
+
+def test_the_newest_run_of_a_task_is_reviewed(told: Shims, tmp_path: Path) -> None:
+    """run-review --task means the newest run of that task below --runs-dir, and says when there is none."""
+    for run in ("2026-11-22T08-43-05-720Z-5087869c", "2026-11-21T08-43-05-720Z-ffffffff"):
+        (tmp_path / "records" / "0101-billing" / "cli" / run).mkdir(parents=True)
+    done = told("run-review", "--runs-dir", str(tmp_path / "records"), "--task=0101-billing")
+    assert done.stdout.splitlines()[1:] == ["review", "2026-11-22T08-43-05-720Z-5087869c"]
+    gone = told("run-review", "--runs-dir", str(tmp_path / "records"), "--task", "0102")
+    assert (gone.code, "there is no run of task 0102" in gone.stderr) == (6, True)
+    assert told("run-review", "--task").code == 2
 
 
 @pytest.mark.parametrize("name", [*SHELL_SHIMS, *NODE_SHIMS])

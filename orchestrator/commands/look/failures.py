@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.store.layout import ERRORS, Location
 from orchestrator.store.store import RunStore
 
@@ -53,11 +53,7 @@ def _causes(store: RunStore, body: Mapping[str, Any]) -> dict[str, dict[str, Any
     found = {}
     for command in body["commands"]:
         child = str(command["sub_run_id"])
-        if (
-            command["status"] != "failed"
-            or not is_run_id(child)
-            or name_fault("task", tasks.get(child, "")) is not None
-        ):
+        if command["status"] != "failed" or not is_run_id(child) or not is_task_folder(tasks.get(child, "")):
             continue
         from orchestrator.store.failed_stage import failed_stage
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
@@ -100,7 +100,7 @@ class _Archive:
     def _read(self, link: Link) -> tuple[Relative, dict[str, Any]] | None:
         if not is_run_id(link.run_id):
             return None
-        if link.task_id is not None and name_fault("task", link.task_id) is None:
+        if link.task_id is not None and is_task_folder(link.task_id):
             with suppress(NotFound):
                 return self._at(Location(link.task_id, link.run_id))
         try:

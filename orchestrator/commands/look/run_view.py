@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.manifest.document import VERSION
@@ -116,7 +116,7 @@ def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | 
     """Return a lookup of how a child run stands now; it answers None where that can't be known."""
 
     def look(task_id: str, run_id: str) -> Mapping[str, Any] | None:
-        if name_fault("task", task_id) is not None or not is_run_id(run_id):
+        if not is_task_folder(task_id) or not is_run_id(run_id):
             return None
         with suppress(NotFound, DamagedRecord, StorageError):
             seen = observe(store, Location(task_id, run_id))

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from orchestrator.model.queue import Standing
 
+NO_REASON = "manual-resume"
+"""Stands in a record where nobody gave a reason, as in version 1, whose readers want one that is not empty."""
+
 
 def resume(context: Context, **options: Any) -> Answer:
     """Run what has not succeeded of a run and return its record. Options are the fields of ``ResumeRequest``.
@@ -210,7 +213,7 @@ def _continue(
     idle = max(0.0, (now - parse_stamp(manifest.completed_at or manifest.updated_at)).total_seconds())
     event = ResumeEvent(
         actor=redactor.text(actor),
-        reason=redactor.text(request.reason or ""),
+        reason=redactor.text(request.reason or NO_REASON),
         outcome="accepted",
         timestamp=stamp(now),
         attempt=manifest.attempt + 1,

@@ -107,7 +107,10 @@ def _check_folder_readable(projects: Projects, cwd: str) -> None:
 
 
 def _unknown_task(projects: Projects, task: str, where: str) -> UsageError:
+    called = projects.index().by_slug(task)
     hint = near_hint(task, projects.tasks()) or "no project has a task yet"
+    if called is not None:
+        hint = f"the index calls task '{called}' so: use '{called}'"
     hint += "; with --project a new task can be begun"
     if projects.unreadable:
         from orchestrator.config.source import config_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import name_fault
@@ -23,10 +24,15 @@ class TaskIndex(Record):
     """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it."""
 
     projects: Mapping[str, str | None]
+    slugs: Mapping[str, str] = MappingProxyType({})
 
     def owner(self, task: str) -> str | None:
         """Return the project that the index names for ``task``, or None."""
         return self.projects.get(task)
+
+    def by_slug(self, name: str) -> str | None:
+        """Return the task that the early version called ``name``: its slug, or its id, a dash and its slug."""
+        return next((task for task, slug in self.slugs.items() if name in (slug, f"{task}-{slug}")), None)
 
     def ids(self) -> tuple[str, ...]:
         """Return all task ids, in the index's order."""
@@ -53,7 +59,12 @@ def read_index(root: str) -> TaskIndex:
     items = document.get("items") if isinstance(document, dict) else None
     if not isinstance(items, list):
         raise _broken("must be an object with a list 'items'")
-    return TaskIndex(_projects(items))
+    return TaskIndex(_projects(items), _slugs(items))
+
+
+def _slugs(items: list[Any]) -> dict[str, str]:
+    entries = [(str(item["id"]), item.get("slug")) for item in items if name_fault("task", item.get("id")) is None]
+    return {task: slug for task, slug in entries if isinstance(slug, str) and slug}
 
 
 def _projects(items: list[Any]) -> dict[str, str | None]:

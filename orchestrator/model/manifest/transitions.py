@@ -163,15 +163,23 @@ def stage_skipped(manifest: Manifest, stage_id: str, reason: str, reused: Reused
 
 
 def closed(manifest: Manifest, at: str, outcome: Outcome, detail: str | None, summary: str | None) -> Manifest:
-    """Return the manifest after the run ended."""
+    """Return the manifest after the run ended; without a ``detail`` a failed run has version 1's."""
     return manifest._replace(
         status=RUN_STATUS_OF[outcome],
         outcome=outcome,
-        status_detail=detail,
+        status_detail=detail or _failed_by(manifest, outcome),
         completed_at=at,
         summary=summary,
         sla=manifest.sla._replace(slowest_stage=slowest_stage(manifest)),
     )
+
+
+def _failed_by(manifest: Manifest, outcome: Outcome) -> str | None:
+    """Return what ended a run in version 1's words, ``stage:<id>:failed``; None unless a stage failed it."""
+    if outcome not in ("failure", "timeout"):
+        return None
+    failed = (command.id for command in manifest.commands if command.status == "failed")
+    return next((f"stage:{stage_id}:failed" for stage_id in failed), None)
 
 
 def slowest_stage(manifest: Manifest) -> str | None:

@@ -125,7 +125,7 @@ def _after(event: Mapping[str, Any]) -> str:
 
 def _why(event: Mapping[str, Any], key: str) -> str:
     reason = shown(event.get(key))
-    return f": {reason}" if reason else ""
+    return f": {reason}" if reason and not reason.startswith("stage:") else ""
 
 
 _SENTENCES = {

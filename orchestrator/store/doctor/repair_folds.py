@@ -25,7 +25,7 @@ from orchestrator.store.doctor.tasks import (
 from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import METRICS, STATE, Location
-from orchestrator.store.legacy.state import STATE_V1, is_early_state
+from orchestrator.store.legacy.state import is_early_state, name_aside
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -123,6 +123,8 @@ def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
         if found is not None and all(found[key] == expected[key] for key in ("lastRunAt", "totals", "runs")):
             return
         if not expected["runs"] and found is None:
+            if data and not is_early_state(data):
+                yield Repaired("state", place, f"another program's: it is kept as '{_keep(store, out, data)}'")
             return
         done = "written anew from the manifests"
         if data and found is None:
@@ -135,7 +137,6 @@ def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:
 
 
 def _keep(store: RunStore, out: Folder, data: bytes) -> str:
-    is_early = is_early_state(data) and not out.has(STATE_V1)
-    name = STATE_V1 if is_early else f"{STATE}.damaged-{stamp(store.clock.now()).replace(':', '-')}"
+    name = name_aside(out.has, stamp(store.clock.now()), is_early=is_early_state(data))
     out.move_to(STATE, out, name)
     return name

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.finding import Finding
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import json_schema, load
 from orchestrator.store.doctor.filesystem import inspect_file_system
@@ -125,7 +125,7 @@ def older_orphans(store: RunStore, known: set[str]) -> list[str]:
 
 
 def _is_there(store: RunStore, task_id: str, run_id: str) -> bool:
-    if name_fault("task", task_id) is not None or not is_run_id(run_id):
+    if not is_task_folder(task_id) or not is_run_id(run_id):
         return True
     with suppress(FileNotFoundError), store.run_folder(Location(task_id, run_id)):
         return True

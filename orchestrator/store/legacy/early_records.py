@@ -31,6 +31,7 @@ _STAGE_STATUSES = frozenset({"pending", "running", "succeeded", "failed", "skipp
 _GUARDRAIL = "spec-guard"
 _MOMENTS = ("started_at", "updated_at", "completed_at", "heartbeat_at")
 _OPEN = frozenset({"queued", "in_progress"})
+_UNSEEN = "a session of the early version's server; when it ended was not written down"
 _STALE_SECONDS = 30.0
 """After this long without a heartbeat the early version took a run for dead."""
 
@@ -97,11 +98,16 @@ def as_version_1(
 
     ``result`` is what a session's ``result.json`` holds, ``folder`` where the record will be, ``source`` where
     it was found, ``digest`` the sha256 of what was found there. What was never written stays unknown: without
-    an end the run is in progress, which is shown as a run whose process died.
+    an end the run is in progress, which is shown as a run whose process died, and its end as unknown unless it left
+    heartbeats. A session of the server, which ran no command, was ended by whoever had started it.
     """
     started = moment(document.get("started_at")) or moment(run_id) or datetime.fromtimestamp(0, UTC)
     ended = moment(document.get("completed_at")) or moment((result or {}).get("finished_at"))
     status = _status(document, result)
+    is_server = not isinstance(document.get("commands"), list) and not isinstance(document.get("command"), str)
+    ended_unseen = ended is None and moment(document.get("heartbeat_at")) is None
+    if is_server and ended_unseen and status in _OPEN:
+        status = "cancelled"
     moments = {key: moment(document.get(key)) or ended or started for key in _MOMENTS}
     commands = _commands(document, status, stamp(started), stamp(ended) if ended else None, result)
     diagnostics = any(_GUARDRAIL in (command["command"] or "") for command in commands)
@@ -119,7 +125,7 @@ def as_version_1(
         "runner": _text(document, "runner") or _text(document, "mode") or SESSION_PIPELINE,
         "approval_policy": _text(document, "approval_policy"),
         "status": status,
-        "status_detail": _text(document, "status_detail"),
+        "status_detail": _text(document, "status_detail") or (_UNSEEN if status == "cancelled" and is_server else None),
         **{key: stamp(value) for key, value in moments.items()},
         "completed_at": stamp(ended) if ended is not None and status not in _OPEN else None,
         "artifact_root": folder,
@@ -133,7 +139,12 @@ def as_version_1(
         "commands": commands,
         "child_runs": [],
         "run_summary_path": None,
-        "migrated_from": {"path": source, "sha256": digest, "run_id": _text(document, "run_id")},
+        "migrated_from": {
+            "path": source,
+            "sha256": digest,
+            "run_id": _text(document, "run_id"),
+            "end_known": not ended_unseen,
+        },
     }
 
 

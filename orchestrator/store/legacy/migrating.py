@@ -21,7 +21,7 @@ from orchestrator.store.legacy.migration import (
     Step,
     survey,
 )
-from orchestrator.store.legacy.state import STATE_V1
+from orchestrator.store.legacy.state import STATE_V1, name_aside
 from orchestrator.store.publish import folded_state
 from orchestrator.store.store import RunStore
 
@@ -181,8 +181,7 @@ def _make_state(store: RunStore, task: Folder, project: str | None) -> None:
             early = out.read(STATE, STATE_LIMIT)
             kept = out.read(STATE_V1, STATE_LIMIT) if out.has(STATE_V1) else None
             if kept != early:
-                now = stamp(store.clock.now()).replace(":", "-")
-                out.write(STATE_V1 if kept is None else f"state.v1-{now}.json", early)
+                out.write(name_aside(out.has, stamp(store.clock.now()), is_early=True), early)
         out.write(STATE, render(state))
 
 

@@ -9,16 +9,16 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
-from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.identifiers import is_task_folder, name_fault
 from orchestrator.base.json_values import json_text
 from orchestrator.model.manifest.document import MANIFEST_LIMIT
 from orchestrator.store.find import read_document, run_ids, task_ids
-from orchestrator.store.layout import MANIFEST, MCP, OLD_POINTERS, STATE, Location
+from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, STATE, Location
 from orchestrator.store.legacy.early_folders import early_record, holds, is_indexed, is_task, result_of, shown
 from orchestrator.store.legacy.early_records import Document, as_version_1, index_id, is_whole, may_be_running
 from orchestrator.store.legacy.state import STATE_V1, is_early_state
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
 MIGRATIONS = "migrations"
+_MOST_BESIDE = 2000
 STATE_LIMIT = 64 * 1024 * 1024
 """Version 1 kept every run in its state; more bytes than this are not read."""
 
@@ -52,7 +53,7 @@ class Step:
 class EarlyItem:
     """A thing of the early version: what is to be made for it, or why it is left alone.
 
-    ``kind`` is run (below ``cli/``), older-run, session, summary, state or task; ``place`` is from the
+    ``kind`` is run (below ``cli/``), older-run, session, summary, other, state or task; ``place`` is from the
     workspace, ``name`` the folder's name, ``run_id`` its run in the index.
     """
 
@@ -83,7 +84,8 @@ def sessions(store: RunStore, task_of: TaskOf) -> list[Session]:
             if document is None:
                 continue
             named = document.get("task_id")
-            task, reason = (str(named), "") if name_fault("task", named) is None else task_of(document)
+            is_named = isinstance(named, str) and is_task_folder(named)
+            task, reason = (str(named), "") if is_named else task_of(document)
             found.append(Session(name, document, task, reason))
     return found
 
@@ -94,7 +96,13 @@ def unplaced(store: RunStore, every: list[Session]) -> list[EarlyItem]:
     with suppress(FileNotFoundError), store.runs() as runs:
         for name in sorted(runs.names()):
             fault = name_fault("task", name)
-            if fault is not None and name != OLD_POINTERS and not name.startswith(".") and is_task(store, name):
+            if (
+                fault is not None
+                and not is_task_folder(name)
+                and name != OLD_POINTERS
+                and name[0] != "."
+                and is_task(store, name)
+            ):
                 found.append(EarlyItem("task", shown(store, name), name, reason=fault))
         with suppress(FileNotFoundError), runs.sub(OLD_POINTERS) as older:
             for name in sorted(older.names()):
@@ -113,7 +121,7 @@ def tasks_of(store: RunStore, every: list[Session]) -> list[str]:
     """Return the tasks that have, or will have, runs or an early state, sorted."""
     states = []
     with suppress(FileNotFoundError, StorageError), Folder.at(store.workspace.out_dir, store.seam) as out:
-        states = [name for name in out.names() if name_fault("task", name) is None]
+        states = [name for name in out.names() if is_task_folder(name)]
     named = {session.task_id for session in every if session.task_id is not None}
     return sorted({*task_ids(store), *states, *named})
 
@@ -232,10 +240,50 @@ def _older_pointer(store: RunStore, where: Location) -> Iterator[Step]:
 
 
 def _summaries(store: RunStore, task_id: str) -> Iterator[EarlyItem]:
+    """Yield the manifests beside a task's ``cli/`` and ``mcp/``: summaries of records, and layouts of before these.
+
+    In October and November 2025 a run lay directly below its task (``artifacts, validations`` and no commands), and
+    approvals of specs in a folder of their own. They are named, and stay as they are.
+    """
     with suppress(FileNotFoundError), store.task(task_id) as task:
-        for name in sorted(filter(is_run_id, task.names())):
-            reason = "a summary of the early version beside its record; it is no record, and nothing reads it"
-            yield EarlyItem("summary", shown(store, task_id, name), name, name, reason=reason)
+        recorded = set(run_ids(store, task_id))
+        for path in _manifests_beside(task):
+            name = path[-1]
+            if name in recorded:
+                reason = "a summary of the early version beside its record; it is no record, and nothing reads it"
+                yield EarlyItem("summary", shown(store, task_id, *path), name, name, reason=reason)
+                continue
+            with ExitStack() as stack:
+                folder = task
+                for part in path[:-1]:
+                    folder = stack.enter_context(folder.sub(part))
+                document, fault = early_record(folder, name)
+            if document is None and not fault:
+                continue
+            reason = fault or f"a record of an earlier layout, {_words_of(document or {})}; read it where it is"
+            yield EarlyItem("other", shown(store, task_id, *path), name, reason=reason)
+
+
+def _manifests_beside(task: Folder) -> Iterator[tuple[str, ...]]:
+    """Yield the folders with a manifest directly below a task, and one below these, but those of known layouts."""
+    for name in sorted(task.names())[:_MOST_BESIDE]:
+        if name in (CLI, MCP, MIGRATIONS) or name.startswith("."):
+            continue
+        with suppress(FileNotFoundError, StorageError), task.sub(name) as folder:
+            if folder.has(MANIFEST):
+                yield (name,)
+                continue
+            for inner in sorted(folder.names())[:_MOST_BESIDE]:
+                with suppress(FileNotFoundError, StorageError), folder.sub(inner) as deeper:
+                    if deeper.has(MANIFEST):
+                        yield (name, inner)
+
+
+def _words_of(document: Document) -> str:
+    event = document.get("event")
+    if isinstance(event, str):
+        return f"an event '{event[:40]}' and no run"
+    return "which has no commands" if not isinstance(document.get("commands"), list) else "beside the others"
 
 
 def _state(store: RunStore, task_id: str) -> Iterator[EarlyItem]:

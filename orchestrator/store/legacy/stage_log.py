@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from orchestrator.base.files import Folder
 
 _LINE_LIMIT = 1 << 24
-_START_OF_ATTEMPT = b'{"type":"command:start"'
+_STARTS_OF_ATTEMPT = (b'{"type":"command:start"', b'{"type":"exec:begin"', b'{"type":"exec:retry"')
+_OUTPUT = frozenset({"command:stdout", "command:stderr", "exec:chunk"})
+"""The events that hold output: the first two until November 2025, then the last."""
 
 
 def decoded_events(folder: Folder, name: str) -> Iterator[bytes]:
@@ -19,7 +21,7 @@ def decoded_events(folder: Folder, name: str) -> Iterator[bytes]:
     with open(folder.open_read(name), "rb") as file:
         begin = position = 0
         for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
-            if line.startswith(_START_OF_ATTEMPT):
+            if line.startswith(_STARTS_OF_ATTEMPT):
                 begin = position
             position += len(line)
         file.seek(begin)
@@ -33,6 +35,6 @@ def _printed(line: bytes) -> bytes:
         kind, data = event["type"], event.get("data", "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return line
-    if kind in ("command:stdout", "command:stderr") and isinstance(data, str):
+    if kind in _OUTPUT and isinstance(data, str):
         return data.encode("utf-8", "replace")
     return b""

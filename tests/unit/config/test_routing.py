@@ -144,6 +144,13 @@ def test_a_task_of_nobody_needs_a_named_project(town: WorkspaceFolder) -> None:
     assert refusal(town, variable="9-new", cwd="packages/a").code == "unknown-task"
 
 
+@pytest.mark.parametrize("name", ["hardening", "0202-hardening"])
+def test_an_early_name_of_a_task_is_refused_with_its_id(town: WorkspaceFolder, name: str) -> None:
+    """A task called by its slug, as the early version's documents did, is refused with the id that the index has."""
+    town.write("tasks/index.json", json.dumps({"items": [{"id": "0202", "slug": "hardening"}]}))
+    assert "use '0202'" in refusal(town, variable=name).hint
+
+
 def test_a_listed_task_without_a_project_goes_by_the_folder(town: WorkspaceFolder) -> None:
     """The early version's index names no projects: such a task is known, and the folder decides."""
     assert routed(town, task="3-free", cwd="packages/b") == Route("b", "3-free")

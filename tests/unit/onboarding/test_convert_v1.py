@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.convert_v1 import FILE, converted
-from orchestrator.onboarding.detect import propose
+from orchestrator.onboarding.detect import HOLLOW, propose
 from orchestrator.onboarding.proposal import Proposal
 from tests.harness import REPOSITORY
 
@@ -68,6 +68,8 @@ def test_the_sample(tmp_path: Path) -> None:
         ("echo spec-guard.sh", False),
         ("bash scripts/spec-guard.sh || true", False),
         ("bash scripts/my-spec-guard.sh", False),
+        ("node scripts/spec-guard.mjs --dry-run", True),
+        ("node dist/orchestrator/src/cli/specGuardRunner.js --dry-run", True),
         ("npm run spec-guard", False),
         ("bash -c 'scripts/spec-guard.sh'", False),
         ("bash 'unclosed spec-guard.sh", False),
@@ -156,11 +158,9 @@ def test_what_has_no_counterpart_is_reported(convert: Convert) -> None:
         theme="dark",
     )
     assert list(keys(found, "my-ci")) == ["step-one", "step-one-2"]
-    notes = "\n".join(found.notes)
+    notes = "\n".join(found.remarks)
     for told in (
-        "'tags' has no counterpart",
-        "'summaryHint' has no counterpart",
-        "'theme' has no counterpart",
+        "left out: 'summaryHint' (1x), 'tags' (1x), 'theme' (1x)",
         "the stage 'Step One' is called 'step-one' now",
         "the pipeline 'My CI' is called 'my-ci' now",
         "of the kind 'mystery'",
@@ -181,4 +181,72 @@ def test_a_config_that_cant_be_read_is_reported(tmp_path: Path, text: str) -> No
     plain = propose(codebase)
     found = converted(codebase, str(tmp_path), "a", plain)
     assert found.pipelines == plain.pipelines
-    assert "nothing of it was converted" in found.notes[-1]
+    assert "nothing of it was converted" in found.warnings[-1]
+
+
+def test_stage_sets_are_put_in_their_places(convert: Convert) -> None:
+    """A set's stages stand where it was named, also of a set inside a set; the warning of an empty pipeline is none."""
+    found = convert(
+        {"id": "diagnostics", "title": "D", "stages": [{"kind": "stage-set", "ref": "blt"}]},
+        stageSets={
+            "blt": [command("build", "npm run build"), {"kind": "stage-set", "ref": "tests"}],
+            "tests": {"stages": [command("lint", "npm run lint"), command("test", "npm run test")]},
+        },
+    )
+    assert keys(found, "diagnostics") == {
+        "build": {"run": "npm run build"},
+        "lint": {"run": "npm run lint"},
+        "test": {"run": "npm run test"},
+    }
+    assert found.warnings == ()
+
+
+def test_what_was_left_out_is_not_called_absent(convert: Convert, tmp_path: Path) -> None:
+    """Where a set or a kind is not known, build, lint and test are the codebase's own; a warning says so."""
+    (tmp_path / "packages/a").mkdir(parents=True)
+    (tmp_path / "packages/a/package.json").write_text('{"scripts": {"build": "exit 1", "test": "exit 1"}}')
+    found = convert(
+        {"id": "diagnostics", "stages": [{"kind": "stage-set", "ref": "gone"}, {"kind": "mystery", "id": "m"}]},
+        stageSets={},
+    )
+    assert {name: stage.get("run", "-") for name, stage in keys(found, "diagnostics").items()} == {
+        "build": "npm run build",
+        "lint": "-",
+        "test": "npm test",
+    }
+    assert any("the stage set 'gone' is not in the file" in text for text in found.warnings)
+    assert any("of the kind 'mystery'" in text for text in found.warnings)
+
+
+def test_a_hollow_conversion_is_the_first_word(convert: Convert) -> None:
+    """A pipeline of which nothing is left that checks anything is warned of before all else."""
+    found = convert({"id": "diagnostics", "stages": [command("spec-guard", "bash scripts/spec-guard.sh")]})
+    assert found.warnings[0] == HOLLOW
+
+
+@pytest.mark.parametrize("depth", [1, 2, 30])
+def test_stage_sets_in_a_circle_or_without_end(convert: Convert, depth: int) -> None:
+    """Sets that hold themselves, or each other twice over and over, are left out with a warning, and soon."""
+    sets = {f"s{at}": [{"kind": "stage-set", "ref": f"s{(at + 1) % depth}"}] * 2 for at in range(depth)}
+    found = convert({"id": "ci", "stages": [command("x", "y"), {"kind": "stage-set", "ref": "s0"}]}, stageSets=sets)
+    assert list(keys(found, "ci")) == ["x"]
+    assert any("holds itself" in text for text in found.warnings)
+
+
+def test_pipelines_in_a_circle(convert: Convert) -> None:
+    """A sub-pipeline that leads back is skipped with its reason; the config would be refused otherwise."""
+    below = {"kind": "subpipeline", "id": "below"}
+    found = convert(
+        {"id": "one", "stages": [{**below, "pipeline": "two"}]},
+        {"id": "two", "stages": [{**below, "pipeline": "one"}]},
+    )
+    assert "led back" in str(keys(found, "one")["below"]["skip"])
+    assert keys(found, "two") == {"below": {"pipeline": "one"}}
+    assert any("leads back to it" in text for text in found.warnings)
+
+
+def test_a_config_of_five_megabytes(convert: Convert) -> None:
+    """It is not read, with a warning; what the codebase's files tell is proposed."""
+    found = convert({"id": "ci", "stages": [command("x", "y" * 5_000_000)]})
+    assert any("larger than" in text for text in found.warnings)
+    assert [pipeline.id for pipeline in found.pipelines] == ["diagnostics"]

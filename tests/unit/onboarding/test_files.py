@@ -171,6 +171,16 @@ def test_which_task(workspace: WorkspaceFolder) -> None:
         task_for(root, "n" * 62, None)
 
 
+def test_an_early_checklist_of_the_task_is_the_checklist(workspace: WorkspaceFolder) -> None:
+    """A task of the index whose checklist is called by id and slug gets no second one beside it."""
+    index(workspace, {"id": "0202", "slug": "hardening"})
+    workspace.write("tasks/tasks-0202-hardening.md", "- [ ] x\n")
+    found = bring_in(workspace, task="0202")
+    assert not any((workspace.root / path).exists() for path in checklist_paths("0202"))
+    assert any("tasks/tasks-0202-hardening.md" in text for text in found.proposal.warnings)
+    assert (workspace.root / "tasks/specs/0202.md").exists()
+
+
 def test_the_index_keeps_what_it_says(workspace: WorkspaceFolder) -> None:
     """An entry is added or gets its project; other entries and keys stay, in their order."""
     before = '{"kept": 1, "items": [{"id": "1-a", "slug": "s", "title": "é"}, {"id": "2-b", "project": "b"}]}'

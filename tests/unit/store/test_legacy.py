@@ -13,14 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.base.errors import StorageError
+from orchestrator.base.errors import StorageError, UsageError
+from orchestrator.base.files import Folder, Seam
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.report.status_document import status_document
+from orchestrator.store.doctor.repair_folds import fold_again
+from orchestrator.store.doctor.tasks import inspect_task
+from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.legacy.early_records import as_version_1, index_id, is_whole, may_be_running, moment
 from orchestrator.store.legacy.migrating import Migrated, migrate_task, planned
 from orchestrator.store.legacy.migration import Session, sessions, survey, unplaced
+from orchestrator.store.legacy.stage_log import decoded_events
+from orchestrator.store.legacy.state import name_aside
 from orchestrator.store.store import RunStore
 from tests.records import START, make_store
 
@@ -352,3 +358,105 @@ def test_a_half_made_copy_is_made_again(store: RunStore, tmp_path: Path) -> None
     migrate(store)
     assert read_document(store, Location(TASK, run_id))["status"] == "failed"
     assert not left.exists()
+
+
+LONG_TASK = "1303-coordinator-symphony-parity-linear-autonomous-intake-and-run-handoff"
+
+
+@pytest.mark.parametrize("task", [LONG_TASK, "trail-", "-lead", "a..b"])
+def test_an_early_task_of_any_form_is_readable(store: RunStore, tmp_path: Path, task: str) -> None:
+    """Runs below a task id that we would refuse are found, read and given their pointers."""
+    shutil.copytree(SAMPLES / TASK / "cli" / RUN, tmp_path / ".runs" / task / "cli" / RUN)
+    shutil.rmtree(tmp_path / ".runs" / TASK)
+    where = find_run(store, RUN)
+    assert where == Location(task, RUN)
+    assert read_document(store, where)["version"] == 1
+    assert [item.name for item in survey(store, task, [])] == [RUN]
+    assert unplaced(store, []) == []
+
+
+def test_folders_that_no_version_made_are_named(store: RunStore, tmp_path: Path) -> None:
+    """A folder of runs whose name no task ever had is left alone, with the reason."""
+    (tmp_path / ".runs" / "A B" / "cli").mkdir(parents=True)
+    assert [item.name for item in unplaced(store, [])] == ["A B"]
+
+
+def test_layouts_of_before_are_left_alone_by_name(store: RunStore, tmp_path: Path) -> None:
+    """Records directly below a task, and approvals of specs, are named with what they are; nothing is made of them."""
+    put(tmp_path / ".runs" / TASK / "2025-10-16T01-33-15Z", {"task": "3", "run": {}, "validations": []})
+    put(tmp_path / ".runs" / TASK / "spec-approvals" / "2025-10-16T01-33-15Z-mini", {"event": "spec-approval"})
+    put(tmp_path / ".runs" / "obys-library" / "20251125T220723Z", {"task": "x", "outputs": []})
+    found = [item for task in (TASK, "obys-library") for item in survey(store, task, []) if item.kind == "other"]
+    assert [item.name for item in found] == [
+        *("2025-10-16T01-33-15Z", "2025-10-16T01-33-15Z-mini", "20251125T220723Z"),
+    ]
+    assert all(item.reason and not item.steps for item in found)
+    assert "an event 'spec-approval'" in found[1].reason
+
+
+def test_an_end_that_nobody_wrote_down_is_unknown() -> None:
+    """A session without heartbeats is shown without an end, whatever rewrote its record later."""
+    record = converted({**SESSION, "status": "in_progress", "updated_at": "2025-10-19T07:25:00Z"})
+    shown = status_document(record, alive=False, now=START, manifest="m")
+    assert (shown["status"], shown["outcome"], shown["completed_at"]) == ("failed", "error", None)
+    assert [command["duration_seconds"] for command in shown["commands"]] == [None]
+    beat = converted({**SESSION, "status": "in_progress", "heartbeat_at": "2025-10-16T01:25:00Z"})
+    assert status_document(beat, alive=False, now=START, manifest="m")["completed_at"] == "2025-10-16T01:25:00.000Z"
+
+
+def test_a_session_of_the_server_is_no_failed_run() -> None:
+    """One that ran no command and whose end is unknown was ended by its user."""
+    record = converted({key: text for key, text in SESSION.items() if key != "command"})
+    shown = status_document(record, alive=False, now=START, manifest="m")
+    assert (shown["status"], shown["outcome"], shown["completed_at"]) == ("cancelled", "cancellation", None)
+    assert "was not written down" in shown["status_detail"]
+
+
+def test_a_name_that_is_no_stamp_finds_its_run(store: RunStore, tmp_path: Path) -> None:
+    """An early name in whatever form finds the run that was taken in from it; an unknown one is refused as before."""
+    document = {"task_id": TASK, "started_at": "2025-10-18T18:26:01Z", "commands": []}
+    put(tmp_path / ".runs" / TASK / "mcp" / "demo-legacy", document)
+    migrate(store)
+    assert find_run(store, "demo-legacy").task_id == TASK
+    with pytest.raises(UsageError, match="neither a run id"):
+        find_run(store, "demo-legend")
+
+
+@pytest.mark.parametrize("kind", ["command:stdout", "command:stderr", "exec:chunk"])
+def test_a_log_of_each_form_has_its_output(tmp_path: Path, kind: str) -> None:
+    """Of an early log's last attempt the output is shown, whichever events hold it."""
+    begin = {"command:": "command:start", "exec:chu": "exec:begin"}[kind[:8]]
+    events = [
+        *({"type": begin}, {"type": kind, "data": "first\n"}, {"type": begin}),
+        *({"type": kind, "stream": "stderr", "data": "oops\n"}, {"type": "exec:end", "data": "x"}),
+    ]
+    lines = (json.dumps(event, separators=(",", ":")) + "\n" for event in events)
+    (tmp_path / "01.ndjson").write_text("".join(lines))
+    with Folder.at(str(tmp_path), Seam()) as folder:
+        assert b"".join(decoded_events(folder, "01.ndjson")) == b"oops\n"
+
+
+@pytest.mark.parametrize(
+    ("taken", "is_early", "name"),
+    [
+        ((), True, "state.v1.json"),
+        (("state.v1.json",), True, "state.v1-2026-11-22T10-00-00Z.json"),
+        ((), False, "state.json.damaged-2026-11-22T10-00-00Z"),
+    ],
+)
+def test_the_name_of_a_state_that_is_set_aside(taken: tuple[str, ...], is_early: bool, name: str) -> None:
+    """Version 1's state is never called damaged, also when both programs wrote in turn."""
+    assert name_aside(taken.__contains__, "2026-11-22T10:00:00Z", is_early=is_early) == name
+
+
+def test_doctor_sets_another_programs_state_aside(store: RunStore, tmp_path: Path) -> None:
+    """A state that is of no known version, of a task without runs of version 2, is repaired by its own hint."""
+    state = tmp_path / "out" / TASK / "state.json"
+    state.parent.mkdir(parents=True)
+    state.write_text('{"updated_at": "2026-11-28T18:41:50.061Z", "safety": {}}')
+    assert [finding.code for finding in inspect_task(store, TASK, full_check).findings] == ["state-damaged"]
+    with store.task(TASK) as task:
+        (done,) = fold_again(store, TASK, task)
+    assert "it is kept as 'state.json.damaged-" in done.done
+    assert not state.exists()
+    assert inspect_task(store, TASK, full_check).findings == ()
