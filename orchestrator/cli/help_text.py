@@ -82,16 +82,19 @@ def command_help(program: str, command: Command, width: int) -> str:
     bare = command.option(command.positional)
     rows = [(_spec(option), _description(option)) for option in command.options]
     rows.append(("--help, -h", "show this"))
-    usage = f"Usage: {program} {command.name} {_bare_word(bare)}[options]"
+    usage = f"Usage: {program} {command.name} {_words(bare)}"
     also = [f"The word {bare.value} is the same as {bare.flag} {bare.value}.", ""] if bare is not None else []
     summary = textwrap.wrap(command.summary, _limited(width))
     return "\n".join([*summary, "", usage, "", *also, "Options:", *_columns(rows, width), ""])
 
 
-def _bare_word(option: Option | None) -> str:
-    if option is None:
-        return ""
-    return f"{option.value} " if option.required else f"[{option.value}] "
+def _words(bare: Option | None) -> str:
+    """Return what stands behind a command's name, with what its bare words mean."""
+    if bare is None:
+        return "[options]"
+    if bare.required and bare.repeatable:
+        return f"[options] -- {bare.value} …"
+    return f"{bare.value} [options]" if bare.required else f"[{bare.value}] [options]"
 
 
 def _spec(option: Option) -> str:

@@ -38,7 +38,11 @@ class CommandLine:
 
 
 def wants_json(words: Sequence[str]) -> bool:
-    """Tell whether ``--format json`` (or ``ndjson``) stands anywhere, also on a line that can't be parsed."""
+    """Tell whether ``--format json`` (or ``ndjson``) stands anywhere, also on a line that can't be parsed.
+
+    What follows ``--`` are the words of another command.
+    """
+    words = words[: words.index("--")] if "--" in words else words
     following = [*words[1:], ""]
     return any(
         word in ("--format=json", "--format=ndjson") or (word == "--format" and after in ("json", "ndjson"))

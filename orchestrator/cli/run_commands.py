@@ -129,6 +129,25 @@ COMMANDS = (
         (PROJECT, _ACTOR, _EVENTS),
     ),
     Command(
+        "exec",
+        "Run one command in a project's session and record it.",
+        Late("orchestrator.commands.run.execute", "execute"),
+        (
+            Option(
+                "command",
+                "a word of the command, in their order; all words after -- are such",
+                "WORD",
+                required=True,
+                repeatable=True,
+            ),
+            PROJECT,
+            TASK,
+            _ACTOR,
+            _EVENTS,
+        ),
+        positional="command",
+    ),
+    Command(
         "status",
         "Show one run: stages, guardrails, reviews, and whether it is ready.",
         Late("orchestrator.commands.look.status", "status"),

@@ -9,6 +9,7 @@ from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.faults import Fault, did_you_mean
 from orchestrator.model.builtin_guard import GUARD
 from orchestrator.model.canary import CANARY, planted_stage
+from orchestrator.model.exec_command import EXEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def canary_faults(table: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield the faults between canaries and stages of a parsed config; values of a wrong type are passed over."""
     pipelines = table.get("pipelines")
     pipelines = pipelines if isinstance(pipelines, dict) else {}
-    if CANARY in pipelines:
-        yield Fault(("pipelines", CANARY), "is the name of the runs of 'prove': choose another one")
+    for name, command in ((CANARY, "prove"), (EXEC, "exec")):
+        if name in pipelines:
+            yield Fault(("pipelines", name), f"is the name of the runs of '{command}': choose another one")
     policy = table.get("guardrails")
     entries = policy.get("canary") if isinstance(policy, dict) else None
     if not isinstance(entries, list):

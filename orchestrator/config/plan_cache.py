@@ -50,12 +50,23 @@ class PlanCache:
         self._sources: dict[tuple[str, str], dict[str, str]] = {}
 
     def plan(
-        self, project: str, pipeline: str, *, today: date, builtins: Mapping[str, int] = MappingProxyType({})
+        self,
+        project: str,
+        pipeline: str,
+        *,
+        today: date,
+        builtins: Mapping[str, int] = MappingProxyType({}),
+        command: tuple[str, ...] = (),
     ) -> Plan:
         """Return the plan, as ``planning.compile_plan`` does, which also says what is raised.
 
-        One that is made of older built-in pipelines (``builtins``) is compiled each time.
+        One that is made of older built-in pipelines (``builtins``), or of the ``command`` of ``exec``, is compiled each
+        time.
         """
+        if command:
+            from orchestrator.config.planning import compile_plan
+
+            return compile_plan(self._workspace.root, project, pipeline, today=today, command=command)
         if builtins:
             from orchestrator.config.builtin import NEWEST
 

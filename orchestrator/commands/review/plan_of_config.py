@@ -20,6 +20,7 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.committed import config_at
 from orchestrator.config.planning import compile_plan
+from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
@@ -64,7 +65,7 @@ def plan_proof(root: str, record: Mapping[str, Any], environ: Mapping[str, str])
         found[project] = data
     try:
         day = parse_stamp(str(record["started_at"] if record.get("attempt") == 1 else record["updated_at"])).date()
-        fresh = _compiled(found, str(plan["project"]), str(plan["pipeline"]), day, builtin_versions(plan))
+        fresh = _compiled(found, plan, day)
     except Refusal as refusal:
         return PlanProof(NOT_OF_CONFIG, f"the config that it names is refused: {' '.join(refusal.message.split())}")
     lines = plan_drift(plan, fresh)
@@ -152,14 +153,15 @@ def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], envi
     return None
 
 
-def _compiled(
-    configs: Mapping[str, bytes], project: str, pipeline: str, day: Any, builtins: Mapping[str, int]
-) -> dict[str, Any]:
-    """Return the record of the plan that the ``configs`` make, of nothing else in the workspace."""
+def _compiled(configs: Mapping[str, bytes], plan: Mapping[str, Any], day: Any) -> dict[str, Any]:
+    """Return the record of what the ``configs`` make of the pipeline of ``plan``, of nothing else in the workspace."""
+    project, pipeline = str(plan["project"]), str(plan["pipeline"])
+    builtins, command = builtin_versions(plan), recorded_command(plan)
     with tempfile.TemporaryDirectory(prefix="codex-orchestrator-") as root:
         folder = os.path.join(root, CONFIG_FOLDER)
         os.mkdir(folder)
         for name, data in configs.items():
             with open(os.path.join(folder, f"{name}.toml"), "wb") as file:
                 file.write(data)
-        return compile_plan(root, project, pipeline, today=day, builtins=builtins, alone=True).record()
+        made = compile_plan(root, project, pipeline, today=day, builtins=builtins, alone=True, command=command)
+        return made.record()

@@ -14,6 +14,7 @@ from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.git.changed_since_commit import changed_since
 from orchestrator.git.scope import scope_of
+from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.plan import redactor_for
@@ -94,7 +95,8 @@ def _plan_changes(context: Context, store: RunStore, where: Location) -> tuple[l
         return [], None
     try:
         today = context.clock.now().date()
-        plan = PlanCache(store.workspace).plan(record["project"], record["pipeline_id"], today=today)
+        command = recorded_command(record["plan"])
+        plan = PlanCache(store.workspace).plan(record["project"], record["pipeline_id"], today=today, command=command)
     except Refusal as refusal:
         return [], " ".join(refusal.message.split())
     return list(drift(record["plan"], plan, redactor_for(plan, context.environ))), None

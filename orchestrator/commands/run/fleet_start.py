@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
-from orchestrator.base.identifiers import FLEET, check_name
+from orchestrator.base.identifiers import FLEET, RESERVED_PIPELINES, check_name
 from orchestrator.base.json_values import json_text
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.sha256 import sha256
@@ -19,7 +19,6 @@ from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor
 from orchestrator.config.fleet.options import SelectionOptions, check_options
 from orchestrator.config.fleet.selection import Selection
 from orchestrator.config.outlines import project_names
-from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, SessionPlan
 from orchestrator.report.fleet_text import selection_text
 from orchestrator.runner.first_record import RunTerms
@@ -84,8 +83,10 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         raise UsageError("--fail-fast is for a selection", hint="--all --fail-fast", code="option-conflict")
     check_options(options)
     check_name("pipeline", request.pipeline)
-    if request.pipeline == CANARY:
-        raise UsageError(f"pipeline '{CANARY}' is run by 'prove'", hint="prove", code="reserved-pipeline")
+    if request.pipeline in RESERVED_PIPELINES:
+        raise UsageError(
+            f"pipeline '{request.pipeline}' is of no config, so that no fleet can run it", code="reserved-pipeline"
+        )
     overrides = overrides_of(request)
     check_waiting(request)
     store = context.store()

@@ -20,6 +20,7 @@ class StartRequest(Record):
     """The options of ``start``. ``overrides`` are ``K=V`` texts, ``wait`` is a span of time.
 
     Those from ``everything`` on are a selection; with ``fail_fast`` no project is started after the first failed one.
+    ``command`` are the words of ``exec``.
     """
 
     pipeline: str = DEFAULT_PIPELINE
@@ -50,6 +51,7 @@ class StartRequest(Record):
     failed: bool = False
     shard: str | None = None
     fail_fast: bool = False
+    command: tuple[str, ...] = ()
 
     @property
     def selects(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.base.errors import Refused, UsageError
-from orchestrator.base.redaction import Redactor
+from orchestrator.base.redaction import MASK, Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
@@ -17,6 +17,7 @@ from orchestrator.commands.run.launch import PreparedRun, check_format, check_jo
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
+from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, queued, reset_for_resume
@@ -145,7 +146,16 @@ def _checked(
     root = store.workspace.root
     today = context.clock.now().date()
     builtins = builtin_versions(manifest.plan)
-    plan = PlanCache(store.workspace).plan(manifest.project, manifest.pipeline_id, today=today, builtins=builtins)
+    command = recorded_command(manifest.plan)
+    if any(MASK in word for word in command):
+        raise Refused(
+            f"the command of run '{manifest.run_id}' holds a secret, which its record does not have",
+            hint="call 'exec' again with the command",
+            code="masked-command",
+        )
+    plan = PlanCache(store.workspace).plan(
+        manifest.project, manifest.pipeline_id, today=today, builtins=builtins, command=command
+    )
     project_folder(root, plan.project, plan.project_path)
     exports_on_close(root, plan.project)
     redactor = redactor_for(plan, context.environ)

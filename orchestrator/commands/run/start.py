@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.identifiers import name_fault
+from orchestrator.base.identifiers import RESERVED_PIPELINES, name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
@@ -37,10 +37,11 @@ def start(context: Context, **options: Any) -> Answer:
     Raises Refusal when nothing was run: then nothing was written.
     """
     request = StartRequest(**options)
-    if request.pipeline == CANARY:
+    if request.pipeline in RESERVED_PIPELINES:
+        command = "prove" if request.pipeline == CANARY else "exec"
         raise UsageError(
-            f"pipeline '{CANARY}' is run by 'prove', which plants the canaries",
-            hint="codex-orchestrator prove",
+            f"pipeline '{request.pipeline}' is of the command '{command}'",
+            hint=f"codex-orchestrator {command} --help",
             code="reserved-pipeline",
         )
     if request.selects:
@@ -150,7 +151,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         known=known,
     )
     builtins = ancestry.builtins(target.project, request.pipeline)
-    plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins)
+    plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins, command=request.command)
     _check_set_up(store.workspace.root, plan)
     ancestry.lineage("")
     redactor = redactor_for(plan, context.environ)
@@ -192,8 +193,8 @@ def _check_set_up(root: str, plan: Plan) -> None:
 
 def _key_of(request: StartRequest, environ: Mapping[str, str]) -> str | None:
     """Return the key of a start, or None. Raises UsageError for one that can't be."""
-    if request.pipeline == CANARY:
-        return None  # a caller's key is of the run that it starts, and not of a proof beside it
+    if request.pipeline in RESERVED_PIPELINES:
+        return None  # a caller's key is of the run that it starts, and not of a proof or a command beside it
     key = request.key if request.key is not None else environ.get(KEY_VARIABLE) or None
     if key is None:
         return None

@@ -7,7 +7,7 @@ from datetime import date
 from types import MappingProxyType
 
 from orchestrator.base.errors import ConfigError, Refusal, UsageError
-from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.identifiers import RESERVED_PIPELINES, check_name, near_hint
 from orchestrator.base.limits import DEFAULT_LOG_BYTES, DEFAULT_SLA_SECONDS
 from orchestrator.base.workspace import project_folder
 from orchestrator.config import (
@@ -32,10 +32,12 @@ from orchestrator.config.graph import in_order, vertices
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND
 from orchestrator.config.plan_policy import plan_policy
 from orchestrator.config.planning.canary import canary_pipeline
+from orchestrator.config.planning.exec_pipeline import exec_pipeline
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.config.queue_policy import read_queue_limit
 from orchestrator.model.canary import CANARY
+from orchestrator.model.exec_command import EXEC
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
 from orchestrator.model.plan_flags import with_flags
 from orchestrator.model.queue import QueueLimits
@@ -49,15 +51,20 @@ def compile_plan(
     today: date,
     builtins: Mapping[str, int] = MappingProxyType({}),
     alone: bool = False,
+    command: tuple[str, ...] = (),
 ) -> Plan:
     """Return the plan of ``pipeline`` for ``project`` of the workspace at ``root``.
 
     Reads that project's config and those that its sub-pipelines reach, no other; ``today`` (UTC) decides
     which waivers stand. ``builtins`` names the versions of built-in pipelines that an earlier plan was made of.
-    With ``alone`` nobody asks whether what the project depends on is there: no plan holds it.
+    With ``alone`` nobody asks whether what the project depends on is there: no plan holds it. ``command`` is what the
+    pipeline ``exec`` runs.
     Raises UsageError for an unknown project or pipeline, and ConfigError with every fault of the configs read.
     """
-    return compile_with_sources(root, project, pipeline, today=today, builtins=builtins, alone=alone)[0]
+    plan, _ = compile_with_sources(
+        root, project, pipeline, today=today, builtins=builtins, alone=alone, command=command
+    )
+    return plan
 
 
 def compile_with_sources(
@@ -68,13 +75,14 @@ def compile_with_sources(
     today: date,
     builtins: Mapping[str, int] = MappingProxyType({}),
     alone: bool = False,
+    command: tuple[str, ...] = (),
 ) -> tuple[Plan, dict[str, str] | None]:
     """Return the plan as ``compile_plan`` does, and the sha256 of each config that it rests on, by project.
 
     None takes the place of the digests where other configs were read, for a collision of their sessions.
     """
     config = load_project(root, project)
-    chosen = _chosen(config, pipeline, builtins.get(pipeline))
+    chosen = _chosen(config, pipeline, builtins.get(pipeline), command)
     reach = Reach(root, {project: config}, builtins=builtins)
     needed = Dependencies() if alone or not config.depends_on else dependencies_of(root, project)
     faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline), *needed.faults]
@@ -111,9 +119,11 @@ def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
     return project_folder(root, project.name, project.path)
 
 
-def _chosen(config: ProjectConfig, pipeline: str, version: int | None) -> PipelineConfig:
+def _chosen(config: ProjectConfig, pipeline: str, version: int | None, command: tuple[str, ...] = ()) -> PipelineConfig:
     if pipeline == CANARY:
         return canary_pipeline(config)
+    if pipeline == EXEC:
+        return exec_pipeline(command)
     known = [*builtin_names(), *config.pipelines]
     check_name("pipeline", pipeline, known)
     chosen = merged(pipeline, config.pipelines, config.name, version)
@@ -162,8 +172,8 @@ def _collisions(root: str, config: ProjectConfig, pipeline: str) -> list[str]:
 
 def _plan(config: ProjectConfig, pipeline: PipelineConfig) -> Plan:
     session = config.session
-    # The guards of a canary run judge in the environment in which they judge the project.
-    environment = ALWAYS_BOUND if pipeline.id == CANARY else pipeline.id
+    # Guards of a canary run judge in the environment in which they judge the project; a command runs there too.
+    environment = ALWAYS_BOUND if pipeline.id in RESERVED_PIPELINES else pipeline.id
     policy = plan_policy(pipeline.id, config.guardrails, config.spec_guard, config.waivers)
     return Plan(
         project=config.name,
