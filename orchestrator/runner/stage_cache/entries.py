@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
+from functools import partial
+from operator import is_
 
 from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
@@ -21,7 +24,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_VERSION = 2
+_VERSION = 3
+_NO_STATUS = (0,) * 6
+"""Of a link to nothing, which is never settled: no status of it is compared."""
+_MODULUS = 1 << 64
+"""A time before 1970 is written as another number: its file is read again."""
 _LIMIT = 32 * 1024 * 1024
 
 
@@ -82,8 +89,8 @@ class Entries:
             "session": entry.observation.session,
             "environment": dict(entry.observation.environment),
             "tools": dict(entry.observation.tools),
-            "inputs": _rows(entry.observation.inputs),
-            "outputs": _rows(entry.outputs),
+            "inputs": _columns(entry.observation.inputs),
+            "outputs": _columns(entry.outputs),
         }
         write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
 
@@ -99,17 +106,29 @@ class Entries:
         return f"stage-{sha256(scope.encode()).hexdigest()[:24]}.json"
 
 
-def _rows(files: Mapping[str, FileState]) -> dict[str, list[Any]]:
-    return {path: [state.content, state.settled, state.status] for path, state in files.items()}
+def _columns(files: Mapping[str, FileState]) -> dict[str, object]:
+    """Return files as a list for each thing that is known of them, which a thousand are read from in half the time.
 
-
-def _files(rows: Mapping[str, list[Any]]) -> dict[str, FileState]:
-    make = tuple.__new__  # a third of what the class's own constructor takes, which counts for a thousand files
-    files: dict[str, FileState] = {
-        path: make(FileState, (content, settled is True, tuple(status)))
-        for path, (content, settled, status) in rows.items()
+    The numbers of statuses, six of 64 bits for each file, are one hexadecimal text.
+    """
+    states = files.values()
+    numbers = (number % _MODULUS for state in states for number in state.status or _NO_STATUS)
+    return {
+        "paths": [*files],
+        "contents": [state.content for state in states],
+        "settled": [state.settled for state in states],
+        "statuses": b"".join(number.to_bytes(8, sys.byteorder) for number in numbers).hex(),
     }
-    _text("".join([state.content for state in files.values()]))
+
+
+def _files(columns: Mapping[str, Any]) -> dict[str, FileState]:
+    contents, settled = columns["contents"], map(partial(is_, True), columns["settled"])
+    numbers = iter(memoryview(bytes.fromhex(columns["statuses"])).cast("Q").tolist())
+    states = zip(contents, settled, zip(*[numbers] * len(_NO_STATUS), strict=True), strict=True)
+    # A third of what the class's own constructor takes.
+    made = map(partial(tuple.__new__, FileState), states)
+    files: dict[str, FileState] = dict(zip(columns["paths"], made, strict=True))
+    _text("".join(contents))
     return files
 
 

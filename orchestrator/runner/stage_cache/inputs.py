@@ -10,7 +10,7 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.model.plan import Plan, PlannedStage, stage_record
 from orchestrator.runner.stage_cache.fingerprints import FileState
 
-KEY_VERSION = 1
+KEY_VERSION = 2
 """Rises when something else goes into the key."""
 
 _NAMED = 3
@@ -40,7 +40,7 @@ class Observation(Record):
                 "session": self.session,
                 "environment": dict(self.environment),
                 "tools": dict(self.tools),
-                "inputs": contents(self.inputs),
+                "inputs": files_digest(self.inputs),
             }
         )
 
@@ -48,6 +48,15 @@ class Observation(Record):
 def contents(files: Mapping[str, FileState]) -> dict[str, str]:
     """Return what stands in each file."""
     return {path: state.content for path, state in files.items()}
+
+
+def files_digest(files: Mapping[str, FileState]) -> str:
+    """Return the digest of files by path, each with what stands in it: neither path nor content has a NUL.
+
+    A third of the work of ``digest_of``, which counts for a thousand files.
+    """
+    parts = [f"{path}\0{files[path].content}\0" for path in sorted(files)]
+    return sha256("".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def stage_digest(stage: PlannedStage) -> str:
