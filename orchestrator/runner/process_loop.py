@@ -16,12 +16,15 @@ from orchestrator.base.clock import Clock
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import explained
 from orchestrator.base.redaction import Redactor
-from orchestrator.base.redaction.masking import Stream
 from orchestrator.model.outcome import Ended
 from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.runner.job import Display, Finished, Job
 from orchestrator.runner.progress.stream import REST_SECONDS
 from orchestrator.runner.signals import SignalInbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from orchestrator.base.redaction import Stream
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
@@ -43,18 +46,28 @@ _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "fa
 class _Running:
     """A job that runs, or whose output is still open."""
 
-    def __init__(self, job: Job, fd: int, started: float, stream: Stream) -> None:
+    def __init__(self, job: Job, fd: int, started: float, redactor: Redactor) -> None:
         self.job = job
         self.fd = fd
         self.started = started
-        self.feed = stream.feed
-        self.flush = stream.flush
+        self._redactor = redactor
+        self._stream: Stream | None = None
         self.kill_at = None if job.timeout_seconds is None else started + job.timeout_seconds
         self.tail = b""
         self.over: Ended | None = None
         self.cut_at: float | None = None
         self.timed_out = False
         self.is_open = True
+
+    def feed(self, data: bytes) -> bytes:
+        """Take output and return what is certain of it, masked; what masks is loaded when a stage prints something."""
+        if self._stream is None:
+            self._stream = self._redactor.stream()
+        return self._stream.feed(data)
+
+    def flush(self) -> bytes:
+        """Return what was withheld; the output has ended."""
+        return b"" if self._stream is None else self._stream.flush()
 
 
 class ProcessLoop:
@@ -115,7 +128,7 @@ class ProcessLoop:
             with contextlib.suppress(OSError):
                 fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
         now = self._clock.monotonic()
-        running = _Running(job, read, now, self._redactor.stream())
+        running = _Running(job, read, now, self._redactor)
         self._running[self._keys] = running
         if not self._held:
             self._selector.register(read, selectors.EVENT_READ, self._keys)

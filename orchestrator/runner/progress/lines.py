@@ -12,6 +12,8 @@ from orchestrator.runner.progress.stream import Sink
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
+
+    from orchestrator.base.text.terminal_filter import TerminalFilter
 else:
     Protocol = object
 
@@ -41,12 +43,24 @@ class _Voice:
     """One stage's output on its way: what may be shown of it, and its unfinished line."""
 
     def __init__(self, stage_id: str, *, color: bool) -> None:
-        # Its patterns are compiled when the first stage starts: a run in which none does shows no output.
-        from orchestrator.base.text.terminal_filter import TerminalFilter
-
-        self.filter = TerminalFilter(color=color)
+        self.color = color
         self.partial = b""
         self.prefix = shown(stage_id).encode() + b" | "
+        self._filter: TerminalFilter | None = None
+
+    @property
+    def filter(self) -> TerminalFilter:
+        """What makes the output harmless; its patterns are compiled when a stage prints something."""
+        if self._filter is None:
+            from orchestrator.base.text.terminal_filter import TerminalFilter
+
+            self._filter = TerminalFilter(color=self.color)
+        return self._filter
+
+    @property
+    def has_shown(self) -> bool:
+        """Whether any output came."""
+        return self._filter is not None
 
 
 class LineObserver:
@@ -131,7 +145,8 @@ class LineObserver:
         voice = self._voices.get(stage)
         if voice is None:
             return
-        self._show(voice, voice.filter.flush())
+        if voice.has_shown:
+            self._show(voice, voice.filter.flush())
         if voice.partial:
             rest, voice.partial = voice.partial, b""
             self._end_line()
