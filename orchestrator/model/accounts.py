@@ -34,21 +34,23 @@ class Account(Record):
 
 
 class Signed(Record):
-    """Whose a good signature is: the principal of allowed_signers, and the key's fingerprint."""
+    """Whose a good signature is: the principal of allowed_signers, the key's fingerprint, further principals."""
 
     principal: str
     key: str
+    also: tuple[str, ...] = ()
 
 
 class Person(Record):
     """An account, None where none was recorded, and the names (folded) that were given with it.
 
-    ``key`` is the fingerprint of a key that signed: who signs is whom the key belongs to, and nobody else.
+    ``key`` is the fingerprint of a key that signed, and ``signer`` whose it is: who signs is that one, and nobody else.
     """
 
     account: Account | None
     given: frozenset[str]
     key: str = ""
+    signer: str = ""
 
 
 def account_of(document: object) -> Account | None:
@@ -62,9 +64,9 @@ def account_of(document: object) -> Account | None:
 
 
 def is_same(one: Person, other: Person) -> bool:
-    """Tell whether two entries are of one account; two that are signed, of one key."""
+    """Tell whether two entries are of one account; two that are signed, of one key or of one signer's keys."""
     if one.key and other.key:
-        return one.key == other.key
+        return one.key == other.key or (bool(one.signer) and folded(one.signer) == folded(other.signer))
     here, there = one.account, other.account
     shared = (_names(one, other) & other.given) | (_names(other, one) & one.given)
     if here is None or there is None:

@@ -160,8 +160,11 @@ def _approval(entry: Mapping[str, Any], subject: Subject, policy: ReviewPolicy, 
         return Validity("stale-record", "the record is not the one that was approved")
     if policy.signed and signer is None:
         return Validity("unsigned", "the project counts approvals by a key of its signers only")
-    own = entry.get("own_run") is True or any(is_same(person_of(entry), person) for person in subject.people)
-    if own and not policy.alone and not (signer is not None and is_nobody_of(signer, subject.people)):
+    if signer is not None:  # who signs is whom the key belongs to, whatever account it was used from
+        own = not is_nobody_of(signer, subject.people)
+    else:
+        own = entry.get("own_run") is True or any(is_same(person_of(entry), person) for person in subject.people)
+    if own and not policy.alone:
         return Validity("own-run", f"{entry['actor']} ran it, and the project's config has no 'review.alone'")
     if policy.stale_when_tree_moves and subject.moved != "same":
         said = "has moved on" if subject.moved == "moved" else "can't be compared with the one that was approved"
@@ -181,13 +184,15 @@ def _entered_by(entry: Mapping[str, Any], subject: Subject) -> str:
 def person_of(entry: Mapping[str, Any]) -> Person:
     """Return who made a decision: the account that it was recorded from, and the name that was given."""
     validity = entry.get("validity")
-    key = str(validity.get("key") or "") if isinstance(validity, Mapping) else ""
-    return Person(account_of(entry.get("account")), forms_of(str(entry.get("actor"))), key)
+    key, signer = (
+        (str(validity.get(name) or "") for name in ("key", "signer")) if isinstance(validity, Mapping) else ("", "")
+    )
+    return Person(account_of(entry.get("account")), forms_of(str(entry.get("actor"))), key, signer)
 
 
 def is_nobody_of(signer: Signed, people: Iterable[Person]) -> bool:
     """Tell whether a key belongs to somebody who is none of the ``people``, whatever account signed with it."""
-    owner = Person(None, forms_of(signer.principal))
+    owner = Person(None, forms_of(signer.principal).union(*map(forms_of, signer.also)))
     return not any(is_same(owner, person) for person in people)
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +20,9 @@ SIGNERS = ".github/allowed_signers"
 POLICY = f'[review]\napprovals = 1\nsigners = "{SIGNERS}"\nsigned = true\n'
 
 
-def make_key(path: Path) -> str:
-    """Make a key without a passphrase, and return its public part."""
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path), "-C", "x"], check=True)
+def make_key(path: Path, passphrase: str = "") -> str:
+    """Make a key, and return its public part."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(path), "-C", "x"], check=True)
     return path.with_suffix(".pub").read_text().rsplit(" ", 1)[0]
 
 
@@ -97,6 +102,102 @@ def test_a_strangers_key_is_refused(workspace: WorkspaceFolder, orchestrate: Orc
     assert approve(orchestrate, "--sign").code == 0
 
 
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An ssh-agent of the test's own; yields what names it."""
+    place = tempfile.mkdtemp(prefix="agent-")  # a socket's path is short
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", f"{place}/s"], stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not Path(place, "s").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    yield {"SSH_AUTH_SOCK": f"{place}/s"}
+    process.terminate()
+    process.wait()
+    shutil.rmtree(place)
+
+
+def add_key(agent: dict[str, str], key: Path, passphrase: str = "") -> None:
+    """Load a key into the agent; its passphrase is given by a program, as a desktop does."""
+    asks = key.with_name("asks")
+    asks.write_text(f"#!/bin/sh\necho '{passphrase}'\n")
+    asks.chmod(0o700)
+    env = {**os.environ, **agent, "SSH_ASKPASS": str(asks), "SSH_ASKPASS_REQUIRE": "force"}
+    subprocess.run(["ssh-add", "-q", str(key)], env=env, check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("setting", ["key::", "file", "none", "openpgp"])
+def test_sign_without_a_value_takes_gits_key_or_the_agents(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, key: Path, agent: dict[str, str], setting: str
+) -> None:
+    """The public key or file of `user.signingkey`, whose private part only the agent has; else the signer's own."""
+    make_key(key.with_name("other"))
+    add_key(agent, key.with_name("other"))
+    assert approve(orchestrate, "--sign").document["error"]["code"] == "no-key"
+    add_key(agent, key)
+    key.unlink()
+    public = key.with_suffix(".pub")
+    value = {"key::": f"key::{public.read_text().strip()}", "file": str(public), "openpgp": "4AEE18F83AFDEB23"}
+    if setting in value:
+        workspace.git("config", "user.signingkey", value[setting])
+    done = orchestrate("review", "latest", "--decision", "approve", "--sign", "--format", "json", env=agent)
+    assert done.code == 0, done.stderr
+    assert done.document["recorded"]["validity"]["signer"] == "bob@example.org"
+
+
+def test_a_key_with_a_passphrase_signs_through_an_agent_only(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path, agent: dict[str, str]
+) -> None:
+    """Without an agent it is refused at once and nothing is recorded; with one it signs."""
+    public = make_key(tmp_path / "key", "secret words")
+    workspace.project("app", extra=POLICY)
+    workspace.write(SIGNERS, f"bob@example.org,bob@home {public}\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    done = approve(orchestrate, "--sign", str(tmp_path / "key"))
+    assert (done.code, done.document["error"]["code"]) == (2, "not-signed")
+    assert orchestrate("status", "--format", "json").document["approvals"] == []
+    assert orchestrate("verify", "--all").code == 0
+    add_key(agent, tmp_path / "key", "secret words")
+    done = orchestrate("review", "latest", "--decision", "approve", "--sign", str(tmp_path / "key"), env=agent)
+    assert done.code == 0, done.stderr
+
+
+def test_ones_own_key_approves_no_run_of_ones_own(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path
+) -> None:
+    """A signer who ran it is known by every name of the key's line; a key of two people counts for neither."""
+    public = make_key(tmp_path / "key")
+    workspace.project("app", extra=POLICY)
+    workspace.write(SIGNERS, f"bob@example.org,tester {public}\n")
+    workspace.commit()
+    assert orchestrate("start").code == 0
+    done = approve(orchestrate, "--sign", str(tmp_path / "key"))
+    assert (done.code, done.document["error"]["code"]) == (5, "own-run")
+    workspace.write(SIGNERS, f"bob@example.org {public}\ntester {public}\n")
+    workspace.commit("two people, one key")
+    workspace.write("packages/app/more.py", "x = 1\n")
+    workspace.commit("later")
+    assert orchestrate("start").code == 0
+    done = approve(orchestrate, "--sign", str(tmp_path / "key"))
+    assert (done.code, done.document["error"]["code"]) == (2, "not-a-signer")
+    assert "several signers" in done.document["error"]["message"]
+
+
+def test_a_key_that_was_taken_back_counts_no_more(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, key: Path
+) -> None:
+    """Who is removed from the list loses what they signed; a `valid-before` behind it leaves that as it is."""
+    assert approve(orchestrate, "--sign", str(key)).code == 0
+    run = orchestrate("status", "--format", "json").document["run_id"]
+    line = (workspace.root / SIGNERS).read_text()
+    for content, ready in ((line.replace("namespaces", 'valid-before="20300101",namespaces'), True), ("", False)):
+        workspace.write(SIGNERS, content)
+        workspace.commit("signers")
+        workspace.write("packages/app/more.py", f"x = {ready}\n")
+        workspace.commit("later")
+        assert orchestrate("status", run, "--format", "json").document["ready"]["ready"] is ready
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -134,15 +235,16 @@ def test_signers_that_are_missing_or_a_link_give_nobody_a_say(
     assert "review-policy-unknown" in codes
 
 
-def test_one_key_counts_once(workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path) -> None:
-    """Of two approvals by one key under two names one counts; a second key makes two."""
-    one, two = make_key(tmp_path / "key"), make_key(tmp_path / "other")
+def test_one_signer_counts_once(workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path) -> None:
+    """Approvals by one key, or by two keys of one signer, count once under any names; another signer's makes two."""
+    one, two, three = (make_key(tmp_path / name) for name in ("key", "other", "second"))
     workspace.project("app", extra=POLICY.replace("approvals = 1", "approvals = 2"))
-    workspace.write(SIGNERS, f"bob@example.org {one}\ncarl@example.org {two}\n")
+    workspace.write(SIGNERS, f"bob@example.org {one}\nbob@example.org {three}\ncarl@example.org {two}\n")
     workspace.commit()
     assert orchestrate("start").code == 0
     assert approve(orchestrate, "--sign", str(tmp_path / "key")).code == 0
     assert not approve(orchestrate, "--sign", str(tmp_path / "key"), actor="dora").document["ready"]["ready"]
+    assert not approve(orchestrate, "--sign", str(tmp_path / "second"), actor="eve").document["ready"]["ready"]
     assert approve(orchestrate, "--sign", str(tmp_path / "other"), actor="carl").document["ready"]["ready"]
 
 

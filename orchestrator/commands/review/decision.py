@@ -12,7 +12,7 @@ from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageErro
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.text.appearance import appearance
-from orchestrator.checks.signatures import sign, signer_of, statement_of
+from orchestrator.checks.signatures import agent_keys, allowed_key, is_ssh_key, sign, signer_of, statement_of
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
@@ -106,8 +106,9 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         entry = _entry(mask, stamp(context.clock.now()), run.manifest, asked, reviewer, own=own)
         signer = _signed(context, store, where, entry, asked, project=run.manifest.project)
         if asked.decision == APPROVE:
-            elsewhere = signer is not None and is_nobody_of(signer, people_of(run.manifest.as_json()))
-            _check_own(where, reviewer, own=own and not elsewhere, alone=around.fault is None and around.policy.alone)
+            if signer is not None:
+                own = not is_nobody_of(signer, people_of(run.manifest.as_json()))
+            _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
             if around.policy.signed and signer is None:
                 raise UsageError(
                     "the project counts signed approvals only", hint="add --sign, or --sign KEY", code="unsigned"
@@ -141,10 +142,10 @@ def _signed(
     """
     if asked.sign is None:
         return None
-    key = asked.sign or _git_signing_key(context, store)
     root = store.workspace.root
-    entry["signature"] = sign(statement_of(where.run_id, entry), os.path.expanduser(key), context.environ)
     allowed = with_base(root, project, review_policy(root, project)[0], context.environ)
+    key = asked.sign or _own_key(context, store, allowed.signers)
+    entry["signature"] = sign(statement_of(where.run_id, entry), os.path.expanduser(key), context.environ)
     if allowed.signers is None:
         if allowed.fault is not None:
             raise UsageError(allowed.fault, hint="commit it to the base first", code="no-signers")
@@ -155,13 +156,19 @@ def _signed(
     return found
 
 
-def _git_signing_key(context: Context, store: RunStore) -> str:
+def _own_key(context: Context, store: RunStore, allowed: bytes | None) -> str:
+    """Return the key of who calls: git's, else the one in ssh-agent that is a signer's. Raises UsageError."""
     _, output, _ = git_at(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
-    if not output.strip():
-        raise UsageError(
-            "--sign has no key, and git has no user.signingkey", hint="name a private key: --sign KEY", code="no-key"
-        )
-    return output.strip()
+    own = output.strip()
+    if own and is_ssh_key(own):
+        return own
+    listed = agent_keys(context.environ)
+    key = allowed_key(listed, allowed)
+    if key is None:
+        git = f"git's user.signingkey '{own}' is no key of ssh" if own else "git has no user.signingkey"
+        agent = f"of ssh-agent's {len(listed)} keys not exactly one is a signer's" if listed else "no agent has a key"
+        raise UsageError(f"--sign has no key: {git}, and {agent}", hint="name a private key: --sign KEY", code="no-key")
+    return key
 
 
 def check_words(asked: DecisionRequest) -> None:
