@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
 from orchestrator.report.stage_words import how_it_ended
-from orchestrator.report.status_text import status_text
+from orchestrator.report.status_text import failed_test_lines, status_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +17,16 @@ _LINES = 10
 _MOST_FILES = 20
 
 
-def review_text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
-    """Return the text of a packet (docs/review.md), about ``width`` columns wide."""
+def review_text(packet: Mapping[str, Any], *, width: int, color: bool, digest: str | None = None) -> str:
+    """Return the text of a packet (docs/review.md), about ``width`` columns wide; ``digest`` is the record's."""
     ink = Ink(color)
     width = max(width, 20)
     lines: list[str] = []
+    named = {entry["stage"] for entry in packet.get("failed", ())}
     for failure in packet["failures"]:
         lines += _failure(ink, failure, width)
+        if failure["tests"] and failure["stage"] not in named:  # a failure that was allowed
+            lines += labelled(ink, "Tests", [*map(clean, failed_test_lines(failure["stage"], failure))], width, "red")
     for waiver in packet["plan"]["waivers"] if packet["plan"] else ():
         text = f"{waiver['guardrail']} until {waiver['until']} by {waiver['approved_by']}: {waiver['reason']}"
         lines += labelled(ink, "Waiver", [clean(text)], width, "yellow")
@@ -31,8 +34,10 @@ def review_text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
     if packet["plan_changes"]:
         shown = [f"- {change}" for change in packet["plan_changes"]]
         lines += labelled(ink, "Plan", ["today's config asks for other work:", *map(clean, shown)], width, "yellow")
+    lines += _policy(ink, packet.get("policy") or (), width)
     if packet["plan_note"]:
         lines += labelled(ink, "Plan", [clean(f"can't be compared with today's: {packet['plan_note']}")], width)
+    lines += _bound(ink, packet, digest, width)
     extra = "".join(line.rstrip() + "\n" for line in lines)
     return status_text(packet, width=width, color=color) + extra
 
@@ -44,6 +49,26 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     return lines + (
         labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True) if failure["log_path"] else []
     )
+
+
+def _policy(ink: Ink, entries: Iterable[Mapping[str, Any]], width: int) -> list[str]:
+    """Return what the run's config asks less than the base's, approved or not, and what else changed in it."""
+    shown = [f"- {entry['key']}: {entry['message']}" for entry in entries if entry.get("key")]
+    more = [f"and {len(shown) - _MOST_FILES} more"] if len(shown) > _MOST_FILES else []
+    if not shown:
+        return []
+    head = "other than in the base's config:"
+    return labelled(ink, "Policy", [head, *map(clean, (*shown[:_MOST_FILES], *more))], width, "yellow")
+
+
+def _bound(ink: Ink, packet: Mapping[str, Any], digest: str | None, width: int) -> list[str]:
+    """Return what a decision is bound to: the attempt, its record, and the tree that it ran on."""
+    if packet.get("version") != 2 or packet["completed_at"] is None:
+        return []
+    tree = (packet["provenance"] or [{}])[-1].get("tree_digest")
+    record = [f"record {digest}"] if digest is not None else []
+    looked = f"tree {tree}" if tree else "a tree that nobody could look at"
+    return labelled(ink, "Decision", [f"is about attempt {packet['attempt']}", *record, clean(looked)], width)
 
 
 def _files(ink: Ink, changes: Mapping[str, Any], width: int) -> list[str]:

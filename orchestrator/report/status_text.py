@@ -152,14 +152,18 @@ def _guardrail(entry: Mapping[str, Any]) -> _Part:
 def _failed_tests(document: Mapping[str, Any]) -> Iterator[_Part]:
     for entry in document.get("failed", ()):
         found = entry["cause"] if entry["cause"] is not None else entry
-        if not found["tests"]:
-            continue
-        lines = [f"{plural(found['tests_failed'], 'test')} failed in {entry['stage']}"]
-        for test in found["tests"]:
-            place = f" ({test_place(test)})" if test["file"] else ""
-            message = f": {clip(test['message'], _MESSAGE)}" if test["message"] else ""
-            lines.append(f"- {test['name']}{place}{message}")
-        yield "Tests", lines, "red"
+        if found["tests"]:
+            yield "Tests", failed_test_lines(entry["stage"], found), "red"
+
+
+def failed_test_lines(stage: str, found: Mapping[str, Any]) -> list[str]:
+    """Return how many tests failed in a stage, and a line for each that is named."""
+    lines = [f"{plural(found['tests_failed'], 'test')} failed in {stage}"]
+    for test in found["tests"]:
+        place = f" ({test_place(test)})" if test["file"] else ""
+        message = f": {clip(test['message'], _MESSAGE)}" if test["message"] else ""
+        lines.append(f"- {test['name']}{place}{message}")
+    return lines
 
 
 def _report_problems(document: Mapping[str, Any]) -> Iterator[_Part]:

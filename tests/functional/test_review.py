@@ -417,6 +417,48 @@ def test_a_terminal_is_asked(workspace: WorkspaceFolder, orchestrate: Orchestrat
     assert entry["recorded_by"] is None
 
 
+FAILING = (
+    '<testsuite><testcase name="adds" classname="sums" file="tests/sums.py" line="7">'
+    '<failure message="1 is not 2"/></testcase></testsuite>'
+)
+
+
+def test_the_terminal_shows_what_is_approved(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Tree, record, what the policy asks less, guardrails with proofs and failed tests stand above the question."""
+    guard = {"shell": "! grep -r BAD src", "guardrail": True, "needs": []}
+    required = '[guardrails]\nrequired = ["spec-guard", "no-bad"]\n'
+    canary = '[[guardrails.canary]]\nguardrail = "no-bad"\nplant = { "src/a.py" = "BAD" }\n'
+    test = {"shell": "echo '" + FAILING + "' > junit.xml; exit 3", "reports": ["junit.xml"]}
+    folder = workspace.project("x", {"no-bad": guard, "test": test}, extra=required + canary)
+    workspace.write("packages/x/src/a.py", "fine")
+    workspace.write("packages/x/.gitignore", "junit.xml")
+    workspace.commit()
+    config = workspace.root / "project_configs/x.toml"
+    config.write_text(config.read_text().replace('id = "test"', 'id = "test"\nallow_failure = true'))
+    workspace.commit("the tests are forgiven")
+    assert orchestrate("prove").code == 0
+    assert orchestrate("start", "--actor", "alice").code == 0
+    (folder / "src/a.py").write_text("moved")
+    code, screen = in_terminal(orchestrate, "\x04")
+    assert code == 4, screen
+    shown = " ".join(screen.partition("Decision:")[0].split())
+    (run,) = (run for run in workspace.runs(TASK) if workspace.manifest(run)["pipeline_id"] == "diagnostics")
+    manifest = workspace.manifest(run)
+    for words in (
+        "no-bad passed, proved to be able to fail by 2",
+        "pipelines.diagnostics.stages[test].allow_failure",
+        f"Commit {manifest['provenance'][0]['commit'][:12]}",
+        "Tree has changed since: changes that are not committed",
+        "changed src/a.py",
+        "1 test failed in test",
+        "sums.adds: 1 is not 2",
+        manifest_digest(manifest),
+        manifest["provenance"][0]["tree_digest"],
+        "is about attempt 1",
+    ):
+        assert words in shown, (words, screen)
+
+
 def test_what_changed_while_the_reviewer_thought_takes_no_decision(
     workspace: WorkspaceFolder, orchestrate: Orchestrator
 ) -> None:

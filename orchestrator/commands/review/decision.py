@@ -148,7 +148,7 @@ def _signed(
     entry["signature"] = sign(statement_of(where.run_id, entry), os.path.expanduser(key), context.environ)
     if allowed.signers is None:
         if allowed.fault is not None:
-            raise UsageError(allowed.fault, hint="commit it to the base first", code="no-signers")
+            raise UsageError(allowed.fault, hint="run the commit after the one that brings it in", code="no-signers")
         return None
     found = signer_of(where.run_id, entry, allowed.signers, context.environ)
     if isinstance(found, str):

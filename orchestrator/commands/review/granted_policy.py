@@ -49,8 +49,8 @@ def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[st
         alone=policy.alone and asked.alone, signed=policy.signed or asked.signed, signers=asked.signers
     )
     if asked.signers is None:
-        fault = f"'review.signers' is not set at the base commit {commit[:12]}" if held.signed else None
-        return GrantedPolicy(held, fault=fault)
+        what = f"'review.signers' is not set at the base commit {commit[:12]}: it counts from the next commit on"
+        return GrantedPolicy(held, fault=what if held.signed else None)
     signers = _regular_file(git, commit, asked.signers)
     if signers is None:
         return GrantedPolicy(held, fault=f"'{asked.signers}' is no regular file at the base commit {commit[:12]}")

@@ -68,7 +68,7 @@ def review(
     packet = packet_of(context, store, where)
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
-    text = _text(packet, width=width, color=color)
+    text = _text(packet, shown, width=width, color=color)
     code = EXIT_DONE if packet["ready"]["ready"] else EXIT_GATE
     if not asking:
         return Answer(code, packet, text)
@@ -83,9 +83,9 @@ def review(
     )
 
 
-def _text(packet: Mapping[str, Any], *, width: int, color: bool) -> str:
+def _text(packet: Mapping[str, Any], digest: str, *, width: int, color: bool) -> str:
     if "fleet" not in packet:
-        return review_text(packet, width=width, color=color)
+        return review_text(packet, width=width, color=color, digest=digest)
     return fleet_status_text(packet, width=width, color=color)
 
 
