@@ -8,7 +8,8 @@ parent, so that a ref goes forward only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.base.errors import DamagedRecord, GateNotMet, Refusal, UsageError
 from orchestrator.base.finding import Finding
@@ -70,12 +71,39 @@ def head_of(task: str, lines: Iterator[bytes], host: str, folder: str) -> Head |
 def read_checkpoint(git: GitRun, commit: str) -> Head | None:
     """Return what a checkpoint's commit holds, None where it is no checkpoint."""
     code, output, _ = git(["cat-file", "blob", f"{commit}:{FILE}"], b"", {})
-    if code != 0:
-        return None
+    return _head_in(output) if code == 0 else None
+
+
+def _head_in(text: str) -> Head | None:
     try:
-        return Head.from_json(json.loads(output))
+        return Head.from_json(json.loads(text))
     except (ValueError, RecursionError, DamagedRecord):
         return None
+
+
+def history_of(git: GitRun, ref: str) -> list[Head | None]:
+    """Return what each commit of a ref holds, the newest first; None for one that is no checkpoint.
+
+    All of them are asked: a commit on top may say less than those below it.
+    """
+    code, output, _ = git(["rev-list", "--end-of-options", ref, "--"], b"", {})
+    commits = output.split() if code == 0 else []
+    if not commits:
+        return [None]
+    asked = "".join(f"{commit}:{FILE}\n" for commit in commits)
+    _, output, _ = git(["cat-file", "--batch"], asked.encode(), {})
+    found: list[Head | None] = []
+    rest = os.fsencode(output)
+    for _ in commits:
+        header, _, rest = rest.partition(b"\n")
+        words = header.split()
+        if len(words) != len(("object", "type", "size")) or not words[2].isdigit():
+            found.append(None)  # "… missing"
+            continue
+        size = int(words[2])
+        found.append(_head_in(os.fsdecode(rest[:size])) if words[1] == b"blob" else None)
+        rest = rest[size + 1 :]
+    return found
 
 
 def write_checkpoint(git: GitRun, head: Head, has_line: Callable[[int, str], bool]) -> bool:
@@ -88,9 +116,15 @@ def write_checkpoint(git: GitRun, head: Head, has_line: Callable[[int, str], boo
     parent = parent.strip() if code == 0 else ""
     if parent:
         before = read_checkpoint(git, parent)
-        if before is not None and (before.number, before.digest) == (head.number, head.digest):
+        if before is None or before.ref != head.ref:
+            raise GateNotMet(
+                f"'{head.ref}' holds no checkpoint of its chain",
+                hint=f"git log {head.ref}",
+                code="checkpoint-unreadable",
+            )
+        if (before.number, before.digest) == (head.number, head.digest):
             return False
-        if before is not None and not has_line(before.number, before.digest):
+        if not has_line(before.number, before.digest):
             raise _rewound(head.task, before)
     content = (json.dumps(head.as_json(), indent=2) + "\n").encode()
     blob = _made(git, ["hash-object", "-w", "--stdin"], content)
@@ -117,24 +151,32 @@ def _rewound(task: str, before: Head) -> Refusal:
 
 
 def witness_findings(
-    heads: Sequence[tuple[str, Head]],
-    has_line: Callable[[str, str, int, str], bool | None],
+    refs: Iterable[tuple[str, Sequence[Head | None]]],
+    lines_of: Callable[[str, str], Sequence[str] | None],
     host: str,
     folder: str,
 ) -> Iterator[Finding]:
-    """Yield what the checkpoints of a witness (ref and content) say otherwise than the chains that are here.
+    """Yield what the checkpoints of a witness (ref and history) say otherwise than the chains that are here.
 
-    ``has_line`` tells whether the chain of a task (task, chain) has a line of that number and digest; None when no
-    such chain is here. A chain of another host or folder is not expected here.
+    ``lines_of`` returns the digests of the lines of a task's chain (task, chain), None when no such chain is here.
+    A chain of another host or folder is not expected here.
     """
     digests = (sha256(host.encode()).hexdigest(), sha256(folder.encode("utf-8", "surrogateescape")).hexdigest())
-    for ref, head in heads:
-        found = has_line(head.task, head.chain, head.number, head.digest)
-        if found is False:
-            what = f"the witness has line {head.number} of task '{head.task}', and the chain here is no extension of it"
-            yield Finding("chain-rewound", ref, what)
-        elif found is None and (head.host, head.folder) == digests:
-            what = (
-                f"the witness has {head.number} lines of task '{head.task}' of this host and folder; the chain is gone"
-            )
-            yield Finding("chain-gone", ref, what)
+    for ref, history in refs:
+        heads = [head for head in history if head is not None and head.ref == ref]
+        if len(heads) < len(history):
+            what = f"{len(history) - len(heads)} of its {len(history)} commits hold no checkpoint of this chain"
+            yield Finding("checkpoint-unreadable", ref, what)
+        if not heads:
+            continue
+        highest = max(heads, key=lambda head: head.number)
+        lines = lines_of(highest.task, highest.chain)
+        if lines is None:
+            if any((head.host, head.folder) == digests for head in heads):
+                count = f"the witness has {highest.number} lines of task '{highest.task}'"
+                yield Finding("chain-gone", ref, f"{count} of this host and folder; the chain is gone")
+            continue
+        differs = [head for head in heads if not 0 < head.number <= len(lines) or lines[head.number - 1] != head.digest]
+        if differs:
+            what = f"the witness has line {differs[0].number} of task '{highest.task}'"
+            yield Finding("chain-rewound", ref, f"{what}, and the chain here is no extension of it")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.model.manifest.manifest import manifest_digest
 from tests.harness import Done, Orchestrator, WorkspaceFolder, clean_environ
 
 ALONE = {"GIT_AUTHOR_EMAIL": "tester@example.org"}
@@ -137,6 +138,38 @@ def test_a_refusal_that_vanishes_still_counts(workspace: WorkspaceFolder, orches
     assert orchestrate("checklist", "tick", "approved", "--run", "latest").code == 4
     assert orchestrate("review", "latest", "--decision", "comment", "--actor", "carl", "--reason", "x").code == 0
     assert [entry["decision"] for entry in json.loads(path.read_text())["approvals"]] == ["request-changes", "comment"]
+    assert found(orchestrate) == set()
+
+
+def test_a_decision_moves_nowhere(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """An approval that is copied to another run, bound to it, or whose line names it, makes that run no readier."""
+    one = reviewed(workspace, orchestrate, "request-changes")
+    assert orchestrate("review", "latest", "--decision", "approve", "--actor", "carl", "--reason", "x").code == 0
+    assert orchestrate("start").code == 0
+    other = workspace.runs("1-app")[1] / "manifest.json"
+    chain = one.parents[2] / "chain.jsonl"
+    honest = {path: path.read_text() for path in (one, other, chain)}
+    approval = json.loads(one.read_text())["approvals"][1]
+    document = json.loads(other.read_text())
+    last = document["provenance"][0]
+    bound = {**approval, "manifest_digest": manifest_digest(document), "commit": last["commit"]}
+    lines = chain.read_text().splitlines()
+    first, second = (number for number, line in enumerate(lines) if '"kind": "review"' in line)
+    swapped = [*lines]
+    swapped[first], swapped[second] = lines[second], lines[first]
+    renamed = [*lines]
+    renamed[second] = lines[second].replace(one.parent.name, other.parent.name)
+    for path, content, altered in (
+        (other, json.dumps({**document, "approvals": [approval]}), other),
+        (other, json.dumps({**document, "approvals": [{**bound, "tree_digest": last["tree_digest"]}]}), other),
+        (chain, "\n".join(swapped) + "\n", one),
+        (chain, "\n".join(renamed) + "\n", one),
+    ):
+        path.write_text(content)
+        assert "review-altered" in found(orchestrate)
+        ready = orchestrate("status", altered.parent.name, "--format", "json").document["ready"]
+        assert "record-altered" in {reason["code"] for reason in ready["reasons"]}
+        path.write_text(honest[path])
     assert found(orchestrate) == set()
 
 

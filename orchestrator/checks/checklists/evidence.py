@@ -1,9 +1,10 @@
 """Evidence: what is kept in git of a cited run, at ``tasks/evidence/<task>/<run>.json``.
 
 It holds the part of the manifest that the manifest digest covers, so that the digest can be computed from it
-alone; the reviews, with a digest of their own; and the run's line of the task's chain, with the digests of events
-and logs. Left out are the events, logs and error files themselves, the resume token, and what changes after a
-run's end. Version 1 of the file had no digest of the reviews: it is read, and judged as when it was made.
+alone; the reviews, and the run's line of the task's chain with the digests of events and logs, each with a digest of
+its own. Left out are the events, logs and error files themselves, the resume token, and what changes after a
+run's end. Version 1 of the file had no digest of the reviews, version 2 none of the line: they are read, and judged as
+when they were made.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SCHEMA = 2
-_READ = (1, SCHEMA)
+SCHEMA = 3
+_READ = (1, 2, SCHEMA)
 _FILLED: Mapping[str, Any] = {
     "approvals": [],
     "metrics_recorded": True,
@@ -75,6 +76,7 @@ def render_evidence(evidence: Evidence) -> str:
         '  "manifest": {\n' + ",\n".join(lines) + "\n  },\n"
         f'  "approvals_digest": {json_text(approvals_digest(evidence.approvals))},\n'
         '  "approvals": [' + ("\n" + ",\n".join(reviews) + "\n  " if reviews else "") + "],\n"
+        f'  "chain_digest": {json_text(digest_of(evidence.chain))},\n'
         f'  "chain": {json_text(evidence.chain, sort_keys=True)}\n'
         "}\n"
     )
@@ -98,6 +100,13 @@ def read_evidence(text: str, path: str) -> Evidence:
     digest = manifest_digest(manifest)
     if document.get("manifest_digest") != digest:
         raise DamagedRecord(f"'{path}' was edited: its manifest has another digest than it says")
-    if document["evidence"] != 1 and document.get("approvals_digest") != approvals_digest(approvals or ()):
+    if _is_digested(document, "approvals", 2) and document.get("approvals_digest") != approvals_digest(approvals or ()):
         raise DamagedRecord(f"'{path}' was edited: its reviews have another digest than it says")
+    if _is_digested(document, "chain", 3) and document.get("chain_digest") != digest_of(chain):
+        raise DamagedRecord(f"'{path}' was edited: its line of the chain has another digest than it says")
     return Evidence(manifest, digest, tuple(approvals or ()), chain)
+
+
+def _is_digested(document: Mapping[str, Any], part: str, since: int) -> bool:
+    """Tell whether a part of an evidence file has a digest: from that version on, or because one stands there."""
+    return document["evidence"] >= since or f"{part}_digest" in document

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, StorageError, UsageError
 from orchestrator.base.finding import Finding
+from orchestrator.base.identifiers import name_fault
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.checks.checkpoints import (
@@ -16,7 +17,7 @@ from orchestrator.checks.checkpoints import (
     GitRun,
     Head,
     head_of,
-    read_checkpoint,
+    history_of,
     witness_findings,
     write_checkpoint,
 )
@@ -131,19 +132,17 @@ def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str
     if code != 0:
         said = complaint.strip().splitlines()
         raise UsageError(f"'{remote}' can't be reached: {said[-1] if said else code}", code="remote-failed")
-    _, output, _ = git(["for-each-ref", "--format=%(objectname) %(refname)", place], b"", {})
-    found = [line.partition(" ") for line in output.splitlines()]
-    heads = [(ref.replace(place, REFS, 1), read_checkpoint(git, commit)) for commit, _, ref in found]
-    known = [(ref, head) for ref, head in heads if head is not None]
+    _, output, _ = git(["for-each-ref", "--format=%(refname)", place], b"", {})
+    refs = [(ref.replace(place, REFS, 1), history_of(git, ref)) for ref in output.splitlines()]
 
-    def has_line(task_id: str, chain: str, number: int, digest: str) -> bool | None:
-        with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
-            first = next(lines_of(task), None)
-            if first is not None and sha256(first).hexdigest() == chain:
-                return _line_check(store, task_id)(number, digest)
+    def digests_of(task_id: str, chain: str) -> list[str] | None:
+        if name_fault("task", task_id) is None:
+            with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+                digests = [sha256(line).hexdigest() for line in lines_of(task)]
+                return digests if digests[:1] == [chain] else None
         return None
 
-    return list(witness_findings(known, has_line, os.uname().nodename, store.workspace.root))
+    return list(witness_findings(refs, digests_of, os.uname().nodename, store.workspace.root))
 
 
 def git_at(root: str, environ: Mapping[str, str]) -> GitRun:
