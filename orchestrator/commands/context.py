@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
+    from orchestrator.base.text.progress_bar import Progress
+
 _CONFIG_LIMIT = 1 << 20
 
 
@@ -56,6 +58,12 @@ class Context:
                 return FORMS_ON_CLOSE
 
         return RunStore(workspace, self.clock, warn=self.warn, on_close=on_close)
+
+    def progress(self, what: str, form: str, total: int | None = None) -> Progress:
+        """Return what shows on stderr how far a long look has come; of a document for programs nothing is shown."""
+        from orchestrator.base.text.progress_bar import Progress
+
+        return Progress(self.stderr if form == "text" else None, self.environ, what, total)
 
     def warn(self, message: str) -> None:
         """Say something on stderr, which nobody may be reading: it is waited for a moment, and never for long."""

@@ -34,11 +34,11 @@ OPEN = ".open"
 PRUNED = ".pruned"
 """Beside ``cli``: runs on their way out, and the names of those that a prune is about."""
 
-DAMAGED = ".damaged"
-"""Beside ``cli``: runs that the doctor set aside, whose record could not be read."""
-
 PENDING = "pending.json"
 """In there: what a prune that is not over is about."""
+
+DAMAGED = ".damaged"
+"""Beside ``cli``: runs that the doctor set aside, whose record could not be read."""
 
 CLAIMS = ".claims"
 """Beside the tasks: a line with the id of each run, in the order in which they were claimed."""

@@ -320,6 +320,23 @@ def test_a_clock_that_went_back_is_acknowledged(
     assert len(pruned(orchestrate("prune", "--yes", "--keep-within", "0d", "--format", "json"))) == 41
 
 
+def test_the_doctor_says_when_records_take_much(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: list[str]
+) -> None:
+    """From ``warn_size`` on, of the workspace or of one project, a warning names how to make room."""
+    assert orchestrate("doctor", "--format", "json").document["findings"] == []
+    workspace.write("workspace.toml", 'schema_version = 1\n[prune]\nwarn_size = "1MiB"\n')
+    done = orchestrate("doctor", "--format", "json")
+    assert [(each["code"], each["severity"]) for each in done.document["findings"]] == [("records-large", "warning")]
+    assert done.code == 0
+    assert "prune --dry-run" in done.document["findings"][0]["hint"]
+    workspace.write("workspace.toml", "schema_version = 1\n")
+    workspace.project("x", extra='[prune]\nwarn_size = "1MiB"\n')
+    assert "project 'x'" in orchestrate("doctor", "--format", "json").document["findings"][0]["message"]
+    workspace.write("workspace.toml", 'schema_version = 1\n[prune]\nwarn_size = "much"\n')
+    assert orchestrate("doctor").code == 4
+
+
 def test_two_prunes_at_once(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: list[str]) -> None:
     """Both end well, each run goes once, and a start beside them does not notice."""
     both = [orchestrate.popen("prune", "--yes", "--keep-within", "0d", "--format", "json") for _ in range(2)]

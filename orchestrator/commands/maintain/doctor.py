@@ -9,6 +9,7 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.maintain.record_sizes import size_findings
 from orchestrator.commands.maintain.tool_checks import config_findings, shadowing_findings, tool_findings
 from orchestrator.commands.run.launch import check_format, with_delivery
 from orchestrator.model.manifest.transitions import interrupted
@@ -30,17 +31,19 @@ def doctor(
     """
     check_format(format, ("text", "json"))
     store = context.store()
-    seen = inspect_records(store)
+    with context.progress("doctor: runs", format) as bar:
+        seen = inspect_records(store, bar.tick)
     repaired: list[Repaired] = []
     if repair and any(finding.repairable for finding in seen.findings):
         repaired = list(mend(store, seen, interrupted))
-        seen = inspect_records(store)
+        with context.progress("doctor: runs", format) as bar:
+            seen = inspect_records(store, bar.tick)
     projects, faults = config_findings(store.workspace.root, context.clock.now().date())
     tools = [
         *tool_findings(store.workspace.root, projects, context.environ),
         *shadowing_findings(store.workspace.environments_dir, projects),
     ]
-    findings = [*faults, *tools, *seen.findings]
+    findings = [*faults, *tools, *seen.findings, *size_findings(store, projects)]
     failed = any(finding.level == "error" for finding in findings)
     checked = {
         "projects": len(projects),

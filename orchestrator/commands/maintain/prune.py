@@ -80,15 +80,17 @@ def prune(
     if not dry_run:
         for task_id in task_ids(store) if task is None else [task]:
             recover_task(store, task_id, interrupted)
-    seen = survey(store, context.environ)
+    with context.progress("prune: runs looked at", format) as bar:
+        seen = survey(store, context.environ, bar.at)
     decided = decide((run.facts for run in seen.runs), rules, context.clock.now(), logs_only=logs_only)
     work = _Work(seen, decided, lambda run: task in (None, run.task_id) and project in (None, run.project))
     document = work.document(dry_run=True)
-    if not dry_run and (work.is_needed or seen.came_back):
+    if not dry_run and (work.count or seen.came_back):
         if not yes and not _asker(context, asked)(question(document, stamp(context.clock.now()))):
             error = {"code": "declined", "message": "Nothing was pruned: it was declined.", "hint": "--yes"}
             return Answer(EXIT_USAGE, {**document, "error": error}, f"{error['message']}\n")
-        _carry_out(store, work, Terms(who, reason, {}), rules)
+        with context.progress("prune: removed", format, work.count) as bar:
+            _carry_out(store, work, Terms(who, reason, {}), rules, bar.tick)
     document = work.document(dry_run=dry_run)
     return Answer(EXIT_DONE, document, prune_text(document))
 
@@ -106,9 +108,9 @@ class _Work:
         }
 
     @property
-    def is_needed(self) -> bool:
-        """Whether anything is to go."""
-        return any(self._goes.values())
+    def count(self) -> int:
+        """How much is to go: records, and logs of other runs."""
+        return sum(map(len, self._goes.values()))
 
     def by_task(self, level: Level) -> dict[str, list[Surveyed]]:
         """Return the runs that are to go at a level, by task, oldest first."""
@@ -143,8 +145,14 @@ class _Work:
         return {"run_id": run_id, "task_id": self.runs[run_id].facts.task_id, "bytes": size}
 
 
-def _carry_out(store: RunStore, work: _Work, terms: Terms, rules: Callable[[str], RetentionRules]) -> None:
-    """Prune task by task; before the first, every clock is looked at."""
+def _carry_out(
+    store: RunStore,
+    work: _Work,
+    terms: Terms,
+    rules: Callable[[str], RetentionRules],
+    removed: Callable[[int], None],
+) -> None:
+    """Prune task by task; before the first, every clock is looked at. ``removed`` is called for each run."""
     levels: tuple[Level, ...] = ("record", "logs")
     for task_id in sorted({task for level in levels for task in work.by_task(level)}):
         with store.task(task_id) as folder:
@@ -156,7 +164,7 @@ def _carry_out(store: RunStore, work: _Work, terms: Terms, rules: Callable[[str]
             chosen = [run.chosen for run in runs if run.chosen is not None]
             projects = sorted({run.facts.project for run in runs})
             said = terms._replace(rules={project: rules_json(rules(project)) for project in projects})
-            gone = prune_runs(store, task_id, level, chosen, said)
+            gone = prune_runs(store, task_id, level, chosen, said, removed)
             work.keep(level, [run.facts.run_id for run in runs if run.facts.run_id not in gone])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, Refusal, UsageError
 from orchestrator.base.finding import Finding
@@ -51,13 +51,17 @@ def verify(
     document: dict[str, Any] = {"workspace": store.workspace.root}
     findings: list[Finding] = []
     if run is not None or all or not (state or docs or witness is not None):
-        seen = verify_all(store) if run is None else verify_run(store, find_run(store, run))
-        of_plans = list(_plan_findings(store, run, context.environ))
+        places = _places(store) if run is None else [find_run(store, run)]
+        with context.progress("verify: runs", format, len(places)) as bar:
+            seen = verify_all(store, bar.tick) if run is None else verify_run(store, places[0])
+        with context.progress("verify: plans", format, len(places)) as bar:
+            of_plans = list(_plan_findings(store, places, context.environ, bar.tick))
         notes = [note._asdict() for note in (*seen.notes, *(item for item, is_note in of_plans if is_note))]
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links, "notes": notes}
         findings += [*seen.findings, *(item for item, is_note in of_plans if not is_note)]
     if state:
-        found, document["state"] = _aligned(store)
+        with context.progress("verify: state", format) as bar:
+            found, document["state"] = _aligned(store, bar.tick)
         findings += found
     if docs:
         report = docs_findings(store, context.environ)
@@ -73,14 +77,17 @@ def verify(
     return Answer(EXIT_GATE if ordered else EXIT_DONE, document, _text(document, ordered))
 
 
-def _plan_findings(store: RunStore, run: str | None, environ: Mapping[str, str]) -> Iterator[tuple[Finding, bool]]:
+def _places(store: RunStore) -> list[Location]:
+    return [Location(task, run_id) for task in task_ids(store) for run_id in run_ids(store, task)]
+
+
+def _plan_findings(
+    store: RunStore, places: Sequence[Location], environ: Mapping[str, str], looked: Callable[[object], None]
+) -> Iterator[tuple[Finding, bool]]:
     """Yield what is found of the plans of ended runs, each with whether it is a note only."""
     proofs = PlanProofs(store, environ)
-    if run is None:
-        places = [Location(task, run_id) for task in task_ids(store) for run_id in run_ids(store, task)]
-    else:
-        places = [find_run(store, run)]
     for where in places:
+        looked(where)
         try:
             record = read_document(store, where)
         except Refusal:
@@ -89,9 +96,9 @@ def _plan_findings(store: RunStore, run: str | None, environ: Mapping[str, str])
             yield from proofs.findings(where, record)
 
 
-def _aligned(store: RunStore) -> tuple[list[Finding], list[dict[str, Any]]]:
+def _aligned(store: RunStore, looked: Callable[[object], None]) -> tuple[list[Finding], list[dict[str, Any]]]:
     """Return all differences, and for each project what was compared."""
-    tasks = [align_task(store, task_id) for task_id in task_ids(store)]
+    tasks = [align_task(store, task_id, looked) for task_id in task_ids(store)]
     runs: dict[str, list[tuple[str, bool]]] = {name: [] for name in project_names(store.workspace.root)}
     for task in tasks:
         for run_id, project in task.projects.items():

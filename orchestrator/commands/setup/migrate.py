@@ -46,11 +46,14 @@ def migrate(
     early = sessions(store, task_of)
     outside = matching(unplaced(store, early), run)
     parts = []
-    for task_id in tasks_of(store, early):
-        if dry_run:
-            parts.append(planned(task_id, matching(survey(store, task_id, early), run)))
-        else:
-            parts.append(migrate_task(store, task_id, early, _project_of(store.workspace, task_id), run))
+    tasks = tasks_of(store, early)
+    with context.progress("migrate: tasks", format, len(tasks)) as bar:
+        for task_id in tasks:
+            if dry_run:
+                parts.append(planned(task_id, matching(survey(store, task_id, early), run)))
+            else:
+                parts.append(migrate_task(store, task_id, early, _project_of(store.workspace, task_id), run))
+            bar.tick()
     parts.append(planned(OLD_POINTERS, outside) if dry_run else log_unplaced(store, outside))
     seen = [part for part in parts if part.found]
     if run is not None and not seen:

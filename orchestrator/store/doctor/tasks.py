@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -69,16 +69,21 @@ class TaskSeen:
         return [*(finding for run in self.runs for finding in run.findings), *self.findings]
 
 
-def inspect_task(store: RunStore, task_id: str, check: Check) -> TaskSeen:
-    """Return what a task looks like. What doesn't fit together is looked at twice: runs may end meanwhile."""
-    seen = _look(store, task_id, check)
+def inspect_task(
+    store: RunStore, task_id: str, check: Check, looked: Callable[[object], None] = lambda run: None
+) -> TaskSeen:
+    """Return what a task looks like. What doesn't fit together is looked at twice: runs may end meanwhile.
+
+    ``looked`` gets each run after it was looked at.
+    """
+    seen = _look(store, task_id, check, looked)
     if not seen.findings:
         return seen
-    again = _look(store, task_id, check)
+    again = _look(store, task_id, check, looked)
     return replace(again, findings=tuple(each for each in again.findings if each in seen.findings))
 
 
-def _look(store: RunStore, task_id: str, check: Check) -> TaskSeen:
+def _look(store: RunStore, task_id: str, check: Check, is_done: Callable[[object], None]) -> TaskSeen:
     ids = run_ids(store, task_id)
     with store.task(task_id) as task:
         marked = _names(task, OPEN)
@@ -89,7 +94,11 @@ def _look(store: RunStore, task_id: str, check: Check) -> TaskSeen:
             return False
 
         looked = (inspect_run(store, Location(task_id, run_id), check, is_marked) for run_id in ids)
-        runs = tuple(run for run in looked if run is not None)
+        seen = []
+        for run in looked:
+            is_done(run)
+            seen.append(run)
+        runs = tuple(run for run in seen if run is not None)
         findings = [*_staging(store, task), *_orphans(store, task)]
         with shared_lock(task):
             metrics = _read(task, METRICS, METRICS_LIMIT)

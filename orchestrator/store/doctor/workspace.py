@@ -41,8 +41,8 @@ class RecordsSeen:
     findings: tuple[Finding, ...]
 
 
-def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda task: None) -> RecordsSeen:
-    """Return what is wrong with the records of a workspace; ``progress`` gets each task before it is read."""
+def inspect_records(store: RunStore, looked: Callable[[object], None] = lambda run: None) -> RecordsSeen:
+    """Return what is wrong with the records of a workspace; ``looked`` gets each run after it was looked at."""
     findings = [*_folders(store), *planted(store), *undelivered(store)]
     tasks = []
     try:
@@ -50,9 +50,8 @@ def inspect_records(store: RunStore, progress: Callable[[str], None] = lambda ta
     except StorageError as error:
         return RecordsSeen((), (*findings, _unreadable(store.workspace.shown(store.workspace.runs_dir), error)))
     for task_id in names:
-        progress(task_id)
         try:
-            tasks.append(inspect_task(store, task_id, full_check))
+            tasks.append(inspect_task(store, task_id, full_check, looked))
         except FileNotFoundError:
             continue
         except StorageError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -52,23 +52,27 @@ class Alignment:
     """The runs that some difference is about."""
 
 
-def align_task(store: RunStore, task_id: str) -> Alignment:
-    """Compare everything that follows from a task's manifests with them; what differs is looked at twice."""
-    seen = _look(store, task_id)
+def align_task(store: RunStore, task_id: str, looked: Callable[[object], None] = lambda run_id: None) -> Alignment:
+    """Compare everything that follows from a task's manifests with them; what differs is looked at twice.
+
+    ``looked`` gets each run after it was looked at.
+    """
+    seen = _look(store, task_id, looked)
     if not seen.findings:
         return seen
-    again = _look(store, task_id)
+    again = _look(store, task_id, looked)
     findings = tuple(each for each in again.findings if each in seen.findings)
     return Alignment(task_id, again.projects, again.moving, findings, again.differing if findings else frozenset())
 
 
-def _look(store: RunStore, task_id: str) -> Alignment:
+def _look(store: RunStore, task_id: str, looked: Callable[[object], None]) -> Alignment:
     findings: list[Finding] = []
     manifests: list[Manifest] = []
     moving: list[str] = []
     differing: set[str] = set()
     with store.task(task_id) as task:
         for run_id in run_ids(store, task_id):
+            looked(run_id)
             if _is_moving(store, task, Location(task_id, run_id)):
                 moving.append(run_id)
                 continue

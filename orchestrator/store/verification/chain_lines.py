@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -58,14 +58,16 @@ class Chain:
     notes: tuple[Finding, ...] = ()
     others: tuple[dict[str, Any], ...] = ()
     prunes: tuple[tuple[int, PruneLine], ...] = ()
+    by_run: Mapping[str, list[EndLine]] = field(default_factory=dict)
+    reviews: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def of_run(self, run_id: str) -> list[EndLine]:
         """Return the lines of a run's attempts."""
-        return [link for link in self.links if link.run_id == run_id]
+        return list(self.by_run.get(run_id, ()))
 
     def decisions_about(self, run_id: str) -> list[dict[str, Any]]:
         """Return the lines of the reviews of a run."""
-        return [line for line in self.others if line.get("kind") == DECISION and line.get("run_id") == run_id]
+        return list(self.reviews.get(run_id, ()))
 
     def pruned(self, level: Level = "record") -> dict[str, PrunedRun]:
         """Return the runs that were pruned, by id."""
@@ -170,7 +172,15 @@ def read_chain(data: bytes, path: str, *, first: int = 1, before: bytes | None =
         reader.findings.append(Finding("chain-torn", path, "the last line has no end", first + len(lines)))
     acknowledged = {run for _, line in reader.prunes if line.lost or line.level == "clock" for run in _named_in(line)}
     findings = tuple(found for found in reader.findings if not _is_about(found, acknowledged))
-    return Chain(tuple(reader.links), findings, tuple(reader.notes), tuple(reader.others), tuple(reader.prunes))
+    by_run: dict[str, list[EndLine]] = {}
+    for link in reader.links:
+        by_run.setdefault(link.run_id, []).append(link)
+    reviews: dict[str, list[dict[str, Any]]] = {}
+    for other in reader.others:
+        if other.get("kind") == DECISION:
+            reviews.setdefault(str(other.get("run_id")), []).append(other)
+    links, notes, others = tuple(reader.links), tuple(reader.notes), tuple(reader.others)
+    return Chain(links, findings, notes, others, tuple(reader.prunes), by_run, reviews)
 
 
 def _link(number: int, content: dict[str, Any]) -> EndLine | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -36,9 +36,9 @@ class Verified:
     notes: tuple[Finding, ...] = ()
 
 
-def verify_all(store: RunStore) -> Verified:
-    """Verify every run of every task."""
-    seen = [verify_task(store, task_id) for task_id in task_ids(store)]
+def verify_all(store: RunStore, looked: Callable[[object], None] = lambda run_id: None) -> Verified:
+    """Verify every run of every task; ``looked`` gets each run after it was looked at."""
+    seen = [verify_task(store, task_id, looked=looked) for task_id in task_ids(store)]
     findings = tuple(finding for task in seen for finding in task.findings)
     notes = tuple(note for task in seen for note in task.notes)
     return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), findings, notes)
@@ -49,20 +49,22 @@ def verify_run(store: RunStore, where: Location) -> Verified:
     return verify_task(store, where.task_id, only=where.run_id)
 
 
-def verify_task(store: RunStore, task_id: str, only: str | None = None) -> Verified:
+def verify_task(
+    store: RunStore, task_id: str, only: str | None = None, looked: Callable[[object], None] = lambda run_id: None
+) -> Verified:
     """Verify a task's chain, metrics and runs, or of these ``only`` one run. What was found is looked at twice.
 
     Runs may end, and be published, between two looks: what is a finding then is none at the next.
     """
-    seen = _look(store, task_id, only)
+    seen = _look(store, task_id, only, looked)
     if not seen.findings:
         return seen
-    again = _look(store, task_id, only)
+    again = _look(store, task_id, only, looked)
     findings = tuple(each for each in again.findings if each in seen.findings)
     return Verified(again.tasks, again.runs, again.links, findings, again.notes)
 
 
-def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
+def _look(store: RunStore, task_id: str, only: str | None, is_done: Callable[[object], None]) -> Verified:
     with store.task(task_id) as task:
         moving = marked_runs(task)
         with shared_lock(task):
@@ -95,6 +97,7 @@ def _look(store: RunStore, task_id: str, only: str | None) -> Verified:
             decisions=chain.decisions_about(run_id),
             pruned={level: found[run_id] for level, found in pruned.items() if run_id in found},
         )
+        is_done(run_id)
     lost = (note for note in lost_runs(chain, chain_path, ids) if only is None or only in note.message)
     return Verified(1, len(looked), len(chain.links), tuple(findings), (*chain.notes, *lost))
 
