@@ -164,6 +164,17 @@ COMMANDS = (
         positional="run",
     ),
     Command(
+        "import",
+        "Take runs of another machine's records into this workspace's history.",
+        Late("orchestrator.commands.setup.import_runs", "import_runs"),
+        (
+            Option("path", "another machine's .runs, or the folder that holds it", "DIR", required=True),
+            _DRY_RUN,
+            FORMAT,
+        ),
+        positional="path",
+    ),
+    Command(
         "completion",
         "Print a script that completes commands, options, projects, tasks and runs in a shell.",
         Late("orchestrator.cli.completion", "completion", group="setup"),

@@ -52,6 +52,7 @@ class RunRow(Record):
     damage: str | None
     altered: str | None
     in_future: bool | None
+    imported_from: Mapping[str, Any] | None
     level: Count | None = None
     above: Any = None
     stage_id: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.report.readiness import unsuccessful_children
 
@@ -45,7 +45,7 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return watching(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
     if body["status"] != "succeeded":
-        return _starting(body) if _FOR_GOOD in codes or body.get("pruned") else resuming(run_id)
+        return _starting(body) if _cannot_resume(body, codes) else resuming(run_id)
     if not codes:
         return None
     if codes <= _OF_REVIEWERS:
@@ -56,6 +56,10 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
     if codes <= _OF_REVIEWERS | {_OF_THE_CONFIG}:
         return [PROGRAM, "doctor"]
     return _starting(body)
+
+
+def _cannot_resume(body: Mapping[str, Any], codes: Collection[str]) -> bool:
+    return bool(_FOR_GOOD in codes or body.get("pruned") or body.get("imported_from"))
 
 
 def _starting(body: Mapping[str, Any]) -> list[str]:

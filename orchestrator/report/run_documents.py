@@ -187,6 +187,7 @@ class StatusDocument(Record):
     alive_by: str | None
     notes: tuple[Reason, ...]
     pruned: Literal["logs"] | None
+    imported_from: Mapping[str, Any] | None
     failed: tuple[Failure, ...]
     fleet: Mapping[str, Any] | None = None
 

@@ -77,6 +77,8 @@ def _what(row: Row) -> str:
         text += f", attempt {row['attempt']}"
     if row["in_future"]:
         text += ", its clock was ahead"
+    if row["imported_from"]:
+        text = f"imported: {text}"
     return clean(text + (", version 1" if row["version"] == 1 else ""))
 
 

@@ -35,7 +35,7 @@ KEYS = (
     *("sla", "provenance", "session", "mode", "ready"),
     *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
-    *("next_command", "next_argv", "alive_by", "notes", "pruned"),
+    *("next_command", "next_argv", "alive_by", "notes", "pruned", "imported_from"),
 )
 """The first keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
@@ -59,12 +59,13 @@ def status_document(
     review_context: ReviewContext | None = None,
     record_fault: tuple[str, str] | None = None,
     logs_pruned: str | None = None,
+    imported_from: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what is known of a run, from its manifest ``record`` (version 1 or 2).
 
     Without ``review_context``, reviews are judged by the default policy, and the current tree is not known.
     ``record_fault`` says, by code and words, why the record is not proved; ``logs_pruned`` when, by whom and why its
-    logs were pruned.
+    logs were pruned; ``imported_from`` where it was taken from by ``import``.
 
     ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
@@ -86,6 +87,10 @@ def status_document(
     body["pruned"] = None if logs_pruned is None else "logs"
     if logs_pruned is not None:
         body["notes"].append({"code": "logs-pruned", "message": logs_pruned})
+    body["imported_from"] = imported_from
+    if imported_from is not None:
+        message = f"it was imported: its chain is that of '{imported_from['host']}', and its token stayed there"
+        body["notes"].append({"code": "imported", "message": message})
     body["ready"] = readiness(body, record_fault)
     body.update(with_next(next_argv(body)))
     document = {key: body[key] for key in KEYS}

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 
 FORM = 2
+IMPORT = "import"
+"""The kind of a line that holds lines of another machine's chain (``imports``)."""
+
 _BLOCK = 1 << 16
 _OTHER_KIND = b'{"kind": "'
 """How ``add_line`` begins a line that is no attempt's end."""
@@ -56,10 +59,14 @@ class LineHint(Record):
 
 
 class PlacedLine(Record):
-    """The line of an attempt's end, and where in the chain it begins (bytes)."""
+    """The line of an attempt's end, and where in the chain it begins (bytes).
+
+    ``imported_from`` is of an imported run: there the line stands inside the one that begins at ``offset``.
+    """
 
     line: Line
     offset: int
+    imported_from: Line | None = None
 
 
 def metrics_digest(line: Mapping[str, Any]) -> str:
@@ -126,18 +133,30 @@ def find_link(task: Folder, event: str, hint: int | None = None) -> PlacedLine |
 
     ``hint`` is where it may begin: what stands there is looked at first. Raises StorageError.
     """
-    if hint is not None and (found := _line_at(task, hint)) is not None and _is_of(found, event):
-        return PlacedLine(found, hint)
+    if hint is not None and (line := _line_at(task, hint)) is not None and (found := _end_in(line, event, hint)):
+        return found
     wanted, offset = event.encode(), 0
     for data in lines_of(task):
-        if wanted in data and (line := parsed(data)) is not None and _is_of(line, event):
-            return PlacedLine(line, offset)
+        if wanted in data and (line := parsed(data)) is not None and (found := _end_in(line, event, offset)):
+            return found
         offset += len(data) + 1
     return None
 
 
-def _is_of(line: Line, event: str) -> bool:
-    return is_end(line) and line.get("event_id") == event
+def _end_in(line: Line, event: str, offset: int) -> PlacedLine | None:
+    for inner in lines_in(line):
+        if is_end(inner) and inner.get("event_id") == event:
+            return PlacedLine(inner, offset, None if inner is line else line.get("imported_from"))
+    return None
+
+
+def lines_in(line: Line) -> Iterator[Line]:
+    """Yield a line, or in its place those of another machine's chain that it holds."""
+    if line.get("kind") != IMPORT:
+        yield line
+        return
+    held = line.get("lines")
+    yield from (inner for inner in (held if isinstance(held, list) else ()) if isinstance(inner, dict))
 
 
 def _line_at(task: Folder, offset: int) -> Line | None:

@@ -265,7 +265,7 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
             raise altered(run.where, decided.altered)
         if decided.missing:  # whoever added their lines was killed before the record; the next write adds them
             run.manifest = run.manifest._replace(approvals=decided.entries)
-        run.line, run.has_line = proof.line, proof.holds
+        run.line, run.has_line, run.imported_from = proof.line, proof.holds, proof.imported_from
         if run.line is None and run.manifest.attempt > 1:
             before = find_link(task, event_id(run.where.run_id, run.manifest.attempt - 1))
             run.line = None if before is None else before.line

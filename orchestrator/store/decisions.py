@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_of, parsed
+from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_in, lines_of, parsed
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
@@ -44,9 +44,9 @@ def decision_lines(task: Folder, run_id: str, start: int = 0) -> Iterator[Mappin
     wanted = f'"run_id": "{run_id}"'.encode()
     for data in lines_of(task, start):
         if _MARK in data and wanted in data:
-            line = parsed(data)
-            if line is not None and line.get("kind") == KIND and line.get("run_id") == run_id:
-                yield line
+            for line in lines_in(parsed(data) or {}):
+                if line.get("kind") == KIND and line.get("run_id") == run_id:
+                    yield line
 
 
 def decisions_of(task: Folder, record: Mapping[str, Any], first: int | None = None) -> Decisions:

@@ -22,7 +22,7 @@ from orchestrator.base.identifiers import (
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.model.manifest.document import DAMAGED_HINT, MANIFEST_LIMIT, check_outline, check_version, parse
 from orchestrator.store.claim_order import claims_backwards
-from orchestrator.store.layout import CLI, MANIFEST, OLD_POINTERS, OPEN, Location
+from orchestrator.store.layout import CLI, IMPORTED, MANIFEST, OLD_POINTERS, OPEN, Location
 from orchestrator.store.liveness import Sign, sign_of_life
 from orchestrator.store.store import RunStore, is_pruning
 
@@ -162,7 +162,10 @@ def _last_claimed(store: RunStore) -> Iterator[Location]:
 
 
 def _never_latest(store: RunStore, where: Location) -> bool:
-    """Tell whether a run is of a pipeline that nobody means by the last run (contract, section 4)."""
+    """Tell whether nobody means a run by the last one: of a pipeline aside, or imported (contract, section 4)."""
+    with contextlib.suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        if folder.has(IMPORTED):
+            return True
     try:
         return read_document(store, where).get("pipeline_id") in RESERVED_PIPELINES
     except (NotFound, DamagedRecord, StorageError):

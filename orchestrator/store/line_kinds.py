@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.record import Record
 from orchestrator.store import decisions, prune_lines
-from orchestrator.store.chain import Line
+from orchestrator.store.chain import IMPORT, Line
+from orchestrator.store.import_lines import check_import
 
 
 class LineKind(Record):
@@ -57,6 +58,7 @@ KINDS: Mapping[str, LineKind] = {
     for kind in (
         LineKind(decisions.KIND, _one_run, _nothing),
         LineKind(prune_lines.KIND, _named_runs, _check_prune),
+        LineKind(IMPORT, _one_run, check_import),
     )
 }
 

@@ -63,6 +63,8 @@ class OpenRun:
         self.has_line = False
         """Whether the record's attempt has its line in the chain, and was found to be as that line says."""
         self.line: Mapping[str, Any] | None = None
+        self.imported_from: Mapping[str, Any] | None = None
+        """Where the run came from, of one that ``import`` took."""
         self.digests: dict[str, Digest] = {}
         self.place: Place | None = None
         """Its place in the queue, where a limit binds it."""

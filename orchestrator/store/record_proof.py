@@ -17,7 +17,7 @@ from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import Line, find_link, read_hint
 from orchestrator.store.evidence import entries_of, events_of
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, OPEN, REPORTS, Location
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, IMPORTED, OPEN, REPORTS, Location
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.run_files import file_digest, names_in, parent_of, size_of, whole_lines_size
 from orchestrator.store.store import RunStore, is_pruning
@@ -41,13 +41,15 @@ class Proof(Record):
 
     ``line`` is its attempt's line, None where there is none. ``altered`` says in which point record or files are not
     what that line says, None when they are. ``is_open``: its end is not fully published, so that the line may come.
-    ``logs_pruned``: files are gone, and the chain says that they were pruned.
+    ``logs_pruned``: files are gone, and the chain says that they were pruned. ``imported_from``: the line is of
+    another machine's chain.
     """
 
     line: Line | None
     altered: str | None
     is_open: bool = False
     logs_pruned: bool = False
+    imported_from: Line | None = None
 
     @property
     def holds(self) -> bool:
@@ -74,13 +76,13 @@ def prove_open(task: Folder, folder: Folder, document: Mapping[str, Any], depth:
         return Proof(None, None, _is_open(task, run_id))
     why = next(_differences(folder, document, link.line, depth), None)
     if why is None:
-        return Proof(link.line, why)
+        return Proof(link.line, why, imported_from=link.imported_from)
     from orchestrator.store.find_pruned import logs_pruned_in  # hardly ever needed
 
     if logs_pruned_in(task, folder, run_id) is None:
-        return Proof(link.line, why)
+        return Proof(link.line, why, imported_from=link.imported_from)
     why = next(_differences(folder, document, link.line, depth, may_lack=True), None)
-    return Proof(link.line, why, logs_pruned=True)
+    return Proof(link.line, why, logs_pruned=True, imported_from=link.imported_from)
 
 
 def logs_pruned_at(store: RunStore, where: Location) -> PrunedRun | None:
@@ -95,6 +97,19 @@ def logs_pruned_at(store: RunStore, where: Location) -> PrunedRun | None:
         from orchestrator.store.find_pruned import logs_pruned_in
 
         return logs_pruned_in(task, folder, where.run_id)
+    return None
+
+
+def imported_from(store: RunStore, where: Location) -> dict[str, Any] | None:
+    """Return what the folder of an imported run says of where it comes from; None of other runs: one look at a name.
+
+    It is for lists and screens: what a run may do is decided by the chain (``Proof.imported_from``).
+    """
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        if folder.has(IMPORTED):
+            from orchestrator.store.import_lines import origin_of
+
+            return origin_of(folder)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,7 +17,7 @@ from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.evidence import events_of
 from orchestrator.store.find import open_runs
-from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, OPEN, STAGING, Location
+from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, IMPORTED, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
@@ -51,7 +52,10 @@ def recover_task(store: RunStore, task_id: str, close: Closer) -> list[str]:
             _finish_prune(store, task)
         for run_id in _run_names(task, OPEN):
             try:
-                if _is_never_visible(task, run_id, store.clock.now()):
+                if _is_staged_import(task, run_id):
+                    _finish_import(store, task_id, run_id)
+                    recovered.append(run_id)
+                elif _is_never_visible(task, run_id, store.clock.now()):
                     _forget(task, run_id)
                 elif recover_run(store, Location(task_id, run_id), close):
                     recovered.append(run_id)
@@ -74,6 +78,25 @@ def _finish_prune(store: RunStore, task: Folder) -> None:
     except (StorageError, FileNotFoundError) as error:
         why = error.message if isinstance(error, StorageError) else str(error)
         store.warn(f"what a prune of '{task.path}' left could not be removed: {why}")
+
+
+def _is_staged_import(task: Folder, run_id: str) -> bool:
+    """Tell whether a run of another machine is staged: one look at a name."""
+    try:
+        os.stat(f"{STAGING}/{run_id}/{IMPORTED}", dir_fd=task.fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _finish_import(store: RunStore, task_id: str, run_id: str) -> None:
+    """Finish what an import began that died; one that goes on holds the run's lock. Raises StorageError."""
+    from orchestrator.store.imports import is_left, publish_imports  # hardly ever needed
+
+    with store.task(task_id) as task:
+        left = is_left(task, run_id)
+    if left:
+        publish_imports(store, task_id, [run_id])
 
 
 def _run_names(task: Folder, name: str) -> list[str]:
@@ -132,6 +155,12 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
     by a line of the chain agrees with its events: successes that these don't know are not kept, and a record that
     contradicts them stays as it is. Raises DamagedRecord for such a one, StorageError.
     """
+    if run.folder.has(IMPORTED):
+        from orchestrator.store.imports import publish_imports  # hardly ever needed
+
+        publish_imports(store, run.where.task_id, [run.where.run_id])
+        run.has_line = True
+        return
     # The interrupted process may not have come to sync the names that all that follows rests on.
     run.folder.sync_name()
     manifest = run.manifest

@@ -15,7 +15,7 @@ from orchestrator.report.run_list.backwards import lines_backwards
 from orchestrator.report.run_list.metrics_lines import CLOCK_SLACK, OLD_LINES
 from orchestrator.report.statistics.gate import Finding, finding
 from orchestrator.report.statistics.metrics_record import End
-from orchestrator.store.chain import is_end, metrics_digest, parsed
+from orchestrator.store.chain import is_end, lines_in, metrics_digest, parsed
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
 from orchestrator.store.legacy.metrics import record_proves
@@ -80,11 +80,12 @@ def _links(store: RunStore, task_id: str, wanted: set[str], earliest: datetime) 
         next(lines)  # what is torn
         for data in lines:
             line = parsed(data) if data else None
-            if line is None or not is_end(line):
+            ends = [inner for inner in lines_in(line or {}) if is_end(inner) and "event_id" in inner]
+            for end in ends:
+                found[str(end["event_id"])] = end
+                left.discard(str(end["event_id"]))
+            if line is None or not ends:
                 continue
-            event = str(line.get("event_id"))
-            found[event] = line
-            left.discard(event)
             old = 0 if _is_since(line, earliest) else old + 1
             if not left and old >= OLD_LINES:
                 break

@@ -19,6 +19,7 @@ from orchestrator.report.status_document import status_document
 from orchestrator.report.time_window import since
 from orchestrator.store.find import find_run, task_ids
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import imported_from
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -104,6 +105,7 @@ def _reader(store: RunStore) -> Callable[[Location], Row | None]:
                 now=store.clock.now(),
                 manifest=manifest,
                 record_fault=record_fault(store, where, seen),
+                imported_from=imported_from(store, where),
             )
         except NotFound:  # it went away meanwhile
             return None

@@ -25,7 +25,7 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import status_document
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
-from orchestrator.store.record_proof import logs_pruned_at
+from orchestrator.store.record_proof import imported_from, logs_pruned_at
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -94,6 +94,7 @@ def view(
         alive_by=seen.alive_by,
         record_fault=record_fault(store, where, seen) or altered_decisions,
         logs_pruned=None if pruned is None else pruned.shown(),
+        imported_from=imported_from(store, where),
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),

@@ -116,6 +116,12 @@ def _checked(
 ) -> tuple[Plan, Redactor, tuple[str, ...]]:
     """Return the plan with which the run may go on, what masks its secrets, and the drift that was accepted."""
     manifest = run.manifest
+    if run.imported_from is not None:
+        raise Refused(
+            f"run '{manifest.run_id}' was imported from '{run.imported_from.get('host')}', where its token stayed",
+            hint="resume it there and import it again, or start a new run here",
+            code="imported",
+        )
     pruned = logs_pruned_at(store, run.where)
     if pruned is not None:
         from orchestrator.store.find_pruned import not_resumable

@@ -12,7 +12,7 @@ from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.finding import Finding
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
-from orchestrator.store.chain import is_end, parsed
+from orchestrator.store.chain import IMPORT, is_end, lines_in, parsed
 from orchestrator.store.decisions import KIND as DECISION
 from orchestrator.store.line_kinds import KINDS, fault_of, runs_about
 from orchestrator.store.metrics_line import event_id
@@ -119,6 +119,18 @@ class _Reader:
             self._found("chain-edited", f"its content is none of the kind '{kind}': {fault}", number)
         elif kind == PRUNE:
             self.prunes.append((number, prune_line(content)))
+        elif kind == IMPORT:
+            self._import(number, content)
+
+    def _import(self, number: int, content: dict[str, Any]) -> None:
+        """Take the lines of another machine's chain: they tell of runs as those here do, and rest on none of them."""
+        for inner in lines_in(content):
+            link = _link(number, inner)
+            if link is None:
+                self.others.append(inner)
+            else:
+                self.findings += self._attempt_faults(number, inner, link)
+                self.links.append(link)
 
     def _faults(self, number: int, content: dict[str, Any], link: EndLine | None) -> Iterator[Finding]:
         rests_on = None if self.before is None else hashlib.sha256(self.before).hexdigest()
@@ -128,8 +140,10 @@ class _Reader:
         elif self.is_known and _named(self.last) != content.get("previous"):
             yield Finding("chain-broken", self.path, "it names another attempt as the one before", number)
         yield from self._clock(number, content)
-        if link is None:
-            return
+        if link is not None:
+            yield from self._attempt_faults(number, content, link)
+
+    def _attempt_faults(self, number: int, content: dict[str, Any], link: EndLine) -> Iterator[Finding]:
         if content.get("event_id") != event_id(link.run_id, link.attempt):
             yield Finding("chain-edited", self.path, "its event_id is not that of its run and attempt", number)
         before, self.attempts[link.run_id] = self.attempts.get(link.run_id, 0), link.attempt
