@@ -330,7 +330,22 @@ def test_github_sees_a_project_as_a_stage(
     nothing = orchestrate("start", "smoke", "--affected", "--base", "HEAD", *JSON, env=env)
     assert (nothing.code, nothing.document["run_id"]) == (0, None)
     assert outputs.read_text() == "run_id=\nstatus=nothing\n"
+    attested = orchestrate("export", "latest", "--as", "in-toto")
+    assert (attested.code, "is of many projects" in attested.stderr) == (4, True)
     junit = orchestrate("export", "latest", "--as", "junit").stdout
     assert junit.count("<testsuite ") == 3
     trace = json.loads(orchestrate("export", "latest", "--as", "chrome-trace").stdout)
     assert {"bad", "good"} <= {event["name"] for event in trace["traceEvents"]}
+
+
+def test_a_fleet_ticks_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A fleet under a task with a checklist proves none of its items: the run of a project does."""
+    fleet_of(workspace, "a")
+    workspace.write("workspace.toml", 'schema_version = 1\n[fleet]\ntask_id = "7-epic"\n')
+    page = workspace.write("tasks/tasks-7-epic.md", "# Epic\n\n- [ ] **testing**: all tests pass\n")
+    workspace.commit()
+    assert orchestrate(*ALL).code == 0
+    assert len(workspace.runs("7-epic")) == 1
+    refused = orchestrate("checklist", "tick", "testing", "--run", "latest", *JSON)
+    assert (refused.code, refused.document["error"]["code"]) == (4, "wrong-project"), refused.document
+    assert "- [ ]" in page.read_text()

@@ -16,6 +16,7 @@ from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.clean_tree import tree_fault
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
 
@@ -145,7 +146,9 @@ def _run_faults(item: Item, citation: Citation, evidence: Evidence, sources: Sou
     if manifest["task_id"] != item.task or citation.task_id != item.task:
         yield "wrong-task", f"run {run} is of task '{manifest['task_id']}', not '{item.task}'"
     owner = sources.owner(str(item.task))
-    if owner is not None and manifest["project"] != owner:
+    if is_fleet(manifest):
+        yield "wrong-project", f"run {run} is of many projects: the run of one of them can prove an item"
+    elif owner is not None and manifest["project"] != owner:
         yield "wrong-project", f"run {run} is of project '{manifest['project']}', and the task is of '{owner}'"
     if manifest["status"] != "succeeded":
         yield "run-not-succeeded", f"run {run} ended with outcome {manifest['outcome']}"

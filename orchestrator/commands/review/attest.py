@@ -12,6 +12,7 @@ from orchestrator.commands.context import Context
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.evidence_sources import link_of
 from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
+from orchestrator.model.fleet import is_fleet
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.verification.tasks import verify_run
@@ -40,6 +41,12 @@ def attested(context: Context, run: str, sign: str | None) -> bytes:
         raise Refused(f"run '{where.run_id}' is of version 1, which can't be verified", code="version-1")
     if document["status"] not in TERMINAL:
         raise Refused(f"run '{where.run_id}' has not ended", code="not-ended")
+    if is_fleet(document):
+        raise GateNotMet(
+            f"run '{where.run_id}' is of many projects, each with a run of its own",
+            hint=f"attest those: codex-orchestrator status {where.run_id}",
+            code="wrong-project",
+        )
     findings = verify_run(store, where).findings
     if findings:
         raise GateNotMet(
