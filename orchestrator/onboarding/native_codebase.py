@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from orchestrator.onboarding.codebase import Codebase
-from orchestrator.onboarding.proposal import Proposal, Value, diagnostics, run
+from orchestrator.onboarding.proposal import REPORT, Proposal, Stage, Value, diagnostics, run
 
 GO = "go"
 RUST = "rust"
 
+_GOTESTSUM = "gotest.tools/gotestsum"
 _USE = re.compile(r"^use\s+(?:\(([^)]*)\)|(\S+))", re.M)
 
 
@@ -40,10 +41,20 @@ def propose_go(codebase: Codebase) -> Proposal:
                 f"detected by {settings}" if settings else "no linter is configured: go's own",
                 timeout="10m",
             ),
-            run("test", f"go test {patterns}", where, timeout="15m"),
+            _go_test(codebase, patterns, where),
         ),
         pass_env=("GO*", "CGO_*"),
     )
+
+
+def _go_test(codebase: Codebase, patterns: str, where: str) -> Stage:
+    """Return the test stage; with gotestsum, where it is a tool of the module, it leaves a report."""
+    is_tool = re.search(rf"^(?:tool\s+|\s+){_GOTESTSUM}\s*$", codebase.text("go.mod") or "", re.M) is not None
+    if not is_tool and f'"{_GOTESTSUM}"' not in (codebase.text("tools.go") or ""):
+        return run("test", f"go test {patterns}", where, timeout="15m")
+    call = "go tool gotestsum" if is_tool else f"go run {_GOTESTSUM}"
+    line = f"{call} --junitfile {REPORT} -- {patterns}"
+    return run("test", line, f"gotestsum of {'go.mod' if is_tool else 'tools.go'}", timeout="15m", reports=[REPORT])
 
 
 def _go_patterns(codebase: Codebase) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
-from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.codebase import Codebase, table
 from orchestrator.onboarding.node_manager import Manager, has_dependencies, manager_of, uses
 from orchestrator.onboarding.node_scripts import circle, programs, reached, scripts_of
-from orchestrator.onboarding.proposal import Proposal, Stage, diagnostics, run, skip
+from orchestrator.onboarding.proposal import REPORT, Proposal, Stage, diagnostics, is_inside, run, skip
 
 NAME = "node"
 
@@ -37,6 +38,11 @@ _SETTINGS = {
     "oxlint": (".oxlintrc.json", "oxlint.json"),
     "xo": ("xo.config.js", "xo.config.ts", ".xo-config.json", ".xo-config.js"),
 }
+_JEST = re.compile(r"(?:npx )?jest(?: [^|&;<>]*)?")
+_JEST_SETTINGS = tuple(f"jest.config.{end}" for end in ("js", "cjs", "mjs", "ts", "json"))
+_JEST_JUNIT = (("outputDirectory", "."), ("outputName", REPORT))
+"""Where jest-junit writes, by its settings in package.json."""
+
 _CALLS = {"eslint": "eslint .", "biome": "biome check .", "oxlint": "oxlint", "xo": "xo"}
 
 
@@ -107,7 +113,26 @@ def _test(codebase: Codebase, manager: Manager) -> Stage:
     endless = circle(scripts, name)
     if endless:
         return _endless("test", endless)
-    return run("test", manager.script(name), f"script '{name}': {scripts[name]}", timeout="15m")
+    written, added = _report(codebase, scripts[name])
+    reports = {"reports": [written]} if written else {}
+    line = manager.script(name) + (f"{' --' if manager.name == 'npm' else ''} {added}" if added else "")
+    return run("test", line, f"script '{name}': {scripts[name]}", timeout="15m", **reports)
+
+
+def _report(codebase: Codebase, script: str) -> tuple[str | None, str]:
+    """Return the report that jest-junit writes, where it is there, and the arguments that have the script write it."""
+    if not uses(codebase, "jest-junit"):
+        return None, ""
+    package = codebase.json("package.json")
+    settings = table(package, "jest-junit")
+    folder, name = (str(settings.get(key) or usual) for key, usual in _JEST_JUNIT)
+    path = posixpath.normpath(posixpath.join(folder, name))
+    if not is_inside(path):
+        return None, ""
+    named = [script, str(package.get("jest", "")), *(codebase.text(file) or "" for file in _JEST_SETTINGS)]
+    if any("jest-junit" in text for text in named):
+        return path, ""
+    return (path, "--reporters=default --reporters=jest-junit") if _JEST.fullmatch(script) else (None, "")
 
 
 def _extra(codebase: Codebase, manager: Manager, stage_id: str, names: tuple[str, ...], done: set[str]) -> Stage | None:

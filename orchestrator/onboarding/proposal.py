@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 STAGES = ("build", "lint", "test")
 """What a project has to say of the built-in pipelines (contract, section 3)."""
 
+REPORT = "junit.xml"
+"""What a stage's report in JUnit form is called where the codebase has no name for it: no change of its tree."""
+
 Value = str | bool | int | list[str] | dict[str, str]
 
 
@@ -81,6 +84,12 @@ class Proposal:
     def warned(self, *warnings: str) -> Proposal:
         """Return the proposal with more warnings."""
         return replace(self, warnings=(*self.warnings, *warnings))
+
+
+def is_inside(path: str) -> bool:
+    """Tell whether a path, as a codebase has it, is a file in its own folder, whatever variables it may hold."""
+    parts = path.split("/")
+    return bool(path) and not path.startswith(("/", "~")) and ".." not in parts and not set(path) & set("$%{}*?[]!\\")
 
 
 def run(stage_id: str, command: str, why: str, **keys: Value) -> Stage:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from itertools import pairwise
 
 from orchestrator.onboarding.codebase import Codebase, table, texts
 from orchestrator.onboarding.declared_commands import Declared
-from orchestrator.onboarding.proposal import Stage, run, skip
+from orchestrator.onboarding.proposal import REPORT, Stage, is_inside, run, skip
 from orchestrator.onboarding.python_facts import PythonFacts, modules_of
 from orchestrator.onboarding.python_needs import Needs
 from orchestrator.onboarding.requirement import bare_name
@@ -65,7 +66,25 @@ def _pytest(facts: PythonFacts, needs: Needs, calls: list[Declared], where: str 
         needs.use(plugin)
     _warn_of_imports(facts, needs)
     source = call.source if call is not None else where
-    return run("test", shlex.join(["python", "-m", "pytest", *words]), f"detected by {source}", timeout="15m")
+    written, added = _report(options)
+    reports = {"reports": [written]} if written else {}
+    line = shlex.join(["python", "-m", "pytest", *words, *added])
+    return run("test", line, f"detected by {source}", timeout="15m", **reports)
+
+
+def _report(options: list[str]) -> tuple[str | None, list[str]]:
+    """Return the report that pytest writes, and what has to be added to its arguments for that.
+
+    None where the codebase has it written outside of the project's folder, or switches reports off.
+    """
+    for word, after in pairwise([*options, ""]):
+        if word == "no:junitxml" or (word, after) == ("-p", "no:junitxml"):
+            return None, []
+        name, equals, value = word.partition("=")
+        if name in ("--junitxml", "--junit-xml"):
+            path = value if equals else after
+            return (path if is_inside(path) else None), []
+    return REPORT, [f"--junitxml={REPORT}"]
 
 
 def _plain(needs: Needs, call: Declared) -> list[str]:

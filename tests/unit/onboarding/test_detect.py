@@ -36,7 +36,7 @@ def test_python_with_extras(make: Make) -> None:
     assert does(found) == {
         "build": "python -m build --no-isolation",
         "lint": "ruff check --no-fix . && ruff format --check .",
-        "test": "python -m pytest",
+        "test": "python -m pytest --junitxml=junit.xml",
         "typecheck": "python -m mypy a_b",
     }
     assert any("extras that are not installed: docs" in note for note in found.remarks)
@@ -57,7 +57,7 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
         )
     )
     assert found.install == ("-e", ".", "--group", "dev", "--group", "test", "hatchling>=1.27", "ruff==0.9.10")
-    assert does(found)["test"] == "python -m pytest"
+    assert does(found)["test"] == "python -m pytest --junitxml=junit.xml"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
             },
             ("-e", ".[tests]", "build", "setuptools", "flake8"),
             "python -m flake8",
-            "python -m pytest",
+            "python -m pytest --junitxml=junit.xml",
         ),
         (
             {
@@ -95,7 +95,7 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
             },
             ("-e", ".", "pytest>=8,<9", "black", "build", "poetry-core"),
             "python -m black --check .",
-            "python -m pytest",
+            "python -m pytest --junitxml=junit.xml",
         ),
         (
             {
@@ -106,7 +106,7 @@ def test_python_with_dependency_groups_and_a_pinned_linter(make: Make) -> None:
             },
             ("-e", ".", "-r", "requirements/tests.txt", "build", "setuptools"),
             "-",
-            "python -m pytest",
+            "python -m pytest --junitxml=junit.xml",
         ),
     ],
     ids=["setup.cfg", "tox", "requirements", "poetry", "narrowest-requirements"],
@@ -133,7 +133,7 @@ def test_hatchs_environments_and_uvs_list(make: Make) -> None:
         )
     )
     assert found.install == ("-e", ".", "ruff>=0.9", "pytest", "coverage", "build", "hatchling>=1.27")
-    assert list(does(found).values())[1:] == ["ruff check --no-fix .", "python -m pytest"]
+    assert list(does(found).values())[1:] == ["ruff check --no-fix .", "python -m pytest --junitxml=junit.xml"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_example_codebases() -> None:
     assert list(does(python).values()) == [
         "python -m build --no-isolation",
         "ruff check --no-fix .",
-        "python -m pytest",
+        "python -m pytest --junitxml=junit.xml",
     ]
     node = propose(Codebase(str(REPOSITORY / "packages/hello-node")))
     assert list(does(node).values()) == ["npm run build", "npm run lint", "npm test"]

@@ -145,7 +145,7 @@ def test_requirements_beside_a_pyproject(make: Make) -> None:
     assert does(found) == {
         "build": "-",
         "lint": "ruff check --no-fix . && ruff format --check a",
-        "test": "python -m pytest",
+        "test": "python -m pytest --junitxml=junit.xml",
         "typecheck": "python -m mypy a",
     }
     assert any("mypy 1.17.1 (requirements.txt)" in note for note in found.notes)
@@ -181,7 +181,7 @@ def test_arguments_of_tox_and_nox(make: Make) -> None:
         "tests/test_a.py": "import pytest\n",
     }
     found = propose(make(files))
-    assert does(found)["test"] == "python -m pytest tests --ignore=tests/languages -n auto"
+    assert does(found)["test"] == "python -m pytest tests --ignore=tests/languages -n auto --junitxml=junit.xml"
     assert "pytest-xdist" in found.install
     assert any("--basetemp={envtmpdir}" in note for note in found.notes)
 
@@ -192,7 +192,7 @@ def test_a_noxfile_is_read_and_never_run(make: Make) -> None:
     calls = ("session.install('pytest==8.1.1', '-e', '.')", "session.run('pytest', '-m', 'not slow', *session.posargs)")
     noxfile = "\n".join((*lines, *(f"    {call}" for call in calls)))
     found = propose(make({"setup.py": "", "noxfile.py": noxfile, "tests/test_a.py": ""}))
-    assert does(found)["test"] == "python -m pytest -m 'not slow'"
+    assert does(found)["test"] == "python -m pytest -m 'not slow' --junitxml=junit.xml"
     assert "pytest==8.1.1" in found.install
     assert propose(make({"noxfile.py": "def ("})).template == "python"
 
