@@ -219,7 +219,15 @@ class _AttemptRun:
         from orchestrator.runner.stage_reports import StageReports  # with an XML parser, which few runs need
 
         workspace = self._setting.store.workspace
-        return StageReports(run, workspace, project_folder, self._redactor, self._setting.copies)
+        clock = self._setting.clock
+        return StageReports(
+            run,
+            workspace,
+            project_folder,
+            self._redactor,
+            self._setting.copies,
+            lambda: int(clock.now().timestamp() * 1e9),
+        )
 
     def _subpipeline(self, manifest: Manifest) -> Callable[[PlannedStage], tuple[str, ...]]:
         """Return what says what a sub-pipeline is to do in this attempt, which ``manifest`` began."""

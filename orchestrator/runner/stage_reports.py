@@ -46,6 +46,9 @@ MOST_LOOKED_AT = 50_000
 """Names that are looked at for a pattern: a codebase's, without what tools install."""
 
 _PIECE = 1 << 20
+_TICK_NS = 20_000_000
+"""Linux stamps files with the time of its last tick, at most 10 ms ago (CONFIG_HZ=100): twice that."""
+
 _IRREGULAR = "is a link, a pipe or a device"
 _STALE = "was not written by this attempt of the stage: its tests are not read"
 
@@ -65,7 +68,10 @@ class _Uncopied(Exception):  # noqa: N818 -- named by what it says
 
 
 class StageReports:
-    """The reports of the stages of one attempt of a run. ``folders`` are those that stand for the project's."""
+    """The reports of the stages of one attempt of a run.
+
+    ``folders`` are those that stand for the project's; ``now_ns`` is the wall clock in nanoseconds.
+    """
 
     def __init__(
         self,
@@ -74,17 +80,23 @@ class StageReports:
         project_folder: str,
         redactor: Redactor,
         folders: Mapping[str, str],
+        now_ns: Callable[[], int],
     ) -> None:
         self._run = run
         self._workspace = workspace
         self._project_folder = project_folder
         self._redactor = redactor
         self._folders = folders
+        self._now_ns = now_ns
         self._before: dict[str, Seen] = {}
 
     def begin(self, stage: PlannedStage) -> None:
-        """Note what is there before an attempt of ``stage`` begins: what stays as it is, that attempt did not write."""
-        self._before[stage.id] = dict(self._found(stage))
+        """Note what is there before an attempt of ``stage`` begins: what stays as it is, that attempt did not write.
+
+        What changed just before could be written again without a sign: it is not known to be older.
+        """
+        settled = self._now_ns() - _TICK_NS
+        self._before[stage.id] = {path: seen for path, seen in self._found(stage) if seen[2] < settled}
 
     def collect(self, stage: PlannedStage, attempt: int) -> Collected:
         """Copy what ``attempt`` of ``stage`` has left, and read its failed tests. Raises StorageError."""

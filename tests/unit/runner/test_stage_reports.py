@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,20 @@ def project(tmp_path: Path) -> Path:
 class Attempt:
     """One attempt of a stage with reports: ``begin``, then files are written, then ``end``."""
 
+    later_ns = 10**9
+    """The attempt begins a second after what was written before it."""
+
+    def now_ns(self) -> int:
+        """Return the wall clock when the attempt begins."""
+        return time.time_ns() + self.later_ns
+
     def __init__(self, root: Path, project: Path, *patterns: str) -> None:
         store = make_store(root)
         self.run: OpenRun = claim(store, make_manifest(clock=FakeClock()), "token")
         self.stage = PlannedStage("test", "Test", "command", argv=("x",), reports=patterns)
-        self.reports = StageReports(self.run, store.workspace, str(project), Redactor(["s3cret-value"]), {})
+        self.reports = StageReports(
+            self.run, store.workspace, str(project), Redactor(["s3cret-value"]), {}, self.now_ns
+        )
         self.reports.begin(self.stage)
 
     def end(self, attempt: int = 1) -> Collected:
@@ -91,6 +101,11 @@ def test_what_was_there_before_is_not_this_attempts(tmp_path: Path, project: Pat
     found = attempt.end()
     assert "not written by this attempt" in str(found.reports[0].problem)
     assert (found.reports[0].path is None, found.tests.total) == (False, 0)
+    attempt.later_ns = -(10**9)
+    (project / "junit.xml").write_bytes(JUNIT)
+    attempt.reports.begin(attempt.stage)
+    again = attempt.end(2)
+    assert (again.reports[0].problem, again.tests.total) == (None, 1)
 
 
 def test_what_is_no_regular_file_is_named(tmp_path: Path, project: Path) -> None:
