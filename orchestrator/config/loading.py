@@ -98,7 +98,9 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
         metrics=MetricsPolicy(shaped.metrics.min_coverage, shaped.metrics.sla_budget, shaped.metrics.max_sla_age),
         queue=Limit(shaped.queue.running, shaped.queue.waiting),
         spec_guard=_spec_guard(shaped.spec_guard),
-        waivers=tuple(Waiver(item.guardrail, item.reason, item.approved_by, item.until) for item in shaped.waivers),
+        waivers=tuple(
+            Waiver(item.guardrail, item.reason, item.approved_by, item.until, item.stage) for item in shaped.waivers
+        ),
         pipelines={name: _pipeline(name, item) for name, item in shaped.pipelines.items()},
     )
 

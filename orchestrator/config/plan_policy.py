@@ -39,10 +39,11 @@ class PlanPolicy(Record):
 def plan_policy(
     pipeline: str, guardrails: GuardrailPolicy, spec_guard: SpecGuardPolicy, waivers: tuple[Waiver, ...]
 ) -> PlanPolicy:
-    """Return the policy of a plan of ``pipeline``, which nothing is required of where the config does not bind it."""
+    """Return the policy of a plan of ``pipeline``; where the config does not bind it, no guardrail is required."""
     code, not_code = spec_guard.code, spec_guard.exclude
     if not guardrails.binds(pipeline):
-        return PlanPolicy((), (), (), False, code, not_code)
+        of_stages = tuple(waiver for waiver in waivers if waiver.stage is not None)
+        return PlanPolicy((), of_stages, (), False, code, not_code)
     flags = tuple(_flags(guardrails, spec_guard))
     return PlanPolicy(guardrails.required, waivers, flags, guardrails.proof_required, code, not_code)
 
@@ -69,7 +70,7 @@ def policy_in(project: str, raw: bytes, pipeline: str) -> PlanPolicy:
         proof_required="proof" in asked,
     )
     waivers = tuple(
-        Waiver(entry["guardrail"], entry["reason"], entry["approved_by"], _day(entry["until"]))
+        Waiver(entry.get("guardrail"), entry["reason"], entry["approved_by"], _day(entry["until"]), entry.get("stage"))
         for entry in table.get("waivers", ())
     )
     return plan_policy(pipeline, guardrails, _spec_guard(table.get("spec_guard", {})), waivers)

@@ -100,6 +100,23 @@ def _guardrail_faults(table: Mapping[str, Any]) -> Iterator[Fault]:
         if isinstance(guardrail, str) and required is not None and guardrail not in required:
             text = f"no guardrail {shown(guardrail)} is required{did_you_mean(guardrail, required)}"
             yield Fault(("waivers", index, "guardrail"), text)
+        yield from _waived_stage_faults(("waivers", index), table, waiver)
+
+
+def _waived_stage_faults(keys: Keys, table: Mapping[str, Any], waiver: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield what is wrong with what a waiver is about: one guardrail, or one stage that some pipeline has."""
+    if ("guardrail" in waiver) == ("stage" in waiver):
+        yield Fault(keys, "needs one of 'guardrail' and 'stage', and not both")
+        return
+    stage = waiver.get("stage")
+    if not isinstance(stage, str):
+        return
+    pipelines = _table(table, "pipelines").values()
+    own = {entry.get("id") for each in pipelines if isinstance(each, dict) for _, entry in _entries(each, "stages")}
+    built_in = {one.id for name in builtin_names() if (found := builtin(name)) for one in found.pipeline.stages}
+    known = sorted({name for name in own if isinstance(name, str)} | built_in)
+    if stage not in known:
+        yield Fault((*keys, "stage"), f"no pipeline has a stage {shown(stage)}{did_you_mean(stage, known)}")
 
 
 def _pipeline_faults(project: str, pipelines: Mapping[str, Any]) -> Iterator[Fault]:

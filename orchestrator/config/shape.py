@@ -102,7 +102,8 @@ class Guardrails(Table):
 class WaiverTable(Table):
     """``[[waivers]]``."""
 
-    guardrail: StageId
+    guardrail: StageId | None = None
+    stage: StageId | None = None
     reason: Text
     approved_by: Text
     until: Annotated[Any, BeforeValidator(until_date)]

@@ -178,11 +178,11 @@ def _spec_guard(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, 
 def _waivers(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
     known: dict[str, str] = {}
     for waiver in base.waivers:
-        known[waiver.guardrail] = max(known.get(waiver.guardrail, ""), waiver.until)
+        known[waiver.subject] = max(known.get(waiver.subject, ""), waiver.until)
     for waiver in now.waivers:
-        if waiver.until > known.get(waiver.guardrail, ""):
-            word = "longer" if waiver.guardrail in known else "new"
-            yield "waivers", f"a {word} waiver of '{waiver.guardrail}' until {waiver.until}"
+        if waiver.until > known.get(waiver.subject, ""):
+            word = "longer" if waiver.subject in known else "new"
+            yield "waivers", f"a {word} waiver of '{waiver.subject}' until {waiver.until}"
 
 
 def _find(pipeline: PipelineConfig | None, stage_id: str) -> StageConfig | None:

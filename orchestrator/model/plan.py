@@ -82,12 +82,22 @@ class SessionPlan(Record):
 
 
 class Waiver(Record):
-    """A required guardrail that need not hold before ``until`` (a date, inclusive, UTC)."""
+    """What need not hold before ``until`` (a date, inclusive, UTC): a ``guardrail``, or that a ``stage`` ran."""
 
-    guardrail: str
+    guardrail: str | None
     reason: str
     approved_by: str
     until: str
+    stage: str | None = None
+
+    @property
+    def subject(self) -> str:
+        """The guardrail or stage that it is about."""
+        return self.guardrail or self.stage or ""
+
+    def record(self) -> dict[str, str]:
+        """Return it as a plan's record has it: with the key that it is about, and without the other."""
+        return {key: value for key, value in self._asdict().items() if value is not None}
 
     def stands(self, today: date) -> bool:
         """Tell whether it still holds on ``today`` (UTC); its last day counts."""
@@ -238,7 +248,7 @@ def _body(plan: Plan) -> dict[str, Any]:
         "required_guardrails": list(plan.required_guardrails),
         "reuse_guardrails": plan.reuse_guardrails,
         **({"proof_required": True} if plan.proof_required else {}),
-        "waivers": [waiver._asdict() for waiver in plan.waivers],
+        "waivers": [waiver.record() for waiver in plan.waivers],
         "flags": [flag._asdict() for flag in plan.flags],
         "session": {key: list(value) if isinstance(value, tuple) else value for key, value in session.items()},
         "stages": [stage_record(stage) for stage in plan.stages],

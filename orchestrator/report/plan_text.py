@@ -104,7 +104,7 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
 
 def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]]:
     stages = {stage["id"] for stage in plan["stages"]}
-    waivers = {waiver["guardrail"]: waiver for waiver in plan["waivers"]}
+    waivers = {waiver["guardrail"]: waiver for waiver in plan["waivers"] if "guardrail" in waiver}
     blunt = {flag["stage"] for flag in plan["flags"] if flag["code"] == "guardrail-cannot-fail"}
     for guardrail in plan["required_guardrails"]:
         waiver = waivers.get(guardrail)
@@ -123,6 +123,10 @@ def _tail(plan: Mapping[str, Any], today: date) -> Iterator[tuple[str, str, str]
         yield "Guardrail", text, style
     if not plan["required_guardrails"]:
         yield "Guardrail", "none is required of this pipeline", ""
+    for waiver in plan["waivers"]:
+        if waiver.get("stage") in stages and today.isoformat() <= waiver["until"]:
+            text = f"stage {waiver['stage']} may be skipped until {waiver['until']}"
+            yield "Waiver", f"{text} by {waiver['approved_by']}: {waiver['reason']}", "yellow"
     for flag in plan["flags"]:
         yield "Flag", flag["message"], "yellow"
     drift = plan.get("drift")

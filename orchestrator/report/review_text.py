@@ -28,7 +28,8 @@ def review_text(packet: Mapping[str, Any], *, width: int, color: bool, digest: s
         if failure["tests"] and failure["stage"] not in named:  # a failure that was allowed
             lines += labelled(ink, "Tests", [*map(clean, failed_test_lines(failure["stage"], failure))], width, "red")
     for waiver in packet["plan"]["waivers"] if packet["plan"] else ():
-        text = f"{waiver['guardrail']} until {waiver['until']} by {waiver['approved_by']}: {waiver['reason']}"
+        subject = waiver["guardrail"] or f"stage {waiver['stage']}"
+        text = f"{subject} until {waiver['until']} by {waiver['approved_by']}: {waiver['reason']}"
         lines += labelled(ink, "Waiver", [clean(text)], width, "yellow")
     lines += _files(ink, packet["tree_changes"], width)
     if packet["plan_changes"]:

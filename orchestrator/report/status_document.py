@@ -186,10 +186,11 @@ class _Flag(Record):
 
 
 class _Waiver(Record):
-    guardrail: str
     reason: str
     approved_by: str
     until: str
+    guardrail: str | None = None
+    stage: str | None = None
 
 
 class _Stage(Record):

@@ -47,7 +47,7 @@ def gaps(manifest: Mapping[str, Any], need: str) -> Iterator[str]:
         return
     if not is_recomputable(manifest):
         return
-    allowed, waived = _may_be_skipped(manifest), waived_in(manifest)
+    allowed, waived = _may_be_skipped(manifest) | _waived_stages(manifest), waived_in(manifest)
     for stage, command in commands.items():
         is_skipped = command.get("outcome") == "skip" and stage in allowed
         if not (_is_success(command) or is_skipped or stage in waived):
@@ -85,6 +85,13 @@ def _may_be_skipped(manifest: Mapping[str, Any]) -> frozenset[str]:
     newly = {match["stage"] for entry in entries if (match := _STAGE_KEY.match(str(entry.get("key"))))}
     skipped = frozenset(str(stage["id"]) for stage in manifest["plan"].get("stages") or () if stage.get("skip"))
     return skipped - newly
+
+
+def _waived_stages(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the stages that a waiver lets the run skip: one that stood when the run's last attempt ended."""
+    day = str(manifest.get("completed_at"))[:10]
+    waivers = manifest["plan"].get("waivers") or ()
+    return frozenset(str(each["stage"]) for each in waivers if each.get("stage") and day <= str(each.get("until")))
 
 
 def _new_skip(manifest: Mapping[str, Any]) -> str:

@@ -290,6 +290,18 @@ def test_what_is_no_regular_file_is_refused(workspace: WorkspaceFolder, make: Ca
             "[[waivers]]\nguardrail = 'spec-guard'\nreason = 'r'\napproved_by = 'a'\nuntil = 2026-01-01T00:00:00",
             "waivers",
         ),
+        (
+            "[[waivers]]\nreason = 'r'\napproved_by = 'a'\nuntil = 2026-01-01",
+            "waivers[#1]: needs one of 'guardrail' and 'stage', and not both",
+        ),
+        (
+            "[[waivers]]\nguardrail = 'spec-guard'\nstage = 'lint'\nreason='r'\napproved_by = 'a'\nuntil = 2026-01-01",
+            "waivers[#1]: needs one of 'guardrail' and 'stage', and not both",
+        ),
+        (
+            "[[waivers]]\nstage = 'lnt'\nreason = 'r'\napproved_by = 'a'\nuntil = 2026-01-01",
+            "waivers[#1].stage: no pipeline has a stage 'lnt' (did you mean 'lint'?)",
+        ),
     ],
 )
 def test_each_wrong_value_is_named(workspace: WorkspaceFolder, lines: str, fault: str) -> None:

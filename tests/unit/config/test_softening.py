@@ -151,6 +151,12 @@ def test_a_waiver_that_is_new_or_longer_is_found() -> None:
     assert softenings(longer, base, "diagnostics") == ()
 
 
+def test_a_waiver_of_a_stage_is_one_too() -> None:
+    """It says that a stage need not have run, of whatever pipeline."""
+    waiver = '[[waivers]]\nstage = "lint"\nreason = "r"\napproved_by = "a"\nuntil = "2026-12-01"\n'
+    assert compared(extra=waiver) == [(POLICY_SOFTENED, "waivers")]
+
+
 def test_a_stricter_config_and_another_command_ask_for_nothing_less() -> None:
     """A command that changed is only named; a skip that becomes a command, more reviews, more code are no softening."""
     changes = [
