@@ -13,7 +13,7 @@ from orchestrator.base.text.appearance import is_terminal
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.maintain.acknowledge import acknowledge as acknowledged
 from orchestrator.commands.maintain.run_survey import Survey, Surveyed, survey
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.launch import check_format, with_delivery
 from orchestrator.commands.run.requests import actor_of
 from orchestrator.config import project_names
 from orchestrator.config.outlines import source_of
@@ -92,7 +92,7 @@ def prune(
         with context.progress("prune: removed", format, work.count) as bar:
             _carry_out(store, work, Terms(who, reason, {}), rules, bar.tick)
     document = work.document(dry_run=dry_run)
-    return Answer(EXIT_DONE, document, prune_text(document))
+    return with_delivery(context, store, Answer(EXIT_DONE, document, prune_text(document)))
 
 
 class _Work:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import xml.etree.ElementTree as ET
 
+import xmlschema
 from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 
 from orchestrator.report.exports.exported import ExportedRun
 from orchestrator.report.exports.junit import junit
+from tests.harness import REPOSITORY
 from tests.unit.report.exports.runs import NASTY, exported
 
 ALL = {"a": "success", "b": "failure", "c": "timeout", "d": "error", "e": "cancellation", "f": "skip"}
 
 
+@functools.cache
+def schemas() -> tuple[xmlschema.XMLSchema, ...]:
+    """Return the schemas of Ant and of Jenkins' xunit plugin, as their authors published them."""
+    folder = REPOSITORY / "tests/samples/junit-schemas"
+    return tuple(xmlschema.XMLSchema(str(folder / name)) for name in ("ant.xsd", "jenkins.xsd"))
+
+
 def check(data: bytes) -> ET.Element:
-    """Hold a document to what the schemas of Ant and of Jenkins' xunit plugin both ask, and return its root."""
+    """Hold a document to both schemas, and to what they leave open, and return its root."""
     root = ET.fromstring(data)
+    for schema in schemas():
+        schema.validate(root)
     assert root.tag == "testsuites"
     assert not set(root.attrib) - {"name", "time", "tests", "failures", "errors"}
     for number, suite in enumerate(root):
@@ -42,6 +54,16 @@ def check(data: bytes) -> ET.Element:
             assert len(case) <= 1
             assert all(child.tag == "skipped" or child.attrib["type"] for child in case)
     return root
+
+
+def test_each_schema_rejects_what_its_readers_do() -> None:
+    """Ant takes no time zone in a timestamp, Jenkins no attribute that it does not know."""
+    ant, jenkins = schemas()
+    data = junit([exported({"a": "success"})])
+    assert ant.is_valid(ET.fromstring(data))
+    assert not ant.is_valid(ET.fromstring(re.sub(rb'(timestamp="[^"]+)"', rb'\1Z"', data)))
+    assert jenkins.is_valid(ET.fromstring(data))
+    assert not jenkins.is_valid(ET.fromstring(data.replace(b"<testcase ", b'<testcase color="red" ', 1)))
 
 
 def parsed(*runs: ExportedRun) -> list[TestSuite]:
