@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.report.statistics.metrics_record import End
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Record: TypeAlias = "Mapping[str, Any]"
 Finding: TypeAlias = "dict[str, Any]"
+Stages: TypeAlias = "Callable[[Record], list[str]]"
 
 
 def gate_findings(
@@ -28,48 +29,28 @@ def gate_findings(
     ``stages``, as far as ``records`` (manifests by run id) tell them. Without a run of a pipeline that
     requires a guardrail nothing was guarded, and the gate is not met (contract, section 4).
     """
-    return [*_coverage(project, summary, ends, records, policy), *_budget(project, summary, ends, records, policy)]
 
+    def found(code: str, message: str, bad: Sequence[End] = (), stages: Stages = _slowest) -> Finding:
+        return finding(project, code, message, _named(bad, records, stages))
 
-def _coverage(
-    project: str | None,
-    summary: Mapping[str, Any],
-    ends: Sequence[End],
-    records: Mapping[str, Record],
-    policy: MetricsPolicy,
-) -> list[Finding]:
-    figures = summary["guardrails"]
-    if figures["coverage"] is None:
-        return [finding(project, "no-guarded-runs", "no run of a pipeline that requires a guardrail")]
-    if figures["executed"] >= policy.min_coverage * figures["runs"] - 1e-9:
-        return []
-    message = (
-        f"guardrails of {figures['executed']} of {figures['runs']} runs were executed, "
-        f"{percent(figures['coverage'])}; {percent(policy.min_coverage)} is the least"
-    )
-    bad = [end for end in ends if end.required and not end.executed]
-    return [finding(project, "coverage-low", message, _named(bad, records, _unexecuted))]
-
-
-def _budget(
-    project: str | None,
-    summary: Mapping[str, Any],
-    ends: Sequence[End],
-    records: Mapping[str, Record],
-    policy: MetricsPolicy,
-) -> list[Finding]:
-    figures = summary["sla"]
-    if figures["breaches"] <= policy.sla_budget * figures["runs"] + 1e-9:
-        return []
-    message = (
-        f"{figures['breaches']} of {figures['runs']} runs took longer than their SLA, "
-        f"{percent(figures['share'])}; {percent(policy.sla_budget)} is the most"
-    )
-    return [
-        finding(
-            project, "sla-budget-exceeded", message, _named([end for end in ends if end.breached], records, _slowest)
+    findings = []
+    guards, sla = summary["guardrails"], summary["sla"]
+    if guards["coverage"] is None:
+        findings.append(found("no-guarded-runs", "no run of a pipeline that requires a guardrail"))
+    elif guards["executed"] < policy.min_coverage * guards["runs"] - 1e-9:
+        message = (
+            f"guardrails of {guards['executed']} of {guards['runs']} runs were executed, "
+            f"{percent(guards['coverage'])}; {percent(policy.min_coverage)} is the least"
         )
-    ]
+        bad = [end for end in ends if end.required and not end.executed]
+        findings.append(found("coverage-low", message, bad, _unexecuted))
+    if sla["breaches"] > policy.sla_budget * sla["runs"] + 1e-9:
+        message = (
+            f"{sla['breaches']} of {sla['runs']} runs took longer than their SLA, "
+            f"{percent(sla['share'])}; {percent(policy.sla_budget)} is the most"
+        )
+        findings.append(found("sla-budget-exceeded", message, [end for end in ends if end.breached]))
+    return findings
 
 
 def finding(project: str | None, code: str, message: str, runs: Sequence[Mapping[str, Any]] = ()) -> Finding:
@@ -82,7 +63,7 @@ def percent(share: float) -> str:
     return f"{round(share * 100, 1):g} %"
 
 
-def _named(ends: Sequence[End], records: Mapping[str, Record], stages: Any) -> list[dict[str, Any]]:
+def _named(ends: Sequence[End], records: Mapping[str, Record], stages: Stages) -> list[dict[str, Any]]:
     latest = sorted(ends, key=lambda end: (end.completed_at, end.run_id), reverse=True)
     return [
         {"run_id": end.run_id, "task_id": end.task_id, "stages": stages(records.get(end.run_id, {}))} for end in latest
