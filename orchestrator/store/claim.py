@@ -13,9 +13,9 @@ from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS, render
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.store.attempt_files import events_of
 from orchestrator.store.chain import find_link, read_first_hint
 from orchestrator.store.claim_order import note_claim
-from orchestrator.store.evidence import events_of
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import (
     CLI,

@@ -14,8 +14,8 @@ from orchestrator.base.workspace import OUT_VARIABLE
 from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import parse, render
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.store.attempt_files import evidence_of
 from orchestrator.store.chain import PlacedLine, add_link, find_link, metrics_digest, parsed, write_hint
-from orchestrator.store.evidence import evidence_of
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import (
     CHAIN,

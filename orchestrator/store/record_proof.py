@@ -15,8 +15,8 @@ from orchestrator.base.record import Record
 from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
+from orchestrator.store.attempt_files import entries_of, events_of
 from orchestrator.store.chain import Line, find_link, read_hint
-from orchestrator.store.evidence import entries_of, events_of
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, IMPORTED, OPEN, REPORTS, Location
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.run_files import file_digest, names_in, parent_of, size_of, whole_lines_size

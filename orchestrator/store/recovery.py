@@ -12,10 +12,10 @@ from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id
 from orchestrator.model.manifest.manifest import Command, Manifest
 from orchestrator.model.manifest.transitions import forgotten
+from orchestrator.store.attempt_files import events_of
 from orchestrator.store.child_links import notes_left, settle_with_parent, with_children
 from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
-from orchestrator.store.evidence import events_of
 from orchestrator.store.find import open_runs
 from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, IMPORTED, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
