@@ -45,6 +45,8 @@ SETTINGS: tuple[tuple[str, str], ...] = (
     ("submodule.recurse", "false"),
     ("color.ui", "false"),
     ("advice.graftFileDeprecated", "false"),
+    # A file that a stage may write names the parents of commits there, and git takes its word (gitformat-commit-graph).
+    ("core.commitGraph", "false"),
 )
 """What beats the settings of the repository and of the user, as arguments ``-c``."""
 

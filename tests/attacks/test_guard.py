@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,6 +185,40 @@ def test_a_stage_does_not_move_the_base_of_the_projects_repository(
     assert orchestrate("start", "--project", "p").code == 3
     (entry,) = orchestrate("status", "--format", "json").document["guardrails"]
     assert (entry["outcome"], "a.py" in entry["reason"]) == ("failed", True)
+
+
+def forge_parent(graph: Path, commit: str, parent: str) -> None:
+    """Give a commit another parent in a repository's commit-graph, which git does not compare with the commit."""
+    data = bytearray(graph.read_bytes())
+    entries = [data[at : at + 12] for at in range(8, 8 + 12 * data[6], 12)]
+    chunks = {bytes(entry[:4]): int.from_bytes(entry[4:], "big") for entry in entries}
+    count = int.from_bytes(data[chunks[b"OIDF"] + 1020 : chunks[b"OIDF"] + 1024], "big")
+    ids = [data[at : at + 20].hex() for at in range(chunks[b"OIDL"], chunks[b"OIDL"] + 20 * count, 20)]
+    at = chunks[b"CDAT"] + 36 * ids.index(commit) + 20
+    data[at : at + 4] = ids.index(parent).to_bytes(4, "big")
+    graph.chmod(0o644)
+    graph.write_bytes(data)
+
+
+def test_a_forged_commit_graph_moves_no_base(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The parents of commits are those in the commits, and not in a file about them, which a stage may write."""
+    workspace.project("p", guard=None)
+    workspace.write("packages/p/a.py", "print(1)\n")
+    workspace.write("tasks/specs/1-p.md", FRESH.replace("9999-01-01", _today()))
+    first = workspace.commit()
+    workspace.write("packages/p/b.py", "print(1)\n")
+    main = workspace.commit()
+    workspace.git("switch", "-qc", "topic")
+    workspace.write("packages/p/a.py", "print(2)\n")
+    forged = workspace.commit()
+    workspace.write("packages/p/a.py", "print(3)\n")
+    workspace.commit()
+    workspace.git("commit-graph", "write", "--reachable")
+    forge_parent(workspace.root / ".git/objects/info/commit-graph", forged, first)
+    assert workspace.git("merge-base", "main", "HEAD").strip() == first
+    assert orchestrate("start", "--project", "p").code == 3
+    (entry,) = orchestrate("status", "--format", "json").document["guardrails"]
+    assert (entry["outcome"], entry["compared"]["base"]) == ("failed", main)
 
 
 def test_a_base_that_is_head_hides_no_commit(stale: WorkspaceFolder, orchestrate: Orchestrator) -> None:
