@@ -157,7 +157,7 @@ def test_outputs_of_stages_that_start_together_end_apart(driver: Driver) -> None
     for _ in range(3):
         key = driver.spawn(["echo", "done"])
         slow.append(driver.spawn(["sleep", "60"], env=large))
-        assert driver.output(key, seconds=5) == b"done\n"
+        assert driver.output(key, seconds=40) == b"done\n"
     driver.guard.terminate_all(grace_seconds=0)
     assert {driver.wait(Exited, key).signal for key in slow} == {"SIGKILL"}
 

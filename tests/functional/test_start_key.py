@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.test_wait import blocked, release
+from tests.functional.test_start import wait_for
+from tests.functional.test_wait import blocked, handles, release
 from tests.harness import Orchestrator, WorkspaceFolder
 
 JSON = ("--format", "json")
@@ -61,7 +62,7 @@ def test_a_live_run_is_waited_for(workspace: WorkspaceFolder, orchestrate: Orche
     at_once = orchestrate(*words, "--detach")
     assert (at_once.code, at_once.document["run_id"], at_once.document["status"]) == (0, run_id, "in_progress")
     waiting, stopped = orchestrate.popen(*words), orchestrate.popen(*words)
-    time.sleep(1.5)
+    wait_for(lambda: handles(stopped.pid, signal.SIGTERM))
     assert waiting.poll() is None
     stopped.send_signal(signal.SIGTERM)
     out, _ = stopped.communicate(timeout=60)

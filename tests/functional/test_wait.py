@@ -6,9 +6,11 @@ import json
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+from tests.functional.test_start import wait_for
 from tests.harness import Orchestrator, WorkspaceFolder
 
 
@@ -57,6 +59,12 @@ def test_a_timeout_leaves_the_run_alone(workspace: WorkspaceFolder, orchestrate:
     assert orchestrate("wait", run_id, "--timeout", "60s").code == 0
 
 
+def handles(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler of its own for a signal; ``wait`` sets those of all stop signals at once."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt")]
+    return bool(int(line.split()[1], 16) & 1 << number - 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("words", [("wait",), ("status", "--watch")])
 def test_a_signal_ends_only_the_waiting(
@@ -72,7 +80,7 @@ def test_a_signal_ends_only_the_waiting(
         stdout=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    time.sleep(1.0)
+    wait_for(lambda: handles(waiting.pid, signal.SIGTERM))
     waiting.send_signal(number)
     out, _ = waiting.communicate(timeout=60)
     document = json.loads(out)
