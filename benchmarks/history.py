@@ -94,6 +94,7 @@ def write_history(workspace: Path, task: str, starts: list[datetime], *, whole: 
         (folder / "manifest.json").write_text(clone.text(model.manifest))
         if whole:
             _write_rest(workspace, task, folder, clone)
+    (workspace / ".runs" / ".claims").write_text("".join(f"{clone.run_id}\n" for clone in clones))
     _forget_model(workspace, task, model)
     _write_lines(runs, clones)
     _write_state(workspace, task, clones)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.groups import crowd, makespan, memory, output, reading, starting, syncs, unchanged
+from benchmarks.groups import crowd, makespan, memory, output, reading, retention, starting, syncs, unchanged
 from benchmarks.results import Result
 
 GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
     starting.measure,
     syncs.measure,
     reading.measure,
+    retention.measure,
     crowd.measure,
     output.measure,
     makespan.measure,

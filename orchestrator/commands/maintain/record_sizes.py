@@ -25,7 +25,9 @@ def size_findings(store: RunStore, projects: Iterable[str]) -> Iterator[Finding]
     try:
         general = workspace_rules(root)
     except ConfigError as error:
-        yield from (Finding("config", WORKSPACE_FILE, fault, hint="see docs/retention.md") for fault in error.faults)
+        for fault in error.faults:
+            said = fault.removeprefix(f"{WORKSPACE_FILE}: ")
+            yield Finding("config", WORKSPACE_FILE, said, hint="see docs/retention.md")
         return
     runs_dir = store.workspace.runs_dir
     sizes = {task_id: folder_size(os.path.join(runs_dir, task_id)) for task_id in task_ids(store)}

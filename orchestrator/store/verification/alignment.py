@@ -38,6 +38,9 @@ _APPROXIMATE = UNDATED.union(
 )
 """What the current record no longer says exactly of an attempt that a resume followed."""
 
+_ADDED = frozenset({"began_at", "queued_seconds"})
+"""Keys of a metrics line that those of earlier versions don't have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
@@ -165,7 +168,7 @@ def _metrics_findings(
             continue
         left_out = UNDATED if attempt == manifest.attempt else _APPROXIMATE
         for key in sorted(set(expected) - left_out):
-            if line.get(key) != expected[key]:
+            if line.get(key) != expected[key] and (key in line or key not in _ADDED):
                 yield Finding(
                     "metrics-differ", path, _differ(manifest.run_id, key, line.get(key), expected[key]), number
                 )

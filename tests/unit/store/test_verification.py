@@ -17,6 +17,7 @@ from orchestrator.store.decisions import add_decision, decisions_of
 from orchestrator.store.layout import Location
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
+from orchestrator.store.verification.alignment import align_task
 from orchestrator.store.verification.recent import verify_recent
 from orchestrator.store.verification.tasks import verify_all, verify_run, verify_task
 from tests.records import TASK, make_manifest, make_plan, make_run_id, make_store
@@ -353,3 +354,14 @@ def test_a_link_in_the_chains_place_is_a_finding(store: RunStore, tmp_path: Path
     assert finding.path == f".runs/{TASK}"
     assert "chain.jsonl" in finding.message
     assert finding.code == "planted-link"
+
+
+def test_lines_of_an_earlier_version_lack_what_was_added(store: RunStore) -> None:
+    """A metrics line without the keys of a later version agrees with its record; one that says otherwise does not."""
+    path = task_of(store) / "metrics.json"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    older = [{key: line[key] for key in line if key not in ("began_at", "queued_seconds")} for line in lines]
+    path.write_text("".join(json.dumps(line) + "\n" for line in older))
+    assert align_task(store, TASK).findings == ()
+    path.write_text("".join(json.dumps({**line, "queued_seconds": 7}) + "\n" for line in lines))
+    assert {finding.code for finding in align_task(store, TASK).findings} == {"metrics-differ"}
