@@ -25,6 +25,7 @@ from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
+from orchestrator.onboarding.host import Host, embedded_warning, host_warnings
 from orchestrator.onboarding.limits import with_project
 from orchestrator.onboarding.proposal import Proposal
 from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
@@ -56,8 +57,10 @@ class Onboarding:
     kept: tuple[str, ...]
 
 
-def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
+def onboarding(root: str, wish: Wish, today: date, host: Host | None = None) -> Onboarding:
     """Return what makes the codebase that ``wish`` names a project of the workspace at ``root``; writes nothing.
+
+    With a ``host``, what of it can't work on this machine is a warning, which no file holds.
 
     Raises UsageError for a missing folder, a task of another project, and files that stand in the way;
     ConfigError when the new config would not hold beside the others.
@@ -82,6 +85,10 @@ def onboarding(root: str, wish: Wish, today: date) -> Onboarding:
     if any(change.path == config_file(wish.project) and change.action == "create" for change in changes):
         _check_beside_others(root, wish.project, config)
     # The config comes last: from then on there is such a project.
+    if host is not None:
+        proposal = proposal.warned(*host_warnings(Codebase(os.path.join(root, path)), proposal, host))
+        embedded = embedded_warning(root, path)
+        proposal = proposal.warned(*([embedded] if embedded is not None else []))
     return Onboarding(wish.project, task, path, proposal, (index, limits, *changes), kept)
 
 

@@ -80,7 +80,9 @@ def propose_rust(codebase: Codebase) -> Proposal:
     written: dict[str, Value] = {}
     if not is_locked:
         written = {"outputs": ["Cargo.lock"]}
-        notes.append("there is no Cargo.lock: the build writes one, and two runs may build different dependencies")
+        notes.append(
+            "there is no Cargo.lock: the build writes one; commit it, or ignore it: spec-guard takes it for code"
+        )
     return Proposal(
         RUST,
         diagnostics(

@@ -47,7 +47,9 @@ def error_note(
 
 
 def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
-    """Return the last 20 lines of some output, without colours and safe to show, each of at most 500 characters.
+    """Return what tells of some output, in 20 lines, without colours and safe to show, each of 500 characters at most.
+
+    These are the last ones; where lines before them name a failure, some of these, with ``…`` at each gap.
 
     They are masked after they were made safe: what is dropped then joins what stood on both sides of it.
     """
@@ -56,7 +58,11 @@ def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
     plain = TerminalFilter(color=False)
     text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
     lines = [safe_text(line)[:SHOWN_COLUMNS] for line in mask(text).rstrip().splitlines()]
-    return lines[-SHOWN_LINES:]
+    if len(lines) <= SHOWN_LINES:
+        return lines
+    from orchestrator.runner.failure_lines import telling  # its pattern takes a millisecond to compile
+
+    return telling(lines, SHOWN_LINES)
 
 
 def summary_of(manifest: Manifest, detail: str | None) -> str:

@@ -109,15 +109,11 @@ class EnvironmentMaker:
             self._recorder.log_closed(finished.log)
             ended = finished.ended
             if ended.outcome != "success":
+                from orchestrator.runner.failure_lines import cause_in
+
                 lines = self._recorder.last_lines(finished.tail)
                 cause = ended.detail or cause_in(lines) or f"exit code {ended.exit_code}"
                 text = f"{step.title}: {cause}"
                 self._recorder.environment_failed(text, ended, lines, name)
                 return text
         return None
-
-
-def cause_in(lines: Sequence[str]) -> str | None:
-    """Return the last of a tool's lines that says what went wrong: uv's last is general advice."""
-    said = (line for line in reversed(lines) if line.strip() and not line.lstrip().lower().startswith("hint:"))
-    return next(said, lines[-1] if lines else None)

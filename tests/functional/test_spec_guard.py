@@ -55,8 +55,10 @@ def test_commits_uncommitted_and_untracked_changes_count(workspace: WorkspaceFol
     assert _guard(root, home).passed
     untracked = workspace.write("packages/a/ümlaut.py", "x\n")
     assert _rules(_guard(root, home)) == ["code-without-spec"]
+    assert "not tracked by git: ümlaut.py" in _guard(root, home).findings[0].hint
     git("add", ".")
     assert _rules(_guard(root, home)) == ["code-without-spec"]
+    assert "not tracked" not in _guard(root, home).findings[0].hint
     git("commit", "-qm", "two")
     assert _rules(_guard(root, home)) == ["code-without-spec"]
     assert untracked.name in _guard(root, home).findings[0].message

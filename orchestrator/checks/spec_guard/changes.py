@@ -264,16 +264,23 @@ def _judged(
     has_specs = os.path.isdir(os.path.join(root, SPEC_FOLDER)) or bool(specs.named.patterns)
     if not has_specs and not touched:
         return uncompared(f"there is no {SPEC_FOLDER}/ in this workspace: no spec answers for its code", notes)
-    return Report((_without_spec(question, specs, found),), notes, shown_base, compared=compared)
+    new = {os.path.realpath(path) for path in code.untracked}
+    names_new = [name for name in found if os.path.realpath(os.path.join(root, question.shown, name)) in new]
+    return Report((_without_spec(question, specs, found, names_new),), notes, shown_base, compared=compared)
 
 
-def _without_spec(question: Question, specs: Specs, code: list[str]) -> Finding:
+def _without_spec(question: Question, specs: Specs, code: list[str], untracked: list[str]) -> Finding:
     listed = ", ".join(map(printable, code[:_LISTED]))
     more = f" and {len(code) - _LISTED} more" if len(code) > _LISTED else ""
     files = tuple(os.path.normpath(os.path.join(question.shown, name)) for name in code[:_LISTED])
     message = f"code changed and no spec did: {listed}{more}"
     named = ", ".join((f"{SPEC_FOLDER}/{question.task_id}.md", *specs.named.patterns))
     hint = f"a change of code goes with one in {printable(named)}"
+    if untracked:
+        some = ", ".join(map(printable, untracked[:_LISTED]))
+        hint += (
+            f"; not tracked by git: {some}: ignored by git, or left out by exclude in [spec_guard], it does not count"
+        )
     return Finding("code-without-spec", question.shown, message, hint=hint, files=files)
 
 

@@ -9,6 +9,8 @@ from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.json_values import plain
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.text.appearance import appearance
+from orchestrator.base.text.safe_text import safe_text
+from orchestrator.checks.stage_programs import missing_programs, words_of
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.fleet_plan import plan_of_fleet
 from orchestrator.commands.review.approved_plan import drift_from_approved
@@ -71,6 +73,8 @@ def plan(
     compiled = compile_plan(workspace.root, target.project, pipeline, today=today)
     check_project_folder(workspace.root, compiled)
     document = _document(context, workspace.root, compiled, target.task_id, today)
+    if format == "text":
+        _warn_of_missing(context, compiled)
     document["drift"] = _drift(context, document, against)
     if explain:
         _explain(context, compiled, target.task_id, document)
@@ -111,6 +115,13 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
     explanations = explained(compiled, cache)
     for stage in document["stages"]:
         stage["explain"] = explanations[stage["id"]]
+
+
+def _warn_of_missing(context: Context, compiled: Plan) -> None:
+    """Say on stderr which programs that the stages call are not on PATH."""
+    stages = [(stage.id, stage.shell or " ".join(stage.argv)) for stage in compiled.stages]
+    for text in words_of(missing_programs(stages, context.environ.get("PATH", ""))):
+        context.stderr.write(f"warning: {safe_text(text)}\n")
 
 
 def _document(context: Context, root: str, compiled: Plan, task_id: str, today: date) -> dict[str, Any]:

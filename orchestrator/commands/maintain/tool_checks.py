@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from orchestrator.base.errors import ConfigError, NoxUnavailable, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
-from orchestrator.config import ProjectConfig
+from orchestrator.checks.stage_programs import missing_programs, words_of
+from orchestrator.config import ProjectConfig, StageConfig
 from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.export_policy import read_export_policy
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 from orchestrator.git.ownership import foreign_repositories
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.host import embedded_warning
+from orchestrator.onboarding.node_engines import engine_warning
+from orchestrator.onboarding.python_codebase import takes_version_from_git
 from orchestrator.runner.environment import TOOLS
 from orchestrator.runner.environment.nox import run_session
 
@@ -85,6 +92,54 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
         if _needs_node(root, config) and shutil.which("node", path=path) is None:
             message = "the project has a package.json, but node is not on PATH"
             yield Finding("no-node", config.file, message, hint="install Node.js", level="warning")
+        yield from _place_findings(root, config, path)
+
+
+def _place_findings(root: str, config: ProjectConfig, path: str) -> Iterator[Finding]:
+    """Yield what a project's stages call that is not there, and what its folder is that others will not have."""
+    codebase = Codebase(os.path.join(root, config.path))
+    stages = [(stage.id, _line(stage)) for pipeline in config.pipelines.values() for stage in pipeline.stages]
+    missing = missing_programs(stages, path)
+    for text in words_of({name: listed for name, listed in missing.items() if name != "node"}):
+        yield Finding("no-program", config.file, text, hint="install it", level="warning")
+    engine = engine_warning(codebase, node_version(path)) if codebase.has("package.json") else None
+    if engine is not None:
+        yield Finding("other-node", config.file, engine, hint="install that version", level="warning")
+    embedded = embedded_warning(root, config.path)
+    if embedded is not None and not _is_ignored(root, config.path):
+        yield Finding("embedded-repository", config.path, embedded, hint="see docs/onboarding.md", level="warning")
+    if takes_version_from_git(codebase) and not any("VERSION" in name for name in config.session.set_env):
+        text = "its version is taken from git, and the folder is no repository of its own: its install fails"
+        hint = 'set_env = { SETUPTOOLS_SCM_PRETEND_VERSION = "1.0" } in [session], or make it a submodule'
+        yield Finding("version-from-git", config.file, text, hint=hint, level="warning")
+
+
+def _line(stage: StageConfig) -> str:
+    return stage.shell or " ".join(stage.run or ())
+
+
+def _is_ignored(root: str, path: str) -> bool:
+    """Tell whether the workspace's .gitignore has the folder, or one above it, as a plain line."""
+    try:
+        with open(os.path.join(root, ".gitignore"), encoding="utf-8") as stream:
+            lines = {line.strip().strip("/").removesuffix("/*") for line in stream}
+    except (OSError, UnicodeDecodeError):
+        return False
+    parts = os.path.normpath(path).split(os.sep)
+    return any("/".join(parts[:count]) in lines for count in range(1, len(parts) + 1))
+
+
+@functools.cache
+def node_version(path: str) -> str | None:
+    """Return what the ``node`` on ``path`` says of its version, None where there is none or it says nothing."""
+    node = shutil.which("node", path=path)
+    if node is None:
+        return None
+    try:
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def shadowing_findings(environments_dir: str, configs: Mapping[str, ProjectConfig]) -> Iterator[Finding]:

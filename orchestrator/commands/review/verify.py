@@ -16,6 +16,7 @@ from orchestrator.commands.review.sla_check import page_findings
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config import project_names
 from orchestrator.model.outcome import TERMINAL
+from orchestrator.onboarding.refresh import stale_documents
 from orchestrator.store.find import find_run, read_document, run_ids, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -68,7 +69,7 @@ def verify(
         stale, rows = page_findings(store, context.environ, context.clock.now())
         notes = [note._asdict() for note in report.notes]
         document["docs"] = {**report.counted, "limits": rows, "notes": notes}
-        findings += [*report.findings, *stale]
+        findings += [*report.findings, *stale, *stale_documents(store.workspace.root)]
     if witness is not None:
         findings += witness_findings_of(store, context.environ, witness)
     ordered = list(dict.fromkeys(findings_by_place(findings)))

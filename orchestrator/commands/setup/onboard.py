@@ -10,9 +10,12 @@ from orchestrator.base.files.writing import CHANGED
 from orchestrator.base.identifiers import check_name
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.maintain.tool_checks import node_version
 from orchestrator.commands.review import consent
 from orchestrator.commands.run.launch import check_format
 from orchestrator.onboarding.files import Onboarding, Wish, onboarding
+from orchestrator.onboarding.host import Host
+from orchestrator.onboarding.refresh import refreshed, remarks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,22 +37,32 @@ def onboard(
     template: str | None = None,
     owners: tuple[str, ...] = (),
     keep: bool = False,
+    refresh: bool = False,
     yes: bool = False,
     dry_run: bool = False,
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
     """Look at a codebase, propose its config and its task's files, and write them once somebody agreed.
 
-    ``path`` is from the current folder, or else from the workspace's. Exit code 2 when there is nobody to
-    ask and no ``yes``, or when it was declined. Raises UsageError and ConfigError for what is wrong or in
+    ``path`` is from the current folder, or else from the workspace's. ``refresh`` puts the commands of the config
+    that is there into the documents, and goes with none of the options that propose one. Exit code 2 when there is
+    nobody to ask and no ``yes``, or when it was declined. Raises UsageError and ConfigError for what is wrong or in
     the way, Refused and StorageError as ``write_files`` does; then nothing was written.
     """
     check_format(format, ("text", "json"))
     check_name("project", project)
     workspace = _workspace(context)
+    if refresh:
+        if keep or owners or any(given is not None for given in (path, task, template)):
+            raise UsageError(
+                "--refresh takes what the config says: --path, --task, --template, --owner and --keep propose another",
+                hint="leave them out",
+                code="bad-options",
+            )
+        return _refreshed(context, workspace, project, yes=yes, dry_run=dry_run)
     wish = Wish(project, _folder(context, workspace, path), task, template, _checked(owners), keep)
     for tries in range(_MOST_TRIES):
-        found = onboarding(workspace.root, wish, context.clock.now().date())
+        found = onboarding(workspace.root, wish, context.clock.now().date(), _here(context))
         try:
             became = consent.settle(context, workspace.root, found.changes, yes=yes, dry_run=dry_run)
             break
@@ -59,6 +72,31 @@ def onboard(
                 raise
     document = {**_document(workspace, found, became), **consent.error_of(became)}
     return Answer(consent.exit_code(became), document, _text(document, found, became))
+
+
+def _here(context: Context) -> Host:
+    """Return what this machine has: the programs on PATH, and Node's version."""
+    path = context.environ.get("PATH", os.defpath)
+    return Host(path, node_version(path))
+
+
+def _refreshed(context: Context, workspace: Workspace, project: str, *, yes: bool, dry_run: bool) -> Answer:
+    found = refreshed(workspace.root, project)
+    became = consent.settle(context, workspace.root, found.changes, yes=yes, dry_run=dry_run)
+    document = {
+        "project": project,
+        "task_id": found.task,
+        "result": became,
+        "notes": list(remarks(found)),
+        "files": consent.listed(found.changes),
+        "diff": diff_text(found.changes),
+        **consent.error_of(became),
+    }
+    lines = [diff_text(found.changes)] if became in (consent.SHOWN, consent.UNASKED) else []
+    lines += [f"note: {text}" for text in remarks(found)]
+    lines += [f"{change.action} {change.path}" for change in found.changes if change.action != "unchanged"]
+    lines.append(consent.verdict(became) or "The documents say what the config runs.")
+    return Answer(consent.exit_code(became), document, safe_text("\n".join(lines), lines=True))
 
 
 def _workspace(context: Context) -> Workspace:

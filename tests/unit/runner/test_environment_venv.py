@@ -22,7 +22,7 @@ from orchestrator.runner.environment import (
 )
 from orchestrator.runner.environment.steps import EnvironmentLock, prepare
 from orchestrator.runner.environment.venv import MARKER
-from orchestrator.runner.prepare_environment import cause_in
+from orchestrator.runner.failure_lines import cause_in
 
 KEY = "made:installed"
 

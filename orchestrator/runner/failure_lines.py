@@ -1,0 +1,76 @@
+r"""Which lines of an output say what failed: the last ones, and those before that name a failure.
+
+The forms are those of tools that print advice, tables or usage after what went wrong: pytest with a long summary,
+npm, tsc, go, cargo, make, TAP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+GAP = "…"
+"""Stands where lines were left out."""
+
+_FIRST, _LATER = 4, 5
+"""Of the lines that name a failure and stand before the last ones: so many first, and so many last ones."""
+
+_NAMES_FAILURE = re.compile(
+    r"""
+    \s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Failure):\s   # Python, Node, Java
+    | (?:FAILED|ERROR)\s \S                                  # pytest's summary
+    | E\s{3,}\S                                              # pytest's lines of a failure
+    | _{3,}\s.+\s_{3,}$                                      # and its heading
+    | --- \s FAIL: | FAIL\t                                  # go
+    | \S+\.go:\d+:\d+:
+    | not \s ok \s
+    | npm \s (?:error|ERR!) \s+ [^\s]                        # npm: code and reason come first
+    | \s*(?:error|fatal|panic)(?:\[\w+\])?(?::\s|\s+-\s)     # cargo, uv, git, tsc, go
+    | .*:\s(?:fatal\s)?error(?:\sTS\d+)?:\s                  # gcc, tsc
+    | thread\s'.*'\spanicked\sat
+    | make(?:\[\d+\])?:\s\*\*\*\s
+    | \s*[✖✗×]\s
+    | \s+\d+:\d+\s+error\s                                   # eslint
+    """,
+    re.X,
+)
+_CAUSE = re.compile(r"\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception):\s\S")
+_ADVICE = re.compile(r"\s*(?:hint:|for more information|see (?:above|https?:)|note: this (?:error|is))", re.I)
+
+
+def telling(lines: Sequence[str], most: int) -> list[str]:
+    """Return at most ``most`` lines: the last ones and, with a mark at each gap, those before that name a failure."""
+    last = list(lines[-most:])
+    before = lines[: len(lines) - len(last)]
+    if not any(map(_NAMES_FAILURE.match, before)):
+        return last
+    room = most - _FIRST - _LATER - 3
+    head = lines[: len(lines) - room]
+    named = [place for place, line in enumerate(head) if _NAMES_FAILURE.match(line)]
+    kept = sorted({*named[:_FIRST], *named[-_LATER:], *range(len(head), len(lines))})
+    found: list[str] = []
+    for place, following in zip(kept, [*kept[1:], len(lines)], strict=True):
+        found.append(lines[place])
+        if following > place + 1:
+            found.append(GAP)
+    return found if len(found) <= most else _closed(found, most)
+
+
+def _closed(lines: list[str], most: int) -> list[str]:
+    """Return the lines with marks left out, the first of them first, until they are few enough."""
+    over = len(lines) - most
+    found = []
+    for line in lines:
+        if line == GAP and over > 0:
+            over -= 1
+        else:
+            found.append(line)
+    return found[-most:]
+
+
+def cause_in(lines: Sequence[str]) -> str | None:
+    """Return the line that says what went wrong: the last exception or, without one, the last that is no advice."""
+    told = [line for line in lines if line.strip() and not _ADVICE.match(line)]
+    exception = next((line for line in reversed(told) if _CAUSE.match(line)), None)
+    found = exception or next(reversed(told), lines[-1] if lines else None)
+    return " ".join(found.split()) if found is not None else None

@@ -1,0 +1,1 @@
+"""Real codebases from the registries, onboarded and started untouched: what passes at the first start. Not in CI."""

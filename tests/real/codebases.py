@@ -1,0 +1,52 @@
+"""The codebases that are measured: releases, and what their own continuous integration runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RealCodebase:
+    """A release of a package: ``kind`` is python or node, ``own`` what its own CI runs, in a phrase.
+
+    ``miss`` explains why it can't pass here whatever is proposed: its archive leaves out what its checks need.
+    """
+
+    kind: str
+    name: str
+    version: str
+    own: str
+    miss: str = ""
+
+
+CODEBASES = (
+    RealCodebase("python", "structlog", "26.1.0", "tox: pytest, mypy, pyright, ty, pyrefly; prek"),
+    RealCodebase("python", "itsdangerous", "2.2.0", "tox: pytest, mypy; pre-commit (file not packed)"),
+    RealCodebase("python", "markupsafe", "3.0.4", "uv run --locked tox: pytest, mypy, pyright; pre-commit"),
+    RealCodebase("python", "click", "8.5.1", "uv run --locked tox: pytest, mypy, pyright; pre-commit"),
+    RealCodebase("python", "attrs", "26.1.0", "tox by uv.lock: pytest -n auto, mypy; pyright, ty, pyrefly; prek"),
+    RealCodebase("python", "cattrs", "26.2.1", "just: pytest -x --ff -n auto with all extras; ruff"),
+    RealCodebase("python", "httpx", "0.28.1", "scripts/check and scripts/test (not packed)"),
+    RealCodebase(
+        "python", "import-linter", "2.17", "nox by uv.lock: pytest by marker; just lint: ruff, mypy, lint-imports"
+    ),
+    RealCodebase("python", "black", "26.10.1", "tox: two calls of pytest; pre-commit: flake8 with plugins, mypy"),
+    RealCodebase("python", "pluggy", "1.7.0", "tox: pytest; pre-commit: ruff, mypy"),
+    RealCodebase("python", "iniconfig", "2.3.1", "uv run pytest; pre-commit: ruff, mypy"),
+    RealCodebase("python", "anyio", "4.16.0", "tox: pytest, pyright; pre-commit: ruff, mypy, codespell"),
+    RealCodebase("python", "typeguard", "4.6.1", "tox: pytest; pre-commit: ruff, mypy"),
+    RealCodebase("python", "packaging", "26.4", "nox: pytest; pre-commit (neither packed)"),
+    RealCodebase("python", "installer", "1.1.0", "nox: pytest -n auto with coverage; pre-commit (neither packed)"),
+    RealCodebase("python", "more-itertools", "11.2.1", "make check: unittest, ruff; mypy's stubtest"),
+    RealCodebase("python", "toolz", "1.2.0", "pytest"),
+    RealCodebase("node", "fastify", "5.12.8", "npm: lint, unit, test:types"),
+    RealCodebase("node", "avvio", "9.3.1", "npm: lint, test:unit, test:typescript"),
+    RealCodebase("node", "light-my-request", "6.8.1", "npm: lint, test"),
+    RealCodebase("node", "find-my-way", "9.10.2", "npm test: eslint, borp, tstyche"),
+    RealCodebase("node", "fastq", "1.20.3", "npm: lint, unit, typescript"),
+    RealCodebase("node", "secure-json-parse", "4.1.1", "npm: lint, test"),
+    RealCodebase("node", "reusify", "1.1.0", "npm: lint, test, test:typescript"),
+    RealCodebase("node", "qs", "6.17.1", "npm test: eslint, eclint, tape, npm audit"),
+    RealCodebase("node", "minimist", "1.2.8", "npm test: eslint, tape, aud"),
+    RealCodebase("node", "pino", "10.4.0", "npm test: eslint, transpile, borp, jest, types"),
+)
