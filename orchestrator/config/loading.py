@@ -13,6 +13,7 @@ from orchestrator.config.guardrail_policy import Canary, GuardrailPolicy
 from orchestrator.config.outlines import config_stems, source_of
 from orchestrator.config.source import Source, config_file, parsed_source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.config.stage_groups import with_groups
 from orchestrator.config.values import PipelineConfig, ProjectConfig, SessionConfig, StageConfig
 from orchestrator.model.metrics_policy import MetricsPolicy
 from orchestrator.model.plan import Waiver
@@ -42,10 +43,12 @@ def parse_project(source: Source) -> ProjectConfig:
     from orchestrator.config.rules import rule_faults
     from orchestrator.config.wording import validated
 
-    shaped, faults = validated(source.table)
-    faults += rule_faults(source.name, source.table)
-    if faults or shaped is None:
-        raise ConfigError(fault_lines(source.file, source.table, faults))
+    table, of_groups = with_groups(source.table)
+    shaped, faults = validated(table)
+    faults += rule_faults(source.name, table)
+    if of_groups or faults or shaped is None:
+        lines = [*fault_lines(source.file, source.table, of_groups), *fault_lines(source.file, table, faults)]
+        raise ConfigError(lines)
     return _config(source, shaped)
 
 

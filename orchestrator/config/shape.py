@@ -231,6 +231,7 @@ class Config(Table):
     export: Export = Field(default_factory=Export)
     prune: PruneTable = {}
     waivers: list[WaiverTable] = []
+    stage_groups: dict[StageId, list[Stage]] = {}
     pipelines: dict[PipelineId, Pipeline] = {}
 
 

@@ -32,6 +32,7 @@ _TABLES: Mapping[tuple[str, ...], type[shape.Table]] = {
     ("spec_guard",): shape.SpecGuard,
     ("export",): shape.Export,
     ("waivers", "#"): shape.WaiverTable,
+    ("stage_groups", "*", "#"): shape.Stage,
     ("pipelines", "*"): shape.Pipeline,
     ("pipelines", "*", "stages", "#"): shape.Stage,
 }
@@ -61,7 +62,7 @@ def _fault(item: Any) -> Fault:
 
 def _pattern(keys: tuple[str | int, ...]) -> tuple[str, ...]:
     words = ["#" if isinstance(key, int) else key for key in keys]
-    if words[:1] == ["pipelines"] and len(words) > 1:
+    if words[:1] in (["pipelines"], ["stage_groups"]) and len(words) > 1:
         words[1] = "*"
     return tuple(words)
 
