@@ -130,6 +130,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def real(session: nox.Session) -> None:
+    """Bring in real codebases from the registries, start them untouched; not in CI. ``-- --table`` writes the page."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "tests.real", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format, and the layers of docs/architecture.md."""
     session.install("-e", ".[dev]")

@@ -70,7 +70,7 @@ def _closed(lines: list[str], most: int) -> list[str]:
 
 def cause_in(lines: Sequence[str]) -> str | None:
     """Return the line that says what went wrong: the last exception or, without one, the last that is no advice."""
-    told = [line for line in lines if line.strip() and not _ADVICE.match(line)]
-    exception = next((line for line in reversed(told) if _CAUSE.match(line)), None)
-    found = exception or next(reversed(told), lines[-1] if lines else None)
+    said = [line for line in lines if line.strip() and not _ADVICE.match(line)]
+    exception = next((line for line in reversed(said) if _CAUSE.match(line)), None)
+    found = exception or next(reversed(said), lines[-1] if lines else None)
     return " ".join(found.split()) if found is not None else None

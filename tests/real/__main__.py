@@ -125,16 +125,20 @@ def write_table(results: Iterable[tuple[RealCodebase, dict[str, Any]]]) -> None:
         "| codebase | proposed besides the build | its own CI runs | at the first start |",
         "| --- | --- | --- | --- |",
     ]
+    reasons: list[str] = []
     for codebase, result in results:
         proposed = [
             f"{name}: {_short(text, result, name)}" for name, text in result["proposed"].items() if name != "build"
         ]
-        how = f"passed, {result['seconds']} s" if result["verdict"] == "passed" else _failed(codebase, result)
+        how = f"passed, {result['seconds']} s" if result["verdict"] == "passed" else _failed(result)
         name = f"{codebase.name} {codebase.version}"
+        if codebase.miss and result["verdict"] != "passed":
+            reasons.append(f"- {codebase.name}: {codebase.miss}.")
         lines.append(f"| {name} | {'; '.join(proposed)} | {codebase.own} | {how} |")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    PAGE.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]))
+    reasons = ["", "What can't pass here, whatever is proposed:", "", *reasons] if reasons else []
+    PAGE.write_text("\n".join([f"{before}{BEGIN}", *lines, *reasons, f"{END}{after}"]))
 
 
 def _short(text: str, result: dict[str, Any], stage: str) -> str:
@@ -145,9 +149,9 @@ def _short(text: str, result: dict[str, Any], stage: str) -> str:
     return "+".join(dict.fromkeys(" ".join(word[:2]) if word[0] in ("ruff", "npm") else word[0] for word in tools))
 
 
-def _failed(codebase: RealCodebase, result: dict[str, Any]) -> str:
-    names = [name for name, outcome in result["stages"].items() if outcome not in ("success", "skip")]
-    return f"{', '.join(names) or 'environment'} failed{f': {codebase.miss}' if codebase.miss else ''}"
+def _failed(result: dict[str, Any]) -> str:
+    entries = result["failed"] if isinstance(result["failed"], list) else []
+    return f"{', '.join(entry['stage'] for entry in entries) or 'the start'} failed"
 
 
 def _document(text: str) -> dict[str, Any]:

@@ -208,7 +208,7 @@ needs = ["three"]
         (
             "x = " + "9" * 4090,
             "x: unknown key (known: export, guardrails, metrics, pipelines, project, prune, queue, review, "
-            "schema_version, session, spec_guard, waivers)",
+            "schema_version, session, spec_guard, stage_groups, waivers)",
         ),
     ],
 )
