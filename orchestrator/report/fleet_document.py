@@ -104,7 +104,7 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
             "attempt": None,
             "alive": False,
             "failed_stage": None,
-            "cause": command["summary"],
+            "cause": command["summary"] or ("cancelled" if command["outcome"] == "cancellation" else None),
             "guardrails": {},
             "sla_breached": False,
             "manifest": None,

@@ -55,13 +55,15 @@ def test_hello_node_passes_without_network_and_fails_with_a_digest(
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.usefixtures("node")
 def test_hello_python_passes_in_its_own_environment(examples: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """The whole diagnostics pass from nothing, and again without the network once the environment is made."""
+    """The diagnostics pass from nothing, and without the network once the environment is made: in a fleet of both."""
     first = orchestrate("start", "--project", "hello-python", "--format", "json", timeout=600)
     assert first.code == 0, first.stderr
     assert _outcomes(examples, "1001-hello-python") == dict.fromkeys(("build", "lint", "test", "spec-guard"), "success")
-    again = orchestrate("start", "--project", "hello-python", "--format", "json", env=NO_NETWORK)
+    again = orchestrate("start", "--all", "--format", "json", env=NO_NETWORK)
     assert again.code == 0, again.stderr
+    assert again.document["fleet"]["totals"]["succeeded"] == 2
     archives = examples.root / first.document["artifact_root"] / "dist"
     assert sorted(path.suffix for path in archives.iterdir()) == [".gz", ".whl"]
     left = {path.name for path in (examples.root / "packages/hello-python").iterdir()}

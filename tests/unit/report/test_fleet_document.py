@@ -79,6 +79,8 @@ def test_failed_projects_come_first_and_totals_add_up() -> None:
     ]
     assert live["totals"] == {"queued": 1, "running": 1, "succeeded": 1, "failed": 2, "cancelled": 1, "skipped": 1}
     assert live["projects"][1]["cause"] == "its config is odd"
+    stopped = fleet_part(body(command("x", "failed", "cancellation")), {})["projects"][0]
+    assert (stopped["status"], stopped["cause"]) == ("cancelled", "cancelled")
     dead = fleet_part(body(*commands), {name: each for name, each in children.items() if name != "busy"})
     assert (dead["totals"]["queued"], dead["totals"]["skipped"]) == (0, 2)
 
