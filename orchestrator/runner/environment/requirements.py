@@ -107,9 +107,7 @@ def _of_option(option: str, value: str, environ: Mapping[str, str]) -> Iterator[
 
 def _of_kind(kind: str, value: str, environ: Mapping[str, str]) -> Iterator[Named]:
     if kind == "group":  # [path:]group (pip 25.1)
-        path, colon, _ = value.rpartition(":")
-        if colon:
-            yield Named("file", path)
+        yield Named("list", value.rpartition(":")[0] or "pyproject.toml")
     elif kind == "editable":
         yield from _requirement(value, environ, editable=True)
     elif kind in ("list", "found", "file"):

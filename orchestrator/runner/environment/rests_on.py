@@ -43,10 +43,14 @@ _BUILD_SECTIONS = re.compile(
 )
 """The tables of a ``pyproject.toml`` that a build backend or uv reads; other tools' name files that install nothing."""
 
-_STRING = re.compile(r"\"([^\"\n]{1,300})\"|'([^'\n]{1,300})'")
+_STRING = re.compile(r"\"([^\"\n]{0,300})\"|'([^'\n]{0,300})'")
 _LOCAL = re.compile(r"[\"']?path[\"']?\s*=\s*[\"']([^\"'\n]+)[\"'][^\n]*")
 _EDITABLE = re.compile(r"(?:editable|develop)\s*=\s*true")
 _WORD = re.compile(r"[^\s,;:=\"'()\[\]]+")
+_FOUND = re.compile(r"find-links\s*=\s*\[.*?\]|\burl\s*=\s*[^\n]+", re.S)
+_ROOT = re.compile(r"\{root(?P<up>(?::parent)*)(?::real)?(?P<uri>:uri)?\}")
+_WORKSPACE = re.compile(r"tool\.uv\.workspace|\bworkspace\s*=\s*\{\s*(?:members|exclude)")
+_UTF_16 = b"\xff\xfe", b"\xfe\xff"
 _MEMBERS = re.compile(r"members\s*=\s*\[(.*?)\]", re.S)
 _DESCRIPTION = re.compile(r"(?:README|LICEN[CS]E|COPYING|NOTICE|CHANGE|HISTORY|AUTHORS).*", re.I)
 """Files that a project's metadata holds as text: a change of them changes nothing that runs."""
@@ -121,17 +125,19 @@ class _Walk:
         if os.path.basename(path) in PROJECT_FILES:
             yield from self._backend_files(folder)
         elif len(content) <= _LARGEST_LIST:
-            text = content.decode("utf-8-sig", "replace")
+            text = content.decode("utf-16" if content.startswith(_UTF_16) else "utf-8-sig", "replace")
+            if path.endswith(".toml"):  # a lock file of PEP 751
+                yield from self._sources(folder, text)
             yield from self.named(named_by_lines(text, self._environ), [folder, self._cwd])
 
     def _project(self, folder: str, *, copied: bool) -> Iterator[tuple[str, str | None]]:
         yield from self.dependency_files(folder)
-        yield from self._backend_files(folder)
+        yield from self._backend_files(folder, copied=copied)
         if copied:
             self.copied.append(folder)
             yield from _copied(folder)
 
-    def _backend_files(self, folder: str) -> Iterator[tuple[str, str | None]]:
+    def _backend_files(self, folder: str, *, copied: bool = False) -> Iterator[tuple[str, str | None]]:
         """Yield what the project files of ``folder`` name: files that its backend reads, other projects, URLs."""
         if not self._first("backend", folder):
             return
@@ -140,7 +146,7 @@ class _Walk:
             if content is None or len(content) > _LARGEST_LIST:
                 continue
             text = content.decode("utf-8-sig", "replace")
-            text = text.replace("${PROJECT_ROOT}", folder).replace("{root:uri}", f"file://{folder}")
+            text = _with_root(text, folder)
             if name == "pyproject.toml":
                 text = _build_tables(text)
                 yield from self._sources(folder, text)
@@ -148,6 +154,10 @@ class _Walk:
             words = _WORD.findall(text) if name == "setup.cfg" else [one or two for one, two in _STRING.findall(text)]
             for word in dict.fromkeys(words):
                 yield from self._read_by_backend(folder, word)
+                place = os.path.normpath(os.path.join(folder, word))
+                is_beside = word.startswith("../") and not f"{folder}/".startswith(f"{place}/")
+                if copied and is_beside and self._first("beside", place):
+                    yield from _copied(place)
 
     def _read_by_backend(self, folder: str, word: str) -> Iterator[tuple[str, str | None]]:
         path = os.path.join(folder, word)
@@ -162,22 +172,33 @@ class _Walk:
 
     def _sources(self, folder: str, text: str) -> Iterator[tuple[str, str | None]]:
         """Yield what ``path = "…"`` of uv, Poetry and PDM, uv's workspace and an in-tree backend lead to."""
+        yield from self._local_sources(folder, text)
+        backend = re.search(r"backend-path\s*=\s*\[(.*?)\]", text, re.S)
+        for one, two in _STRING.findall(backend[1]) if backend else ():
+            yield from _copied(os.path.join(folder, one or two or "."))
+        yield from self._workspace(folder, text)
+
+    def _local_sources(self, folder: str, text: str) -> Iterator[tuple[str, str | None]]:
         for found in _LOCAL.finditer(text):
             place = os.path.normpath(os.path.join(folder, found[1]))
             editable = _EDITABLE.search(found[0]) is not None
             if os.path.isfile(place) or any(os.path.isfile(os.path.join(place, name)) for name in PROJECT_FILES):
                 yield from self.named(iter([Named("editable" if editable else "copied", place)]), [folder])
-        backend = re.search(r"backend-path\s*=\s*\[(.*?)\]", text, re.S)
-        for one, two in _STRING.findall(backend[1]) if backend else ():
-            yield from _copied(os.path.join(folder, one or two))
-        if "workspace" in text:
-            yield from self._workspace(folder, text)
+        for links in _FOUND.finditer(text):
+            places = [one or two for one, two in _STRING.findall(links[0]) if one or two]
+            there = (Named("found", place) for place in places if os.path.isdir(os.path.join(folder, place)))
+            yield from self.named(there, [folder])
 
     def _workspace(self, folder: str, text: str) -> Iterator[tuple[str, str | None]]:
+        """Yield what the uv workspace around ``folder`` names: its sources hold for each member (uv, "Workspaces")."""
+        asked = "workspace" in text
         root: str | None = folder
-        if "tool.uv.workspace" not in text:
+        if _WORKSPACE.search(text) is None:
             root, text = _workspace_above(folder)
-        members = _MEMBERS.search(text[text.find("tool.uv.workspace") :]) if root else None
+            if root is not None and self._first("sources", root):
+                yield from self._local_sources(root, _build_tables(text))
+        begin = _WORKSPACE.search(text)
+        members = _MEMBERS.search(text, begin.start()) if root and begin and asked else None
         for one, two in _STRING.findall(members[1]) if members and root else ():
             for member in sorted(glob.glob(os.path.join(root or folder, one or two)))[:1000]:
                 if self._first("editable", member) and os.path.isdir(member):
@@ -189,10 +210,22 @@ def _workspace_above(folder: str) -> tuple[str | None, str]:
     above = os.path.dirname(folder)
     while above != folder:
         content = _content(os.path.join(above, "pyproject.toml")) or b""
-        if b"tool.uv.workspace" in content:
-            return above, content.decode("utf-8", "replace")
+        if b"workspace" in content:
+            text = content.decode("utf-8", "replace")
+            if _WORKSPACE.search(text) is not None:
+                return above, text
         folder, above = above, os.path.dirname(above)
     return None, ""
+
+
+def _with_root(text: str, folder: str) -> str:
+    """Return a project file's text with PDM's and hatchling's words for its folder filled in: ``{root:parent:uri}``."""
+
+    def filled(found: re.Match[str]) -> str:
+        place = os.path.normpath(os.path.join(folder, *(".." for _ in found["up"].split(":")[1:])))
+        return f"file://{place}" if found["uri"] else place
+
+    return _ROOT.sub(filled, text.replace("${PROJECT_ROOT}", folder))
 
 
 def _build_tables(text: str) -> str:

@@ -330,3 +330,119 @@ def test_different_arguments_never_share_a_key(one: list[str], other: list[str])
     gone = Path("/nonexistent")
     keys = [key(gone, install=tuple(f"x{argument}" for argument in arguments)) for arguments in (one, other)]
     assert (keys[0] == keys[1]) == (one == other)
+
+
+HEAD = '[build-system]\nrequires = ["hatchling"]\n[project]\nname = "app"\nversion = "1"\n'
+DEVELOP, COPY = ("-e", "."), (".",)
+NAMED: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "hatch, from the root": (
+        DEVELOP,
+        {"app/pyproject.toml": HEAD + 'dependencies = ["libx @ {root:uri}/../libs/libx"]\n'},
+    ),
+    "hatch, from above the root": (
+        DEVELOP,
+        {"app/pyproject.toml": HEAD + 'dependencies = ["libx @ {root:parent:uri}/libs/libx"]\n'},
+    ),
+    "a group": (
+        ("--group", "dev"),
+        {"app/pyproject.toml": HEAD + '[dependency-groups]\ndev = ["libx @ file:../libs/libx"]\n'},
+    ),
+    "a group that includes another": (
+        ("--group=dev",),
+        {
+            "app/pyproject.toml": HEAD
+            + '[dependency-groups]\nlocal = ["libx @ file:../libs/libx"]\ndev = [{include-group = "local"}]\n'
+        },
+    ),
+    "a group of another project": (("--group", "../libs/libx/pyproject.toml:dev"), {}),
+    "find-links of uv": (
+        DEVELOP,
+        {"app/pyproject.toml": HEAD + '[tool.uv]\nfind-links = ["../libs/wheels"]\n'},
+    ),
+    "a folder as an index of uv": (
+        DEVELOP,
+        {"app/pyproject.toml": HEAD + '[[tool.uv.index]]\nname = "l"\nurl = "../libs/wheels"\n'},
+    ),
+    "code from beside, hatch": (
+        COPY,
+        {"app/pyproject.toml": HEAD + '[tool.hatch.build.targets.wheel.force-include]\n"../libs/libx/libx" = "libx"\n'},
+    ),
+    "code from beside, setuptools": (
+        COPY,
+        {"app/pyproject.toml": HEAD + '[tool.setuptools]\npackage-dir = { "" = "../libs/libx" }\n'},
+    ),
+    "code from beside, found by setuptools": (
+        COPY,
+        {"app/pyproject.toml": HEAD + '[tool.setuptools.packages.find]\nwhere = ["../libs/libx"]\n'},
+    ),
+    "a folder in a lock file of PEP 751": (
+        ("-r", "pylock.toml"),
+        {"app/pylock.toml": '[[packages]]\nname = "libx"\ndirectory = { path = "../libs/libx" }\n'},
+    ),
+    "an archive in a lock file of PEP 751": (
+        ("-r", "pylock.toml"),
+        {"app/pylock.toml": '[[packages]]\nname = "libx"\narchive = { path = "../libs/wheels/libx-1.zip" }\n'},
+    ),
+    "a workspace in a table's value": (
+        DEVELOP,
+        {
+            "app/pyproject.toml": HEAD + "[tool.uv.sources]\nlibx = { workspace = true }\n",
+            "pyproject.toml": '[tool.uv]\nworkspace = { members = ["app", "libs/*"] }\n',
+        },
+    ),
+    "a source of the workspace's root": (
+        DEVELOP,
+        {
+            "app/pyproject.toml": HEAD + 'dependencies = ["libx"]\n',
+            "pyproject.toml": '[tool.uv.workspace]\nmembers = ["app"]\n'
+            '[tool.uv.sources]\nlibx = { path = "libs/libx" }\n',
+        },
+    ),
+}
+
+
+def beside(top: Path, files: dict[str, str]) -> Path:
+    """Write files and a project ``libs/libx`` with an archive of it, and return the folder of ``app``."""
+    for path, content in {
+        "libs/libx/pyproject.toml": '[project]\nname = "libx"\n[dependency-groups]\ndev = []\n',
+        "libs/libx/libx/v.py": "V = 1",
+        "libs/wheels/libx-1.zip": "1",
+        **files,
+    }.items():
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_text(content)
+    return top / "app"
+
+
+@pytest.mark.parametrize("form", NAMED)
+def test_what_project_files_name_is_followed(tmp_path: Path, form: str) -> None:
+    """Each way in which a project file, group, lock file or workspace leads to a project beside it."""
+    install, files = NAMED[form]
+    app = beside(tmp_path, files)
+    app.mkdir(exist_ok=True)
+    before = key(app, install=install)
+    assert key(app, install=install) == before
+    for path, content in (
+        ("libs/libx/pyproject.toml", '[project]\nname = "libx"\n[dependency-groups]\ndev = ["x"]\n'),
+        ("libs/libx/libx/v.py", "V = 222"),
+        ("libs/wheels/libx-1.zip", "222"),
+    ):
+        (tmp_path / path).write_text(content)
+    assert key(app, install=install) != before
+
+
+def test_requirements_in_utf_16_are_read(tmp_path: Path) -> None:
+    """As pip reads them, by their byte order mark."""
+    app = beside(tmp_path, {"app/pyproject.toml": HEAD})
+    (app / "reqs.txt").write_bytes("../libs/libx\n".encode("utf-16"))
+    before = key(app, install=("-r", "reqs.txt"))
+    (tmp_path / "libs/libx/libx/v.py").write_text("V = 222")
+    assert key(app, install=("-r", "reqs.txt")) != before
+
+
+def test_the_folders_above_are_no_code_of_a_project(tmp_path: Path) -> None:
+    """``root = ".."`` says where a version comes from, and makes no copy of the whole repository."""
+    app = beside(tmp_path, {"app/pyproject.toml": HEAD + '[tool.setuptools_scm]\nroot = "../"\n'})
+    before = key(app, install=(".",))
+    (tmp_path / "libs/libx/libx/v.py").write_text("V = 222")
+    assert key(app, install=(".",)) == before
