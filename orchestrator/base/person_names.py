@@ -8,11 +8,16 @@ from __future__ import annotations
 
 JOINERS = frozenset("\u200c\u200d")
 
-_INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-"""Default ignorable code points (DerivedCoreProperties.txt, Unicode 15) that are neither of Cf nor in ``_RANGES``."""
+_INVISIBLE = frozenset("\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
+"""Default ignorable code points (DerivedCoreProperties.txt, Unicode 15) that are neither of Cf nor in ``_RANGES``, the
+blank of Braille, and the place of an object that is not there."""
 
 _WITH_ADDRESS = r"(?P<name>[^<>]*)<(?P<address>[^<>\s]+@[^<>\s]+)>"
-_RANGES = ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF))
+# Variation selectors, tags, noncharacters and private use, which nobody agreed on how to show.
+_RANGES = (
+    *((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0xE0000, 0xE0FFF), (0xFDD0, 0xFDEF)),
+    *((0xE000, 0xF8FF), (0xF0000, 0x10FFFF)),
+)
 _UNFIT = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -32,7 +37,7 @@ def _is_invisible(char: str) -> bool:
     import unicodedata
 
     code = ord(char)
-    if char in _INVISIBLE or any(low <= code <= high for low, high in _RANGES):
+    if char in _INVISIBLE or code & 0xFFFE == 0xFFFE or any(low <= code <= high for low, high in _RANGES):
         return True
     return unicodedata.category(char) in ("Cf", "Cc") and not char.isspace()
 

@@ -40,6 +40,7 @@ _WRAPPERS = {
 _HARMLESS = re.compile(
     r"--dry[-_]?run(?:=(?!false$|none$|no$|0$).*)?|--exit-zero|--soft-fail|--exit-code=0|--help|--version"
 )
+_DIFFERS = frozenset({"--exit-code", "--quiet", "-q", "--check"})
 _MAKE_HARMLESS = frozenset({"-n", "-i", "--just-print", "--recon", "--ignore-errors"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.S)
 _IDLE_CODE = re.compile(
@@ -48,6 +49,8 @@ _IDLE_CODE = re.compile(
 )
 _REDIRECTION = re.compile(r"&?[<>][<>&|]?")
 _QUOTED_OPERATOR = re.compile(r"\\[;&|<>()]|'[;&|<>()]+'|\"[;&|<>()]+\"")
+_TRAP = re.compile(r"(?:^|[;\n&])\s*trap\s+(['\"])\s*exit\s+0\s*;?\s*\1\s+(?:EXIT|0)\b")
+_PLAIN = re.compile(r"[^$`*?\[\]!(){}~-][^$`*?\[\]]*")
 _SEPARATORS = frozenset({";", "&", "&&", "||", "|", "|&"})
 _LEAVES = frozenset({"exit", "return", "exec"})
 """What ends a line before its last command does."""
@@ -59,6 +62,8 @@ NOTHING = "it runs nothing"
 
 def shell_reason(line: str) -> str | None:
     """Return why a shell line can't fail, or None when it can, or is none of the forms that are known."""
+    if _TRAP.search(line):
+        return "its trap on EXIT ends with success"
     return _line(line, 0)
 
 
@@ -187,6 +192,12 @@ def _simple(name: str, arguments: list[str], piped: bool) -> str | None:
         return f"its result is that of '{name}'"
     if piped and (name in _FILTERS or (name == "sed" and not re.search("[qQ]", " ".join(arguments)))):
         return f"its result is that of '{name}', at the end of a pipe"
+    if name in ("test", "[") and _is_true(arguments if name == "test" else arguments[:-1]):
+        return f"its result is that of '{name}' with nothing to find out"
+    if (name, arguments) == ("cd", ["."]):
+        return "its result is that of 'cd .'"
+    if name == "git" and arguments[:1] in (["diff"], ["log"], ["status"]) and _DIFFERS.isdisjoint(arguments):
+        return f"'git {arguments[0]}' shows differences and never fails for them"
     if name in _SEARCHERS or (name == "git" and arguments[:1] == ["grep"]):
         return None
     if re.fullmatch(r"python[0-9.]*|node", name) and len(arguments) == 2 and arguments[0] in ("-c", "-e"):
@@ -198,6 +209,13 @@ def _simple(name: str, arguments: list[str], piped: bool) -> str | None:
     if harmless is None and name != "git" and ("--exit-code", "0") in itertools.pairwise(arguments):
         harmless = "--exit-code 0"
     return None if harmless is None else f"'{harmless}' reports and never fails"
+
+
+def _is_true(words: list[str]) -> bool:
+    """Tell whether the words of a test hold whatever happens: one plain word, or two that are the same."""
+    if not all(_PLAIN.fullmatch(word) for word in words):
+        return False
+    return len(words) == 1 or (len(words) == 3 and words[1] in ("=", "==", "-eq") and words[0] == words[2])
 
 
 def _shell(words: list[str], level: int) -> str | None:

@@ -213,7 +213,22 @@ def test_the_own_account_approves_under_no_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "invisible", ["\u200b", "\u00ad", "\u2060", "\ufeff", "\u180e", "\u3164", "\ufe0f", "\U000e0061", "\u202e"]
+    "invisible",
+    [
+        "\u200b",
+        "\u00ad",
+        "\u2060",
+        "\ufeff",
+        "\u180e",
+        "\u3164",
+        "\ufe0f",
+        "\U000e0061",
+        "\u202e",
+        "\u2800",
+        "\ufffc",
+        "\ufdd0",
+        "\ue000",
+    ],
 )
 def test_what_nobody_can_see_makes_nobody_else(invisible: str) -> None:
     """Such characters are left out when names are compared; a name that is given may not have most of them."""

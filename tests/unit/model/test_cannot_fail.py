@@ -13,6 +13,15 @@ from tests.generated import examples
 
 HARMLESS = r"""
 true
+guard || test 1
+guard || [ 1 = 1 ]
+guard || cd .
+[ x == x ]
+trap 'exit 0' EXIT; guard
+guard; trap "exit 0" 0
+git diff
+git log --oneline
+git status --porcelain
 :
 echo ok
 /bin/true
@@ -69,6 +78,15 @@ guard ||\n true
 """
 SHARP = r"""
 guard
+guard || test -f x
+test "$(guard)" = 1
+[ "$x" = "$x" ]
+[ a = b ]
+trap 'exit 1' EXIT; guard
+trap 'rm -f x' EXIT; guard
+git diff --exit-code
+git diff --check
+git fetch
 false
 test -f x
 echo start && guard
@@ -131,7 +149,6 @@ case $x in a) true;; *) echo;; esac
 f() { exit 1; }; echo
 set -e; guard && echo ok; echo done
 cat <<E || true\nbody\nE
-trap 'exit 0' EXIT; guard
 """
 PIECES = [
     *("a", "true", "exit 1", "exit 0", ";", "\n", "&&", "||", "|", "&", "(", ")", "{", "}", "if", "then", "else", "fi"),
