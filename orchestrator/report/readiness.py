@@ -8,7 +8,6 @@ from orchestrator.model.approvals import reasons
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
 from orchestrator.model.review_policy import ReviewPolicy
-from orchestrator.report.stage_words import run_detail
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ def _of_the_run(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif body["status"] != "succeeded":
         failed = [command["id"] for command in body["commands"] if command["status"] == "failed"]
         stages = f": stage {', '.join(failed)}" if failed else ""
+        from orchestrator.report.stage_words import run_detail  # a program's status of a green run needs no words
+
         detail = f" ({run_detail(body)})" if run_detail(body) else ""
         yield "run-not-succeeded", f"the run ended with outcome {body['outcome']}{stages}{detail}"
 
