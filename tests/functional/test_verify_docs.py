@@ -153,14 +153,16 @@ def failed_run(app: WorkspaceFolder) -> None:
 
 
 def rewrite(app: WorkspaceFolder, document: dict[str, object]) -> None:
-    """Write evidence whose digest is right, and cite that digest everywhere."""
+    """Write evidence whose digests are right, and cite that of the record everywhere."""
+    from orchestrator.base.canonical import digest_of
     from orchestrator.model.manifest.manifest import manifest_digest
 
     manifest = document["manifest"]
     assert isinstance(manifest, dict)
     old, new = document["manifest_digest"], manifest_digest(manifest)
     assert isinstance(old, str)
-    evidence_of(app).write_text(json.dumps({**document, "manifest_digest": new, "chain": None}))
+    forged = {**document, "manifest_digest": new, "chain": None, "chain_digest": digest_of(None)}
+    evidence_of(app).write_text(json.dumps(forged))
     every_place(app, lambda text: text.replace(old, new))
     shutil.rmtree(app.root / ".runs")
 
