@@ -12,7 +12,7 @@ from orchestrator.git import porcelain as git
 from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
 from orchestrator.git.tree import FOLDER, Hasher, TooMuch, TreeAtStart, digest, digest_of_lines, status_of, walk
-from orchestrator.git.work_tree import WorkTree
+from orchestrator.git.work_tree import RULES, WorkTree, names_conversion
 
 # What only a changed tree, a second look or a whole provenance needs is imported there: 0.2 ms for each module.
 
@@ -74,6 +74,7 @@ class Capture:
         self._start_of_run = TreeAtStart(time.time_ns())
         self._second: SecondLook | None = None
         self._account: AccountQuery | None = None
+        self._converts = False
 
     @classmethod
     def begin(
@@ -107,7 +108,8 @@ class Capture:
             capture._account = AccountQuery.begin(project_folder, environ)
         work = capture._work
         if work is not None:
-            if workspace is not None and not scope.excluded and not work.settings.unknown_filters:
+            capture._converts = work.may_convert(project_folder)
+            if workspace is not None and not scope.excluded and capture._looks_whole(work):
                 from orchestrator.git.digest_cache import TreeMemory
 
                 capture._memory = TreeMemory(workspace, work.index_file, project_folder)
@@ -220,7 +222,7 @@ class Capture:
             if answer.code != 0:
                 return self._walked(f"git could not read this folder: {_cause(answer.complaint)}")
         found = git.parse_status(status.output)
-        is_plain = not (found.changes or personal or self._scope.excluded or work.settings.unknown_filters)
+        is_plain = not (found.changes or personal or self._scope.excluded) and self._looks_whole(work, listed.output)
         whole = self._digest_of_index(listed.output) if is_plain else None
         if whole is not None:
             if self._memory is not None and found.commit is not None:
@@ -236,7 +238,7 @@ class Capture:
             tree = tree_on_disk(work, self._folder, found, listing, self._scope, self._hasher(), personal)
         except TooMuch as error:
             return _Tree(found.commit, found.branch, bool(found.changes), None, f"no digest of the tree: {error}")
-        is_plain = not (listing.hidden or work.settings.unknown_filters or personal)
+        is_plain = not (listing.hidden or personal) and self._looks_whole(work, listed.output)
         is_plain = is_plain and all(entry[0] != FOLDER for entry in listing.entries.values())
         self._keep_start(found.commit, tree, is_plain=is_plain)
         return _Tree(found.commit, found.branch, tree.is_dirty, tree.digest(), _unknown_note(tree))
@@ -275,6 +277,19 @@ class Capture:
         if digest is not None:
             self._keep_start(found.commit)
         return None if digest is None else _Tree(found.commit, found.branch, False, digest)
+
+    def _looks_whole(self, work: WorkTree, listed: bytes = b"") -> bool:
+        """Tell whether git's word on what differs is the disk's: no filter, and no conversion, has to be looked behind.
+
+        ``listed`` is the index, whose own files of attributes are read where it has some.
+        """
+        if self._converts or work.settings.unknown_filters:
+            return False
+        if RULES.encode() not in listed:
+            return True
+        paths = git.parse_list(listed).entries
+        folders = (os.fsdecode(os.path.dirname(path)) for path in paths if path.endswith(RULES.encode()))
+        return not names_conversion(work.rules(folders))
 
     def _digest_of_index(self, listed: bytes) -> str | None:
         """Return the tree's digest where nothing differs from HEAD and all counts; None where it takes more care."""

@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.git.porcelain import Change
-from orchestrator.git.repository import git_folder
 from orchestrator.git.settings import LFS
 from orchestrator.git.tree import FOLDER, LINK, Entry, Hasher
-from orchestrator.git.work_tree import GIT_SECONDS, WorkTree
+from orchestrator.git.work_tree import CONVERSIONS, GIT_SECONDS, RULES, WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +23,10 @@ _PATHSPEC_VALUE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 """What a pathspec takes as an attribute's value (``invalid_value_char`` in git's ``pathspec.c``)."""
 
 _MOST_CHANGED_LINE_ENDS = 16 << 20
+
+_NOT_SET = frozenset({b"unspecified", b"unset"})
+_EXPANDED_IDENT = rb"\$Id: [0-9a-f]{40}(?:[0-9a-f]{24})? \$"
+"""What git writes for ``$Id$``: the name of a blob, SHA-1 or SHA-256, and nothing else."""
 
 
 def same_but_line_ends(place: bytes, found: Entry, entry: Entry, hasher: Hasher) -> bool:
@@ -54,7 +57,7 @@ def compare_filtered(
                 change = changes.get(path)
                 if change is not None:
                     changes[path] = change._replace(worktree=".")
-    unknown: set[bytes] = set()
+    unknown = set(_converted(work, listed)["working-tree-encoding"])
     for name in work.settings.unknown_filters:
         unknown |= _with_filter(work, name, listed) & listed.keys()
     for path in unknown:
@@ -65,18 +68,53 @@ def compare_filtered(
     return frozenset(path for path in unknown if disk.get(path) is not None)
 
 
+def altered_idents(work: WorkTree, listed: Mapping[bytes, Entry], hasher: Hasher) -> Iterator[tuple[bytes, Entry]]:
+    """Yield the files whose bytes differ from the index though git, by ``ident``, takes them for the same.
+
+    git leaves out whatever stands between ``$Id:`` and the next dollar sign; here only the name of a blob is left out.
+    """
+    import re
+
+    for path in _converted(work, listed)["ident"]:
+        place = os.path.join(os.fsencode(work.top), path)
+        found = hasher.entry(place)
+        if found is None or found[0] in (LINK, FOLDER) or found[1] == listed[path][1]:
+            continue
+        content = re.sub(_EXPANDED_IDENT, b"$Id$", _content(place, _MOST_CHANGED_LINE_ENDS))
+        if hasher.blob(content) != listed[path][1]:
+            yield path, (listed[path][0], found[1])
+
+
+def _converted(work: WorkTree, listed: Mapping[bytes, Entry]) -> dict[str, list[bytes]]:
+    """Return the tracked files that git converts, by attribute; git is asked only where a file of rules names one."""
+    found: dict[str, list[bytes]] = {name: [] for name in CONVERSIONS}
+    rules = _attribute_rules(work, listed)
+    names = [name for name in CONVERSIONS if name.encode() in rules]
+    if not names:
+        return found
+    for paths in _chunks(listed):
+        command = ("check-attr", "-z", *names, "--", *map(os.fsdecode, paths))
+        fields = work.start(command).answer(GIT_SECONDS).output.split(b"\0")
+        for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+            if value not in _NOT_SET and path in listed:
+                found[os.fsdecode(name)].append(path)
+    return found
+
+
 def _may_have_lfs(work: WorkTree, listed: Mapping[bytes, Entry]) -> bool:
-    top = os.fsencode(work.top)
-    files = {b".gitattributes", *(path for path in listed if path.endswith(b".gitattributes"))}
+    return LFS.encode() in _attribute_rules(work, listed) or LFS in work.settings.filters
+
+
+def _attribute_rules(work: WorkTree, listed: Mapping[bytes, Entry]) -> bytes:
+    """Return all that files of attributes say that may concern the listed files."""
+    folders = {"", *(os.fsdecode(os.path.dirname(path)) for path in listed if path.endswith(os.fsencode(RULES)))}
     for path in listed:
         above = os.path.dirname(path)
         while above:
-            files.add(above + b"/.gitattributes")
+            folders.add(os.fsdecode(above))
             above = os.path.dirname(above)
         break  # the folders above the project are above each of its files
-    places = [os.path.join(top, name) for name in files]
-    places.append(os.path.join(os.fsencode(git_folder(work.top)), b"info", b"attributes"))
-    return any(LFS.encode() in _content(place, _CHUNK) for place in places) or LFS in work.settings.filters
+    return work.rules(sorted(folders))
 
 
 def _with_filter(work: WorkTree, name: str, listed: Iterable[bytes]) -> set[bytes]:

@@ -531,3 +531,57 @@ def test_a_kept_tree_is_not_listed_again(repository: Path, tmp_path: Path) -> No
     assert remembered(repository, environ) == first
     assert (tmp_path / "asked").read_text().count("ls-files") == 1
     assert (tmp_path / "asked").read_text().count(" status ") == 2
+
+
+def rule(repository: Path, where: str, text: str) -> None:
+    """Write a rule of attributes, of the repository's own or of a file in the tree."""
+    path = repository / (".git/info/attributes" if where == "own" else f"{where}/.gitattributes")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{text}\n")
+    if where != "own":
+        git(repository, "add", "-A")
+        git(repository, "commit", "-q", "-m", "rules")
+
+
+@pytest.mark.parametrize("where", ["own", ".", "packages", "packages/a"])
+def test_ident_hides_no_change(repository: Path, where: str) -> None:
+    """Git takes what stands between `$Id:` and the next dollar sign for nothing; only a blob's name is nothing here."""
+    from orchestrator.git.tree_on_disk import differences_unseen
+    from orchestrator.git.work_tree import WorkTree
+
+    project = repository / "packages/a"
+    (project / "code.py").write_text('s = """$Id$"""\n')
+    (repository / ".gitignore").write_text("*.log\n.runs/\n")
+    git(repository, "commit", "-q", "-am", "two")
+    rule(repository, where, "code.py ident" if where == "packages/a" else "*.py ident")
+    workspace = Workspace(str(repository), str(repository / ".runs"), str(repository / "out"))
+    clean = Capture.begin(str(project), str(repository), ENVIRON, workspace=workspace).finish_tree()
+    blob = git(repository, "rev-parse", "HEAD:packages/a/code.py")
+    (project / "code.py").write_text(f's = """$Id: {blob} $"""\n')
+    git(repository, "add", "-A")
+    expanded = Capture.begin(str(project), str(repository), ENVIRON, workspace=workspace).finish_tree()
+    assert (clean["dirty"], expanded["dirty"]) == (False, False)
+    (project / "code.py").write_text('s = """$Id: """; print("evil"); """ $"""\n')
+    git(repository, "add", "-A")
+    assert git(repository, "status", "--porcelain") == ""
+    for _ in range(2):
+        found = Capture.begin(str(project), str(repository), ENVIRON, workspace=workspace).finish_tree()
+        assert found["dirty"] is True
+        assert found["tree_digest"] not in (clean["tree_digest"], expanded["tree_digest"])
+    work = WorkTree.around(str(project), ENVIRON)
+    assert work is not None
+    assert differences_unseen(work, str(project), frozenset()).hidden == {b"packages/a/code.py"}
+
+
+def test_what_git_encodes_anew_is_not_known(repository: Path) -> None:
+    """A file that git stores in another encoding is judged by its bytes on disk, and named: nobody can compare them."""
+    project = repository / "packages/a"
+    (project / "code.py").write_text("print(1)\n")
+    git(repository, "commit", "-q", "-am", "two")
+    before = state(repository, project)
+    rule(repository, "own", "code.py working-tree-encoding=UTF-7")
+    (project / "code.py").write_text("print(+ADE-)\n")
+    git(repository, "add", "-A")
+    found = state(repository, project)
+    assert found["tree_digest"] != before["tree_digest"]
+    assert "code.py" in found["note"]
