@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from orchestrator.base.errors import DamagedRecord, StorageError
+from orchestrator.base.errors import DamagedRecord, GateNotMet, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.digest import manifest_digest
@@ -191,3 +191,13 @@ def refuse_altered(store: RunStore, where: Location, document: Mapping[str, Any]
             why = prove(store, where, document, "digests").altered
             if why is not None:
                 raise altered(where, why)
+
+
+def refuse_pruned_logs(where: Location, proof: Proof) -> None:
+    """Raise GateNotMet for a run whose logs were pruned: what rests on all of a run can't rest on it any more."""
+    if proof.logs_pruned:
+        raise GateNotMet(
+            f"the logs of run '{where.run_id}' were pruned: they prove nothing",
+            hint="start a new run, and cite that",
+            code="logs-pruned",
+        )

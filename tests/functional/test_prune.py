@@ -124,6 +124,8 @@ def test_logs_go_and_the_record_stays(workspace: WorkspaceFolder, orchestrate: O
     assert (logs.code, logs.document["error"]["code"]) == (6, "pruned")
     again = orchestrate("resume", runs[30], "--format", "json")
     assert (again.code, again.document["error"]["code"]) == (5, "logs-pruned")
+    attested = orchestrate("export", runs[30], "--as", "in-toto")
+    assert (attested.code, "were pruned" in attested.stderr) == (4, True)
     sound(orchestrate)
 
 

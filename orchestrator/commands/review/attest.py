@@ -15,6 +15,7 @@ from orchestrator.commands.review.plan_of_config import plan_proof, with_proof
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.find import find_run, read_document
+from orchestrator.store.record_proof import prove, refuse_pruned_logs
 from orchestrator.store.verification.tasks import verify_run
 
 TYPE_CHECKING = False
@@ -54,6 +55,7 @@ def attested(context: Context, run: str, sign: str | None) -> bytes:
             hint=f"codex-orchestrator verify {where.run_id}",
             code=findings[0].code,
         )
+    refuse_pruned_logs(where, prove(store, where, document, "logs"))
     statement = statement_of(document, link_of(store, where, document["attempt"]))
     _check_ready(context, store, where, document)
     payload = render_statement(statement)

@@ -25,7 +25,7 @@ from orchestrator.commands.review.evidence_sources import link_of, record_here, 
 from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
-from orchestrator.store.record_proof import ALTERED, prove
+from orchestrator.store.record_proof import ALTERED, prove, refuse_pruned_logs
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -76,11 +76,7 @@ def _check_record(store: RunStore, where: Location, record: Mapping[str, object]
         proof = prove(store, where, record, "logs")
     except FileNotFoundError:
         raise NotFound(f"there is no record of run '{where.run_id}'") from None
-    if proof.logs_pruned:
-        hint = "start a new run, and cite that"
-        raise GateNotMet(
-            f"the logs of run '{where.run_id}' were pruned: they prove nothing", hint=hint, code="logs-pruned"
-        )
+    refuse_pruned_logs(where, proof)
     why = proof.altered
     if why is not None:
         hint = f"codex-orchestrator verify {where.run_id}"
