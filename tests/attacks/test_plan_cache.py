@@ -89,7 +89,7 @@ def test_a_poisoned_cache_makes_no_green(codebase: WorkspaceFolder, orchestrate:
 
 
 def test_a_poisoned_sub_pipeline_is_found_too(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """What the cache says of a pipeline that is reached is compared as well."""
+    """A pipeline that is reached refuses to be another one than the record of the run above says; verify says why."""
     codebase.project("top", {"far": {"pipeline": "diagnostics", "project": "x"}}, pipeline="all")
     codebase.write("packages/x/good", "")
     assert orchestrate("start", "all", "--project", "top").code == 0
@@ -101,7 +101,8 @@ def test_a_poisoned_sub_pipeline_is_found_too(codebase: WorkspaceFolder, orchest
     document = json.loads(entry.read_text())
     document["plan"]["subplans"][0]["stages"] = document["plan"]["subplans"][0]["stages"][:1]
     entry.write_text(json.dumps(document))
-    assert orchestrate("start", "all", "--project", "top").code == 0
+    started = orchestrate("start", "all", "--project", "top")
+    assert (started.code, "the plan has changed since its parent run began" in started.stdout) == (3, True)
     verified = orchestrate("verify", "latest", "--format", "json")
     assert verified.code == 4
     assert "plan-not-of-config" in codes(verified)

@@ -85,8 +85,8 @@ def test_the_readmes_commands_exist(orchestrate: Orchestrator) -> None:
     listed = orchestrate("--list").stdout
     for command in set(re.findall(r"codex-orchestrator ([a-z-]+)", README)):
         assert re.search(rf"^\s*{command}\b", listed, re.M), command
-    for script in set(re.findall(r"\bscripts/[a-z-]+", README)):
-        assert os.access(REPOSITORY / script, os.X_OK), script
+    for script in set(re.findall(r"\bscripts/[a-z-]+(?:\.py)?", README)):
+        assert os.access(REPOSITORY / script, os.R_OK if script.endswith(".py") else os.X_OK), script
 
 
 def _shell(line: str, folder: Path, environ: dict[str, str]) -> str:
