@@ -21,6 +21,14 @@ EVERY_KIND = ("plain", "stubborn", "session", "daemon", "chain") if LINUX else R
 _SECONDS = 20.0
 _Kind = TypeVar("_Kind", Spawned, SpawnFailed, Exited, GuardLost)
 
+
+def is_readable(fd: int, seconds: float) -> bool:
+    """Tell whether something can be read from ``fd`` within that time; its number may be a high one."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 ZOO = r"""
 import os, signal, sys, time
 
@@ -140,7 +148,7 @@ class Driver:
             left = until - time.monotonic()
             assert left > 0, f"no {kind.__name__} for {key}; heard: {self.heard}"
             again = self.guard.watch()
-            if select.select([self.guard], [], [], left if again is None else min(left, again))[0]:
+            if is_readable(self.guard.fileno(), left if again is None else min(left, again)):
                 self.heard += self.guard.messages()
 
     def run(self, argv: Sequence[str], *, cwd: str | Path = "/", env: Mapping[str, str] | None = None) -> Exited:
@@ -157,7 +165,7 @@ class Driver:
         """Wait for the next line that a command prints, and return it."""
         found = b""
         while not found.endswith(b"\n"):
-            ready = select.select([self._outputs[key]], [], [], _SECONDS)[0]
+            ready = is_readable(self._outputs[key], _SECONDS)
             assert ready, f"no line from {key}; heard: {self.heard}"
             byte = os.read(self._outputs[key], 1)
             assert byte, f"end of output of {key} after {found!r}; heard: {self.guard.messages()}"
@@ -168,7 +176,7 @@ class Driver:
         """Return what a command printed, up to the end of its output; fail when that does not come."""
         found = b""
         until = soon(seconds)
-        while select.select([self._outputs[key]], [], [], max(until - time.monotonic(), 0.0))[0]:
+        while is_readable(self._outputs[key], max(until - time.monotonic(), 0.0)):
             part = os.read(self._outputs[key], 65536)
             if not part:
                 return found

@@ -98,7 +98,9 @@ class QueueWait:
         return max(0.0, min(waits))
 
     def _until_signal(self, seconds: float) -> None:
-        select.select([self._inbox.fileno()], [], [], seconds)
+        poll = select.poll()
+        poll.register(self._inbox.fileno(), select.POLLIN)
+        poll.poll(seconds * 1000)
 
     def _begin(self) -> None:
         at = stamp(self._clock.now())

@@ -81,11 +81,11 @@ def test_old_runs_go_and_all_else_goes_on(
     """A look removes nothing; a prune removes what the look named; chain, state and metrics are what they were."""
     state = (workspace.root / "out" / TASK / "state.json").read_bytes()
     before = figures(orchestrate)
-    look = orchestrate("prune", "--dry-run", "--keep-within", "100d", "--format", "json")
+    look = orchestrate("prune", "--dry-run", "--keep-within", "99d12h", "--format", "json")
     assert pruned(look) == runs[:40]
     assert [folder.name for folder in workspace.runs(TASK)] == runs
     assert why(look, runs[40]) == "one of the last 100 of x, diagnostics"
-    asked = ("prune", "--yes", "--keep-within", "100d", "--actor", "ann", "--reason", "space", "--format", "json")
+    asked = ("prune", "--yes", "--keep-within", "99d12h", "--actor", "ann", "--reason", "space", "--format", "json")
     done = orchestrate(*asked)
     assert {**done.document, "dry_run": True} == look.document
     for above in (f".runs/{TASK}/cli", f".runs/{TASK}/mcp", ".runs/local-mcp"):
@@ -93,7 +93,7 @@ def test_old_runs_go_and_all_else_goes_on(
     line = chain(workspace)[-1]
     assert (line["kind"], line["level"], line["lost"]) == ("prune", "record", False)
     assert (line["actor"], line["reason"], len(line["runs"])) == ("ann", "space", 40)
-    assert line["rules"]["x"]["keep_within"] == 100 * 86400
+    assert line["rules"]["x"]["keep_within"] == 99.5 * 86400
     assert (workspace.root / "out" / TASK / "state.json").read_bytes() == state
     assert figures(orchestrate) == before
     sound(orchestrate)
