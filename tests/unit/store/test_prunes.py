@@ -52,7 +52,8 @@ def store(tmp_path: Path) -> RunStore:
 def named(store: RunStore, number: int) -> NamedRun:
     """Return what a prune says of a run that is there."""
     record = read_document(store, Location(TASK, make_run_id(number)))
-    links = [json.loads(line) for line in lines_of(store.task(TASK))]
+    with store.task(TASK) as task:
+        links = [json.loads(line) for line in lines_of(task)]
     attempts = tuple(
         NamedAttempt(link["attempt"], link["manifest_digest"])
         for link in links
