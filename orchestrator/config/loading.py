@@ -89,6 +89,7 @@ def _config(source: Source, shaped: shape.Config) -> ProjectConfig:
             pass_env=tuple(session.pass_env),
             set_env=dict(session.set_env),
             secret_env=tuple(session.secret_env),
+            cloud=session.cloud,
         ),
         guardrails=GuardrailPolicy(
             required=tuple(dict.fromkeys(shaped.guardrails.required)),

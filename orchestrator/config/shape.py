@@ -80,6 +80,7 @@ class Session(Table):
     pass_env: list[Variables] = []
     set_env: dict[Variable, str] = {}
     secret_env: list[Variable] = []
+    cloud: bool = True
 
 
 class CanaryTable(Table):

@@ -58,7 +58,7 @@ class PipelineConfig(Record):
 
 
 class SessionConfig(Record):
-    """``[session]``: the nox session of the project's pipelines."""
+    """``[session]``: the nox session of the project's pipelines. ``cloud``: whether runs may leave the machine."""
 
     backend: str = DEFAULT_BACKEND
     python: str | None = None
@@ -66,6 +66,7 @@ class SessionConfig(Record):
     pass_env: tuple[str, ...] = ()
     set_env: Mapping[str, str] = MappingProxyType({})
     secret_env: tuple[str, ...] = ()
+    cloud: bool = True
 
 
 class ProjectConfig(Record):

@@ -1,0 +1,308 @@
+"""A workspace as one file: commit, history, branches and the working tree as it is (contract, section 12, promise 6).
+
+The file has a line that names its form, a line of JSON (``Header``) and a pack (gitformat-pack(5)). It is written from
+a temporary repository with the user's as alternate: the user's repository gets no object, and its index is not touched.
+
+Two trees travel. ``tree`` has the bytes of every file on disk, untracked ones too; ``index`` is what git's index says.
+The worker writes the first to its disk and sets its index to the second, so that git says there what it says here.
+A workspace without git has a ``tree`` alone; git serves as the archive, and the worker removes it when it has unpacked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+
+from orchestrator.base.errors import StorageError, UsageError
+from orchestrator.base.record import Record
+from orchestrator.cloud.survey import Survey, object_folder
+from orchestrator.git.repository import common_folder, git_folder
+from orchestrator.git.scratch import GitFailed, Scratch, make_scratch
+from orchestrator.git.settings import tree_settings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+FORM = b"codex-orchestrator snapshot 1\n"
+_BUFFER = 1 << 20
+_CONVERSIONS = ("core.autocrlf", "core.eol")
+_MOST_RULES_BYTES = 1 << 20
+_REFS = ("refs/heads", "refs/remotes")
+_REF_FORM = "--format=%(objectname) %(refname) %(symref)"
+
+
+class Snapshot(Record):
+    """What a run's record says of its snapshot (``engine.snapshot``).
+
+    ``commit`` is None before the first one and without git, ``tree`` git's id of the tree of all files that travel,
+    ``pack_sha256`` and ``bytes`` are the whole file's.
+    """
+
+    commit: str | None
+    tree: str
+    pack_sha256: str
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the keys of ``engine.snapshot``."""
+        return {"commit": self.commit, "tree": self.tree, "pack_sha256": self.pack_sha256, "bytes": self.bytes}
+
+
+class Header(Record):
+    """The second line of a snapshot: all that is no object of git.
+
+    ``workspace`` is the workspace's folder from the top; ``index_tree`` is None without git; ``refs`` are names with
+    commits or tags, ``links`` references with the one that they mean, ``shallow`` commits whose parents are not here;
+    ``config`` and the files of rules are those by which git converts and ignores files.
+    """
+
+    object_format: str
+    workspace: str
+    tree: str
+    index_tree: str | None = None
+    commit: str | None = None
+    branch: str | None = None
+    refs: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    shallow: tuple[str, ...] = ()
+    config: tuple[tuple[str, str], ...] = ()
+    attributes: str = ""
+    user_attributes: str = ""
+    exclude: str = ""
+
+
+def pack_snapshot(found: Survey, place: str, environ: Mapping[str, str], bases: Iterable[str] = ()) -> Snapshot:
+    """Write the snapshot of what was surveyed to the file ``place``, and return what it is.
+
+    ``bases`` are revisions that the run compares with (``$BASE_SHA``): they travel with their history, and one that
+    git does not know is left out. The file is whole when this returns, and none is left when it raises: StorageError
+    when the disk is full, UsageError ``no-snapshot`` when git can't pack (objects that are missing, files that can't
+    be read).
+    """
+    folder = tempfile.mkdtemp(prefix=".snapshot-", dir=os.path.dirname(place))
+    try:
+        header, roots, scratch = _prepared(found, os.path.join(folder, "git"), environ, tuple(bases))
+        with open(os.path.join(folder, "file"), "xb", opener=_private) as stream:
+            stream.write(FORM + _line_of(header))
+            stream.flush()
+            options = ("--revs", "--stdout", "-q", "--delta-base-offset", "--no-include-tag")
+            scratch.run("pack-objects", *options, given="".join(f"{root}\n" for root in roots).encode(), output=stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        size, digest = digest_of_file(os.path.join(folder, "file"))
+        os.replace(os.path.join(folder, "file"), place)
+        return Snapshot(header.commit, header.tree, digest, size)
+    except OSError as error:
+        raise _refused(error, place) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def digest_of_file(path: str) -> tuple[int, str]:
+    """Return the size and the sha256 (hex) of a file. Raises OSError."""
+    import hashlib
+
+    state, size = hashlib.sha256(), 0
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_BUFFER):
+            state.update(chunk)
+            size += len(chunk)
+    return size, state.hexdigest()
+
+
+def read_header(stream: IO[bytes]) -> Header:
+    """Return the header of a snapshot and leave ``stream`` where the pack begins; ValueError when it is none."""
+    if stream.readline(len(FORM)) != FORM:
+        raise ValueError("the file is no snapshot of a form that this version knows")
+    values = json.loads(stream.readline())
+    if not isinstance(values, dict):
+        raise ValueError("the header of the snapshot is no object")  # noqa: TRY004 - as bad as any other text
+    for name in ("refs", "links", "config"):
+        values[name] = tuple((str(key), str(value)) for key, value in values.get(name, ()))
+    values["shallow"] = tuple(map(str, values.get("shallow", ())))
+    try:
+        return Header(**values)
+    except TypeError as error:
+        raise ValueError(f"the header of the snapshot has other keys: {error}") from error
+
+
+def _line_of(header: Header) -> bytes:
+    # ASCII with escapes: a path may hold bytes that are no text.
+    return json.dumps(dict(zip(type(header)._fields, header, strict=True)), separators=(",", ":")).encode() + b"\n"
+
+
+def _prepared(
+    found: Survey, folder: str, environ: Mapping[str, str], bases: tuple[str, ...]
+) -> tuple[Header, list[str], Scratch]:
+    """Return the header, the objects to pack with all that they need, and the repository that has them."""
+    workspace = os.path.relpath(found.root, found.top)
+    if found.work is None:
+        scratch = make_scratch(folder, found.top, environ, settings=tree_settings(found.top, environ).pairs)
+        tree = _tree_with(scratch, found.untracked)
+        return Header("sha1", workspace, tree), [tree], scratch
+    user = Scratch(git_folder(found.top), found.top, environ, found.work.settings.pairs)
+    object_format = user.run("rev-parse", "--show-object-format").decode().strip()
+    scratch = make_scratch(
+        folder,
+        found.top,
+        environ,
+        object_format=object_format,
+        settings=(*found.work.settings.pairs, ("core.splitIndex", "false")),
+        borrowed=object_folder(found.top),
+    )
+    shallow = _lines(os.path.join(common_folder(found.top), "shallow"))
+    if shallow:
+        shutil.copyfile(os.path.join(common_folder(found.top), "shallow"), os.path.join(folder, "shallow"))
+    rules = _rules(user, environ)
+    _copy_index(user, scratch, looks_again=rules.converts)
+    index = scratch.run("write-tree").decode().strip()
+    if found.assumed:
+        given = b"".join(path + b"\0" for path in found.assumed)
+        for flag in ("--no-assume-unchanged", "--no-skip-worktree"):
+            scratch.run("update-index", flag, "-z", "--stdin", given=given)
+    scratch.run("add", "--update", "--", ":/")
+    tree = _tree_with(scratch, found.untracked)
+    refs, links = _references(user, bases)
+    commit, branch = _head(user)
+    header = Header(
+        object_format,
+        workspace,
+        tree,
+        index,
+        commit,
+        branch,
+        refs,
+        links,
+        shallow,
+        rules.config,
+        rules.attributes,
+        rules.user_attributes,
+        rules.exclude,
+    )
+    return header, [tree, index, *([commit] if commit else ()), *dict.fromkeys(name for _, name in refs)], scratch
+
+
+def _tree_with(scratch: Scratch, untracked: Iterable[bytes]) -> str:
+    """Return the id of the tree of the repository's index and these files, whatever rules would ignore them."""
+    given = b"".join(path + b"\0" for path in untracked)
+    if given:
+        scratch.run("update-index", "--add", "--remove", "--replace", "-z", "--stdin", given=given)
+    return scratch.run("write-tree").decode().strip()
+
+
+def _copy_index(user: Scratch, scratch: Scratch, *, looks_again: bool) -> None:
+    """Give ``scratch`` the user's index, with what git knows of each file there.
+
+    git looks again at a file that is not older than the index, so the copy keeps its time. ``looks_again``: it gets a
+    time before any file's, where files may be stored in another form.
+    """
+    source, copy = os.path.join(user.folder, "index"), os.path.join(scratch.folder, "index")
+    if not os.path.lexists(source):
+        return
+    shutil.copy2(source, copy)
+    for name in os.listdir(user.folder):
+        if name.startswith("sharedindex."):
+            shutil.copy2(os.path.join(user.folder, name), os.path.join(scratch.folder, name))
+    if looks_again:
+        os.utime(copy, (1, 1))
+
+
+class _Rules(Record):
+    """The settings and files by which git converts and ignores files; ``converts``: some may be stored otherwise."""
+
+    config: tuple[tuple[str, str], ...]
+    attributes: str
+    user_attributes: str
+    exclude: str
+    converts: bool
+
+
+def _rules(user: Scratch, environ: Mapping[str, str]) -> _Rules:
+    listed = user.run("config", "--null", "--list").decode("utf-8", "surrogateescape").split("\0")
+    known = {name: value for name, _, value in (entry.partition("\n") for entry in listed)}
+    home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
+    common = common_folder(user.top)
+
+    def text_at(key: str, usual: str) -> str:
+        path = known.get(key) or os.path.join(home, "git", usual)
+        return _text(os.path.join(environ.get("HOME", ""), path[2:]) if path.startswith("~/") else path)
+
+    config = tuple((name, known[name]) for name in _CONVERSIONS if name in known)
+    attributes = _text(os.path.join(common, "info", "attributes"))
+    user_attributes = text_at("core.attributesfile", "attributes")
+    exclude = text_at("core.excludesfile", "ignore") + "\n" + _text(os.path.join(common, "info", "exclude"))
+    in_tree = b".gitattributes" in user.run(
+        "ls-files", "-z", "--cached", "--others", "--", ":(top,glob)**/.gitattributes"
+    )
+    converts = bool(config or attributes or user_attributes or in_tree)
+    return _Rules(config, attributes, user_attributes, exclude, converts)
+
+
+def _text(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        return stream.read(_MOST_RULES_BYTES)
+
+
+def _lines(path: str) -> tuple[str, ...]:
+    return tuple(_text(path).split())
+
+
+def _references(
+    user: Scratch, bases: tuple[str, ...]
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Return branches here and of remotes, and tags of commits before HEAD; and references that mean another.
+
+    All branches: which one is the default may depend on how many there are (``checks.spec_guard.bases``).
+    """
+    refs, links = [], []
+    lines = user.run("for-each-ref", _REF_FORM, *_REFS).decode("utf-8", "surrogateescape").splitlines()
+    if _head(user)[0] is not None:
+        tags = user.run("for-each-ref", _REF_FORM, "--merged=HEAD", "refs/tags")
+        lines += tags.decode("utf-8", "surrogateescape").splitlines()
+    for line in lines:
+        name, reference, link = line.split(" ")
+        if link:
+            links.append((reference, link))
+        else:
+            refs.append((reference, name))
+    for number, base in enumerate(bases):
+        try:
+            commit = user.run("rev-parse", "--verify", "--quiet", "--end-of-options", base + "^{commit}")
+        except GitFailed:
+            continue
+        refs.append((f"refs/codex-orchestrator/base-{number}", commit.decode().strip()))
+    return tuple(refs), tuple(links)
+
+
+def _head(user: Scratch) -> tuple[str | None, str | None]:
+    """Return HEAD's commit, None before the first, and its branch, None when it is detached."""
+    found: list[str | None] = []
+    for command in (("rev-parse", "--verify", "--quiet", "HEAD^{commit}"), ("symbolic-ref", "--quiet", "HEAD")):
+        try:
+            found.append(user.run(*command).decode("utf-8", "surrogateescape").strip())
+        except GitFailed:
+            found.append(None)
+    return found[0], found[1]
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _refused(error: OSError, place: str) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) or not isinstance(error, GitFailed):
+        return StorageError(f"the snapshot can't be written to {place}: {error.strerror or error}")
+    return UsageError(
+        f"the workspace can't be packed: {error.strerror}",
+        hint="'git status' and 'git fsck' say more; of a partial or broken clone, fetch the rest",
+        code="no-snapshot",
+    )
