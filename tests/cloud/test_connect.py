@@ -1,0 +1,129 @@
+"""The way to a scheduler: a real one is taken, and each reason why there is none is said for what it is."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.cloud.connect import probe, require_engine, security_of
+from orchestrator.config.cloud_policy import CloudPolicy
+from tests.cloud.certificates import make_pki
+
+Files = tuple[Path, Path, Path]
+
+
+def _policy(port: int, files: Files | None, scheme: str = "tls") -> CloudPolicy:
+    ca, cert, key = map(str, files) if files is not None else (None, None, None)
+    return CloudPolicy(f"{scheme}://127.0.0.1:{port}", ca, cert, key, 2, 10.0, 3600.0, ())
+
+
+def _reason(policy: CloudPolicy, seconds: float = 5.0) -> str | None:
+    found = probe(policy, seconds)
+    return None if found is None else found.reason
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_pki(tmp_path_factory.mktemp("pki") / "ours")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return make_pki(tmp_path_factory.mktemp("pki") / "theirs")
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _scheduler(port: int, folder: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--port", str(port))
+    log = (folder / "log").open("wb")
+    with log:
+        process = subprocess.Popen([*command, "--host", "127.0.0.1", *options], stdout=log, stderr=log, cwd=folder)
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                return process
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    raise AssertionError((folder / "log").read_text())
+
+
+@pytest.fixture(scope="module")
+def scheduler(pki: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = _free_port()
+    words = zip(("--tls-ca-file", "--tls-cert", "--tls-key"), pki, strict=True)
+    options = [str(word) for pair in words for word in pair]
+    process = _scheduler(port, tmp_path_factory.mktemp("tls"), "--protocol", "tls", *options)
+    yield port
+    process.kill()
+    process.wait()
+
+
+def test_a_scheduler_of_our_authority_is_taken(scheduler: int, pki: Files) -> None:
+    """The engine itself accepts the files, by the probe and by its own client with the settings made of them."""
+    policy = _policy(scheduler, pki)
+    assert _reason(policy) is None
+    require_engine(policy)
+    from distributed import Client
+
+    with Client(policy.scheduler, security=security_of(policy), timeout=5) as client:  # type: ignore[no-untyped-call]
+        assert client.scheduler_info()["workers"] == {}
+
+
+def test_wrong_authority_and_refused_certificate_are_distinguished(scheduler: int, pki: Files, stranger: Files) -> None:
+    """Their authority here is the one; our authority with a stranger's certificate is the other, also under TLS 1.3."""
+    assert _reason(_policy(scheduler, stranger)) == "wrong-ca"
+    mixed = (pki[0], stranger[1], stranger[2])
+    assert _reason(_policy(scheduler, mixed)) == "certificate-refused"
+    with pytest.raises(UsageError, match="refused our certificate") as refusal:
+        require_engine(_policy(scheduler, mixed))
+    assert refusal.value.code == "engine-unreachable"
+    assert "authority" in refusal.value.hint
+
+
+def test_plain_tcp_is_never_taken_for_the_engine(scheduler: int, pki: Files, tmp_path: Path) -> None:
+    """A scheduler with TLS is none for tcp://, and one without is none for tls://; each takes its own."""
+    assert _reason(_policy(scheduler, None, "tcp")) is not None
+    port = _free_port()
+    process = _scheduler(port, tmp_path)
+    try:
+        assert _reason(_policy(port, None, "tcp")) is None
+        assert _reason(_policy(port, pki)) == "no-tls"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_nobody_there_and_a_black_hole_are_distinguished(pki: Files) -> None:
+    """A closed port is unreachable at once; one that accepts and says nothing is given up in time."""
+    assert _reason(_policy(_free_port(), pki)) == "unreachable"
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(4)
+        port = int(hole.getsockname()[1])
+        began = time.monotonic()
+        assert _reason(_policy(port, pki), 0.5) == "no-answer"
+        assert _reason(_policy(port, None, "tcp"), 0.5) == "not-an-engine"
+        assert time.monotonic() - began < 3
+
+
+def test_files_that_are_no_certificates_are_named(pki: Files, stranger: Files, tmp_path: Path) -> None:
+    """Text in place of a certificate, and another certificate's key, are faults of the configuration."""
+    text = tmp_path / "text"
+    text.write_text("no certificate")
+    for files, named in (((text, pki[1], pki[2]), "cloud.ca"), ((pki[0], pki[1], stranger[2]), "cloud.key")):
+        with pytest.raises(ConfigError, match=named):
+            security_of(_policy(1, files))
