@@ -198,6 +198,14 @@ COMMANDS = (
         (Option("repair", "repair what follows from the manifests; safe beside live runs, and to repeat"), FORMAT),
     ),
     Command(
+        "cloud",
+        "Report whether a run can go to the engine of mode cloud ('check').",
+        Late("orchestrator.commands.maintain.cloud", "cloud"),
+        (Option("words", "check", "WORDS", repeatable=True), FORMAT),
+        positional="words",
+        dry_as="cloud",
+    ),
+    Command(
         "prune",
         "Remove old runs by the rules of [prune]; chain and metrics go on to say what they were.",
         Late("orchestrator.commands.maintain.prune", "prune"),

@@ -8,11 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from orchestrator import __version__
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.cloud.connect import probe, require_engine, security_of
+from orchestrator.cloud.engine_survey import fitting_label
+from orchestrator.commands.context import Context
+from orchestrator.commands.maintain.cloud import cloud
 from orchestrator.config.cloud_policy import CloudPolicy
 from tests.cloud.certificates import make_pki
 
@@ -127,3 +132,73 @@ def test_files_that_are_no_certificates_are_named(pki: Files, stranger: Files, t
     for files, named in (((text, pki[1], pki[2]), "cloud.ca"), ((pki[0], pki[1], stranger[2]), "cloud.key")):
         with pytest.raises(ConfigError, match=named):
             security_of(_policy(1, files))
+
+
+def _checked(root: Path, policy: CloudPolicy) -> tuple[int, dict[str, Any], str]:
+    files = "".join(
+        f'{key} = "{path}"\n' for key, path in (("ca", policy.ca), ("cert", policy.cert), ("key", policy.key))
+    )
+    (root / "project_configs").mkdir(exist_ok=True)
+    (root / "noxfile.py").touch()
+    (root / "workspace.toml").write_text(f'schema_version = 1\n[cloud]\nscheduler = "{policy.scheduler}"\n{files}')
+    context = Context(str(root), {"HOME": str(root)}, sys.stdout, sys.stderr)
+    answer = cloud(context, words=("check",), format="json")
+    assert answer.document is not None
+    return answer.exit_code, dict(answer.document), answer.text
+
+
+def test_check_reports_who_is_there(scheduler: int, pki: Files, tmp_path: Path) -> None:
+    """A worker without the agent's label is listed with all that it says, and fits no run; one with it fits."""
+    code, said, text = _checked(tmp_path, _policy(scheduler, pki))
+    assert code == 4
+    assert [problem["code"] for problem in said["problems"]] == ["no-worker"]
+    assert (said["reachable"], said["certificate"], said["workers"]) == (True, "accepted", [])
+    for label in ("other=1", f"{fitting_label()}=2"):
+        words = zip(("--tls-ca-file", "--tls-cert", "--tls-key"), pki, strict=True)
+        options = [str(word) for pair in words for word in pair]
+        address = f"tls://127.0.0.1:{scheduler}"
+        command = (sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "3")
+        place = ("--no-dashboard", "--local-directory", str(tmp_path), "--name", "w1", "--resources", label)
+        with (tmp_path / "worker.log").open("wb") as log:
+            worker = subprocess.Popen([*command, *place, *options], stdout=log, stderr=log, cwd=tmp_path)
+        try:
+            until = time.monotonic() + 30
+            while not said["workers"] and time.monotonic() < until and worker.poll() is None:
+                time.sleep(0.2)
+                code, said, text = _checked(tmp_path, _policy(scheduler, pki))
+        finally:
+            worker.kill()
+            worker.wait()
+        [found] = said["workers"]
+        assert (found["name"], found["slots"], found["version"]) == ("w1", 3, __version__)
+        assert found["free_bytes"] > 0
+        assert abs(found["clock"]["offset_seconds"]) < 1
+        is_fit = label != "other=1"
+        assert (code, said["ok"], found["label"]) == (0 if is_fit else 4, is_fit, is_fit)
+        assert ("No run can go there" in text) is not is_fit
+        said["workers"] = []
+        until = time.monotonic() + 10
+        while time.monotonic() < until and _checked(tmp_path, _policy(scheduler, pki))[1]["workers"]:
+            time.sleep(0.1)
+
+
+def test_check_names_why_there_is_no_engine(scheduler: int, pki: Files, stranger: Files, tmp_path: Path) -> None:
+    """Nobody there and another authority exit with 4 and the reason; another word than check is refused."""
+    code, said, _ = _checked(tmp_path, _policy(scheduler, stranger))
+    assert (code, said["certificate"], said["reachable"]) == (4, "wrong-ca", False)
+    code, said, text = _checked(tmp_path, _policy(_free_port(), pki))
+    assert (code, said["problems"][0]["code"]) == (4, "unreachable")
+    assert "not reachable" in text
+    with pytest.raises(UsageError, match="takes the word 'check'"):
+        cloud(Context(str(tmp_path), {}, sys.stdout, sys.stderr), words=("chek",))
+
+
+def test_a_missing_extra_is_refused_with_the_line_that_installs_it(
+    pki: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the library the refusal names the extra, and its hint can be pasted."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError) as refusal:
+        _checked(tmp_path, _policy(1, pki))
+    assert refusal.value.code == "no-extra"
+    assert refusal.value.hint == "python -m pip install 'codex-orchestrator[cloud]'"
