@@ -28,7 +28,8 @@ OLDEST_MINOR = 11
 register()
 
 
-_ALL_TESTS = ("tests/unit", "tests/functional", "tests/attacks", "tests/faults", "-n", "2", "--dist", "worksteal")
+_TESTS = ("tests/unit", "tests/functional", "tests/attacks", "tests/faults", "tests/cloud")
+_ALL_TESTS = (*_TESTS, "-n", "2", "--dist", "worksteal")
 
 
 @nox.session

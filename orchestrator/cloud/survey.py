@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from orchestrator.base.build_artifacts import CACHES
 from orchestrator.base.errors import UsageError
 from orchestrator.base.globs import paths
-from orchestrator.base.quoting import shown
+from orchestrator.base.quoting import printable, shown
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import OUT_VARIABLE, RUNS_VARIABLE
 from orchestrator.git.porcelain import LIST, UNTRACKED, parse_list
@@ -209,7 +209,7 @@ def _refuse_outside(top: str, needed: Iterable[str]) -> None:
             continue
         where = "outside the workspace's repository" if own in (None, top) else f"in a repository of its own, {own}"
         raise UsageError(
-            f"cloud mode can't send {shown(place)}: it lies {where} ({top} travels)",
+            f"cloud mode can't send {printable(place)}: it lies {where} ({top} travels)",
             hint="run it in local mode, or move it into the repository",
             code="outside-repository",
         )
