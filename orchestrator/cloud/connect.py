@@ -128,7 +128,7 @@ def require_engine(policy: CloudPolicy, timeout_seconds: float = PROBE_SECONDS) 
 
 def hint_for(found: Unreachable) -> str:
     """Return what to do about it."""
-    return _HINTS.get(found.reason, "is the scheduler running? 'dask scheduler --preload orchestrator.cloud.hub'")
+    return _HINTS.get(found.reason, "is the scheduler running, and does a firewall let this machine reach its port?")
 
 
 _HINTS = {

@@ -167,7 +167,7 @@ def _mode(key: str, path: str) -> int:
         why = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"{WORKSPACE_FILE}: cloud.{key}: {shown(path)} can't be read: {why}",
-            hint="scripts/try-cloud makes such files for one machine; docs/cloud.md tells how to make them",
+            hint="ca, cert and key are files in PEM form, readable by you; docs/cloud.md",
             code="key-unreadable",
         ) from error
     try:

@@ -304,12 +304,16 @@ def test_what_the_caller_said_is_recorded(workspace: WorkspaceFolder, orchestrat
     assert manifest["approval_policy"] == "on-request"
 
 
-def test_cloud_mode_is_refused_where_no_engine_is_configured(
-    workspace: WorkspaceFolder, orchestrate: Orchestrator
-) -> None:
-    """Exit code 2, and nothing is written."""
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_cloud_mode_is_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator, is_configured: bool) -> None:
+    """Exit code 2 and the reason, with and without ``[cloud]``; nothing is written."""
     workspace.project("x")
-    assert orchestrate("start", "--project", "x", "--mode", "cloud").code == 2
+    if is_configured:
+        (workspace.root / "workspace.toml").write_text(
+            'schema_version = 1\n[cloud]\nscheduler = "tcp://127.0.0.1:8786"\ninsecure = true\n'
+        )
+    done = orchestrate("start", "--project", "x", "--mode", "cloud")
+    assert (done.code, "this version can't run in the cloud" in done.stderr) == (2, True)
     assert not (workspace.root / ".runs").exists()
 
 

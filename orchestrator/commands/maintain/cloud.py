@@ -63,7 +63,7 @@ def _problems(policy: CloudPolicy, engine: Engine, label: str) -> list[dict[str,
     found = []
     if not any(worker.label for worker in engine.workers):
         text = f"no worker takes runs of this version and Python ({label}); {len(engine.workers)} connected"
-        hint = "dask worker --preload orchestrator.cloud.agent, with the same version of this program and Python"
+        hint = "this version has no part for workers yet, and start --mode cloud is refused: use --mode local"
         found.append({"code": "no-worker", "message": text, "hint": hint})
     clocks = [("the scheduler", engine.clock), *((f"worker {worker.name}", worker.clock) for worker in engine.workers)]
     for who, clock in clocks:

@@ -118,7 +118,9 @@ def overrides_of(request: StartRequest) -> dict[str, str]:
         raise UsageError(f"--mode is '{request.mode}'; it is local or cloud", code="bad-mode")
     if request.mode == "cloud":
         raise UsageError(
-            "--mode cloud: no cloud engine is configured in this workspace", hint="use --mode local", code="no-engine"
+            "--mode cloud: this version can't run in the cloud yet; nothing was started",
+            hint="use --mode local",
+            code="no-engine",
         )
     found: dict[str, str] = {}
     for text in request.overrides:
