@@ -89,12 +89,18 @@ def _clean(repository: Scratch) -> None:
     try:
         repository.run(*command)
     except OSError:
-        for folder, names, _ in os.walk(repository.top):
-            for name in names:
-                path = os.path.join(folder, name)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
+        open_folders(repository.top)
         repository.run(*command)
+
+
+def open_folders(top: str) -> None:
+    """Let this user enter and change every folder from ``top`` down; what a link leads to stays as it is."""
+    os.chmod(top, 0o700)
+    for folder, names, _ in os.walk(top):
+        for name in names:
+            path = os.path.join(folder, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)  # before the walk comes to it
 
 
 def _remove(path: str) -> None:
@@ -103,9 +109,7 @@ def _remove(path: str) -> None:
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         os.unlink(path)
         return
-    for folder, names, _ in os.walk(path):
-        os.chmod(folder, 0o700)
-        names[:] = [name for name in names if not os.path.islink(os.path.join(folder, name))]
+    open_folders(path)
     shutil.rmtree(path)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orchestrator.base.errors import DamagedRecord, StorageError, UsageError
 from orchestrator.cloud.snapshot import Snapshot, pack_snapshot
 from orchestrator.cloud.survey import survey
-from orchestrator.cloud.unpack import unpack_snapshot
+from orchestrator.cloud.unpack import open_folders, unpack_snapshot
 from orchestrator.git.capture import tree_state
 from tests.cloud.repositories import ENVIRON, everything, git, on_disk, repository, write
 
@@ -439,3 +439,16 @@ def _change(root: Path, kind: str, path: Path, content: bytes) -> None:
         return
     if kind in ("stage", "forget"):
         git(root, "add", "-A", "--", ":/")
+
+
+def test_closed_folders_are_opened_at_any_depth(tmp_path: Path) -> None:
+    """Each folder below the top can be entered afterwards; the folder that a link leads to keeps its mode."""
+    deep, other = tmp_path / "top" / "a" / "b", tmp_path / "other"
+    deep.mkdir(parents=True)
+    other.mkdir(mode=0o750)
+    (deep / "link").symlink_to(other)
+    for folder in (deep, deep.parent, tmp_path / "top"):
+        folder.chmod(0)
+    open_folders(str(tmp_path / "top"))
+    modes = [folder.stat().st_mode & 0o777 for folder in (tmp_path / "top", deep.parent, deep, other)]
+    assert modes == [0o700, 0o700, 0o700, 0o750]
