@@ -199,7 +199,7 @@ COMMANDS = (
     ),
     Command(
         "cloud",
-        "Report whether a run can go to the engine of mode cloud ('check').",
+        "Report what is there of the engine of mode cloud ('check').",
         Late("orchestrator.commands.maintain.cloud", "cloud"),
         (Option("words", "check", "WORDS", repeatable=True), FORMAT),
         positional="words",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 5.0
 """Contract, section 12: ``engine-unreachable`` within 5 s."""
 
-_READ_SECONDS = 1.0
+_READ_SECONDS = 2.0
 """Under TLS 1.3 a client's handshake ends before the server has looked at its certificate: its refusal is read after
 (RFC 8446, section 4.4.2). A dask scheduler sends its greeting at once, so whoever accepts us is heard before that."""
 
@@ -145,7 +145,7 @@ def _pair(policy: CloudPolicy) -> tuple[tuple[str, str | None], tuple[str, str |
 
 def _greeting(connection: socket.socket, where: str, until: float) -> Unreachable | None:
     """Read the first bytes that a scheduler of dask sends by itself: one frame with its handshake."""
-    connection.settimeout(max(0.1, min(_READ_SECONDS * 2, until - time.monotonic())))
+    connection.settimeout(max(0.1, min(_READ_SECONDS, until - time.monotonic())))
     try:
         said = connection.recv(64)
     except TimeoutError:

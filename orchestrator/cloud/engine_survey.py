@@ -69,7 +69,7 @@ async def _engine(policy: CloudPolicy) -> Engine:
         policy.scheduler, security=security_of(policy), timeout=ANSWER_SECONDS, asynchronous=True
     )
     async with client:
-        known = (await client.scheduler.identity())["workers"]
+        known = (await asyncio.wait_for(client.scheduler.identity(), ANSWER_SECONDS))["workers"]
         clock = await _clock(lambda: client.run_on_scheduler(time.time))
         workers = await asyncio.gather(*(_worker(client, address, said) for address, said in known.items()))
     return Engine(clock, tuple(sorted(workers, key=lambda worker: (worker.name, worker.address))))

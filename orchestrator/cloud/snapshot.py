@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.base.errors import StorageError, UsageError
 from orchestrator.base.record import Record
-from orchestrator.cloud.survey import Survey, object_folder
+from orchestrator.cloud.survey import Survey
 from orchestrator.git.repository import common_folder, git_folder
 from orchestrator.git.scratch import GitFailed, Scratch, make_scratch
 from orchestrator.git.settings import tree_settings
@@ -146,6 +146,7 @@ def _prepared(
         tree = _tree_with(scratch, found.untracked)
         return Header("sha1", workspace, tree), [tree], scratch
     user = Scratch(git_folder(found.top), found.top, environ, found.work.settings.pairs)
+    common = common_folder(found.top)
     object_format = user.run("rev-parse", "--show-object-format").decode().strip()
     scratch = make_scratch(
         folder,
@@ -153,11 +154,11 @@ def _prepared(
         environ,
         object_format=object_format,
         settings=(*found.work.settings.pairs, ("core.splitIndex", "false")),
-        borrowed=object_folder(found.top),
+        borrowed=os.path.join(common, "objects"),
     )
-    shallow = _lines(os.path.join(common_folder(found.top), "shallow"))
+    shallow = tuple(_text(os.path.join(common, "shallow")).split())
     if shallow:
-        shutil.copyfile(os.path.join(common_folder(found.top), "shallow"), os.path.join(folder, "shallow"))
+        shutil.copyfile(os.path.join(common, "shallow"), os.path.join(folder, "shallow"))
     rules = _rules(user, environ)
     _copy_index(user, scratch, looks_again=rules.converts)
     index = scratch.run("write-tree").decode().strip()
@@ -167,8 +168,8 @@ def _prepared(
             scratch.run("update-index", flag, "-z", "--stdin", given=given)
     scratch.run("add", "--update", "--", ":/")
     tree = _tree_with(scratch, found.untracked)
-    refs, links = _references(user, bases)
     commit, branch = _head(user)
+    refs, links = _references(user, bases, has_commits=commit is not None)
     header = Header(
         object_format,
         workspace,
@@ -252,12 +253,8 @@ def _text(path: str) -> str:
         return stream.read(_MOST_RULES_BYTES)
 
 
-def _lines(path: str) -> tuple[str, ...]:
-    return tuple(_text(path).split())
-
-
 def _references(
-    user: Scratch, bases: tuple[str, ...]
+    user: Scratch, bases: tuple[str, ...], *, has_commits: bool
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     """Return branches here and of remotes, and tags of commits before HEAD; and references that mean another.
 
@@ -265,15 +262,15 @@ def _references(
     """
     refs, links = [], []
     lines = user.run("for-each-ref", _REF_FORM, *_REFS).decode("utf-8", "surrogateescape").splitlines()
-    if _head(user)[0] is not None:
+    if has_commits:
         tags = user.run("for-each-ref", _REF_FORM, "--merged=HEAD", "refs/tags")
         lines += tags.decode("utf-8", "surrogateescape").splitlines()
     for line in lines:
-        name, reference, link = line.split(" ")
+        target, reference, link = line.split(" ")
         if link:
             links.append((reference, link))
         else:
-            refs.append((reference, name))
+            refs.append((reference, target))
     for number, base in enumerate(bases):
         try:
             commit = user.run("rev-parse", "--verify", "--quiet", "--end-of-options", base + "^{commit}")

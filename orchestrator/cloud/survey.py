@@ -14,7 +14,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.workspace import OUT_VARIABLE, RUNS_VARIABLE
 from orchestrator.git.porcelain import LIST, UNTRACKED, parse_list
 from orchestrator.git.process import GitAnswer
-from orchestrator.git.repository import common_folder, git_folder, repository_top
+from orchestrator.git.repository import git_folder, repository_top
 from orchestrator.git.scope import is_hidden
 from orchestrator.git.scratch import GitFailed, Scratch
 from orchestrator.git.settings import LFS
@@ -80,7 +80,7 @@ def _with_git(
         for process in processes:
             process.end()
     listing = parse_list(listed)
-    _refuse_index(work, listed)
+    _refuse_index(listed)
     usual_names = frozenset(usual.split(b"\0"))
     own = _own_folders(root, work.top, environ)
     untracked = [
@@ -215,7 +215,7 @@ def _refuse_outside(top: str, needed: Iterable[str]) -> None:
         )
 
 
-def _refuse_index(work: WorkTree, listed: bytes) -> None:
+def _refuse_index(listed: bytes) -> None:
     heads = [(record.partition(b"\t")[0].split(b" "), record.partition(b"\t")[2]) for record in listed.split(b"\0")]
     submodules = [path for head, path in heads if len(head) == 4 and head[1] == FOLDER]
     if submodules:
@@ -261,8 +261,3 @@ def _refuse_missing(top: str, needed: Iterable[str], names: Sequence[bytes]) -> 
                 hint=f"[cloud] include names ignored files that travel, patterns from the workspace: {shown(inner)}",
                 code="not-in-snapshot",
             )
-
-
-def object_folder(top: str) -> str:
-    """Return the folder of the objects of the repository at ``top``."""
-    return os.path.join(common_folder(top), "objects")

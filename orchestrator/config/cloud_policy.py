@@ -142,10 +142,11 @@ def _check_scheduler(scheduler: str, source: str, *, is_insecure: bool) -> None:
 
 def _files(root: str, table: Mapping[str, Any]) -> dict[str, str]:
     """Return the absolute paths of the files for TLS. Raises ConfigError for a missing key, UsageError for a file."""
-    missing = [f"{WORKSPACE_FILE}: cloud.{key}: is missing: tls:// needs ca, cert and key" for key in _FILES]
-    missing = [text for key, text in zip(_FILES, missing, strict=True) if key not in table]
+    missing = [key for key in _FILES if key not in table]
     if missing:
-        raise ConfigError(missing)
+        raise ConfigError(
+            [f"{WORKSPACE_FILE}: cloud.{key}: is missing: tls:// needs ca, cert and key" for key in missing]
+        )
     found = {key: os.path.join(root, os.path.expanduser(table[key])) for key in _FILES}
     for key, path in found.items():
         mode = _mode(key, path)

@@ -82,8 +82,8 @@ def make_scratch(
 ) -> Scratch:
     """Make an empty repository in ``folder``, which does not exist yet, and return it.
 
-    ``borrowed`` is a folder of objects that count as its own (gitrepository-layout(5), "alternates"); attributes
-    convert nothing there until ``set_attributes`` says so. Raises OSError.
+    ``borrowed`` is a folder of objects that count as its own (gitrepository-layout(5), "alternates"); its
+    ``info/attributes`` convert nothing (``RAW_ATTRIBUTES``). Raises OSError.
     """
     for name in ("", "info", "objects", "objects/info", "objects/pack", "refs", "refs/heads"):
         os.mkdir(os.path.join(folder, name), 0o700)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.quoting import shown
 from orchestrator.base.text.safe_text import safe_text
-from orchestrator.cloud.connect import hint_for, probe, require_distributed, tls_context
+from orchestrator.cloud.connect import hint_for, probe, require_distributed
 from orchestrator.cloud.engine_survey import Clock, Engine, engine_of, fitting_label
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import check_format
@@ -22,7 +22,7 @@ def cloud(
     words: tuple[str, ...] = (),
     format: str = "text",  # noqa: A002 -- the option's name
 ) -> Answer:
-    """Report the engine's state (``check``); exit code 4 when no run could go there as it is.
+    """Report the engine's state (``check``); exit code 4 when something there is not as a run needs it.
 
     Raises UsageError without ``[cloud]``, with a bad value in it, and where the extra is not installed.
     """
@@ -32,8 +32,6 @@ def cloud(
         raise UsageError(f"'cloud' takes the word 'check', {given}", hint="codex-orchestrator cloud check")
     policy = read_cloud_policy(context.workspace().root, context.environ)
     require_distributed()
-    if policy.is_encrypted:
-        tls_context(policy)
     document: dict[str, Any] = {"scheduler": policy.scheduler, "ok": False, "reachable": False, "problems": []}
     document.update(certificate=None, clock=None, label=None, workers=[])
     found = probe(policy)
@@ -90,5 +88,5 @@ def _text(document: dict[str, Any]) -> str:
         lines.append(f"worker {worker['name']}: {state}: {version}, Python {python}, {worker['slots']} slots, {free}")
     for problem in document["problems"]:
         lines += [f"problem: {problem['message']} ({problem['code']})", f"  hint: {problem['hint']}"]
-    lines.append("A run can go there." if document["ok"] else "No run can go there as it is.")
+    lines.append("The scheduler answers, and a worker fits." if document["ok"] else "No run can go there as it is.")
     return safe_text("\n".join(lines) + "\n", lines=True)
