@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -70,6 +71,7 @@ def cancel(
     reason: str | None = None,
     actor: str | None = None,
     format: str = "text",  # noqa: A002 -- the option's name
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Answer:
     """Stop a live run, wait until nothing of it is left running, and return its document; exit code 0.
 
@@ -81,10 +83,10 @@ def cancel(
     where = find_run(store, run)
     redactor = Redactor(tuple(dict.fromkeys(secret_values(context.environ, ()))))
     who, why = redactor.text(actor_of(context.environ, actor)), redactor.text((reason or "").strip())
-    target = _find_target(store, where)
+    target = _find_target(context, store, where, sleep)
     try:
         _ask(store, where, target, who, why, stamp(context.clock.now()))
-        _wait_for_end(context, store, where, target)
+        _wait_for_end(context, store, where, target, sleep)
     finally:
         target.close()
     manifest = load(read_document(store, where), store.paths(where).manifest)
@@ -95,9 +97,9 @@ def cancel(
     return with_delivery(context, store, answer_for(context, store, Result(manifest, None), exit_code=EXIT_DONE))
 
 
-def _find_target(store: RunStore, where: Location) -> _Target:
+def _find_target(context: Context, store: RunStore, where: Location, sleep: Callable[[float], None]) -> _Target:
     """Return the process that runs a live run, once it is certain that it is that process."""
-    until = time.monotonic() + _HOLDER_PATIENCE_SECONDS
+    until = context.clock.monotonic() + _HOLDER_PATIENCE_SECONDS
     while True:
         seen = observe(store, where)
         if seen.record["version"] == 1:
@@ -113,13 +115,13 @@ def _find_target(store: RunStore, where: Location) -> _Target:
         target = _holder(store, where)
         if target is not None:
             return target
-        if time.monotonic() > until:
+        if context.clock.monotonic() > until:
             raise Refused(
                 f"run '{where.run_id}' is held by a process that can't be made out, so nothing was signalled",
                 hint="codex-orchestrator doctor",
                 code="holder-unknown",
             )
-        time.sleep(_LOOK_SECONDS)
+        sleep(_LOOK_SECONDS)
 
 
 def _holder(store: RunStore, where: Location) -> _Target | None:
@@ -170,30 +172,56 @@ def _ask(store: RunStore, where: Location, target: _Target, who: str, why: str, 
         return
 
 
-def _wait_for_end(context: Context, store: RunStore, where: Location, target: _Target) -> None:
+def _wait_for_end(
+    context: Context, store: RunStore, where: Location, target: _Target, sleep: Callable[[float], None]
+) -> None:
     """Wait until nothing of the run is left; what is left after a while is killed, and after a minute it is refused."""
-    began = time.monotonic()
-    again_at = began + _AGAIN_SECONDS
-    tell_at = began + _TELL_AFTER_SECONDS
-    while is_alive(store, where):
-        if time.monotonic() >= tell_at:
-            tell_at += _TELL_EVERY_SECONDS
-            waited = time.monotonic() - began
-            context.warn(f"waiting for run '{where.run_id}' to end ({waited:.0f} s)")
-        if time.monotonic() >= again_at:
-            again_at += _AGAIN_SECONDS
-            with suppress(ProcessLookupError):
-                target.send(signal.SIGTERM)
-                target.send(signal.SIGCONT)
-        if time.monotonic() >= began + _LIMIT_SECONDS:
-            raise Refused(
-                f"run '{where.run_id}' has not ended within {_LIMIT_SECONDS:.0f} s (process {target.owner.pid})",
-                hint=f"see codex-orchestrator status {where.run_id}, and cancel it again",
-                code="not-ended",
-            )
-        time.sleep(_LOOK_SECONDS)
+
+    def report(waited: float) -> None:
+        context.warn(f"waiting for run '{where.run_id}' to end ({waited:.0f} s)")
+
+    def ask_again() -> None:
+        with suppress(ProcessLookupError):
+            target.send(signal.SIGTERM)
+            target.send(signal.SIGCONT)
+
+    if not ends_in_time(lambda: is_alive(store, where), ask_again, report, context.clock.monotonic, sleep):
+        raise Refused(
+            f"run '{where.run_id}' has not ended within {_LIMIT_SECONDS:.0f} s (process {target.owner.pid})",
+            hint=f"see codex-orchestrator status {where.run_id}, and cancel it again",
+            code="not-ended",
+        )
     with store.run_folder(where) as folder:
         withdraw_request(folder)
+
+
+def ends_in_time(
+    is_left: Callable[[], bool],
+    ask_again: Callable[[], None],
+    report: Callable[[float], None],
+    now: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> bool:
+    """Wait until ``is_left`` is false; False when it is not within a minute by ``now``, in seconds.
+
+    ``report`` gets the seconds that were waited: after three of them, then each ten. ``ask_again`` is called each
+    twenty: a second signal kills what did not heed the first one.
+    """
+    began = now()
+    again_at = began + _AGAIN_SECONDS
+    tell_at = began + _TELL_AFTER_SECONDS
+    while is_left():
+        at = now()
+        if at >= began + _LIMIT_SECONDS:
+            return False
+        if at >= tell_at:
+            tell_at += _TELL_EVERY_SECONDS
+            report(at - began)
+        if at >= again_at:
+            again_at += _AGAIN_SECONDS
+            ask_again()
+        sleep(_LOOK_SECONDS)
+    return True
 
 
 def _close_died(store: RunStore, where: Location) -> NoReturn:
