@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
 from orchestrator.model.failed_tests import FailedTest
-from orchestrator.model.manifest.manifest import Attempt, Lineage, Reused, SessionInfo
+from orchestrator.model.manifest.command import Attempt, Reused
+from orchestrator.model.manifest.manifest import Lineage, SessionInfo
 from orchestrator.model.outcome import Outcome, RunStatus, StageStatus
 
 TYPE_CHECKING = False

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.report.status_document import of_run
 from orchestrator.store.legacy.documents import Command1, Manifest1
 

@@ -12,7 +12,8 @@ from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.git import Capture
 from orchestrator.model.builtin_guard import is_builtin_guard
-from orchestrator.model.manifest.manifest import Command, Manifest, SessionInfo, Softening
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest, SessionInfo, Softening
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.process import ProcessHost

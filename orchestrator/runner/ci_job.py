@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from orchestrator.model.manifest.manifest import CiJob, Manifest
+from orchestrator.model.manifest.account import CiJob
+from orchestrator.model.manifest.manifest import Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.base.text.safe_text import safe_text
-from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import Ended
 
 TYPE_CHECKING = False

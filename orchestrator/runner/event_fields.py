@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from orchestrator.model.manifest.manifest import Manifest, Report
+    from orchestrator.model.manifest.command import Report
+    from orchestrator.model.manifest.manifest import Manifest
     from orchestrator.model.outcome import Ended
 
 

@@ -12,8 +12,9 @@ from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.model.guardrails import judged
 from orchestrator.model.lineage import trace_of
+from orchestrator.model.manifest.engine import Engine
 from orchestrator.model.manifest.manifest import Lineage, Manifest, Mode, SessionInfo, Sla
-from orchestrator.model.manifest.transitions import interrupted, pending_command
+from orchestrator.model.manifest.transitions import interrupted, pending_command, queued
 from orchestrator.model.plan import Plan, redacted
 from orchestrator.store.child_links import leave_link, settle_with_parent
 from orchestrator.store.layout import RunPaths
@@ -21,11 +22,18 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import finish
 from orchestrator.store.store import RunStore
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+WAITS_FOR_WORKER = "waits for a worker"
+"""The detail of a run of mode cloud that no worker has begun."""
+
 
 class RunTerms(Record):
     """What the caller of ``start`` said about the run, to be recorded; ``environ`` is its environment.
 
-    ``dedup_key`` is the sha256 of its key.
+    ``dedup_key`` is the sha256 of its key. With an ``engine``, the run waits for a worker of it first.
     """
 
     task_id: str
@@ -35,6 +43,8 @@ class RunTerms(Record):
     override_reason: str | None = None
     environ: Mapping[str, str] = MappingProxyType({})
     dedup_key: str | None = None
+    mode: Literal["local", "cloud"] = "local"
+    engine: Engine | None = None
 
 
 def first_manifest(
@@ -86,7 +96,7 @@ def first_manifest(
         sla=Sla(plan.sla_seconds, stamp(later(now, plan.sla_seconds)), 0.0, False, None, None),
         provenance=(),
         mode=Mode(
-            name="local",
+            name=terms.mode,
             overrides={key: redactor.text(value) for key, value in (terms.overrides or {}).items()},
             reason=_masked(terms.override_reason, redactor),
             actor=redactor.text(terms.actor),
@@ -95,7 +105,10 @@ def first_manifest(
         digest_form=2,
         began_at=at,
         dedup_key=terms.dedup_key,
+        engine=terms.engine,
     )
+    if terms.engine is not None:
+        manifest = queued(manifest, WAITS_FOR_WORKER)
     return judged(manifest, plan, clock)
 
 

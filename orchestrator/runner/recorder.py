@@ -15,7 +15,8 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.guardrails import judged, with_report
-from orchestrator.model.manifest.manifest import Manifest, Reused, SessionInfo, Softening
+from orchestrator.model.manifest.command import Reused
+from orchestrator.model.manifest.manifest import Manifest, SessionInfo, Softening
 from orchestrator.model.manifest.transitions import (
     closed,
     error_file_added,
@@ -229,8 +230,7 @@ class Recorder:
 
     def stage_broken(self, stage_id: str, detail: str) -> None:
         """Record that a running stage was ended because the run itself broke; writes nothing yet."""
-        ended = Ended("error", detail=detail)
-        self._change(stage_ended(self.manifest, stage_id, self._now(), ended, summary=detail))
+        self._change(stage_ended(self.manifest, stage_id, self._now(), Ended("error", detail=detail), summary=detail))
 
     def environment_failed(self, cause: str, ended: Ended, lines: list[str], log: str) -> None:
         """Write the error file of an environment that could not be made."""

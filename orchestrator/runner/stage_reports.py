@@ -24,7 +24,7 @@ from orchestrator.base.text.well_formed import well_formed
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.failed_tests import MOST_TESTS, FailedTest, FailedTests, placed
 from orchestrator.model.junit import JUnitReader
-from orchestrator.model.manifest.manifest import Report
+from orchestrator.model.manifest.command import Report
 from orchestrator.model.plan import PlannedStage
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.run_files import parent_of

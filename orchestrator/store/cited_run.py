@@ -9,8 +9,9 @@ from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
+from orchestrator.model.manifest.command import Reused
 from orchestrator.model.manifest.document import VERSION
-from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import find_link
 from orchestrator.store.event_log import OUTPUTS, read_events
 from orchestrator.store.find import read_document

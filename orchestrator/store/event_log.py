@@ -13,7 +13,8 @@ from orchestrator.base import json_codec
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import STAGE_STATUS_OF
 from orchestrator.store.layout import ERRORS, EVENTS, error_name
 

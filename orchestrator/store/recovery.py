@@ -10,7 +10,8 @@ from orchestrator.base.clock import datetime, parse_stamp, timedelta
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id
-from orchestrator.model.manifest.manifest import Command, Manifest
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import forgotten
 from orchestrator.store.attempt_files import events_of
 from orchestrator.store.child_links import notes_left, settle_with_parent, with_children

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 from orchestrator.base.clock import Clock
-from orchestrator.base.identifiers import make_run_id
+from orchestrator.base.errors import Refused, UsageError
+from orchestrator.base.identifiers import is_run_id, make_run_id
+from orchestrator.base.quoting import shown
+from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.commands.run.ancestry import Ancestry
 from orchestrator.model.canary import own_guards, with_proofs
-from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
 from orchestrator.runner.ci_job import with_ci_job
@@ -26,6 +30,13 @@ from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
 
 
+class GivenRun(Record):
+    """The id that another host has recorded the run under, and its lineage there when that counts."""
+
+    run_id: str
+    lineage: Lineage | None = None
+
+
 def begin_run(
     store: RunStore,
     plan: Plan,
@@ -37,24 +48,29 @@ def begin_run(
     unseen: bool = False,
     before_claim: Callable[[Location], None] | None = None,
     claiming: Callable[[RunStore, Manifest, str], OpenRun] | None = None,
+    given: GivenRun | None = None,
 ) -> OpenRun:
     """Close what died before on the task, claim a new run, and leave word with its parent.
 
     With ``unseen``, nobody sees the run before it ends (``prepare``); ``before_claim`` is called with its place,
     of which nothing is on disk yet; ``claiming`` claims it where that takes
-    more than ``claim``. Raises Refusal; then there is no such run.
+    more than ``claim``; ``given`` is what the run is recorded as. Raises Refusal; then there is no such run, or,
+    of a given id, the one that was there.
     """
     for folder in exposed_folders(store.workspace):
         store.warn(f"everybody may write to '{folder}', and so change what runs and what is recorded")
     recover_task(store, terms.task_id, interrupted)
-    run_id = make_run_id(clock.now(), os.urandom(4))
+    run_id = make_run_id(clock.now(), os.urandom(4)) if given is None else given.run_id
+    where = Location(terms.task_id, run_id)
+    if given is not None:
+        _refuse_known(store, where)
     token = os.urandom(32).hex()
     manifest = first_manifest(
         plan,
         terms,
         run_id,
-        ancestry.lineage(run_id),
-        store.paths(Location(terms.task_id, run_id)),
+        (None if given is None else given.lineage) or ancestry.lineage(run_id),
+        store.paths(where),
         sha256(token.encode()).hexdigest(),
         redactor,
         clock,
@@ -64,10 +80,22 @@ def begin_run(
     if unseen:
         return begin_held_back(store, manifest, token)
     if before_claim is not None:
-        before_claim(Location(manifest.task_id, run_id))
+        before_claim(where)
     run = (claiming or claim)(store, manifest, token)
     announce_to_parent(store, run)
     return run
+
+
+def _refuse_known(store: RunStore, where: Location) -> None:
+    """Raise UsageError where a given id is none, Refused where it is that of a run which is here already."""
+    if not is_run_id(where.run_id):
+        raise UsageError(f"{shown(where.run_id)} is no run id", hint="an id is given in full", code="bad-run-id")
+    with suppress(FileNotFoundError), store.run_folder(where):
+        raise Refused(
+            f"run '{where.run_id}' is here already",
+            hint="a run is begun once under its id; an id is never given to a second one",
+            code="known-run",
+        )
 
 
 def begin_held_back(store: RunStore, manifest: Manifest, token: str) -> OpenRun:

@@ -19,7 +19,8 @@ from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
 from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.fleet import is_fleet
-from orchestrator.model.manifest.manifest import Command, Manifest, ResumeEvent
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, queued, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.ci_job import with_ci_job

@@ -12,98 +12,17 @@ from collections.abc import Mapping
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
+from orchestrator.model.manifest.account import AttemptAccount, CiJob
+from orchestrator.model.manifest.command import Command
 from orchestrator.model.manifest.digest import NOT_DIGESTED as NOT_DIGESTED
 from orchestrator.model.manifest.digest import manifest_digest as manifest_digest
 from orchestrator.model.manifest.document import HEARTBEAT_SECONDS, HEARTBEAT_STALE_SECONDS, VERSION
-from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus, StageStatus
+from orchestrator.model.manifest.engine import Engine
+from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal
-
-
-class Report(Record):
-    """A report that a stage declares: ``source`` from the project's folder (a pattern where nothing matches it).
-
-    ``path`` is that of its masked copy, with size and digest; null where ``problem`` says why there is none.
-    """
-
-    source: str
-    path: str | None
-    bytes: Count | None
-    sha256: str | None
-    problem: str | None = None
-
-
-class Attempt(Record):
-    """One try of one stage. ``run_attempt`` is the run's attempt that it belongs to.
-
-    ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
-    its output was cut because a process out of reach kept it open; ``log_bytes_left_out`` counts what
-    the log limit dropped. ``log_sha256`` is of the log as it was written.
-    """
-
-    run_attempt: Count
-    started_at: Moment
-    completed_at: Moment | None
-    outcome: Outcome | None
-    exit_code: int | None
-    signal: str | None
-    duration_seconds: float | None
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
-    log_path: str | None
-    detail: str | None = None
-    swept: Count = 0
-    pipe_held: bool = False
-    log_bytes_left_out: Count = 0
-    log_sha256: str | None = None
-    reports: tuple[Report, ...] = ()
-
-
-class Reused(Record):
-    """The success of a stage in an ended run that stands for running it again.
-
-    ``cache_key`` is that of the stage there: a digest of its command, inputs, environment and tools.
-    """
-
-    run_id: str
-    task_id: str
-    attempt: Count
-    cache_key: str
-    manifest: str
-    log_path: str | None
-    completed_at: Moment | None
-
-
-class Command(Record):
-    """One stage: version 1's keys, then what version 2 adds.
-
-    ``cache_key`` is set for a stage that ran and declares inputs, ``reused`` for one that was not run
-    because nothing that it rests on has changed: its status is ``skipped``, its outcome ``skip``.
-    """
-
-    index: Count  # type: ignore[assignment]  # the contract's name hides tuple.index
-    id: str
-    title: str
-    command: str | None
-    kind: Literal["command", "subpipeline"]
-    status: StageStatus
-    started_at: Moment | None
-    completed_at: Moment | None
-    exit_code: int | None
-    summary: str | None
-    log_path: str | None
-    error_file: str | None
-    sub_run_id: str | None
-    needs: tuple[str, ...]
-    guardrail: bool
-    outcome: Outcome | None
-    signal: str | None
-    duration_seconds: float | None
-    attempts: tuple[Attempt, ...]
-    cache_key: str | None = None
-    reused: Reused | None = None
 
 
 class ChildRun(Record):
@@ -208,30 +127,6 @@ class Mode(Record):
     actor: str
 
 
-class AttemptAccount(Record):
-    """The account that ran an attempt, as the system, git (``name``, ``email``) and the CI system name it."""
-
-    attempt: Count
-    uid: int | None
-    host: str | None
-    login: str | None
-    name: str | None
-    email: str | None
-    ci_actor: str | None
-
-
-class CiJob(Record):
-    """The CI job that an attempt ran in, from the system's documented variables; null what it does not say."""
-
-    attempt: Count
-    system: str
-    job_url: str | None
-    job_id: str | None
-    event: str | None
-    ref: str | None
-    pull_request: str | None
-
-
 class Softening(Record):
     """Something that the config asks less of than the base commit's; ``code`` is for machines."""
 
@@ -245,7 +140,8 @@ class Manifest(Record):
 
     Keys with a default came later than the first records of version 2, whose readers take it. ``digest_form`` is
     how the manifest digest is made; ``ci`` and ``recorded_by`` have an entry for each attempt; ``policy`` is empty
-    when the config asks as much as the base commit's; ``began_at`` is when the run first left the queue.
+    when the config asks as much as the base commit's; ``began_at`` is when the run first left the queue,
+    ``engine`` where a run of mode cloud is.
     """
 
     task_id: str
@@ -294,7 +190,7 @@ class Manifest(Record):
     recorded_by: tuple[AttemptAccount, ...] = ()
     ci: tuple[CiJob | None, ...] = ()
     policy: tuple[Softening, ...] = ()
-    engine: Mapping[str, Any] | None = None
+    engine: Engine | None = None
 
     @property
     def is_terminal(self) -> bool:

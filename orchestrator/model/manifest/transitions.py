@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from orchestrator.base.clock import later, parse_stamp, stamp
+from orchestrator.model.manifest.account import AttemptAccount
+from orchestrator.model.manifest.command import Attempt, Command, Report, Reused
 from orchestrator.model.manifest.document import INTERRUPTED
-from orchestrator.model.manifest.manifest import Attempt, AttemptAccount, Command, Manifest, Report, Reused
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 

@@ -10,7 +10,8 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
-from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.model.manifest.command import Reused
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.stage_cache.entries import Entries, Entry, NotKept
 from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit, Unmoved

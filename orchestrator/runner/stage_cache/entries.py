@@ -16,7 +16,7 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
-from orchestrator.model.manifest.manifest import Reused
+from orchestrator.model.manifest.command import Reused
 from orchestrator.runner.stage_cache.fingerprints import FileState
 from orchestrator.runner.stage_cache.inputs import Observation
 

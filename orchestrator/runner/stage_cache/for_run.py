@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.model.lineage import fixed_variables
-from orchestrator.model.manifest.manifest import Reused
+from orchestrator.model.manifest.command import Reused
 from orchestrator.model.plan import Plan
 from orchestrator.runner.environment import bin_paths, stage_environ, tools_dir, tools_home
 from orchestrator.runner.stage_cache import Place, StageCache, may_reuse

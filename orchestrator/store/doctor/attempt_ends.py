@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.base.clock import later, parse_stamp, stamp
-from orchestrator.model.manifest.manifest import Command, GuardrailEntry, Manifest
+from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 from orchestrator.model.outcome import RUN_STATUS_OF, STAGE_STATUS_OF, Outcome
 from orchestrator.store.metrics_line import metrics_line
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.model.manifest.manifest import Manifest, Reused
+from orchestrator.model.manifest.command import Reused
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import closed, stage_ended, stage_started
 from orchestrator.model.outcome import Ended
 from orchestrator.model.plan import Plan, PlannedStage

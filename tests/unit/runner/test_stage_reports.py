@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.base.redaction import Redactor
-from orchestrator.model.manifest.manifest import Report
+from orchestrator.model.manifest.command import Report
 from orchestrator.model.plan import PlannedStage
 from orchestrator.runner import stage_reports
 from orchestrator.runner.stage_reports import LARGEST, Collected, StageReports

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.base.files import Seam
-from orchestrator.model.manifest.manifest import Attempt, Command, Manifest, ResumeEvent
+from orchestrator.model.manifest.command import Attempt, Command
+from orchestrator.model.manifest.manifest import Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import closed
 from orchestrator.store.doctor.attempt_ends import as_of, expected_lines
 from orchestrator.store.doctor.filesystem import flock_fault, inspect_file_system, mount_type
