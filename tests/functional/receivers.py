@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,17 +13,19 @@ Got = list[tuple[str, dict[str, str], bytes]]
 """What came: path, headers, body."""
 
 
-@contextmanager
-def receiver(status: int = 200) -> Iterator[tuple[str, Got]]:
-    """Run a receiver that answers ``status``; its address, and what came."""
+@contextlib.contextmanager
+def receiver(status: int = 200, before: Callable[[], None] = lambda: None) -> Iterator[tuple[str, Got]]:
+    """Run a receiver that answers ``status``; its address, and what came. ``before`` it answers, something is done."""
     got: Got = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append((self.path, {key.lower(): value for key, value in self.headers.items()}, body))
-            self.send_response(status)
-            self.end_headers()
+            before()
+            with contextlib.suppress(OSError):  # who asked may have been killed
+                self.send_response(status)
+                self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name
             pass
@@ -39,7 +41,7 @@ def receiver(status: int = 200) -> Iterator[tuple[str, Got]]:
         server.server_close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def stalling(word: bytes = b"") -> Iterator[str]:
     """Listen and never answer; with ``word``, give a byte of it each 20 ms, again and again. Its address."""
     listening = socket.create_server(("127.0.0.1", 0))

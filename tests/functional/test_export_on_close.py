@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +17,11 @@ import pytest
 from junitparser import JUnitXml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from orchestrator.commands.context import Context
+from orchestrator.commands.review.waiting_exports import deliver_now
 from tests.functional.receivers import Got, down, receiver, stalling
 from tests.harness import Done, Orchestrator, WorkspaceFolder
+from tests.records import FakeClock
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 BOTH = 'schema_version = 1\n[export]\non_close = ["otlp", "junit"]\ntimeout = "60s"\n'
@@ -123,6 +129,62 @@ def test_a_killed_run_is_exported_by_the_next_command(workspace: WorkspaceFolder
     suites = [JUnitXml.fromfile(str(path)) for path in sorted((workspace.root / "out/1-app/junit").iterdir())]
     assert [[suite.errors for suite in file] for file in suites] == [[1], [0]]
     assert waiting(workspace) == ["otlp", "otlp"]
+
+
+@pytest.mark.parametrize("words", [("export", "--pending"), ("start", "go")], ids=["by hand", "at a run's end"])
+def test_who_is_killed_between_delivery_and_note_delivers_twice(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, words: tuple[str, ...]
+) -> None:
+    """At least once: what a receiver has but nobody noted is sent again by the next command, with the same bytes."""
+    setting(workspace, BOTH.replace(', "junit"', ""))
+    if words[0] == "export":
+        assert orchestrate("start", "go").code == 0
+    started = threading.Event()
+    victims: list[subprocess.Popen[bytes]] = []
+
+    def kill() -> None:
+        if started.wait(60) and victims:
+            os.killpg(victims.pop().pid, signal.SIGKILL)
+
+    with receiver(before=kill) as (url, got):
+        env = {**orchestrate.environ, ENDPOINT: url}
+        victims.append(Orchestrator(workspace.root, env).popen(*words))
+        victim = victims[0]
+        started.set()
+        victim.communicate(timeout=60)
+        assert victim.returncode == -signal.SIGKILL
+        assert (len(got), waiting(workspace)) == (1, ["otlp"])
+        assert orchestrate("export", "--pending", env={ENDPOINT: url}).code == 0
+    assert len(got) == 2
+    assert got[0][2] == got[1][2]
+    assert waiting(workspace) == []
+    assert orchestrate("verify", "--all", "--state").code == 0
+
+
+def test_another_process_that_delivers_is_waited_for_by_the_timeout(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """``[export] timeout`` of the run's project bounds that, too; without one 5 s, and a config's error is no crash."""
+    setting(workspace)
+    assert orchestrate("start", "go").code == 0
+    outbox = workspace.root / ".runs/.outbox"
+    clock = FakeClock()
+    context = Context(str(workspace.root), {}, sys.stdout, sys.stderr, clock)
+
+    def waited(project: str | None) -> float:
+        began = clock.monotonic()
+        with open(outbox / ".lock", "w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            deliver_now(context, context.store(), project, sleep=clock.advance)
+        return clock.monotonic() - began
+
+    assert waited(None) == pytest.approx(60, abs=0.1)
+    with open(workspace.root / "project_configs/app.toml", "a") as config:
+        config.write('[export]\ntimeout = "300ms"\n')
+    assert waited("app") == pytest.approx(0.3, abs=0.1)
+    workspace.write("workspace.toml", "schema_version = 1\n[export]\ntimeout = 3\n")
+    assert waited("app") == pytest.approx(5, abs=0.1)
+    assert waiting(workspace) == ["otlp"]
 
 
 def test_pending(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

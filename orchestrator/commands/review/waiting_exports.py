@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from orchestrator.base.errors import EXIT_DONE, NotFound, Refusal, StorageError
@@ -38,10 +39,15 @@ class Delivery(Record):
     waiting: tuple[tuple[WaitingExport, str], ...]
 
 
-def deliver_now(context: Context, store: RunStore) -> None:
-    """Deliver what waits, begun in the time that one may take, and warn of what waits on; raises nothing."""
+def deliver_now(
+    context: Context, store: RunStore, project: str | None = None, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Deliver what waits, begun in the time that one may take, and warn of what waits on; raises nothing.
+
+    Whoever delivers already is waited for as long as one delivery of ``project`` may take, None: of the workspace.
+    """
     try:
-        left = deliver(context, store, hurried=True).waiting
+        left = deliver(context, store, hurried_for=_timeout_of(store, project), sleep=sleep).waiting
     except Refusal as refusal:
         context.warn(f"exports wait: {refusal.message}")
         return
@@ -54,9 +60,17 @@ def deliver_now(context: Context, store: RunStore) -> None:
         context.warn(f"{count} for the next command, or export --pending: {entry.form} of {entry.where.run_id}: {why}")
 
 
+def _timeout_of(store: RunStore, project: str | None) -> float:
+    """Return the seconds that one delivery may take; a config with an error holds up its own project's exports only."""
+    try:
+        return read_export_policy(store.workspace.root, project).timeout
+    except Refusal:
+        return DEFAULT_TIMEOUT_SECONDS
+
+
 def deliver_all(context: Context, store: RunStore) -> Answer:
     """Answer ``export --pending``. Raises UsageError (``not-delivered``) when something waits on, StorageError."""
-    found = deliver(context, store, hurried=False)
+    found = deliver(context, store)
     if found.waiting:
         lines = [f"{entry.form} of {entry.where.run_id}: {why}" for entry, why in found.waiting]
         raise not_delivered(
@@ -65,22 +79,29 @@ def deliver_all(context: Context, store: RunStore) -> Answer:
     return Answer(EXIT_DONE, None, f"{len(found.delivered)} exports were delivered, none waits\n")
 
 
-def deliver(context: Context, store: RunStore, *, hurried: bool) -> Delivery:
-    """Deliver what waits, the oldest runs first; ``hurried``: as many as are begun in the time that one may take.
+def deliver(
+    context: Context,
+    store: RunStore,
+    *,
+    hurried_for: float | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Delivery:
+    """Deliver what waits, the oldest runs first.
 
-    A receiver that did not take a run is asked for no other one. Exports of runs that go on are left alone.
-    Raises StorageError where the outbox can't be read or changed.
+    Who is hurried waits ``hurried_for`` seconds for another process that delivers, and begins as many deliveries as
+    the time of one allows. A receiver that did not take a run is asked for no other one. Exports of runs that go on
+    are left alone. Raises StorageError where the outbox can't be read or changed.
     """
     delivered: list[WaitingExport] = []
     waiting: list[tuple[WaitingExport, str]] = []
     if not store.has_outbox():
         return Delivery((), ())
     with store.runs() as runs, runs.sub(OUTBOX) as outbox:
-        lock = _taken(outbox, hurried=hurried)
+        lock = _taken(outbox, hurried_for, context.clock.monotonic, sleep)
         if lock is None:
             return Delivery((), ())  # who holds it delivers
         try:
-            courier = _Courier(context, store, hurried=hurried)
+            courier = _Courier(context, store, hurried=hurried_for is not None)
             for entry in waiting_exports(store):
                 why = courier.carry(entry)
                 if why is None:
@@ -93,13 +114,17 @@ def deliver(context: Context, store: RunStore, *, hurried: bool) -> Delivery:
     return Delivery(tuple(delivered), tuple(waiting))
 
 
-def _taken(outbox: Folder, *, hurried: bool) -> Lock | None:
-    until = time.monotonic() + DEFAULT_TIMEOUT_SECONDS
+def _taken(
+    outbox: Folder, seconds: float | None, now: Callable[[], float], sleep: Callable[[float], None]
+) -> Lock | None:
+    if seconds is None:
+        return outbox.lock(LOCK, blocking=True)
+    until = now() + seconds
     while True:
-        lock = outbox.lock(LOCK, blocking=not hurried)
-        if lock is not None or time.monotonic() >= until:
+        lock = outbox.lock(LOCK, blocking=False)
+        if lock is not None or now() >= until:
             return lock
-        time.sleep(_LOCK_LOOK_SECONDS)
+        sleep(_LOCK_LOOK_SECONDS)
 
 
 class _Courier:
@@ -145,8 +170,8 @@ class _Courier:
             return self._refused
         check_installed()
         if self._hurried and self._until is None:
-            self._until = time.monotonic() + policy.timeout
-        elif self._until is not None and time.monotonic() > self._until:
+            self._until = self._context.clock.monotonic() + policy.timeout
+        elif self._until is not None and self._context.clock.monotonic() > self._until:
             return "the time for it is up"
         self._refused = within(policy.timeout, lambda: send(found, None, policy.timeout))
         return self._refused

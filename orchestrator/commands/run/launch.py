@@ -258,6 +258,7 @@ def with_delivery(context: Context, store: RunStore, answer: Answer) -> Answer:
     def deliver() -> None:
         from orchestrator.commands.review.waiting_exports import deliver_now
 
-        deliver_now(context, store)
+        project = (answer.document or {}).get("project")
+        deliver_now(context, store, project if isinstance(project, str) else None)
 
     return answer._replace(after=deliver)

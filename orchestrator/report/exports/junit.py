@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text
 from orchestrator.report.failures import ENVIRONMENT
@@ -17,8 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 (section 2.2) has no way to write."""
+_ESCAPED = re.compile('[&<>"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]')
+"""What is markup, steers a terminal, is a line's end to some reader (XML 1.1), or has no place in XML at all."""
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What XML 1.0 (section 2.2) has no way to write, not even as a number."""
 
 _RESULT_OF = {"failure": "failure", "timeout": "failure", "error": "error", "cancellation": "error"}
 
@@ -107,13 +110,16 @@ def _seconds(value: float | None) -> str:
 
 
 def _attributes(values: Mapping[str, object]) -> str:
-    return " ".join(f"{key}={quoteattr(_written(str(value)))}" for key, value in values.items())
+    return " ".join(f'{key}="{_ESCAPED.sub(_escape, str(value))}"' for key, value in values.items())
 
 
 def _text(value: str) -> str:
-    # A carriage return that stands as it is becomes a line end when it is read (XML 1.0, section 2.11).
-    return escape(_written(value)).replace("\r", "&#13;")
+    return _ESCAPED.sub(lambda match: match[0] if match[0] in "\t\n" else _escape(match), value)
 
 
-def _written(value: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", value)
+def _escape(match: re.Match[str]) -> str:
+    """Return how a character is written so that it is read back: as it stands, readers make spaces of some."""
+    char = match[0]
+    if _FORBIDDEN.match(char):
+        return "\ufffd"
+    return _ENTITIES.get(char) or f"&#{ord(char)};"

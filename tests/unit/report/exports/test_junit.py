@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import xmlschema
@@ -96,10 +98,40 @@ def test_any_output_is_valid_xml() -> None:
     assert case.result[0].text == f"{expected}\nend"
 
 
-@given(st.text(st.characters(codec=None), max_size=60))
-def test_any_text_is_read_back(text: str) -> None:
-    """Whatever a stage prints, the document can be parsed, and holds it but for what XML forbids."""
-    check(junit([exported({"a": "failure"}, last_lines={"a": [text]}, status_detail=text)]))
+def _as_read(text: str) -> str:
+    """Return a text as a reader of XML may have it: U+FFFD for what XML 1.0 has no way to write."""
+    odd = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+    return odd.sub("\ufffd", text)
+
+
+@given(st.text(st.characters(codec=None), max_size=60), st.text(st.characters(codec=None), max_size=60))
+def test_any_text_is_read_back(text: str, line: str) -> None:
+    """Whatever a stage prints, and whatever a cause is, the document holds it but for what XML forbids."""
+    run = exported({"a": "failure"}, last_lines={"a": ["x", text]})
+    run.failed[0]["cause"] = {"line": line}  # type: ignore[index]  # the mapping is a dict here
+    root = check(junit([run]))
+    (failure,) = root.iter("failure")
+    assert failure.text == _as_read(f"x\n{text}")
+    assert failure.attrib["message"] == _as_read(line)
+
+
+def test_control_characters_are_written_as_numbers() -> None:
+    """Neither text nor attributes hold one as it is, but for the line ends and tabs of a text: a terminal is safe."""
+    control = "".join(map(chr, (*range(32), *range(127, 160), 0x2028, 0x2029, 0xFFFE, 0xFFFF)))
+    run = exported({"a": "failure"}, last_lines={"a": [control]}, status_detail=control)
+    run.failed[0]["cause"] = {"line": control}  # type: ignore[index]  # as above
+    text = junit([run]).decode()
+    assert not [char for char in text if char in control and char not in "\t\n"]
+    for attribute in re.findall(r'"([^"]*)"', text):
+        assert not set(attribute) & set(control)
+    assert "&#155;" in text
+
+
+def test_it_loads_neither_sax_nor_urllib() -> None:
+    """What writes XML is a few lines: xml.sax.saxutils brings urllib, 20 ms at the end of each run on a CI system."""
+    program = "import orchestrator.report.exports.junit, sys; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {name.partition(".")[0] for name in done.stdout.split()}.isdisjoint({"xml", "urllib", "http", "email"})
 
 
 def test_an_environment_that_could_not_be_made_is_a_case() -> None:
