@@ -147,6 +147,10 @@ class StageJobs(Record):
             return (*isolated_program(), GUARD, "--project", plan.project, *task, *options)
         return stage.argv
 
+    def _has_child(self, stage: PlannedStage) -> bool:
+        """Tell whether an earlier attempt started a run of ``stage``: the key stands for that one."""
+        return any(child.stage_id == stage.id for child in self.manifest.child_runs)
+
     def _env(self, plan: Plan, stage: PlannedStage, attempt: int) -> dict[str, str]:
         is_guard = is_builtin_guard(stage, plan.project)
         if is_guard or stage.kind == "subpipeline":
@@ -165,7 +169,7 @@ class StageJobs(Record):
                 VERDICT_VARIABLE: verdict,
                 DEFAULT_BRANCH_VARIABLE: self.default_commit,
             }
-        if self.key is not None and stage.kind == "subpipeline":
+        if self.key is not None and stage.kind == "subpipeline" and not self._has_child(stage):
             own = {**own, KEY_OF_CHILD: f"{self.key}/{stage.project}"}
         run = self.manifest
         trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, attempt)

@@ -18,6 +18,7 @@ from orchestrator.store.chain import find_link, read_first_hint
 from orchestrator.store.claim_order import note_claim
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import (
+    CHILD_START,
     CLI,
     COMMANDS,
     ERRORS,
@@ -51,18 +52,19 @@ _PROBE_PATIENCE_SECONDS = 1.0
 """A reader that looks whether a run is alive holds its lock for microseconds; this outlasts it."""
 
 
-def claim(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+def claim(store: RunStore, manifest: Manifest, token: str, child_start: bytes | None = None) -> OpenRun:
     """Put a new run on disk and hold its lock; when this returns, its id may be printed.
 
     The folder is made aside, locked and synced, and then renamed to its place, so that a folder under
-    ``cli/`` has its manifest from the moment that it can be seen. Raises StorageError, with nothing
+    ``cli/`` has its manifest from the moment that it can be seen. ``child_start`` are the bytes of ``CHILD_START`` of a
+    fleet, which only its owner may read. Raises StorageError, with nothing
     left behind that would be taken for a run.
     """
     where = Location(manifest.task_id, manifest.run_id)
     check_publishable(store, where.task_id)
     with ExitStack() as stack:
         places = _open_places(stack, store, where)
-        folder, lock = _make_folder(places.staging, where, manifest, token)
+        folder, lock = _make_folder(places.staging, where, manifest, token, child_start=child_start)
         try:
             folder.create(MANIFEST, render(manifest.as_json()))
             folder.sync()
@@ -161,7 +163,13 @@ def _take_back(where: Location, places: _Places) -> None:
 
 
 def _make_folder(
-    staging: Folder, where: Location, manifest: Manifest, token: str, *, is_brief: bool = False
+    staging: Folder,
+    where: Location,
+    manifest: Manifest,
+    token: str,
+    *,
+    is_brief: bool = False,
+    child_start: bytes | None = None,
 ) -> tuple[Folder, Lock]:
     """Make the folder of a run, locked, with all but its record; its names are the caller's to sync.
 
@@ -177,6 +185,8 @@ def _make_folder(
             if not is_brief:
                 folder.reserve(RESERVE, RESERVE_BYTES)
             folder.create(TOKEN, token.encode() + b"\n", mode=0o600, sync=not is_brief)
+            if child_start is not None:
+                folder.create(CHILD_START, child_start, mode=0o600)
             # Empty, so that its name is safe from the first sync of the folder.
             folder.create(EVENTS, b"", sync=False)
             folder.create(HEARTBEAT, manifest.heartbeat_at.encode() + b"\n", sync=False)

@@ -10,6 +10,8 @@ from orchestrator.base.workspace import Workspace
 MANIFEST = "manifest.json"
 EVENTS = "runner.ndjson"
 HEARTBEAT = ".heartbeat"
+CHILD_START = ".child-start"
+"""In the folder of a fleet's run: what its start asked for each child's. The key stands in no record."""
 TOKEN = ".resume-token"  # noqa: S105 -- a file's name
 RUN_LOCK = ".lock"
 RESERVE = ".reserve"

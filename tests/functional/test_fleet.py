@@ -231,6 +231,51 @@ def test_a_key_stands_for_the_options(workspace: WorkspaceFolder, orchestrate: O
     assert len(workspace.runs("fleet")) == 1
 
 
+def test_a_resume_starts_children_as_the_start_asked(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Projects that a resume is the first to start have the fleet's key and options of the queue."""
+    repaired, go = workspace.root / "repaired", workspace.root / "go"
+    fleet_of(workspace, "a", test=f"test -e {repaired}")
+    fleet_of(workspace, "b")
+    fleet_of(workspace, "c", build=f"timeout 60 sh -c 'until test -e {go}; do sleep 0.02; done'")
+    for name in ("b", "c"):
+        add(workspace, name, 'depends_on = ["a"]')
+    config = workspace.root / "project_configs/c.toml"
+    config.write_text(config.read_text() + "\n[queue]\nrunning = 1\n")
+    fleet = orchestrate(*ALL, "--key", "k", "--no-wait", *JSON).document
+    assert (fleet["fleet"]["totals"]["failed"], fleet["fleet"]["totals"]["skipped"]) == (1, 2)
+    asked = workspace.runs("fleet")[0] / ".child-start"
+    assert asked.stat().st_mode & 0o777 == 0o600
+    assert ".child-start" not in orchestrate("artifacts", fleet["run_id"]).stdout
+
+    holder = orchestrate("start", "smoke", "--project", "c", "--detach", *JSON).document
+    repaired.touch()
+    resumed = orchestrate("resume", fleet["run_id"], *JSON)
+    go.touch()
+    assert orchestrate("wait", holder["run_id"]).code == 0
+    shown = entries(orchestrate("status", fleet["run_id"], *JSON).document)
+    assert (resumed.code, shown["a"]["attempt"], shown["b"]["status"]) == (3, 2, "succeeded")
+    assert (shown["c"]["status"], shown["c"]["run_id"]) == ("failed", None)
+    assert holder["run_id"] in shown["c"]["cause"]
+    same = orchestrate("start", "smoke", "--project", "b", "--key", "k/b", *JSON).document
+    assert (same["deduplicated"], same["run_id"]) == (True, shown["b"]["run_id"])
+
+    text = asked.read_text()
+    asked.write_text("{")
+    damaged = orchestrate("resume", fleet["run_id"], *JSON)
+    assert (damaged.code, damaged.document["error"]["code"]) == (7, "damaged-child-start")
+    asked.write_text(text)
+    assert orchestrate("resume", fleet["run_id"]).code == 0
+
+
+def test_fresh_children_are_not_those_of_the_key(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A new run for a project that failed is a new one, although the fleet's key stands for the one that failed."""
+    fleet_of(workspace, "a", test=f"test -e {workspace.root}/repaired")
+    fleet = orchestrate(*ALL, "--key", "k", *JSON).document
+    workspace.write("repaired", "")
+    assert orchestrate("resume", fleet["run_id"], "--fresh").code == 0
+    assert len(workspace.runs("1-a")) == 2
+
+
 def test_a_decision_is_written_into_each_child(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """An approval of a fleet is one of each run that is ready; the others are named, with exit code 4."""
     fleet_of(workspace, "good")

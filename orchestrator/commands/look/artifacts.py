@@ -10,7 +10,7 @@ from orchestrator.base.errors import EXIT_DONE
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.store.find import find_run, read_document
-from orchestrator.store.layout import RESERVE, RUN_LOCK, TOKEN
+from orchestrator.store.layout import CHILD_START, RESERVE, RUN_LOCK, TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _JOBS = ".jobs"
 """The lock of the run's job slots (``runner.slots``)."""
 
-_STAY_HERE = frozenset({TOKEN, RUN_LOCK, RESERVE, _JOBS})
-"""What resumes the run, its locks, and what is set aside for a full disk."""
+_STAY_HERE = frozenset({TOKEN, CHILD_START, RUN_LOCK, RESERVE, _JOBS})
+"""What resumes the run, a key, its locks, and what is set aside for a full disk."""
 
 
 def artifacts(

@@ -11,6 +11,7 @@ from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.sha256 import sha256
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
+from orchestrator.commands.run.child_start import child_start_of
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
@@ -22,12 +23,14 @@ from orchestrator.config.outlines import project_names
 from orchestrator.model.plan import Plan, SessionPlan
 from orchestrator.report.fleet_text import selection_text
 from orchestrator.runner.first_record import RunTerms
+from orchestrator.store.claim import claim
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.model.manifest.manifest import Manifest
     from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
     from orchestrator.store.store import RunStore
@@ -124,11 +127,16 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         None if key is None else sha256(key.encode()).hexdigest(),
     )
 
+    child_start = child_start_of(request, key)
+
+    def claiming(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
+        return claim(store, manifest, token, child_start.to_bytes())
+
     def open_run() -> OpenRun:
         try:
             note = None if held is None else held.note
             above = Ancestry(None, ancestry.note)
-            run = begin_run(store, plan, terms, above, redactor, context.clock, before_claim=note)
+            run = begin_run(store, plan, terms, above, redactor, context.clock, before_claim=note, claiming=claiming)
         finally:
             _release(held)
         made.keep()
@@ -144,7 +152,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         fresh=request.no_cache,
         abandon=lambda: _release(held),
         key=key,
-        child_options=_child_options(request),
+        child_options=child_start.options,
     )
 
 
@@ -158,13 +166,6 @@ def nothing_to_run(context: Context, selection: Selection, form: str) -> Answer:
     if form == "ndjson":
         return Answer(EXIT_DONE, None, json_text({"type": "fleet:nothing", **document}, separators=(",", ":")) + "\n")
     return Answer(EXIT_DONE, document, selection_text(document["selection"], width=120, color=False))
-
-
-def _child_options(request: StartRequest) -> tuple[str, ...]:
-    """Return what each child's start says of the queue: the fleet itself takes no place in it."""
-    priority = (f"--priority={request.priority}",) if request.priority else ()
-    wait = () if request.wait is None else ("--wait", request.wait)
-    return (*priority, *wait, *(("--no-wait",) if request.no_wait else ()))
 
 
 def _key_of(request: StartRequest, environ: Mapping[str, str], store: RunStore) -> str | None:

@@ -38,6 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.commands.run.child_start import ChildStart
     from orchestrator.model.queue import Standing
 
 NO_REASON = "manual-resume"
@@ -69,6 +70,7 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         plan, redactor, found = _checked(context, store, run, request)
         kept = _kept(run.manifest, plan, redactor, unproved(run.manifest, by_attempt(read_events(run.folder))))
         active = run.manifest.sla.active_seconds
+        child_start = _child_start(run, plan)
     except BaseException:
         run.close()
         raise
@@ -99,9 +101,19 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         task_id=where.task_id,
         fresh=request.no_cache,
         abandon=run.close,
+        key=None if child_start is None else child_start.key,
         new_children=request.fresh,
+        child_options=() if child_start is None else child_start.options,
         is_limited=is_limited,
     )
+
+
+def _child_start(run: OpenRun, plan: Plan) -> ChildStart | None:
+    if plan.selection is None:
+        return None
+    from orchestrator.commands.run.child_start import read_child_start
+
+    return read_child_start(run.folder)
 
 
 def _takes_place(store: RunStore, plan: Plan, environ: Mapping[str, str]) -> bool:
