@@ -19,6 +19,7 @@ from orchestrator.report.run_documents import (
     RunDocument,
     StatusDocument,
 )
+from orchestrator.report.selection_document import NothingSelected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,3 +222,6 @@ DOCUMENTS: dict[str, tuple[type[Record], ...]] = {
     "error": (ErrorDocument,),
 }
 """The documents that have a schema, and the records that they are made of."""
+
+OTHER_FORMS: dict[str, type[Record]] = {"run": NothingSelected, "plan": NothingSelected}
+"""The documents that may have another form, and the record of that."""

@@ -56,6 +56,46 @@ class Failure(Record):
     tests_failed: Count = 0
 
 
+class FleetTotals(Record):
+    """How many projects of a fleet stand how; what never began is queued while the fleet lives, and skipped after."""
+
+    queued: Count
+    running: Count
+    succeeded: Count
+    failed: Count
+    cancelled: Count
+    skipped: Count
+
+
+class FleetEntry(Record):
+    """A project of a fleet; one that has no run has no ``run_id``, and its ``cause`` says why."""
+
+    project: str
+    run_id: str | None
+    status: RunStatus | Literal["skipped"]
+    outcome: Outcome | None
+    attempt: Count | None
+    alive: bool
+    failed_stage: str | None
+    cause: str | None
+    guardrails: Mapping[str, str]
+    sla_breached: bool
+    manifest: str | None
+
+
+class FleetStatus(Record):
+    """The projects of a fleet, failed ones first."""
+
+    totals: FleetTotals
+    projects: tuple[FleetEntry, ...]
+
+
+class FleetSummary(Record):
+    """The projects of a fleet that has ended, counted."""
+
+    totals: FleetTotals
+
+
 class RunDocument(Record):
     """The answer of ``start``, ``resume``, ``cancel`` and ``wait``. ``exit_code`` is null while the run goes on.
 
@@ -80,7 +120,7 @@ class RunDocument(Record):
     deduplicated: bool = False
     commit: str | None = None
     same_tree: bool | None = None
-    fleet: Mapping[str, Any] | None = None
+    fleet: FleetSummary | None = None
 
 
 class Reason(Record):
@@ -190,7 +230,7 @@ class StatusDocument(Record):
     pruned: Literal["logs"] | None
     imported_from: Mapping[str, Any] | None
     failed: tuple[Failure, ...]
-    fleet: Mapping[str, Any] | None = None
+    fleet: FleetStatus | None = None
 
 
 class BriefFailure(Record):

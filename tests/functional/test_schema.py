@@ -9,16 +9,28 @@ import jsonschema
 import pytest
 
 from orchestrator.report.documents import DOCUMENTS
+from tests.functional.test_fleet import ALL, add, fleet_of
 from tests.functional.test_wait import blocked, release
 from tests.harness import Orchestrator, WorkspaceFolder
 
 JSON = ("--format", "json")
 
 
+_SCHEMAS: dict[str, Any] = {}
+
+
+def schema_of(orchestrate: Orchestrator, name: str) -> dict[str, Any]:
+    """Return the schema of that name, which is asked for once."""
+    if name not in _SCHEMAS:
+        _SCHEMAS[name] = orchestrate("schema", name).document
+        jsonschema.Draft202012Validator.check_schema(_SCHEMAS[name])
+    schema: dict[str, Any] = _SCHEMAS[name]
+    return schema
+
+
 def check(orchestrate: Orchestrator, name: str, document: Any) -> None:
     """Hold a document against the schema of that name."""
-    schema = orchestrate("schema", name).document
-    jsonschema.Draft202012Validator.check_schema(schema)
+    schema = schema_of(orchestrate, name)
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
     assert set(document) <= set(schema["properties"]) | {"digest_form", "dedup_key"} or name in (
         "event",
@@ -63,14 +75,52 @@ def test_documents_of_a_failed_run(workspace: WorkspaceFolder, orchestrate: Orch
     check(orchestrate, "run", orchestrate("wait", live, *JSON).document)
 
 
-_EVENT: dict[str, Any] = {}
+def test_answers_of_a_fleet(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Each command's answer about a fleet, with projects of each fate, about an empty one, and its refusals."""
+    fleet_of(workspace, "good", "below", "sick")
+    fleet_of(workspace, "bad", test=f"test -e {workspace.root}/repaired")
+    add(workspace, "below", 'depends_on = ["bad"]')
+    workspace.config("sick", "schema_version = [")
+    failed = orchestrate(*ALL, *JSON)
+    assert failed.code == 3
+    check(orchestrate, "run", failed.document)
+    for name, words in (
+        ("plan", ("plan", "smoke", "--all")),
+        ("status", ("status",)),
+        ("brief", ("status", "--brief")),
+        ("run", ("wait", "latest")),
+        ("review", ("review", "latest")),
+        ("lineage", ("lineage", "latest")),
+        ("projects", ("projects",)),
+        ("runs", ("runs",)),
+        ("run", ("resume", "latest")),
+        ("error", ("start", "smoke", "--all", "--task", "x")),
+        ("error", ("start", "smoke", "--tag", "wev")),
+    ):
+        check(orchestrate, name, orchestrate(*words, *JSON).document)
+    for word in ("start", "plan"):
+        nothing = orchestrate(word, "smoke", "--failed", "--projects", "good", *JSON)
+        check(orchestrate, {"start": "run"}.get(word, word), nothing.document)
+        assert (nothing.code, nothing.document["run_id"], nothing.document["next_command"]) == (0, None, None)
+
+
+def test_a_fleet_that_runs_and_one_that_is_cancelled(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The answers about a fleet that is detached, goes on, and is cancelled are valid by their schemas."""
+    fleet_of(workspace, "a", test="sleep 60")
+    fleet_of(workspace, "b")
+    started = orchestrate(*ALL, "--detach", *JSON).document
+    check(orchestrate, "run", started)
+    check(orchestrate, "status", orchestrate("status", started["run_id"], *JSON).document)
+    check(orchestrate, "error", orchestrate("resume", started["run_id"], *JSON).document)
+    check(orchestrate, "run", orchestrate("cancel", started["run_id"], *JSON).document)
+    ended = orchestrate("status", started["run_id"], *JSON).document
+    check(orchestrate, "status", ended)
+    assert ended["status"] == "cancelled"
 
 
 def check_event(orchestrate: Orchestrator, event: Any) -> None:
-    """Hold an event against its schema, which is asked for once."""
-    if not _EVENT:
-        _EVENT.update(orchestrate("schema", "event").document)
-    jsonschema.validate(event, _EVENT, cls=jsonschema.Draft202012Validator)
+    """Hold an event against its schema."""
+    jsonschema.validate(event, schema_of(orchestrate, "event"), cls=jsonschema.Draft202012Validator)
 
 
 def test_a_document_that_is_not_as_its_schema(orchestrate: Orchestrator) -> None:

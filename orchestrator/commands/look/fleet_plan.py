@@ -58,9 +58,8 @@ def plan_of_fleet(
         return matrix(choice, pipeline, shards)
     seen = appearance(context.stdout, context.environ)
     if not choice.selection.projects:
-        shown = choice.selection.as_json()
-        text = selection_text(shown, width=seen.width, color=seen.color)
-        return Answer(EXIT_DONE, {"run_id": None, "selection": shown}, text)
+        answer = choice.selection.as_empty_answer()
+        return Answer(EXIT_DONE, answer, selection_text(answer["selection"], width=seen.width, color=seen.color))
     plan = planned(context, store, choice, pipeline).plan
     document = {**plan.record(), "task_id": plan.task_id, "owners": [], "subplans": {}, "guardrails": []}
     return Answer(EXIT_DONE, document, fleet_plan_text(document, width=seen.width, color=seen.color))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.identifiers import FLEET, RESERVED_PIPELINES, check_name
@@ -11,7 +11,7 @@ from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.sha256 import sha256
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
-from orchestrator.commands.run.child_start import child_start_of
+from orchestrator.commands.run.child_start import ChildStart, child_start_of
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
@@ -28,8 +28,6 @@ from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from orchestrator.model.manifest.manifest import Manifest
     from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
@@ -129,14 +127,13 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
 
     child_start = child_start_of(request, key)
 
-    def claiming(store: RunStore, manifest: Manifest, token: str) -> OpenRun:
-        return claim(store, manifest, token, child_start.to_bytes())
-
     def open_run() -> OpenRun:
         try:
             note = None if held is None else held.note
             above = Ancestry(None, ancestry.note)
-            run = begin_run(store, plan, terms, above, redactor, context.clock, before_claim=note, claiming=claiming)
+            run = begin_run(
+                store, plan, terms, above, redactor, context.clock, before_claim=note, claiming=_claiming(child_start)
+            )
         finally:
             _release(held)
         made.keep()
@@ -156,13 +153,17 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     )
 
 
+def _claiming(child_start: ChildStart) -> Callable[[RunStore, Manifest, str], OpenRun]:
+    return lambda store, manifest, token: claim(store, manifest, token, child_start.to_bytes())
+
+
 def nothing_to_run(context: Context, selection: Selection, form: str) -> Answer:
     """Return the answer of an empty selection: exit code 0, and on GitHub ``status=nothing``."""
     if context.environ.get("GITHUB_ACTIONS") == "true":
         from orchestrator.commands.run.ci_outputs import report_nothing
 
         report_nothing(context)
-    document: dict[str, Any] = {"run_id": None, "selection": selection.as_json()}
+    document = selection.as_empty_answer()
     if form == "ndjson":
         return Answer(EXIT_DONE, None, json_text({"type": "fleet:nothing", **document}, separators=(",", ":")) + "\n")
     return Answer(EXIT_DONE, document, selection_text(document["selection"], width=120, color=False))

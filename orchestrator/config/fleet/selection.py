@@ -61,6 +61,10 @@ class Selection(Record):
             "notes": [] if base is None else list(base.notes),
         }
 
+    def as_empty_answer(self) -> dict[str, Any]:
+        """Return what ``start`` and ``plan`` answer where nothing is selected: there is no run, and nothing to do."""
+        return {"run_id": None, "selection": self.as_json(), "next_command": None, "next_argv": None}
+
 
 class Sources(Record):
     """What only some selections ask: the change since a base, and which projects failed, each with how."""
