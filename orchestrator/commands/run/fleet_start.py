@@ -75,19 +75,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
 
     Raises UsageError, ConfigError, or Refused.
     """
-    check_format(request.format)
-    check_jobs(request.jobs)
-    check_alone(request.project, request.task)
-    exports_on_close(context.workspace().root, FLEET)
-    options = options_of(request)
-    if not options.is_given:
-        raise UsageError("--fail-fast is for a selection", hint="--all --fail-fast", code="option-conflict")
-    check_options(options)
-    check_name("pipeline", request.pipeline)
-    if request.pipeline in RESERVED_PIPELINES:
-        raise UsageError(
-            f"pipeline '{request.pipeline}' is of no config, so that no fleet can run it", code="reserved-pipeline"
-        )
+    options = _checked_options(context, request)
     overrides = overrides_of(request)
     check_waiting(request)
     store = context.store()
@@ -151,6 +139,24 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         key=key,
         child_options=child_start.options,
     )
+
+
+def _checked_options(context: Context, request: StartRequest) -> SelectionOptions:
+    """Return the selection's options. Raises UsageError or ConfigError where they, or what is beside them, can't be."""
+    check_format(request.format)
+    check_jobs(request.jobs)
+    check_alone(request.project, request.task)
+    exports_on_close(context.workspace().root, FLEET)
+    options = options_of(request)
+    if not options.is_given:
+        raise UsageError("--fail-fast is for a selection", hint="--all --fail-fast", code="option-conflict")
+    check_options(options)
+    check_name("pipeline", request.pipeline)
+    if request.pipeline in RESERVED_PIPELINES:
+        raise UsageError(
+            f"pipeline '{request.pipeline}' is of no config, so that no fleet can run it", code="reserved-pipeline"
+        )
+    return options
 
 
 def _claiming(child_start: ChildStart) -> Callable[[RunStore, Manifest, str], OpenRun]:
