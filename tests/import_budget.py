@@ -119,6 +119,7 @@ REPORTS_ONLY = frozenset(
 LATE_IN_COMMANDS = {
     "orchestrator.commands.context": "a warning prints, [export] is read, what waits is sent: all rare",
     "orchestrator.commands.look.failures": "only of a run that failed",
+    "orchestrator.commands.look.plan": "a fleet's plan needs nothing of one project's, nor that of a selection",
     "orchestrator.commands.look.status": "a program gets no text, and looks once",
     "orchestrator.commands.review.approved_plan": "only of a plan that differs; a start asks for it",
     "orchestrator.commands.review.granted_policy": "only with signers of a base; `status` asks for it",
@@ -152,7 +153,8 @@ NOT_FOR_USED_KEYS = frozenset(
 class Row:
     """One call.
 
-    ``after`` is the workspace's state: ``empty``, a ``started`` run, one ``keyed`` by ``a``, or all stages ``cached``.
+    ``after`` is the workspace's state: ``empty``, a ``started`` run, one ``keyed`` by ``a``, all stages ``cached``,
+    or a selection that was ``planned`` before.
     ``without`` must not be loaded, ``with_`` must. ``exactly`` are all modules of ours that are loaded.
     """
 
@@ -179,6 +181,12 @@ BUDGET = (
     Row(("status", "latest", "--format", "json")),
     Row(("status", "--bogus")),
     Row(("plan", "--project", "nope")),
+    Row(
+        ("plan", "--affected", "--base", "HEAD"),
+        after="planned",
+        without=HEAVY | {"tomllib", "subprocess", "inspect", "orchestrator.runner", "orchestrator.config.planning"},
+        with_=frozenset({"orchestrator.config.fleet.members_cache"}),
+    ),
     Row(("start", "--nope")),
     Row(("start", "--project", "nope")),
     Row(("resume", "latest")),

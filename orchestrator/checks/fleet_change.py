@@ -66,7 +66,7 @@ def compared_with(repository: Repository, asked: str | None, variable: str) -> C
     nothing is named and nothing can differ.
     """
     git = repository.git
-    if not head_of(git) or git(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"]).code != 0:
+    if not is_commit(git, "HEAD"):
         raise UsageError("--affected: the repository has no commit yet", hint="commit first, or --all", code="no-base")
     wanted, notes = (NamedBase(asked, "--base"), ()) if asked is not None else named_base(variable, None)
     default = default_branch(git)
@@ -118,12 +118,14 @@ def _from_root(repository: Repository, found: ChangedFiles) -> Iterable[str]:
 def _outside(repository: Repository) -> Iterable[tuple[str, str]]:
     """Yield the projects whose folder is none of this repository's, with why nobody can say whether it changed."""
     submodules: frozenset[str] | None = None
+    real = _RealFolders(repository.root)
+    inner_repositories: dict[str, str | None] = {repository.top: None}
     for name, path in repository.paths.items():
-        folder = os.path.realpath(os.path.join(repository.root, path))
+        folder = real.folder(os.path.join(repository.root, path))
         if folder != repository.top and not folder.startswith(repository.top + os.sep):
             yield name, "it lies outside the workspace's repository"
             continue
-        inner = _inner_repository(repository.top, folder)
+        inner = _inner_repository(repository.top, folder, inner_repositories)
         if inner is None:
             continue
         submodules = _submodules(repository.git) if submodules is None else submodules
@@ -131,13 +133,37 @@ def _outside(repository: Repository) -> Iterable[tuple[str, str]]:
             yield name, f"it lies in a repository of its own ({printable(inner)})"
 
 
-def _inner_repository(top: str, folder: str) -> str | None:
-    """Return the path from ``top`` of the repository below it that holds ``folder``, None where there is none."""
-    while folder != top:
-        if os.path.lexists(os.path.join(folder, ".git")):
-            return os.path.relpath(folder, top)
-        folder = os.path.dirname(folder)
-    return None
+class _RealFolders:
+    """Folders with their links followed; those that lie in one folder are many, and that one is looked up once."""
+
+    def __init__(self, root: str) -> None:
+        self._known = {root: root}
+
+    def folder(self, path: str) -> str:
+        """Return ``os.path.realpath(path)``."""
+        path = os.path.normpath(path) if os.pardir not in path.split(os.sep) else os.path.realpath(path)
+        found = self._known.get(path)
+        if found is None:
+            above = os.path.dirname(path)
+            found = path if above == path else os.path.join(self.folder(above), os.path.basename(path))
+            if os.path.islink(found):
+                found = os.path.realpath(found)
+            self._known[path] = found
+        return found
+
+
+def _inner_repository(top: str, folder: str, known: dict[str, str | None]) -> str | None:
+    """Return the path from ``top`` of the repository below it that holds ``folder``, None where there is none.
+
+    ``known`` are the answers that were found already, by folder, that of ``top`` among them.
+    """
+    if folder not in known:
+        known[folder] = (
+            os.path.relpath(folder, top)
+            if os.path.lexists(os.path.join(folder, ".git"))
+            else _inner_repository(top, os.path.dirname(folder), known)
+        )
+    return known[folder]
 
 
 def _submodules(git: Git) -> frozenset[str]:

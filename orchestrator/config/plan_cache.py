@@ -110,7 +110,7 @@ class PlanCache:
             self._known = (
                 today,
                 {
-                    "program": _program(),
+                    "program": program_mark(),
                     "day": today.isoformat(),
                     "names": _config_names(root),
                     "workspace": _workspace_digest(root),
@@ -205,6 +205,6 @@ def source_files() -> Iterator[tuple[str, int]]:
                     yield entry.path, entry.stat().st_mtime_ns
 
 
-def _program() -> list[Any]:
+def program_mark() -> list[Any]:
     """Return what changes when this program does: its version and Python's, and when its sources were written."""
     return [__version__, sys.version, max(written for _, written in source_files())]

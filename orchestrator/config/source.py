@@ -45,32 +45,34 @@ def config_file(name: str) -> str:
 def read_source(root: str, name: str) -> Source:
     """Return the parsed config of project ``name`` of the workspace at ``root``, not validated.
 
-    Raises FileNotFoundError when there is none, ConfigError when it is not a readable TOML file
-    within the limits, and StorageError when the disk fails.
+    Raises as ``raw_source`` does, and ConfigError when it is not a TOML file within the limits.
     """
-    file = config_file(name)
-    raw, table = _read(root, file)
-    return Source(name, file, sha256(raw).hexdigest(), table)
+    return parsed_source(name, raw_source(root, name))
+
+
+def raw_source(root: str, name: str) -> bytes:
+    """Return the bytes of the config of project ``name`` of the workspace at ``root``.
+
+    Raises FileNotFoundError when there is none, ConfigError when it can't be read or is too large, and StorageError
+    when the disk fails.
+    """
+    return _raw(root, config_file(name))
 
 
 def parsed_source(name: str, raw: bytes) -> Source:
     """Return the parsed config of project ``name`` that ``raw`` holds; ConfigError when it is none."""
     file = config_file(name)
-    try:
-        return Source(name, file, sha256(raw).hexdigest(), _parsed(_text_of(raw)))
-    except _UnfitError as error:
-        raise ConfigError([f"{file}: {error}"]) from error
+    return Source(name, file, sha256(raw).hexdigest(), _table(file, raw))
 
 
 def read_toml(root: str, file: str) -> dict[str, Any]:
     """Return the table of a TOML file of the workspace at ``root``. Raises what ``read_source`` raises."""
-    return _read(root, file)[1]
+    return _table(file, _raw(root, file))
 
 
-def _read(root: str, file: str) -> tuple[bytes, dict[str, Any]]:
+def _raw(root: str, file: str) -> bytes:
     try:
-        raw = _bytes_of(os.path.join(root, file))
-        return raw, _parsed(_text_of(raw))
+        return _bytes_of(os.path.join(root, file))
     except FileNotFoundError as error:
         if os.path.islink(os.path.join(root, file)):
             raise ConfigError([f"{file}: is a link that leads nowhere"]) from error
@@ -78,6 +80,13 @@ def _read(root: str, file: str) -> tuple[bytes, dict[str, Any]]:
     except OSError as error:
         refuse_broken(os.path.join(root, file), error)
         raise ConfigError([f"{file}: cannot be read: {error.strerror or error}"]) from error
+    except _UnfitError as error:
+        raise ConfigError([f"{file}: {error}"]) from error
+
+
+def _table(file: str, raw: bytes) -> dict[str, Any]:
+    try:
+        return _parsed(_text_of(raw))
     except _UnfitError as error:
         raise ConfigError([f"{file}: {error}"]) from error
 

@@ -29,6 +29,19 @@ _EXPANDED_IDENT = rb"\$Id: [0-9a-f]{40}(?:[0-9a-f]{24})? \$"
 """What git writes for ``$Id$``: the name of a blob, SHA-1 or SHA-256, and nothing else."""
 
 
+def attribute_rules(work: WorkTree, listed: Mapping[bytes, Entry]) -> bytes:
+    """Return all that files of attributes say that may concern the listed files; to read once for many questions."""
+    name = os.fsencode(RULES)
+    folders = {"", *(os.fsdecode(os.path.dirname(path)) for path in listed if path.endswith(name))}
+    for path in listed:
+        above = os.path.dirname(path)
+        while above:
+            folders.add(os.fsdecode(above))
+            above = os.path.dirname(above)
+        break  # the folders above the project are above each of its files
+    return work.rules(sorted(folders))
+
+
 def same_but_line_ends(place: bytes, found: Entry, entry: Entry, hasher: Hasher) -> bool:
     """Tell whether a file differs from its ``entry`` in the index by its line endings only."""
     if found[0] != entry[0] or found[0] == LINK:
@@ -43,13 +56,15 @@ def compare_filtered(
     changes: dict[bytes, Change],
     disk: dict[bytes, Entry | None],
     hasher: Hasher,
+    rules: bytes,
 ) -> frozenset[bytes]:
     """Compare files that a filter stores in another form, which is not run; return those of which that can't be known.
 
-    Files of Git LFS are what their pointer says. Of others the bytes on disk count, at every lookup.
+    Files of Git LFS are what their pointer says. Of others the bytes on disk count, at every lookup. ``rules`` are
+    ``attribute_rules``.
     """
     modified = [path for path, entry in disk.items() if path in listed and entry is not None and entry[0] != FOLDER]
-    if modified and _may_have_lfs(work, listed):
+    if modified and _may_have_lfs(work, rules):
         for path in _with_filter(work, LFS, modified) & set(modified):
             place = os.path.join(os.fsencode(work.top), path)
             if _pointer_says(work, listed[path][1]) == _sha256(place):
@@ -57,7 +72,7 @@ def compare_filtered(
                 change = changes.get(path)
                 if change is not None:
                     changes[path] = change._replace(worktree=".")
-    unknown = set(_converted(work, listed)["working-tree-encoding"])
+    unknown = set(_converted(work, listed, rules)["working-tree-encoding"])
     for name in work.settings.unknown_filters:
         unknown |= _with_filter(work, name, listed) & listed.keys()
     for path in unknown:
@@ -68,14 +83,17 @@ def compare_filtered(
     return frozenset(path for path in unknown if disk.get(path) is not None)
 
 
-def altered_idents(work: WorkTree, listed: Mapping[bytes, Entry], hasher: Hasher) -> Iterator[tuple[bytes, Entry]]:
+def altered_idents(
+    work: WorkTree, listed: Mapping[bytes, Entry], hasher: Hasher, rules: bytes
+) -> Iterator[tuple[bytes, Entry]]:
     """Yield the files whose bytes differ from the index though git, by ``ident``, takes them for the same.
 
     git leaves out whatever stands between ``$Id:`` and the next dollar sign; here only the name of a blob is left out.
+    ``rules`` are ``attribute_rules``.
     """
     import re
 
-    for path in _converted(work, listed)["ident"]:
+    for path in _converted(work, listed, rules)["ident"]:
         place = os.path.join(os.fsencode(work.top), path)
         found = hasher.entry(place)
         if found is None or found[0] in (LINK, FOLDER) or found[1] == listed[path][1]:
@@ -85,10 +103,9 @@ def altered_idents(work: WorkTree, listed: Mapping[bytes, Entry], hasher: Hasher
             yield path, (listed[path][0], found[1])
 
 
-def _converted(work: WorkTree, listed: Mapping[bytes, Entry]) -> dict[str, list[bytes]]:
+def _converted(work: WorkTree, listed: Mapping[bytes, Entry], rules: bytes) -> dict[str, list[bytes]]:
     """Return the tracked files that git converts, by attribute; git is asked only where a file of rules names one."""
     found: dict[str, list[bytes]] = {name: [] for name in CONVERSIONS}
-    rules = _attribute_rules(work, listed)
     names = [name for name in CONVERSIONS if name.encode() in rules]
     if not names:
         return found
@@ -101,20 +118,8 @@ def _converted(work: WorkTree, listed: Mapping[bytes, Entry]) -> dict[str, list[
     return found
 
 
-def _may_have_lfs(work: WorkTree, listed: Mapping[bytes, Entry]) -> bool:
-    return LFS.encode() in _attribute_rules(work, listed) or LFS in work.settings.filters
-
-
-def _attribute_rules(work: WorkTree, listed: Mapping[bytes, Entry]) -> bytes:
-    """Return all that files of attributes say that may concern the listed files."""
-    folders = {"", *(os.fsdecode(os.path.dirname(path)) for path in listed if path.endswith(os.fsencode(RULES)))}
-    for path in listed:
-        above = os.path.dirname(path)
-        while above:
-            folders.add(os.fsdecode(above))
-            above = os.path.dirname(above)
-        break  # the folders above the project are above each of its files
-    return work.rules(sorted(folders))
+def _may_have_lfs(work: WorkTree, rules: bytes) -> bool:
+    return LFS.encode() in rules or LFS in work.settings.filters
 
 
 def _with_filter(work: WorkTree, name: str, listed: Iterable[bytes]) -> set[bytes]:

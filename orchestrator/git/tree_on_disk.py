@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.base.record import Record
-from orchestrator.git.filtered_files import altered_idents, compare_filtered, same_but_line_ends
+from orchestrator.git.filtered_files import altered_idents, attribute_rules, compare_filtered, same_but_line_ends
 from orchestrator.git.porcelain import (
     LIST,
     STATUS,
@@ -75,8 +75,9 @@ def tree_on_disk(
         if change.worktree != "." or change.kind == "?":
             _read_change(top, path, change, scope, hasher, prefix, disk)
     disk.update(_hidden(work, listed, listing.hidden, changes, hasher))
-    disk.update(altered_idents(work, listed, hasher))
-    unknown = compare_filtered(work, listed, changes, disk, hasher)
+    rules = attribute_rules(work, listed)
+    disk.update(altered_idents(work, listed, hasher, rules))
+    unknown = compare_filtered(work, listed, changes, disk, hasher, rules)
     for path in personal:
         if path not in listed and scope.is_code(path.removeprefix(prefix)):
             disk[path] = hasher.entry(os.path.join(top, path))
@@ -124,12 +125,13 @@ def differences_unseen(work: WorkTree, folder: str, named: frozenset[bytes]) -> 
     if listing.entries and len(next(iter(listing.entries.values()))[1]) == 64:
         hasher.algorithm = "sha256"
     unlooked = [*_hidden(work, listing.entries, listing.hidden, {}, hasher)]
-    unlooked += altered_idents(work, listing.entries, hasher)
+    rules = attribute_rules(work, listing.entries)
+    unlooked += altered_idents(work, listing.entries, hasher, rules)
     hidden = frozenset(path for path, _ in unlooked)
     top = os.fsencode(work.top)
     disk = {path: hasher.entry(os.path.join(top, path)) for path in named & listing.entries.keys()}
     before = {path for path, entry in disk.items() if entry is not None}
-    unknown = compare_filtered(work, listing.entries, {}, disk, hasher)
+    unknown = compare_filtered(work, listing.entries, {}, disk, hasher, rules)
     return DifferencesUnseen(hidden, frozenset(before - disk.keys()), unknown)
 
 

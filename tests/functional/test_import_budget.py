@@ -9,12 +9,14 @@ import pytest
 from tests.harness import Orchestrator, WorkspaceFolder
 from tests.import_budget import BUDGET, Row, imported
 
+PLANNED = ("plan", "--affected", "--base", "HEAD")
+
 
 def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Bring a workspace into the state that a row asks for."""
     if state == "empty":
         return
-    if state in ("started", "keyed"):
+    if state in ("started", "keyed", "planned"):
         workspace.project("x")
     else:
         stage = {"run": "test -d src", "inputs": ["src/**"]}
@@ -24,6 +26,12 @@ def put_in_state(state: str, workspace: WorkspaceFolder, orchestrate: Orchestrat
         git = ("git", "-C", str(workspace.root), "-c", "user.name=t", "-c", "user.email=t@localhost")
         for words in (("init", "-q"), ("add", "project_configs", "packages"), ("commit", "-q", "-m", "all")):
             subprocess.run([*git, *words], check=True)
+    if state == "planned":
+        workspace.commit()
+        workspace.write("packages/x/new.txt", "")
+        (workspace.root / ".runs").mkdir(exist_ok=True)
+        assert len(orchestrate(*PLANNED, "--format", "json").document["selection"]["projects"]) == 1
+        return
     key = ("--key", "a") if state == "keyed" else ()
     assert orchestrate("start", "--project", "x", *key).code == 0
 

@@ -37,8 +37,7 @@ def changed_files(
     ``folder`` (absolute) is where what git does not see is looked for too. Raises GitFailedError.
     """
     names = (*DIFF, "--name-only", f"--ignore-submodules={ignored_in_submodules}")
-    tracked = git([*names, base, "--"])
-    untracked = git(_UNTRACKED)
+    tracked, untracked = git.together([*names, base, "--"], _UNTRACKED)
     for answer in (tracked, untracked):
         if answer.code != 0:
             raise GitFailedError(answer)

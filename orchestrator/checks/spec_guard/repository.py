@@ -49,6 +49,9 @@ class Git(Protocol):
     def __call__(self, args: Sequence[str]) -> GitReply:
         """Return what git answered."""
 
+    def together(self, *commands: Sequence[str]) -> list[GitReply]:
+        """Return what git answered to each command; they run at the same time."""
+
     def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
         """Return what git does not see right below ``folder``; ``named`` are the files that it calls changed.
 
@@ -78,13 +81,21 @@ class FolderGit:
 
     def __call__(self, args: Sequence[str]) -> GitReply:
         """Return what git answered, within a minute."""
+        [answer] = self.together(args)
+        return answer
+
+    def together(self, *commands: Sequence[str]) -> list[GitReply]:
+        """Return what git answered to each command, within a minute; they run at the same time."""
         if self._refused:
-            return GitReply(None, "", self._refused)
+            return [GitReply(None, "", self._refused) for _ in commands]
+        started: list[GitProcess | OSError] = []
         try:
-            answer = self._started(args).answer(_SECONDS)
-        except OSError as error:  # TimeoutError is one
-            return GitReply(None, "", str(error))
-        return GitReply(answer.code, os.fsdecode(answer.output), os.fsdecode(answer.complaint))
+            started += map(self._started, commands)
+            return list(map(_reply, started))
+        finally:
+            for process in started:
+                if isinstance(process, GitProcess):
+                    process.end()
 
     def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
         """Return what git does not see right below ``folder``. Raises OSError where nobody can tell."""
@@ -105,10 +116,23 @@ class FolderGit:
             return frozenset(file.read().split())
         return frozenset()
 
-    def _started(self, args: Sequence[str]) -> GitProcess:
-        if self._work is not None:
-            return self._work.start(args)
-        return GitProcess.start(self._folder, args, self._environ, paths=None)
+    def _started(self, args: Sequence[str]) -> GitProcess | OSError:
+        try:
+            if self._work is not None:
+                return self._work.start(args)
+            return GitProcess.start(self._folder, args, self._environ, paths=None)
+        except OSError as error:
+            return error
+
+
+def _reply(started: GitProcess | OSError) -> GitReply:
+    if isinstance(started, OSError):
+        return GitReply(None, "", str(started))
+    try:
+        answer = started.answer(_SECONDS)
+    except OSError as error:  # TimeoutError is one
+        return GitReply(None, "", str(error))
+    return GitReply(answer.code, os.fsdecode(answer.output), os.fsdecode(answer.complaint))
 
 
 def system_git(environ: Mapping[str, str]) -> GitIn:

@@ -34,9 +34,10 @@ def plan_of_fleet(
     shards: int | None,
     form: str,
 ) -> Answer:
-    """Return the plan of the fleet that ``selection``, the fields of ``SelectionOptions``, makes; runs nothing.
+    """Return the plan of the fleet that ``selection``, the fields of ``SelectionOptions``, makes.
 
-    ``alone`` are options that are of one project. Raises UsageError and ConfigError as ``start`` would.
+    It runs nothing and writes nothing but caches. ``alone`` are options that are of one project. Raises UsageError
+    and ConfigError as ``start`` would.
     """
     for flag, value in alone.items():
         if value is not None:
@@ -60,7 +61,9 @@ def plan_of_fleet(
     if not choice.selection.projects:
         answer = choice.selection.as_empty_answer()
         return Answer(EXIT_DONE, answer, selection_text(answer["selection"], width=seen.width, color=seen.color))
-    plan = planned(context, store, choice, pipeline).plan
+    made = planned(context, store, choice, pipeline)
+    made.keep()
+    plan = made.plan
     document = {**plan.record(), "task_id": plan.task_id, "owners": [], "subplans": {}, "guardrails": []}
     return Answer(EXIT_DONE, document, fleet_plan_text(document, width=seen.width, color=seen.color))
 

@@ -13,6 +13,7 @@ from orchestrator.commands.context import Context
 from orchestrator.config.fleet.affected import Change, affected
 from orchestrator.config.fleet.foreseen_cache import ForeseenCache
 from orchestrator.config.fleet.members import Member, Members, read_members
+from orchestrator.config.fleet.members_cache import MembersCache
 from orchestrator.config.fleet.options import LAST_SUCCESS, SelectionOptions
 from orchestrator.config.fleet.plan import Foreseen, fleet_plan, foreseen
 from orchestrator.config.fleet.selection import Base, Selection, Sources, select
@@ -40,7 +41,9 @@ def chosen(context: Context, store: RunStore, options: SelectionOptions, pipelin
     """Return what ``options`` select for ``pipeline``. Raises UsageError as ``select`` does, and ConfigError."""
     root = store.workspace.root
     policy = read_fleet_policy(root)
-    members = read_members(root)
+    cache = MembersCache(store.workspace)
+    members = read_members(root, cache.member)
+    cache.keep()
 
     def change() -> Base:
         return _change(context, store, options.base, members.projects, policy, pipeline)

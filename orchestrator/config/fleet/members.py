@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.globs import fault
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
+from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.dependencies import names_in
-from orchestrator.config.outlines import config_stems, source_of
+from orchestrator.config.outlines import config_stems
+from orchestrator.config.source import parsed_source, raw_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +50,23 @@ class Members(Record):
     misnamed: tuple[str, ...] = ()
 
 
-def read_members(root: str) -> Members:
-    """Return the projects of the workspace at ``root``; each config is read and parsed once, none is validated."""
+Known = Callable[[str, str, Callable[[], Member]], Member]
+
+
+def _unknown(name: str, digest: str, read: Callable[[], Member]) -> Member:
+    return read()
+
+
+def _parsed(name: str, raw: bytes) -> Member:
+    source = parsed_source(name, raw)
+    return member_of(name, source.table)._replace(digest=source.digest)
+
+
+def read_members(root: str, known: Known = _unknown) -> Members:
+    """Return the projects of the workspace at ``root``; each config is read once, none is validated.
+
+    ``known`` returns the project of a config, given its name, its sha256, and what parses it.
+    """
     projects: dict[str, Member] = {}
     misnamed = []
     for stem in config_stems(root):
@@ -55,9 +75,11 @@ def read_members(root: str) -> Members:
             misnamed.append(f"{CONFIG_FOLDER}/: the file {shown(stem + '.toml')} is no project's: {wrong}")
             continue
         try:
-            source = source_of(root, stem)
-            projects[stem] = member_of(stem, source.table)._replace(digest=source.digest)
-        except (ConfigError, UsageError) as error:
+            raw = raw_source(root, stem)
+            projects[stem] = known(stem, sha256(raw).hexdigest(), partial(_parsed, stem, raw))
+        except FileNotFoundError:
+            continue  # removed since the folder was listed
+        except ConfigError as error:
             projects[stem] = Member(stem, fault=in_one_line(error))
     return Members(projects, tuple(misnamed))
 

@@ -55,6 +55,10 @@ class FakeGit:
         self.asked.append(args)
         return self.answers.get(" ".join(args[:2])) or self.answers[args[0]]
 
+    def together(self, *commands: Sequence[str]) -> list[GitReply]:
+        """Answer each command by itself."""
+        return [self(command) for command in commands]
+
     def unseen(self, folder: str, named: frozenset[str]) -> UnseenByGit:
         """Git sees all that is on disk here."""
         return UnseenByGit()
