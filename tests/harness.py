@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,15 @@ _KEPT_PREFIXES = ("LC_", "PIP_", "UV_", "npm_config_", "NPM_CONFIG_", "COVERAGE_
 
 
 QUICK_GUARD = "quick"
+
+
+def can_sign() -> bool:
+    """Tell whether ssh-keygen works here: it is there, and this user is one of the system's, or it does nothing."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return False
+    return shutil.which("ssh-keygen") is not None
 
 
 class Done(NamedTuple):

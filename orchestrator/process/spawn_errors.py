@@ -23,7 +23,9 @@ def sentence(command: str, cwd: str, reason: SpawnFault, number: int, more: str)
         return f"{shown} does not exist" if "/" in command else f"{shown} was not found on the stage's PATH"
     if reason == "not-executable":
         return f"{shown} can't be executed: {more or _not_executable(number, why)}"
-    return f"{shown} could not be started: {more or why}"
+    if number == errno.EAGAIN:
+        return f"{shown} could not be started: this user or machine has no more processes (see 'ulimit -u')"
+    return f"{shown} could not be started: {why if number else more or why}"
 
 
 def _printable(text: str) -> str:

@@ -46,6 +46,33 @@ def test_a_nested_call_becomes_a_child(workspace: WorkspaceFolder, orchestrate: 
     assert workspace.metrics("1-inner")[0]["parent_run_id"] == outer["run_id"]
 
 
+@pytest.mark.parametrize(("way", "moved"), [("console", True), ("invoke", False), ("nox", False)])
+def test_a_stage_that_works_in_another_workspace(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path, way: str, moved: bool
+) -> None:
+    """Its run is that workspace's own, a new root with a note: both records hold, and neither knows the other's run."""
+    other = WorkspaceFolder(tmp_path / "other")
+    for folder in (workspace, other):
+        folder.write("tasks.py", "from orchestrator.cli import namespace  # noqa: F401\n")
+        folder.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
+    words = {"console": "codex-orchestrator start", "invoke": "invoke start", "nox": "nox -s diagnostics-x"}[way]
+    other.project("x", {"build": "touch ran"})
+    workspace.project("x", {"build": f"cd '{other.root}' && {words}{'' if way == 'nox' else ' --project x'}"})
+    names = {"CODEX_ORCHESTRATOR_RUNS_DIR": "runs", "CODEX_ORCHESTRATOR_OUT_DIR": "out"}
+    env = {name: str(tmp_path / "moved" / folder) for name, folder in names.items()} if moved else {}
+    done = orchestrate("start", "--project", "x", "--format", "json", env=env)
+    assert done.code == 0, done.stderr
+    assert (other.root / "packages/x/ran").exists()
+    inner = only_run(other, "1-x")
+    assert (inner["status"], inner["parent_run_id"], inner["lineage"]["depth"]) == ("succeeded", None, 0)
+    assert done.document["run_id"] in inner["lineage"]["note"]
+    (outer,) = (tmp_path / "moved/runs" if moved else workspace.root / ".runs").glob("1-x/cli/2*")
+    record = workspace.manifest(outer)
+    assert (record["run_id"], record["status"], record["child_runs"]) == (done.document["run_id"], "succeeded", [])
+    assert orchestrate("verify", "--all", "--state", env=env).code == 0
+    assert orchestrate("verify", "--all", "--state", cwd=other.root).code == 0
+
+
 def test_a_sub_pipeline_is_a_child_run(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Of the same project and of another one; the stage names its run, and the trace goes on."""
     workspace.project("other", {"build": "echo $TRACEPARENT"})

@@ -265,3 +265,32 @@ def test_no_more_threads_or_processes(workspace: WorkspaceFolder, orchestrate: O
         assert (done.returncode, document["error"]["code"]) == (8, "no-process"), done.stderr
     else:
         assert (done.returncode, document["status"]) == (0, "succeeded"), done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be somebody else")
+def test_a_real_limit_of_processes(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """From one process on, a limit is a refusal, or a stage that says so, and never a bug."""
+    workspace.project("x", {"build": "sleep 0 & wait"})
+    subprocess.run(["chmod", "-R", "a+rwX", str(workspace.root.parent)], check=True)
+    for folder in workspace.root.parents[:-2]:  # pytest's own folders are for one user
+        folder.chmod(folder.stat().st_mode | 0o055)
+    # A user of its own, for the system counts a user's processes: it may read where these tests' Python lies.
+    user = str(100_000 + os.getpid())
+    reads = "+dac_read_search"
+    somebody = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", f"--inh-caps={reads}"]
+    env = {**orchestrate.environ, "HOME": str(workspace.root)}
+    found = []
+    for limit in (1, 2, 3, 4, 5, 6, 20):
+        words = [*somebody, f"--ambient-caps={reads}", "prlimit", f"--nproc={limit}:{limit}"]
+        done = as_user(orchestrate, words, "start", "--project", "x", "--format", "json", env=env, cwd=workspace.root)
+        assert done.code in (0, 3, 8), done.stderr
+        if done.code == 8:
+            error = done.document["error"]
+            assert (error["code"], "ulimit -u" in error["hint"]) == ("no-process", True)
+        elif done.code == 3:
+            entries = workspace.manifest(workspace.runs(TASK)[-1])["commands"]
+            failed = next(entry for entry in entries if entry["outcome"] == "failure")
+            assert "no more processes" in failed["summary"] or "fork" in failed["summary"].lower()
+        found.append(done.code)
+    assert (found[0], found[-1]) == (8, 0)
+    assert found == sorted(found, key=[8, 3, 0].index)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Done, Orchestrator, WorkspaceFolder
+from tests.harness import Done, Orchestrator, WorkspaceFolder, can_sign
+
+pytestmark = pytest.mark.skipif(not can_sign(), reason="there is no ssh-keygen, or it does not know this user")
 
 SIGNERS = ".github/allowed_signers"
 POLICY = f'[review]\napprovals = 1\nsigners = "{SIGNERS}"\nsigned = true\n'

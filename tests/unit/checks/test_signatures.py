@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import pytest
 from orchestrator.base.errors import UsageError
 from orchestrator.checks.signatures import allowed_key, sign, signer_of, statement_of
 from orchestrator.model.accounts import Signed
+from tests.harness import can_sign
 
-pytestmark = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="there is no ssh-keygen")
+pytestmark = pytest.mark.skipif(not can_sign(), reason="there is no ssh-keygen, or it does not know this user")
 
 RUN = "2026-11-22T08-43-05-720Z-5087869c"
 ENTRY = {

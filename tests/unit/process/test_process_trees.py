@@ -150,6 +150,11 @@ def test_group_tree_lets_a_stranger_with_a_known_pid_be() -> None:
         ("", "not-found", errno.ENOENT, "", "the command is empty"),
         ("x", "not-executable", errno.EIO, "", f"'x' can't be executed: {os.strerror(errno.EIO)}"),
         ("x", "failed", 0, "", "'x' could not be started: it could not be started"),
+        ("x", "failed", errno.E2BIG, "[Errno 7] x", "'x' could not be started: Argument list too long"),
+        (
+            *("x", "failed", errno.EAGAIN, "[Errno 11] x"),
+            "'x' could not be started: this user or machine has no more processes (see 'ulimit -u')",
+        ),
         ("x\udcff", "failed", 0, "why", "'x\\udcff' could not be started: why"),
     ],
 )
