@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from orchestrator.base.clock import stamp
 from orchestrator.base.redaction import Redactor
 from orchestrator.base.workspace import Workspace
+from orchestrator.model.manifest.engine import Engine
 from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan
 from orchestrator.runner.first_record import RunTerms, first_manifest
@@ -83,6 +85,11 @@ def make_manifest(number: int = 1, plan: Plan | None = None, clock: FakeClock | 
         clock or FakeClock(),
     )
     return manifest._replace(started_at=f"2026-11-22T08:43:{number // 1000:02d}.{number % 1000:03d}Z")
+
+
+def make_engine() -> Engine:
+    """Return the engine of a run of mode cloud that was submitted."""
+    return Engine("dask.distributed", "tls://scheduler.example:8786", "queued", last_contact_at=stamp(START))
 
 
 def make_workspace(root: Path) -> Workspace:

@@ -18,7 +18,7 @@ LIMIT = 2048
 _CAUSE = 160
 """Characters of a cause or reason; a sixth of that when there is more than fits."""
 
-_KEYS = ("run_id", "project", "task_id", "status", "outcome", "attempt", "alive")
+_KEYS = ("run_id", "project", "task_id", "status", "outcome", "attempt", "alive", "attended")
 
 
 def brief_document(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +41,8 @@ def brief_text(brief: Mapping[str, Any], *, width: int, color: bool) -> str:
     outcome = f" ({brief['outcome']})" if brief["outcome"] not in (None, "success", "failure") else ""
     ready = "ready" if brief["ready"]["ready"] else "not ready"
     style = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}.get(brief["status"], "cyan")
-    status = f"{brief['status'].replace('_', ' ')}{outcome}, {ready}"
+    unattended = ", unattended" if brief["attended"] is False else ""
+    status = f"{brief['status'].replace('_', ' ')}{outcome}{unattended}, {ready}"
     lines = labelled(ink, "Run", [clean(brief["run_id"])], width, "bold")
     lines += labelled(ink, "Status", [clean(status)], width, style)
     for entry in brief["failed"]:

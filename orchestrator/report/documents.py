@@ -54,6 +54,7 @@ class RunRow(Record):
     altered: str | None
     in_future: bool | None
     imported_from: Mapping[str, Any] | None
+    attended: bool | None
     level: Count | None = None
     above: Any = None
     stage_id: str | None = None

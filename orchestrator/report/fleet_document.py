@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from orchestrator.base.record import Record
-from orchestrator.report.next_step import PROGRAM, resuming, watching
+from orchestrator.model.outcome import TERMINAL
+from orchestrator.report.next_step import PROGRAM, attaching, resuming, watching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def fleet_ready(body: Mapping[str, Any], children: Mapping[str, Child]) -> dict[
     """Return whether a fleet is ready: its own reasons, and those of its children by code, the projects named."""
     own = [reason for reason in body["ready"]["reasons"] if reason["code"] != "child-not-succeeded"]
     by_code: dict[str, list[str]] = {}
-    waited_for = [] if body["alive"] else children.items()
+    waited_for = [] if body["status"] not in TERMINAL else children.items()
     for project, child in waited_for:
         for code in dict.fromkeys(reason["code"] for reason in child.document["ready"]["reasons"]):
             # That a child failed is what makes the fleet fail: said of each once.
@@ -74,8 +75,11 @@ _WORDS = {"child-not-succeeded": "projects whose run has not succeeded"}
 def fleet_next(body: Mapping[str, Any], children: Mapping[str, Child]) -> list[str] | None:
     """Return the next command of a fleet, by its document with ``fleet_ready``; None when nothing is left to do."""
     run_id = str(body["run_id"])
-    if body["alive"]:
+    if body["status"] not in TERMINAL:
         return watching(run_id)
+    unattended = [child.document for child in children.values() if child.document["attended"] is False]
+    if unattended:
+        return attaching(str(unattended[0]["run_id"]))
     if body["status"] != "succeeded":
         return resuming(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
@@ -103,6 +107,7 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
             "outcome": command["outcome"],
             "attempt": None,
             "alive": False,
+            "attended": None,
             "failed_stage": None,
             "cause": command["summary"] or ("cancelled" if command["outcome"] == "cancellation" else None),
             "guardrails": {},
@@ -117,6 +122,7 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
         "outcome": document["outcome"],
         "attempt": document["attempt"],
         "alive": document["alive"],
+        "attended": document["attended"],
         "failed_stage": child.failed_stage,
         "cause": child.cause,
         "guardrails": {entry["id"]: entry["outcome"] for entry in document["guardrails"] if entry["required"]},

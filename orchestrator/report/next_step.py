@@ -27,6 +27,11 @@ def watching(run_id: str) -> list[str]:
     return [PROGRAM, "status", run_id, "--watch"]
 
 
+def attaching(run_id: str) -> list[str]:
+    """Return the command that goes on as the keeper of a run of mode cloud which nobody attends."""
+    return [PROGRAM, "attach", run_id]
+
+
 def resuming(run_id: str) -> list[str]:
     """Return the command that resumes a run."""
     return [PROGRAM, "resume", run_id]
@@ -35,14 +40,16 @@ def resuming(run_id: str) -> list[str]:
 def next_argv(body: Mapping[str, Any]) -> list[str] | None:
     """Return the next command of a run, by its status document; None when nothing is left to do.
 
-    A run that goes on is watched, one that did not succeed is resumed. One that succeeded and is not ready
-    waits for a reviewer, for a child run, or has to be started anew.
+    A run that goes on is watched, or attached to where nobody attends it; one that did not succeed is resumed. One
+    that succeeded and is not ready waits for a reviewer, for a child run, or has to be started anew.
     """
     run_id = body["run_id"]
     if body["version"] == 1:
         return None
     if body["alive"]:
         return watching(run_id)
+    if body["attended"] is False:
+        return attaching(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
     if body["status"] != "succeeded":
         return _starting(body) if _cannot_resume(body, codes) else resuming(run_id)
@@ -52,6 +59,8 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return [PROGRAM, "review", run_id]
     if codes <= _OF_REVIEWERS | {_OF_CHILDREN}:
         child = unsuccessful_children(body)[0]
+        if child.get("attended") is False:
+            return attaching(child["run_id"])
         return watching(child["run_id"]) if child["alive"] else resuming(child["run_id"])
     if codes <= _OF_REVIEWERS | {_OF_THE_CONFIG}:
         return [PROGRAM, "doctor"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.model.approvals import reasons
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
+from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -74,8 +75,9 @@ def _children_elsewhere(body: Mapping[str, Any]) -> dict[str, tuple[str, str, st
 
 
 def _of_the_run(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if body["alive"]:
-        yield "run-in-progress", "the run is still in progress"
+    if body["status"] not in TERMINAL:
+        where = "" if body["alive"] else " in the cloud, as far as is known here, and nobody attends it"
+        yield "run-in-progress", f"the run is still in progress{where}"
     elif body["outcome"] == "error" and body["status_detail"] == INTERRUPTED:
         yield "run-interrupted", "the run was interrupted: its process died"
     elif body["status"] != "succeeded":

@@ -75,7 +75,8 @@ class FleetEntry(Record):
     status: RunStatus | Literal["skipped"]
     outcome: Outcome | None
     attempt: Count | None
-    alive: bool
+    alive: bool | None
+    attended: bool | None
     failed_stage: str | None
     cause: str | None
     guardrails: Mapping[str, str]
@@ -175,6 +176,7 @@ class StatusChild(Record):
     stage_id: str | None
     outcome: Outcome | None
     alive: bool | None
+    attended: bool | None = None
 
 
 class Time(Record):
@@ -190,7 +192,10 @@ class Time(Record):
 
 
 class StatusDocument(Record):
-    """The reviewer's view of one run (docs/status.md)."""
+    """The reviewer's view of one run (docs/status.md).
+
+    Of an open run of mode cloud ``attended`` says whether its keeper lives; ``alive`` is null where it does not.
+    """
 
     run_id: str
     status: RunStatus
@@ -208,7 +213,7 @@ class StatusDocument(Record):
     pipeline_id: str
     outcome: Outcome | None
     attempt: Count
-    alive: bool
+    alive: bool | None
     lineage: Lineage
     guardrails: tuple[Mapping[str, Any], ...]
     approvals: tuple[Mapping[str, Any], ...]
@@ -229,6 +234,7 @@ class StatusDocument(Record):
     notes: tuple[Reason, ...]
     pruned: Literal["logs"] | None
     imported_from: Mapping[str, Any] | None
+    attended: bool | None
     failed: tuple[Failure, ...]
     fleet: FleetStatus | None = None
 
@@ -252,7 +258,8 @@ class BriefDocument(Record):
     status: RunStatus
     outcome: Outcome | None
     attempt: Count
-    alive: bool
+    alive: bool | None
+    attended: bool | None
     ready: Ready
     failed: tuple[BriefFailure, ...]
     failed_left_out: Count

@@ -24,7 +24,7 @@ DAMAGED = "damaged"
 KEYS = (
     *("run_id", "task_id", "project", "pipeline_id", "status", "outcome", "status_detail", "alive", "died", "attempt"),
     *("started_at", "completed_at", "duration_seconds", "stages", "sla_breached", "parent_run_id", "manifest"),
-    *("version", "damage", "altered", "in_future", "imported_from"),
+    *("version", "damage", "altered", "in_future", "imported_from", "attended"),
 )
 
 _STAGE_STATUSES = ("succeeded", "failed", "skipped", "running", "pending")
@@ -63,6 +63,7 @@ def run_row(document: Mapping[str, Any], project: str | None) -> dict[str, Any]:
         ),
         "in_future": any(note["code"] == IN_FUTURE for note in document["notes"]),
         "imported_from": document["imported_from"],
+        "attended": document["attended"],
     }
 
 

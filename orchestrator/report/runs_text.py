@@ -18,7 +18,7 @@ _WIDE = 96
 
 _SHORTEST = 20
 _TITLES = ("RUN", "STATE", "STAGES", "STARTED", "TOOK", "PROJECT PIPELINE")
-STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow"}
+STYLE = {"succeeded": "green", "running": "cyan", "queued": "cyan", "cancelled": "yellow", "unattended": "yellow"}
 _INDENT = "    "
 
 
@@ -52,11 +52,13 @@ def _summary(document: Mapping[str, Any]) -> str:
 
 
 def word(row: Row) -> str:
-    """Return the one word for how a run stands: ``altered``, ``died`` and ``damaged`` besides statuses and outcomes."""
+    """Return the one word for how a run stands: a status, an outcome, ``altered``, ``died`` or ``unattended``."""
     if row["altered"]:
         return "altered"
     if row["died"]:
         return "died"
+    if row["attended"] is False:
+        return "unattended"
     if row["outcome"] in ("error", "timeout"):
         return str(row["outcome"])
     return "running" if row["status"] == "in_progress" else str(row["status"])

@@ -16,6 +16,7 @@ from orchestrator.base.kinds import Count, is_moment
 from orchestrator.base.record import Record
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.canary import UNPROVEN, unproven
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
 from orchestrator.report.next_step import next_argv, with_next
@@ -35,7 +36,7 @@ KEYS = (
     *("sla", "provenance", "session", "mode", "ready"),
     *("freshness", "review", "drift"),
     *("version", "pipeline_title", "summary", "approval_policy", "updated_at", "resume_events", "plan"),
-    *("next_command", "next_argv", "alive_by", "notes", "pruned", "imported_from"),
+    *("next_command", "next_argv", "alive_by", "notes", "pruned", "imported_from", "attended"),
 )
 """The first keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
@@ -69,7 +70,8 @@ def status_document(
 
     ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
-    computed up to ``now`` (UTC). Raises DamagedRecord, naming the key, when a field can't be read.
+    computed up to ``now`` (UTC). An open run of mode cloud that is not alive here goes on elsewhere: ``alive`` is
+    null, ``attended`` false. Raises DamagedRecord, naming the key, when a field can't be read.
     """
     with of_run(record):
         body = _first_version(record) if record.get("version") == 1 else _body(record)
@@ -77,8 +79,12 @@ def status_document(
         body["heartbeat_at"] = max(body["heartbeat_at"], heartbeat, key=parse_stamp)
     body["alive"] = alive and body["status"] not in TERMINAL
     body["alive_by"] = (alive_by or "lock") if body["alive"] else None
+    body["attended"] = None
+    if is_open_in_cloud(record):
+        body.update(alive=alive or None, attended=alive, engine={**body["engine"], "attended": alive})
     if body["status"] not in TERMINAL:
-        body = _live(body, now) if alive else _died(body, _is_end_known(record))
+        goes_on = alive or body["attended"] is not None
+        body = _live(body, now) if goes_on else _died(body, _is_end_known(record))
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["child_trees"] = {entry["run_id"]: entry.pop("tree_digest", None) for entry in body["child_runs"]}
     body["manifest"] = manifest
@@ -162,13 +168,15 @@ class _Standing(Record):
 
 
 def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
-    """Return the current ``status``, ``outcome`` and ``alive`` of a run. Raises DamagedRecord."""
+    """Return the current ``status``, ``outcome``, ``alive`` and ``attended`` of a run. Raises DamagedRecord."""
     read = _Standing.from_json(record)
+    found = {"attended": alive if is_open_in_cloud(record) else None, "tree_digest": _last_tree(record)}
     if read.status not in TERMINAL and not alive:
-        return {"status": "failed", "outcome": "error", "alive": False, "tree_digest": _last_tree(record)}
+        if found["attended"] is not None:
+            return {"status": read.status, "outcome": None, "alive": None, **found}
+        return {"status": "failed", "outcome": "error", "alive": False, **found}
     outcome = _first_outcome(read.status) if record.get("version") == 1 else read.outcome
-    alive = alive and read.status not in TERMINAL
-    return {"status": read.status, "outcome": outcome, "alive": alive, "tree_digest": _last_tree(record)}
+    return {"status": read.status, "outcome": outcome, "alive": alive and read.status not in TERMINAL, **found}
 
 
 def _last_tree(record: Mapping[str, Any]) -> str | None:

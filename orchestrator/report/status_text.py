@@ -62,6 +62,8 @@ def _status(document: Mapping[str, Any]) -> str:
         words += f" ({outcome})"
     if document["alive_by"] == "heartbeat":
         words += " on another machine, as its heartbeat tells"
+    if document["attended"] is False:
+        words += " in the cloud, unattended"
     if detail and detail.startswith(f"{words} "):
         return str(detail)  # "cancelled by ann", which says both
     return f"{words}: {detail}" if detail else words

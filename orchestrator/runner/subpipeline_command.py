@@ -14,6 +14,7 @@ from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
 from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
+from orchestrator.store.unattended import is_unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ def subpipeline_words(
 ) -> tuple[str, ...]:
     """Return the words behind the program's name for a sub-pipeline of the run ``manifest``.
 
-    In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), and
-    resumed where it can be; what was accepted of the plan's drift there counts for it too. Else, and where the child
-    is gone, altered or of another pipeline, and with ``anew`` where it has not succeeded, a new run is started.
+    In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), attached to
+    where it goes on in the cloud and nobody attends it, and resumed where it can be; what was accepted of the plan's
+    drift there counts for it too. Else, and where the child is gone, altered or of another pipeline, and with
+    ``anew`` where it has not succeeded, a new run is started.
     ``fresh``: nothing is taken from the cache. ``options`` are of a new run alone.
     """
     target = (stage.project or project, stage.pipeline or "")
@@ -45,6 +47,8 @@ def subpipeline_words(
     if child is not None and record is not None:
         if record["status"] == "succeeded" or is_alive(store, Location(child.task_id, child.run_id)):
             return ("wait", child.run_id)
+        if is_unattended(store, Location(child.task_id, child.run_id), record):
+            return ("attach", child.run_id)
         if not anew and _has_token(store, child) and not _is_altered(store, child, record):
             accepted = manifest.resume_events and manifest.resume_events[-1].accepted_drift
             drift = ("--accept-drift",) if accepted else ()

@@ -12,6 +12,7 @@ from orchestrator.base.errors import NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS, render
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.attempt_files import events_of
 from orchestrator.store.chain import find_link, read_first_hint
@@ -213,12 +214,12 @@ def _point(pointers: Folder, mcp: Folder, store: RunStore, manifest: Manifest) -
     mcp.sync()
 
 
-def take_over(store: RunStore, where: Location, depth: Depth = "digests") -> OpenRun:
+def take_over(store: RunStore, where: Location, depth: Depth = "digests", *, open_in_cloud: bool = False) -> OpenRun:
     """Take the lock of an existing run of version 2, then load its record.
 
-    Raises Refused when the run is alive, here or as far as is known elsewhere, or of version 1,
-    NotFound when there is none, DamagedRecord; the last also when it is not what its last attempt left, as far as
-    ``depth`` compares it.
+    Raises Refused when the run is alive, here or as far as is known elsewhere, of version 1, or (``unattended``) open
+    in the cloud, unless it is taken to be attended (``open_in_cloud``); NotFound when there is none; DamagedRecord,
+    also when it is not what its last attempt left, as far as ``depth`` compares it.
     """
     try:
         folder = store.run_folder(where)
@@ -247,6 +248,10 @@ def take_over(store: RunStore, where: Location, depth: Depth = "digests") -> Ope
                 _refuse_alive_elsewhere(store, where, folder)
             run = OpenRun(where, folder, lock, manifest, store.clock)
             _prove(store, run, document, depth)
+            if not open_in_cloud and is_open_in_cloud(document):
+                from orchestrator.store.unattended import unattended  # hardly ever needed
+
+                raise unattended(where.run_id)
             write_owner(folder, lock, "close")
         except BaseException:
             lock.release()
@@ -320,6 +325,11 @@ def reopen(store: RunStore, run: OpenRun) -> None:
     run.go_on()
     if run.line is not None and events_of(run.line)[1] not in (None, run.events_digest().sha256):
         raise altered(run.where, f"'{EVENTS}' is not what its attempt left")
+    go_on_writing(store, run)
+
+
+def go_on_writing(store: RunStore, run: OpenRun) -> None:
+    """Make a run whose lock was taken one that goes on: owned, listed as open, with space. Raises StorageError."""
     write_owner(run.folder, run.lock, "run")
     check_publishable(store, run.where.task_id)
     with store.task(run.where.task_id) as task, task.sub(OPEN, create=True) as opened:

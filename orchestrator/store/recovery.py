@@ -11,13 +11,14 @@ from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageEr
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id, make_run_id
 from orchestrator.model.manifest.command import Command
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import forgotten
 from orchestrator.store.attempt_files import events_of
 from orchestrator.store.child_links import notes_left, settle_with_parent, with_children
 from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
-from orchestrator.store.find import open_runs
+from orchestrator.store.find import open_runs, read_manifest
 from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, IMPORTED, OPEN, STAGING, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.open_run import OpenRun
@@ -120,7 +121,7 @@ def _sweep_staging(store: RunStore, task: Folder) -> None:
 
 
 def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
-    """Close and publish one run if its process died; False when it is alive."""
+    """Close and publish one run if its process died; False when it is alive, or open in the cloud (``unattended``)."""
     try:
         with store.run_folder(where) as folder:
             sign = sign_of_life(folder, store.clock.now())
@@ -128,6 +129,8 @@ def recover_run(store: RunStore, where: Location, close: Closer) -> bool:
                 if sign != "lock":
                     _warn_unlocked(store, where, folder)
                 return False
+            if is_open_in_cloud(read_manifest(folder, where)):
+                return False  # its lock is not even touched: ``attach`` may be about to take it
         run = take_over(store, where, "events")
     except FileNotFoundError:
         return False

@@ -88,6 +88,8 @@ def logs(
                     reader.show(commands, each, named=len(chosen) > 1, follow=follow)
     except FileNotFoundError:
         reader.say(f"run '{reader.where.run_id}' has no logs")
+    if follow and reader.look().unattended:
+        reader.say(f"nobody attends the run, so no more of it comes here: codex-orchestrator attach {where.run_id}")
     reader.output.close()
     return Answer(EXIT_DONE, None, "")
 

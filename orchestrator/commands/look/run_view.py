@@ -11,6 +11,7 @@ from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import descriptor
 from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.status_document import standing
 from orchestrator.store.chain import read_first_hint
@@ -39,6 +40,11 @@ class Seen(Record):
     def alive(self) -> bool:
         """Whether the run goes on."""
         return self.alive_by is not None
+
+    @property
+    def unattended(self) -> bool:
+        """Whether it is open in the cloud, and nothing tells of its keeper."""
+        return self.alive_by is None and is_open_in_cloud(self.record)
 
 
 def observe(store: RunStore, where: Location) -> Seen:

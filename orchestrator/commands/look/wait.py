@@ -17,6 +17,7 @@ from orchestrator.report.time_window import span
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
+from orchestrator.store.unattended import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def wait(
 
     The exit code is that of its start (3 of one that died or was cancelled), 124 at the timeout, 128 and the
     signal's number when a signal ended the waiting: the run goes on then. Raises NotFound, UsageError,
-    DamagedRecord, StorageError, and Refused inside a stage for a run that can't end before it.
+    DamagedRecord, StorageError, and Refused inside a stage for a run that can't end before it, and (``unattended``)
+    for one of mode cloud whose end nobody here would record.
     """
     limit = None if timeout is None else span("--timeout", timeout)
     store = context.store()
@@ -70,13 +72,15 @@ def waited(
 def _ended_within(
     store: RunStore, where: Location, limit: float | None, now: Callable[[], float], sleep: Callable[[float], None]
 ) -> bool:
-    """Wait until the run has ended or died; False when ``limit`` seconds have passed before."""
+    """Wait until the run has ended or died; False when ``limit`` seconds have passed before. Raises Refused."""
     began = now()
-    while observe(store, where).alive:
+    while (seen := observe(store, where)).alive:
         left = _POLL_SECONDS if limit is None else limit - (now() - began)
         if left <= 0:
             return False
         sleep(min(left, _POLL_SECONDS))
+    if seen.unattended:
+        raise unattended(where.run_id)
     return True
 
 

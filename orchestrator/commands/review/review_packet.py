@@ -17,6 +17,7 @@ from orchestrator.git.scope import scope_of
 from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.model.fleet import is_fleet
+from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.plan import redactor_for
 from orchestrator.runner.first_record import drift
 from orchestrator.store.find import read_document
@@ -33,7 +34,7 @@ _ERROR_LIMIT = 1 << 20
 def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
     """Return the packet (docs/review.md) of a run, whatever its state. Raises what ``status`` raises."""
     document = view(store, where, context.environ)
-    if document["version"] == 2 and not document["alive"]:
+    if document["version"] == 2 and document["status"] in TERMINAL:
         proof = plan_proof(store.workspace.root, read_document(store, where), context.environ)
         document = with_proof(document, proof)
     changes, note = _plan_changes(context, store, where)

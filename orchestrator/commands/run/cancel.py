@@ -16,6 +16,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.run.launch import answer_for, check_format, with_delivery
 from orchestrator.commands.run.requests import actor_of
+from orchestrator.commands.run.unattended_run import cancel_unattended
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
@@ -27,6 +28,7 @@ from orchestrator.store.owner import Owner, holds, is_here, read_owner
 from orchestrator.store.record_proof import refuse_altered
 from orchestrator.store.recovery import recover_run, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.unattended import is_unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ def cancel(
     """Stop a live run, wait until nothing of it is left running, and return its document; exit code 0.
 
     Raises NotFound; Refused when the run has ended already, died (its record is then closed), is of
-    version 1, runs on another machine or belongs to somebody whose processes this user may not stop.
+    version 1, runs on another machine or belongs to somebody whose processes this user may not stop; and what
+    ``cancel_unattended`` raises.
     """
     check_format(format, ("text", "json"))
     store = context.store()
@@ -84,12 +87,16 @@ def cancel(
     redactor = Redactor(tuple(dict.fromkeys(secret_values(context.environ, ()))))
     who, why = redactor.text(actor_of(context.environ, actor)), redactor.text((reason or "").strip())
     target = _find_target(context, store, where, sleep)
+    if target is None:
+        return cancel_unattended(context, store, where, who, why)
     try:
         _ask(store, where, target, who, why, stamp(context.clock.now()))
         _wait_for_end(context, store, where, target, sleep)
     finally:
         target.close()
     manifest = load(read_document(store, where), store.paths(where).manifest)
+    if is_unattended(store, where, manifest.as_json()):
+        return cancel_unattended(context, store, where, who, why)
     if not manifest.is_terminal:
         _close_died(store, where)
     if manifest.status != "cancelled":
@@ -97,8 +104,11 @@ def cancel(
     return with_delivery(context, store, answer_for(context, store, Result(manifest, None), exit_code=EXIT_DONE))
 
 
-def _find_target(context: Context, store: RunStore, where: Location, sleep: Callable[[float], None]) -> _Target:
-    """Return the process that runs a live run, once it is certain that it is that process."""
+def _find_target(context: Context, store: RunStore, where: Location, sleep: Callable[[float], None]) -> _Target | None:
+    """Return the process that runs a live run, once it is certain that it is that process.
+
+    None for a run that is open in the cloud and that no process here attends.
+    """
     until = context.clock.monotonic() + _HOLDER_PATIENCE_SECONDS
     while True:
         seen = observe(store, where)
@@ -110,6 +120,8 @@ def _find_target(context: Context, store: RunStore, where: Location, sleep: Call
         if seen.record["status"] in TERMINAL:
             refuse_altered(store, where, seen.record)
             raise _ended(where, str(seen.record["status"]), "already")
+        if seen.unattended:
+            return None
         if not seen.alive:
             _close_died(store, where)
         target = _holder(store, where)

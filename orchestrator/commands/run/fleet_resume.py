@@ -17,6 +17,7 @@ from orchestrator.runner.first_record import drift
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
 from orchestrator.store.store import RunStore
+from orchestrator.store.unattended import is_unattended, unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def resumed_fleet(
 ) -> tuple[Plan, Redactor, tuple[str, ...]]:
     """Return the frozen plan of a fleet, what masks secrets, and how the projects that will run have drifted.
 
-    With ``accept_drift`` the plan names the current plans of those. Raises Refused where a child is alive, or drift
-    is not accepted; DamagedRecord.
+    With ``accept_drift`` the plan names the current plans of those. Raises Refused where a child is alive or goes on
+    in the cloud, or drift is not accepted; DamagedRecord.
     """
     plan = frozen_plan(manifest.plan)
     redactor = Redactor(tuple(dict.fromkeys(secret_values(context.environ, ()))))
@@ -44,6 +45,8 @@ def resumed_fleet(
         if child is not None and record is not None:
             if record["status"] == "succeeded":
                 continue
+            if is_unattended(store, Location(child.task_id, child.run_id), record):
+                raise unattended(child.run_id)
             if is_alive(store, Location(child.task_id, child.run_id)):
                 raise Refused(
                     f"run '{child.run_id}' of project '{stage.id}' is still alive",

@@ -15,6 +15,7 @@ from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.create_run import with_known_proofs
 from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
+from orchestrator.commands.run.unattended_run import taken_to_resume
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
 from orchestrator.model.exec_command import recorded_command
@@ -25,7 +26,7 @@ from orchestrator.model.manifest.transitions import interrupted, queued, reset_f
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
-from orchestrator.store.claim import reopen, take_over
+from orchestrator.store.claim import reopen
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import TOKEN
@@ -49,8 +50,8 @@ def resume(context: Context, **options: Any) -> Answer:
     """Run what has not succeeded of a run and return its record. Options are the fields of ``ResumeRequest``.
 
     Raises NotFound, DamagedRecord, and Refused when the run is alive, has succeeded, is of version 1,
-    when the token is wrong or the plan has drifted; then its record is as it was, but that a run whose
-    process died is closed.
+    when the token is wrong, the plan has drifted, or it goes on in the cloud; then its record is as it was, but that
+    a run whose process died is closed.
     """
     request = ResumeRequest(**options)
     return carry_out(context, prepare_resume(context, request), request)
@@ -63,7 +64,7 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
     actor = actor_of(context.environ, request.actor)
     store = context.store()
     where = find_run(store, request.run)
-    run = take_over(store, where)
+    run = taken_to_resume(store, where)
     try:
         if not (run.manifest.metrics_recorded and run.has_line):
             finish(store, run, interrupted)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.record import Record
 from orchestrator.model.fleet import KIND, is_fleet
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.run_list.backwards import lines_backwards
 from orchestrator.store.find import is_alive, open_runs, read_document, task_ids
@@ -145,7 +146,7 @@ def _interrupted(store: RunStore, task_id: str) -> Iterator[EndedRun]:
         with suppress(NotFound, DamagedRecord, StorageError):
             record: Mapping[str, Any] = read_document(store, where)
             has_ended = record["status"] in TERMINAL
-            if record["version"] == 1 or (not has_ended and is_alive(store, where)):
+            if record["version"] == 1 or (not has_ended and (is_open_in_cloud(record) or is_alive(store, where))):
                 continue
             yield EndedRun(
                 str(record.get("project")),

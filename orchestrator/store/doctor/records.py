@@ -16,6 +16,7 @@ from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, VERSION, parse
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, TOKEN, Location
@@ -42,8 +43,8 @@ _PLACES = frozenset({"redirect_to", "manifest"})
 class RunSeen:
     """A run: its record as far as it could be read, and what is wrong with it.
 
-    ``is_busy`` says that a process holds its lock. ``document`` is the record when the program would read
-    it, ``manifest`` when it passes the full check too.
+    ``is_busy`` says that a process holds its lock, or that it is open in the cloud, where it goes on without one.
+    ``document`` is the record when the program would read it, ``manifest`` when it passes the full check too.
     """
 
     where: Location
@@ -74,6 +75,7 @@ def _look(store: RunStore, folder: Folder, where: Location, check: Check, is_mar
     place = store.workspace.shown(folder.path)
     busy = _is_alive(folder, store.clock.now())
     document, manifest, findings = _record(folder, where, place, check, is_busy=busy)
+    busy = busy or (document is not None and is_open_in_cloud(document))
     if not busy and manifest is not None:
         findings += _state_of(where, manifest, place, is_marked)
         findings += _remains(folder, manifest, place, is_marked)

@@ -13,6 +13,7 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
 from orchestrator.store.chain import UNDATED
@@ -125,6 +126,8 @@ def _ended(store: RunStore, where: Location) -> Manifest | Finding | None:
         document = read_document(store, where)
         if document["version"] != VERSION:
             return None
+        if is_open_in_cloud(document):
+            return None  # nobody has closed it, and nobody is to: it goes on without a process here
         if not is_countable(document):
             return Finding("not-closed", path, "nobody runs it, and it is not closed", hint="doctor --repair")
         return load(document, path)

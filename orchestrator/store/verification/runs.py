@@ -100,6 +100,10 @@ def _look(
         yield from reuse_findings(store, manifest, path)
         if logs and last is not None and is_last and last.content.get("form") == FORM:
             yield from _contradictions(folder, manifest, path)
+    elif last is not None and is_last and not manifest.is_terminal:
+        # A line is written after the record that ends its attempt, so this holds for a run that goes on too.
+        message = f"it is {manifest.status}, and attempt {last.attempt} has ended (line {last.number} of the chain)"
+        yield Finding("manifest-edited", path, message)
     if last is not None:
         is_still = settled and is_last
         yield from _events_findings(folder, links, place, is_still=is_still)

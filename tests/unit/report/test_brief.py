@@ -28,6 +28,7 @@ def document(*failed: dict[str, Any], reasons: int = 1, message: str = "why") ->
         "outcome": "failure",
         "attempt": 1,
         "alive": False,
+        "attended": None,
         "ready": {"ready": False, "reasons": [{"code": "c", "message": message}] * reasons},
         "failed": list(failed),
         "next_command": f"codex-orchestrator resume {RUN}",

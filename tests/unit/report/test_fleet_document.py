@@ -24,6 +24,7 @@ def child(project: str, status: str = "succeeded", *codes: str, alive: bool = Fa
         "outcome": None,
         "attempt": 1,
         "alive": alive,
+        "attended": None,
         "guardrails": [{"id": "spec-guard", "required": True, "outcome": "passed"}],
         "sla": {"breached": project == "late"},
         "manifest": f".runs/{project}",
@@ -42,6 +43,7 @@ def body(*commands: dict[str, Any], status: str = "succeeded", alive: bool = Fal
         "status_detail": None,
         "attempt": 1,
         "alive": alive,
+        "attended": None,
         "sla": {"active_seconds": 3.0},
         "pipeline_id": "smoke",
         "task_id": "fleet",
@@ -105,6 +107,18 @@ def test_a_fleet_is_ready_when_every_child_is(codes: tuple[str, ...], status: st
     assert fleet_next(found, children) == expected
 
 
+def test_a_child_that_nobody_attends_comes_first() -> None:
+    """A fleet that ended while a child goes on in the cloud leads to that child; while the fleet lives, to itself."""
+    going = child("b", "in_progress", "run-in-progress")
+    going = going._replace(document={**going.document, "alive": None, "attended": False})
+    children = {"a": child("a", "failed", "run-not-succeeded"), "b": going}
+    assert fleet_next(body(status="failed"), children) == ["codex-orchestrator", "attach", "run-b"]
+    assert fleet_next(body(status="in_progress", alive=True), children) == [
+        *("codex-orchestrator", "status", "r", "--watch"),
+    ]
+    assert fleet_part(body(command("b"), status="failed"), children)["projects"][0]["attended"] is False
+
+
 def test_a_child_that_failed_is_one_reason() -> None:
     """However a child ended badly, the fleet says so once; many projects are counted."""
     children = {f"p{number}": child(f"p{number}", "failed", "run-not-succeeded") for number in range(7)}
@@ -116,7 +130,7 @@ def test_a_child_that_failed_is_one_reason() -> None:
             "message": f"projects whose run has not succeeded: {shown}",
         }
     ]
-    assert fleet_ready(body(alive=True), children)["reasons"] == []
+    assert fleet_ready(body(status="in_progress", alive=True), children)["reasons"] == []
 
 
 def test_ten_failed_projects_are_shown_in_full() -> None:

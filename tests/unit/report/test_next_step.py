@@ -11,18 +11,27 @@ from orchestrator.report.next_step import next_argv, with_next
 CHILD = {"run_id": "c", "task_id": "t", "project": "p", "pipeline_id": "x", "stage_id": "s", "status": "failed"}
 
 
-def body(status: str, *codes: str, alive: bool = False, child_alive: bool | None = False, version: int = 2) -> Any:
+def body(
+    status: str,
+    *codes: str,
+    alive: bool | None = False,
+    child_alive: bool | None = False,
+    version: int = 2,
+    attended: bool | None = None,
+    child_attended: bool | None = None,
+) -> Any:
     """Return what matters of a status document."""
     return {
         "run_id": "r",
         "version": version,
         "alive": alive,
+        "attended": attended,
         "status": status,
         "pipeline_id": "diagnostics",
         "project": "p",
         "task_id": "t",
         "ready": {"reasons": [{"code": code} for code in codes]},
-        "child_runs": [{**CHILD, "alive": child_alive}],
+        "child_runs": [{**CHILD, "alive": child_alive, "attended": child_attended}],
         "plan_stages": {},
     }
 
@@ -35,6 +44,9 @@ START = "start --pipeline diagnostics --project p --task t"
     [
         (body("in_progress", "run-in-progress", alive=True), "status r --watch"),
         (body("queued", "run-in-progress", alive=True), "status r --watch"),
+        (body("in_progress", "run-in-progress", alive=True, attended=True), "status r --watch"),
+        (body("queued", "run-in-progress", alive=None, attended=False), "attach r"),
+        (body("succeeded", "child-not-succeeded", child_alive=None, child_attended=False), "attach c"),
         (body("failed", "run-not-succeeded"), "resume r"),
         (body("cancelled", "run-not-succeeded", "child-not-succeeded"), "resume r"),
         (body("failed", "run-interrupted", "mixed-trees"), START),
@@ -48,7 +60,7 @@ START = "start --pipeline diagnostics --project p --task t"
     ],
 )
 def test_what_comes_next(document: Any, expected: str) -> None:
-    """A live run is watched, a failed one resumed; one that no resume makes ready is started anew."""
+    """A live run is watched, an unattended one attached to, a failed one resumed, or what it needs started anew."""
     keys = with_next(next_argv(document))
     assert keys["next_command"] == f"codex-orchestrator {expected}"
     assert keys["next_argv"] == ["codex-orchestrator", *expected.split()]

@@ -331,8 +331,9 @@ def test_lineage_session_mode_and_provenance_are_shown() -> None:
 def test_standing_says_how_a_run_is() -> None:
     """The short form for children: live, dead, ended, and of version 1."""
     live = make_manifest().as_json()
-    assert standing(live, alive=True) == {"status": "in_progress", "outcome": None, "alive": True, "tree_digest": None}
-    assert standing(live, alive=False) == {"status": "failed", "outcome": "error", "alive": False, "tree_digest": None}
+    known = {"attended": None, "tree_digest": None}
+    assert standing(live, alive=True) == {"status": "in_progress", "outcome": None, "alive": True, **known}
+    assert standing(live, alive=False) == {"status": "failed", "outcome": "error", "alive": False, **known}
     assert standing(succeeded().as_json(), alive=False)["outcome"] == "success"
     assert standing(version_1("513d1ee0"), alive=False)["outcome"] == "success"
 
