@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _EXACT = 1 << 53
 """Whole numbers below are the same in every language's doubles (RFC 8785, appendix D)."""
 _MOST_FLOAT = 10.0**15
+_LEAVES = frozenset({str, bool, type(None)})
 
 
 class _NotPlainError(Exception):
@@ -57,15 +58,20 @@ def canonical(value: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    """Leaves that stay as they are, most of a record, cost no call: a whole history is digested by ``verify``."""
     kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if kind in _LEAVES:
         return value
     if kind is dict:
-        if not all(type(key) is str and key.isascii() for key in value):
+        try:
+            ascii_keys = "".join(value).isascii()
+        except TypeError:
+            raise _NotPlainError from None
+        if not ascii_keys:
             raise _NotPlainError
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: item if type(item) in _LEAVES else _plain(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [_plain(item) for item in value]
+        return [item if type(item) in _LEAVES else _plain(item) for item in value]
     if kind is int and -_EXACT < value < _EXACT:
         return value
     if kind is float and -_MOST_FLOAT < value < _MOST_FLOAT and round(value, 3) == value:

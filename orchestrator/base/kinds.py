@@ -51,10 +51,11 @@ class Kind:
 
     ``name`` says it to people. ``read`` takes a JSON value, and whether to be lenient, and returns the value of the
     record, or raises KindError. ``schema`` is its JSON Schema, which names the ``records`` in it. ``empty`` is what a
-    lenient reader takes for a missing key: null, an empty list, or MISSING where neither is allowed.
+    lenient reader takes for a missing key: null, an empty list, or MISSING where neither is allowed. Any value of one
+    of the types in ``whole`` is of this kind as it is, without ``read`` being asked.
     """
 
-    __slots__ = ("empty", "name", "read", "records", "schema")
+    __slots__ = ("empty", "name", "read", "records", "schema", "whole")
 
     def __init__(
         self,
@@ -63,21 +64,29 @@ class Kind:
         schema: dict[str, Any],
         records: tuple[Any, ...] = (),
         empty: object = MISSING,
+        whole: frozenset[type] = frozenset(),
     ) -> None:
         self.name = name
+        self.whole = whole
         self.read = read
         self.schema = schema
         self.records = records
         self.empty = empty
 
 
-def _scalar(name: str, schema: dict[str, Any], accepts: Callable[[Any], bool], empty: object = MISSING) -> Kind:
+def _scalar(
+    name: str,
+    schema: dict[str, Any],
+    accepts: Callable[[Any], bool],
+    empty: object = MISSING,
+    whole: type | None = None,
+) -> Kind:
     def read(value: Any, lenient: bool) -> Any:
         if accepts(value):
             return value
         raise KindError(name, value)
 
-    return Kind(name, read, schema, empty=empty)
+    return Kind(name, read, schema, empty=empty, whole=frozenset() if whole is None else frozenset({whole}))
 
 
 def is_number(value: object) -> bool:
@@ -101,11 +110,11 @@ def _is_whole(value: object) -> bool:
 
 
 _NAMED: dict[str, Kind] = {
-    "str": _scalar("text", {"type": "string"}, lambda value: isinstance(value, str)),
-    "bool": _scalar("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool)),
+    "str": _scalar("text", {"type": "string"}, lambda value: isinstance(value, str), whole=str),
+    "bool": _scalar("true or false", {"type": "boolean"}, lambda value: isinstance(value, bool), whole=bool),
     "int": _scalar("a whole number", {"type": "integer"}, _is_whole),
     "float": _scalar("a number", {"type": "number"}, is_number),
-    "None": _scalar("null", {"type": "null"}, lambda value: value is None, None),
+    "None": _scalar("null", {"type": "null"}, lambda value: value is None, None, type(None)),
     "Any": _scalar("any value", {}, lambda value: True, None),
     "Moment": _scalar("a moment in ISO 8601 with its time zone", {"type": "string"}, is_moment),
     "Count": _scalar("a whole number from 0", {"type": "integer"}, lambda value: _is_whole(value) and value >= 0),
@@ -125,11 +134,11 @@ def _list_of(item: Kind) -> Kind:
     def read(value: Any, lenient: bool) -> Any:
         if not isinstance(value, (list, tuple)):
             raise KindError("a list", value)
-        place = 0
+        place, whole = 0, item.whole
         found = []
         try:
             for place, entry in enumerate(value):  # noqa: B007 -- the error says where
-                found.append(item.read(entry, lenient))
+                found.append(entry if type(entry) in whole else item.read(entry, lenient))
         except KindError as wrong:
             wrong.keys.append(str(place))
             raise
@@ -143,6 +152,8 @@ def _object_of(item: Kind) -> Kind:
         if not isinstance(value, Mapping):
             raise KindError("an object", value)
         for key, entry in value.items():
+            if type(entry) in item.whole:
+                continue
             try:
                 item.read(entry, lenient)
             except KindError as wrong:
@@ -190,7 +201,8 @@ def _union(kinds: list[Kind]) -> Kind:
     name = " or ".join(kind.name for kind in kinds)
     records = tuple(cls for kind in kinds for cls in kind.records)
     schema = {"anyOf": [kind.schema for kind in kinds]}
-    return Kind(name, read, schema, records, empty=None if null in kinds else MISSING)
+    whole = frozenset(one for kind in kinds for one in kind.whole)
+    return Kind(name, read, schema, records, None if null in kinds else MISSING, whole)
 
 
 def _parts(text: str, mark: str) -> list[str]:
@@ -269,6 +281,9 @@ def read_fields(cls: Any, value: object, lenient: bool) -> Any:
                 wrong = KindError(kind.name, MISSING)
                 wrong.keys.append(field)
                 raise wrong
+            values.append(found)
+            continue
+        if type(found) in kind.whole:
             values.append(found)
             continue
         try:

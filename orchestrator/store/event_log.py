@@ -17,6 +17,7 @@ from orchestrator.model.manifest.command import Command
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import STAGE_STATUS_OF
 from orchestrator.store.layout import ERRORS, EVENTS, error_name
+from orchestrator.store.run_files import names_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,11 +109,12 @@ def contradictions(manifest: Manifest, attempts: Mapping[int, AttemptEvents], fo
     events = attempts.get(manifest.attempt, NOTHING)
     if events.end is not None:
         yield from _of_the_end(manifest, events.end)
+    notes = frozenset(names_in(folder, (ERRORS,)))
     for command in manifest.commands:
         event = events.stages.get(command.id)
         if event is not None:
             yield from _of_a_stage(manifest, command, event)
-        if command.status == "succeeded":
+        if command.status == "succeeded" and f"{ERRORS}/{error_name(command.index, command.id)}" in notes:
             yield from _of_an_error_file(command, folder)
 
 

@@ -204,16 +204,20 @@ def point_older(pointers: Folder, where: Location) -> None:
 
 
 def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
-    """Return the compatibility pointer of a run (contract, section 4)."""
+    """Return the compatibility pointer of a run (contract, section 4) as it is written."""
+    return json_text(pointer_document(store, manifest), indent=2).encode() + b"\n"
+
+
+def pointer_document(store: RunStore, manifest: Manifest) -> dict[str, Any]:
+    """Return what the compatibility pointer of a run says."""
     paths = store.paths(Location(manifest.task_id, manifest.run_id))
-    document = {
+    return {
         "redirect_to": paths.folder,
         "manifest": paths.manifest,
         "status": manifest.status,
         "completed_at": manifest.completed_at,
         "updated_at": manifest.updated_at,
     }
-    return json_text(document, indent=2).encode() + b"\n"
 
 
 def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) -> tuple[bool, dict[str, Any]]:

@@ -57,21 +57,26 @@ class Proof(Record):
         return self.line is not None and self.altered is None
 
 
-def prove(store: RunStore, where: Location, document: Mapping[str, Any], depth: Depth) -> Proof:
+def prove(
+    store: RunStore, where: Location, document: Mapping[str, Any], depth: Depth, *, hint: int | None = None
+) -> Proof:
     """Compare the record ``document`` of the run at ``where`` with its line. Reads only.
 
+    ``hint`` is where that line may begin in the chain, for who knows; else the run's folder has one.
     Raises FileNotFoundError, and StorageError where something stands in the place of a file.
     """
     with store.task(where.task_id) as task, store.run_folder(where) as folder:
-        return prove_open(task, folder, document, depth)
+        return prove_open(task, folder, document, depth, hint=hint)
 
 
-def prove_open(task: Folder, folder: Folder, document: Mapping[str, Any], depth: Depth) -> Proof:
+def prove_open(
+    task: Folder, folder: Folder, document: Mapping[str, Any], depth: Depth, *, hint: int | None = None
+) -> Proof:
     """Do what ``prove`` does, of a run whose ``folder`` is open already."""
     run_id, attempt = str(document.get("run_id")), document.get("attempt")
     if not isinstance(attempt, int) or isinstance(attempt, bool):
         return Proof(None, "its attempt is no number")
-    link = find_link(task, event_id(run_id, attempt), read_hint(folder, attempt))
+    link = find_link(task, event_id(run_id, attempt), read_hint(folder, attempt) if hint is None else hint)
     if link is None:
         return Proof(None, None, _is_open(task, run_id))
     why = next(_differences(folder, document, link.line, depth), None)

@@ -20,6 +20,10 @@ State: TypeAlias = "dict[str, Any]"
 
 def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state's entry for the manifest of a run that has ended."""
+    return {**_outline_of(document), "manifestDigest": manifest_digest(document)}
+
+
+def _outline_of(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "runId": document["run_id"],
         "attempt": document["attempt"],
@@ -28,7 +32,6 @@ def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "startedAt": document["started_at"],
         "completedAt": document["completed_at"],
         "manifest": f"{document['artifact_root']}/manifest.json",
-        "manifestDigest": manifest_digest(document),
     }
 
 
@@ -117,15 +120,20 @@ def rebuilt(
 ) -> State:
     """Return the state folded from the manifests of runs that have ended, and the entries of runs that were ``pruned``.
 
-    A run of which there is a record counts by that.
+    A run of which there is a record counts by that. Only what stays in ``runs`` is digested.
     """
-    entries = [entry_of(document) for document in documents]
-    there = {entry["runId"] for entry in entries}
-    entries += [dict(entry) for entry in pruned if entry["runId"] not in there]
+    records = {document["run_id"]: document for document in documents}
+    entries = [_outline_of(document) for document in records.values()]
+    entries += [dict(entry) for entry in pruned if entry["runId"] not in records]
     totals = {"runs": len(entries), "succeeded": 0, "failed": 0, "cancelled": 0}
     for entry in entries:
         totals[entry["status"]] += 1
-    return _with({**empty(task_id, project), "revision": revision}, entries, totals)
+    state = _with({**empty(task_id, project), "revision": revision}, entries, totals)
+    return {**state, "runs": [_digested(run, records.get(run["runId"])) for run in state["runs"]]}
+
+
+def _digested(entry: dict[str, Any], document: Mapping[str, Any] | None) -> dict[str, Any]:
+    return entry if document is None else {**entry, "manifestDigest": manifest_digest(document)}
 
 
 def _with(state: State, runs: list[dict[str, Any]], totals: dict[str, int]) -> State:

@@ -22,6 +22,7 @@ from orchestrator.config.committed import config_at
 from orchestrator.config.planning import compile_plan
 from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.fleet import is_fleet
+from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.plan import COMPILER, builtin_versions
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.store.layout import Location
@@ -29,7 +30,10 @@ from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, TypeAlias
+
+Compiled: TypeAlias = "dict[object, dict[str, Any]]"
+"""Records of plans that were compiled, by all that they were made of."""
 
 NOT_OF_CONFIG = "plan-not-of-config"
 NOT_COMPARABLE = "plan-not-comparable"
@@ -44,11 +48,14 @@ class PlanProof(Record):
     message: str = ""
 
 
-def plan_proof(root: str, record: Mapping[str, Any], environ: Mapping[str, str]) -> PlanProof:
+def plan_proof(
+    root: str, record: Mapping[str, Any], environ: Mapping[str, str], compiled: Compiled | None = None
+) -> PlanProof:
     """Return how the plan of a run's ``record`` (version 2) stands to the configs whose digests it names.
 
     Their bytes are the current files of the workspace at ``root`` or, where these changed, those of the commits that
     the run names. Not comparable where the bytes are nowhere, or another version of the compiler made the plan.
+    ``compiled`` holds what was compiled already.
     """
     if is_fleet(record):
         return PlanProof()  # it has no config: its projects' runs are compared with theirs
@@ -65,7 +72,7 @@ def plan_proof(root: str, record: Mapping[str, Any], environ: Mapping[str, str])
         found[project] = data
     try:
         day = parse_stamp(str(record["started_at"] if record.get("attempt") == 1 else record["updated_at"])).date()
-        fresh = _compiled(found, plan, day)
+        fresh = _compiled(found, plan, day, {} if compiled is None else compiled)
     except Refusal as refusal:
         return PlanProof(NOT_OF_CONFIG, f"the config that it names is refused: {' '.join(refusal.message.split())}")
     lines = plan_drift(plan, fresh)
@@ -99,6 +106,16 @@ class PlanProofs:
         self._store = store
         self._environ = environ
         self._known: dict[object, PlanProof] = {}
+        self._compiled: Compiled = {}
+        self._found: dict[Location, list[tuple[Finding, bool]]] = {}
+
+    def judge(self, where: Location, record: Mapping[str, Any]) -> None:
+        """Note what is found of the plan of a run that has ended; the last word on a run counts."""
+        self._found[where] = list(self.findings(where, record)) if record.get("status") in TERMINAL else []
+
+    def found(self) -> list[tuple[Finding, bool]]:
+        """Return what ``judge`` found, each with whether it is a note only."""
+        return [found for where in sorted(self._found) for found in self._found[where]]
 
     def of(self, record: Mapping[str, Any]) -> PlanProof:
         """Return ``plan_proof`` of a record."""
@@ -107,7 +124,7 @@ class PlanProofs:
         if isinstance(plan, Mapping):
             key = (digest_of(plan), *_commits(record), str(record.get("started_at"))[:10], record.get("attempt"))
         if key is None or key not in self._known:
-            self._known[key] = plan_proof(self._store.workspace.root, record, self._environ)
+            self._known[key] = plan_proof(self._store.workspace.root, record, self._environ, self._compiled)
         return self._known[key]
 
     def findings(self, where: Location, record: Mapping[str, Any]) -> Iterator[tuple[Finding, bool]]:
@@ -153,10 +170,18 @@ def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], envi
     return None
 
 
-def _compiled(configs: Mapping[str, bytes], plan: Mapping[str, Any], day: Any) -> dict[str, Any]:
-    """Return the record of what the ``configs`` make of the pipeline of ``plan``, of nothing else in the workspace."""
+def _compiled(configs: Mapping[str, bytes], plan: Mapping[str, Any], day: Any, known: Compiled) -> dict[str, Any]:
+    """Return the record of what the ``configs`` make of the pipeline of ``plan``, of nothing else in the workspace.
+
+    The day matters to waivers alone, which end on one: where no config has any, all days make the same plan.
+    """
     project, pipeline = str(plan["project"]), str(plan["pipeline"])
     builtins, command = builtin_versions(plan), recorded_command(plan)
+    is_dated = any(word in data for data in configs.values() for word in (b"waiver", b"\\"))
+    asked = (project, pipeline, tuple(sorted(configs.items())), day if is_dated else None)
+    key = (*asked, tuple(sorted(builtins.items())), command)
+    if key in known:
+        return known[key]
     with tempfile.TemporaryDirectory(prefix="codex-orchestrator-") as root:
         folder = os.path.join(root, CONFIG_FOLDER)
         os.mkdir(folder)
@@ -164,4 +189,5 @@ def _compiled(configs: Mapping[str, bytes], plan: Mapping[str, Any], day: Any) -
             with open(os.path.join(folder, f"{name}.toml"), "wb") as file:
                 file.write(data)
         made = compile_plan(root, project, pipeline, today=day, builtins=builtins, alone=True, command=command)
-        return made.record()
+    known[key] = made.record()
+    return known[key]

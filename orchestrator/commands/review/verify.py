@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, Refusal, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
@@ -15,9 +15,8 @@ from orchestrator.commands.review.plan_of_config import PlanProofs
 from orchestrator.commands.review.sla_check import page_findings
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config import project_names
-from orchestrator.model.outcome import TERMINAL
 from orchestrator.onboarding.refresh import stale_documents
-from orchestrator.store.find import find_run, read_document, run_ids, task_ids
+from orchestrator.store.find import find_run, run_ids, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.alignment import align_task
@@ -54,9 +53,10 @@ def verify(
     if run is not None or all or not (state or docs or witness is not None):
         places = _places(store) if run is None else [find_run(store, run)]
         with context.progress("verify: runs", format, len(places)) as bar:
-            seen = verify_all(store, bar.tick) if run is None else verify_run(store, places[0])
-        with context.progress("verify: plans", format, len(places)) as bar:
-            of_plans = list(_plan_findings(store, places, context.environ, bar.tick))
+            plans = PlanProofs(store, context.environ)
+            judge = plans.judge
+            seen = verify_all(store, bar.tick, judge) if run is None else verify_run(store, places[0], judge)
+        of_plans = plans.found()
         notes = [note._asdict() for note in (*seen.notes, *(item for item, is_note in of_plans if is_note))]
         document["records"] = {"tasks": seen.tasks, "runs": seen.runs, "chain_lines": seen.links, "notes": notes}
         findings += [*seen.findings, *(item for item, is_note in of_plans if not is_note)]
@@ -80,21 +80,6 @@ def verify(
 
 def _places(store: RunStore) -> list[Location]:
     return [Location(task, run_id) for task in task_ids(store) for run_id in run_ids(store, task)]
-
-
-def _plan_findings(
-    store: RunStore, places: Sequence[Location], environ: Mapping[str, str], looked: Callable[[object], None]
-) -> Iterator[tuple[Finding, bool]]:
-    """Yield what is found of the plans of ended runs, each with whether it is a note only."""
-    proofs = PlanProofs(store, environ)
-    for where in places:
-        looked(where)
-        try:
-            record = read_document(store, where)
-        except Refusal:
-            continue  # what is wrong with the record is a finding already
-        if record.get("status") in TERMINAL:
-            yield from proofs.findings(where, record)
 
 
 def _aligned(store: RunStore, looked: Callable[[object], None]) -> tuple[list[Finding], list[dict[str, Any]]]:

@@ -6,16 +6,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
-from orchestrator.store.chain import is_end, lines_of, parsed
+from orchestrator.base.record import Record
+from orchestrator.store.chain import is_end, lines_in, lines_of, parsed
 from orchestrator.store.doctor.records import RunSeen
 from orchestrator.store.layout import CHAIN, MANIFEST
+from orchestrator.store.metrics_line import event_id
 from orchestrator.store.prune_lines import prunes_in, runs_in
 from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
@@ -23,34 +25,60 @@ from orchestrator.store.store import RunStore
 MISSING = "run-missing"
 
 
-def missing_runs(store: RunStore, task: Folder, there: Collection[str]) -> Iterator[Finding]:
-    """Yield the runs whose end the chain knows, that no prune has named, and that are not ``there``.
+class ChainSeen(Record):
+    """A task's chain, read once.
 
-    Raises StorageError.
+    ``ended`` are the runs whose end it knows, in their order. ``places`` says of each end's ``event_id`` where its
+    line begins (bytes): a run's folder notes that too, but such a note is a hint which a copy or an older program may
+    lack, and looking for the line of each run by itself would cost the square of their number. ``prunes`` are the
+    lines of other kinds.
     """
+
+    ended: tuple[str, ...]
+    places: Mapping[str, int]
+    prunes: tuple[bytes, ...]
+
+
+def read_chain(task: Folder) -> ChainSeen:
+    """Return what a task's chain says. Raises StorageError."""
     ended: dict[str, None] = {}
+    places: dict[str, int] = {}
     prunes = []
+    offset = 0
     for data in lines_of(task):
         line = parsed(data)
-        if line is not None and is_end(line) and is_run_id(run_id := str(line.get("run_id"))):
-            ended[run_id] = None
-        elif line is not None:
+        if line is not None and not is_end(line):
             prunes.append(data)
+        elif line is not None and is_run_id(run_id := str(line.get("run_id"))):
+            ended[run_id] = None
+        for inner in lines_in(line or {}):
+            if is_end(inner) and isinstance(event := inner.get("event_id"), str):
+                places.setdefault(event, offset)
+        offset += len(data) + 1
+    return ChainSeen(tuple(ended), places, tuple(prunes))
+
+
+def missing_runs(store: RunStore, task: Folder, seen: ChainSeen, there: Collection[str]) -> Iterator[Finding]:
+    """Yield the runs whose end the chain knows, that no prune has named, and that are not ``there``."""
     place = store.workspace.shown(os.path.join(task.path, CHAIN))
-    pruned = runs_in(prunes_in(prunes), "record")
-    for run_id in ended:
+    pruned = runs_in(prunes_in(seen.prunes), "record")
+    for run_id in seen.ended:
         if run_id not in there and run_id not in pruned:
             hint = f"restore its folder from a backup, or: codex-orchestrator prune --acknowledge {run_id} --reason …"
             yield Finding(MISSING, place, f"the record of {run_id} is gone", hint=hint)
 
 
-def altered_runs(store: RunStore, settled: Iterable[RunSeen]) -> Iterator[Finding]:
-    """Yield the ended runs whose record, or the sizes of whose files, are not what the chain's line says."""
+def altered_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield the ended runs whose record, or the sizes of whose files, are not what the chain's line says.
+
+    ``places`` are those of ``ChainSeen``.
+    """
     for run in settled:
         if run.manifest is None or run.document is None:
             continue
         with suppress(FileNotFoundError, StorageError):
-            why = prove(store, run.where, run.document, "sizes").altered
+            place = places.get(event_id(run.where.run_id, run.manifest.attempt))
+            why = prove(store, run.where, run.document, "sizes", hint=place).altered
             if why is not None:
                 path = os.path.join(store.paths(run.where).folder, MANIFEST)
                 hint = f"codex-orchestrator verify {run.where.run_id}"

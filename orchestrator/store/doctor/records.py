@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -21,7 +20,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, TOKEN, Location
 from orchestrator.store.liveness import sign_of_life
-from orchestrator.store.publish import pointer_bytes
+from orchestrator.store.publish import pointer_document
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -200,7 +199,7 @@ def pointer_faults(store: RunStore, manifest: Manifest) -> list[Finding]:
 
 
 def _pointer(store: RunStore, where: Location, manifest: Manifest) -> Iterator[Finding]:
-    expected = json.loads(pointer_bytes(store, manifest))
+    expected = pointer_document(store, manifest)
     place = os.path.join(store.paths(where).pointer_folder, MANIFEST)
     try:
         with store.task(where.task_id) as task, task.sub(MCP) as mcp, mcp.sub(where.run_id) as folder:

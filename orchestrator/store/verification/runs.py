@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
@@ -18,7 +18,7 @@ from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.decisions import compared
 from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.find import read_manifest
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, REPORTS, Location
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, MANIFEST, REPORTS, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.run_files import file_digest, files_below, parent_of, whole_lines_size
 from orchestrator.store.store import RunStore
@@ -48,21 +48,30 @@ def run_findings(
     is_moving: bool,
     decisions: Sequence[Mapping[str, Any]] = (),
     pruned: Mapping[Level, PrunedRun] = _NOT_PRUNED,
+    judged: Callable[[Location, Mapping[str, Any]], None] = lambda where, record: None,
 ) -> Iterator[Finding]:
     """Yield what differs between a run and the ``links`` of its attempts and the lines of ``decisions``, oldest first.
 
     ``is_moving``: its end is not fully published, so that the last link may be missing. A run whose lock
-    is held is judged by its earlier attempts only. What was ``pruned`` of it may be gone.
+    is held is judged by its earlier attempts only. What was ``pruned`` of it may be gone. ``judged`` gets the record,
+    where it can be read.
     """
     paths = store.paths(where)
     try:
         with store.run_folder(where) as folder:
             busy = sign_of_life(folder, store.clock.now()) is not None
             settled = not busy and not is_moving
-            found = _look(store, folder, where, links, paths.folder, check, settled=settled, logs="logs" not in pruned)
+            path = os.path.join(paths.folder, MANIFEST)
+            try:
+                record = read_manifest(folder, where)
+            except DamagedRecord as error:
+                yield Finding("manifest-damaged", path, error.message)
+                return
+            found = _look(store, folder, where, record, links, paths.folder, check, settled, "logs" not in pruned)
             yield from (each for each in found if "logs" not in pruned or each.code not in _GONE_WITH_LOGS)
             if settled and links:
-                yield from _decision_findings(folder, where, links, decisions, paths.folder)
+                yield from _decision_findings(record, where, links, decisions, path)
+            judged(where, record)
     except (FileNotFoundError, NotFound):
         for link in links[-1:] if "record" not in pruned else ():
             yield Finding("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
@@ -74,19 +83,18 @@ def _look(
     store: RunStore,
     folder: Folder,
     where: Location,
+    document: dict[str, Any],
     links: Sequence[EndLine],
     place: str,
     check: Check,
-    *,
     settled: bool,
     logs: bool,
 ) -> Iterator[Finding]:
     """Yield what is wrong with the run in ``folder``; without ``logs`` the record has no events to contradict."""
-    path = os.path.join(place, "manifest.json")
+    path = os.path.join(place, MANIFEST)
+    if document["version"] == 1:
+        return
     try:
-        document = read_manifest(folder, where)
-        if document["version"] == 1:
-            return
         manifest = check(document, path)
     except DamagedRecord as error:
         yield Finding("manifest-damaged", path, error.message)
@@ -111,23 +119,22 @@ def _look(
 
 
 def _decision_findings(
-    folder: Folder, where: Location, links: Sequence[EndLine], lines: Sequence[Mapping[str, Any]], place: str
+    record: Mapping[str, Any],
+    where: Location,
+    links: Sequence[EndLine],
+    lines: Sequence[Mapping[str, Any]],
+    path: str,
 ) -> Iterator[Finding]:
     """Yield how the reviews in a record differ from those in the chain."""
-    path = os.path.join(place, "manifest.json")
-    with suppress(DamagedRecord):
-        record = read_manifest(folder, where)
-        if record["version"] != VERSION:
-            return
-        forms = {link.attempt: link.content.get("form") for link in links}
-        found = compared(record, lines, lambda attempt: forms.get(attempt) == FORM)
-        if found.altered is not None:
-            yield Finding("review-altered", path, found.altered)
-        if found.missing:
-            what = f"{found.missing} of the chain's decisions about it are not in the record; they count all the same"
-            yield Finding(
-                "decision-missing", path, what, hint=f"codex-orchestrator review {where.run_id} takes them over"
-            )
+    if record["version"] != VERSION:
+        return
+    forms = {link.attempt: link.content.get("form") for link in links}
+    found = compared(record, lines, lambda attempt: forms.get(attempt) == FORM)
+    if found.altered is not None:
+        yield Finding("review-altered", path, found.altered)
+    if found.missing:
+        what = f"{found.missing} of the chain's decisions about it are not in the record; they count all the same"
+        yield Finding("decision-missing", path, what, hint=f"codex-orchestrator review {where.run_id} takes them over")
 
 
 def _contradictions(folder: Folder, manifest: Manifest, path: str) -> Iterator[Finding]:
@@ -202,31 +209,45 @@ def _file_findings(folder: Folder, links: Sequence[EndLine], place: str, *, is_s
         for entry in files if isinstance(files, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get("path"), str):
                 last_word[entry["path"]] = entry
-    for relative, entry in sorted(last_word.items()):
-        if relative.partition("/")[0] in (COMMANDS, REPORTS) or is_still:
-            yield from _one_file(folder, relative, entry, place)
+    with ExitStack() as opened:
+        above: tuple[str, Folder | None] = "", folder  # files of one folder follow each other: it is opened once
+        for relative, entry in sorted(last_word.items()):
+            if relative.partition("/")[0] not in (COMMANDS, REPORTS) and not is_still:
+                continue
+            parent, _, name = relative.rpartition("/")
+            if parent != above[0]:
+                above = parent, None
+                with suppress(FileNotFoundError, StorageError):
+                    above = parent, opened.enter_context(parent_of(folder, relative))[0]
+            yield from _one_file(above[1], name, relative, entry, place)
     if is_still:
-        for name in (COMMANDS, ERRORS):
-            with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
-                for entry_name in sorted(inner.names()):
-                    if f"{name}/{entry_name}" not in last_word and not entry_name.startswith("."):
-                        message = "it was not there when the run ended"
-                        yield Finding("file-added", os.path.join(place, name, entry_name), message)
-        with suppress(StorageError):
-            for relative in files_below(folder, REPORTS):
-                if relative not in last_word:
-                    yield Finding("file-added", os.path.join(place, relative), "it was not there when the run ended")
+        yield from _added(folder, last_word, place)
 
 
-def _one_file(folder: Folder, relative: str, entry: dict[str, Any], place: str) -> Iterator[Finding]:
+def _added(folder: Folder, known: Collection[str], place: str) -> Iterator[Finding]:
+    """Yield the files that are there and that no line knows."""
+    for name in (COMMANDS, ERRORS):
+        with suppress(FileNotFoundError, StorageError), folder.sub(name) as inner:
+            for entry_name in sorted(inner.names()):
+                if f"{name}/{entry_name}" not in known and not entry_name.startswith("."):
+                    message = "it was not there when the run ended"
+                    yield Finding("file-added", os.path.join(place, name, entry_name), message)
+    with suppress(StorageError):
+        for relative in files_below(folder, REPORTS):
+            if relative not in known:
+                yield Finding("file-added", os.path.join(place, relative), "it was not there when the run ended")
+
+
+def _one_file(above: Folder | None, name: str, relative: str, entry: dict[str, Any], place: str) -> Iterator[Finding]:
     path = os.path.join(place, relative)
     kind = {COMMANDS: "log", REPORTS: "report"}.get(relative.partition("/")[0], "error-file")
     if entry.get("sha256") is None:
         yield Finding("undigested", path, "it could not be read when the run ended, so nothing proves it")
         return
     try:
-        with parent_of(folder, relative) as (inner, name):
-            size, digest = file_digest(inner, name)
+        if above is None:
+            raise FileNotFoundError
+        size, digest = file_digest(above, name)
     except (FileNotFoundError, StorageError):
         yield Finding(f"{kind}-missing", path, "it is gone, or can't be read")
         return

@@ -22,7 +22,19 @@ from orchestrator.store.verification.metrics_lines import metrics_findings
 from orchestrator.store.verification.prunes import ends_by_event, lost_runs, prune_findings, pruned_by_level
 from orchestrator.store.verification.runs import run_findings
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
+
 CHAIN_LIMIT = 1 << 30
+
+Judge: TypeAlias = "Callable[[Location, Mapping[str, Any]], None]"
+"""Gets each record that could be read, after it was compared: nobody reads it twice. It may get one again."""
+
+
+def _nobody(where: Location, record: Mapping[str, Any]) -> None:
+    """Judges nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,35 +48,43 @@ class Verified:
     notes: tuple[Finding, ...] = ()
 
 
-def verify_all(store: RunStore, looked: Callable[[object], None] = lambda run_id: None) -> Verified:
-    """Verify every run of every task; ``looked`` gets each run after it was looked at."""
-    seen = [verify_task(store, task_id, looked=looked) for task_id in task_ids(store)]
+def verify_all(
+    store: RunStore, looked: Callable[[object], None] = lambda run_id: None, judged: Judge = _nobody
+) -> Verified:
+    """Verify every run of every task; ``looked`` gets each run after it was looked at, ``judged`` its record."""
+    seen = [verify_task(store, task_id, looked=looked, judged=judged) for task_id in task_ids(store)]
     findings = tuple(finding for task in seen for finding in task.findings)
     notes = tuple(note for task in seen for note in task.notes)
     return Verified(len(seen), sum(task.runs for task in seen), sum(task.links for task in seen), findings, notes)
 
 
-def verify_run(store: RunStore, where: Location) -> Verified:
-    """Verify one run, its metrics lines, and the chain of its task."""
-    return verify_task(store, where.task_id, only=where.run_id)
+def verify_run(store: RunStore, where: Location, judged: Judge = _nobody) -> Verified:
+    """Verify one run, its metrics lines, and the chain of its task; ``judged`` gets its record."""
+    return verify_task(store, where.task_id, only=where.run_id, judged=judged)
 
 
 def verify_task(
-    store: RunStore, task_id: str, only: str | None = None, looked: Callable[[object], None] = lambda run_id: None
+    store: RunStore,
+    task_id: str,
+    only: str | None = None,
+    looked: Callable[[object], None] = lambda run_id: None,
+    judged: Judge = _nobody,
 ) -> Verified:
     """Verify a task's chain, metrics and runs, or of these ``only`` one run. What was found is looked at twice.
 
     Runs may end, and be published, between two looks: what is a finding then is none at the next.
     """
-    seen = _look(store, task_id, only, looked)
+    seen = _look(store, task_id, only, looked, judged)
     if not seen.findings:
         return seen
-    again = _look(store, task_id, only, looked)
+    again = _look(store, task_id, only, looked, judged)
     findings = tuple(each for each in again.findings if each in seen.findings)
     return Verified(again.tasks, again.runs, again.links, findings, again.notes)
 
 
-def _look(store: RunStore, task_id: str, only: str | None, is_done: Callable[[object], None]) -> Verified:
+def _look(
+    store: RunStore, task_id: str, only: str | None, is_done: Callable[[object], None], judged: Judge
+) -> Verified:
     with store.task(task_id) as task:
         moving = marked_runs(task)
         with shared_lock(task):
@@ -96,6 +116,7 @@ def _look(store: RunStore, task_id: str, only: str | None, is_done: Callable[[ob
             is_moving=run_id in moving,
             decisions=chain.decisions_about(run_id),
             pruned={level: found[run_id] for level, found in pruned.items() if run_id in found},
+            judged=judged,
         )
         is_done(run_id)
     lost = (note for note in lost_runs(chain, chain_path, ids) if only is None or only in note.message)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.base.errors import DamagedRecord, UsageError
 from orchestrator.base.json_values import plain
@@ -17,7 +20,7 @@ from orchestrator.commands.context import Context
 from orchestrator.commands.maintain.schema import schema
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import json_schema
+from orchestrator.model.manifest.schema import json_schema, load
 from tests.records import make_manifest
 from tests.unit.report.test_status_text import failed_run, shown, succeeded
 
@@ -103,6 +106,33 @@ def test_records_hold_to_the_schema(context: Context) -> None:
         assert list(validator.iter_errors({**record, "status": "finished"}))
         del record["commands"]
         assert list(validator.iter_errors(record))
+
+
+SPOILT = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2**60),
+    st.floats(),
+    st.text(max_size=3),
+    st.sampled_from([[], {}, [None], {"a": 1}, "2026-11-22T08:43:05.720Z", "success"]),
+)
+
+
+@given(st.data())
+def test_what_the_model_reads_holds_to_the_schema(data: st.DataObject) -> None:
+    """A record with any value, at any place, in another's stead is valid by the schema if the model reads it."""
+    document: Any = json.loads(json.dumps(failed_run().as_json()))
+    holder, key = document, data.draw(st.sampled_from(sorted(document)))
+    while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.booleans()):
+        holder = holder[key]
+        key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+    if data.draw(st.booleans()):
+        holder[key] = data.draw(SPOILT)
+    else:
+        del holder[key]
+    with suppress(DamagedRecord):
+        load(document, "manifest.json")
+        assert list(jsonschema.Draft202012Validator(json_schema()).iter_errors(document)) == []
 
 
 def test_an_unknown_schema_is_refused_with_the_known_ones(context: Context) -> None:
