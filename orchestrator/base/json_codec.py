@@ -40,6 +40,10 @@ class _Reading:
         self.parse_constant = constant
 
 
+_plain_scan = None if make_scanner is None else make_scanner(_Reading(None, _CONSTANTS.__getitem__))  # type: ignore[arg-type]
+"""The scanner of who asks for nothing special: made once, as to make one takes as long as a short line."""
+
+
 def loads(
     data: str | bytes | bytearray, *, object_pairs_hook: Pairs | None = None, parse_constant: Constant | None = None
 ) -> Any:
@@ -47,10 +51,13 @@ def loads(
     if make_scanner is not None:
         text = data if isinstance(data, str) else _text(data)
         if text is not None:
-            reading = _Reading(object_pairs_hook, parse_constant or _CONSTANTS.__getitem__)
+            scan = _plain_scan
+            if object_pairs_hook is not None or parse_constant is not None or scan is None:
+                reading = _Reading(object_pairs_hook, parse_constant or _CONSTANTS.__getitem__)
+                scan = make_scanner(reading)  # type: ignore[arg-type]
             begin = len(text) - len(text.lstrip(_SPACE))
             try:
-                value, end = make_scanner(reading)(text, begin)  # type: ignore[arg-type]
+                value, end = scan(text, begin)
             except (StopIteration, SystemError):
                 # No JSON. Python 3.11 looks for the error's class in ``json.decoder``, and raises SystemError where
                 # that isn't loaded.
@@ -125,8 +132,13 @@ def _has_text_keys(value: object) -> bool:
 def encoder(
     *, sort_keys: bool = False, separators: tuple[str, str] | None = None, ensure_ascii: bool = True
 ) -> Callable[[object], str]:
-    """Return ``dumps`` with these options."""
-    return lambda value: dumps(value, sort_keys=sort_keys, separators=separators, ensure_ascii=ensure_ascii)
+    """Return ``dumps`` with these options, made once; a value that holds itself is a RecursionError here."""
+    if make_encoder is None:
+        return lambda value: dumps(value, sort_keys=sort_keys, separators=separators, ensure_ascii=ensure_ascii)
+    item, key = separators or (", ", ": ")
+    written = encode_basestring_ascii if ensure_ascii else encode_basestring
+    encode = make_encoder(None, _refused, written, None, key, item, sort_keys, False, True)
+    return lambda value: "".join(encode(value, 0))
 
 
 def _refused(value: object) -> object:

@@ -88,6 +88,8 @@ def _whole(document: Mapping[str, Any]) -> Iterator[_Part]:
     gate = document["gate"]
     if gate["met"]:
         yield "Gate", ["met"], "green"
+    elif gate["met"] is None:
+        yield "Gate", ["not judged: metrics --gate compares the records too"], ""
     else:
         yield "Gate", ["not met", *(line for one in gate["findings"] for line in _finding(one))], "red"
 
@@ -96,7 +98,7 @@ def _notes(notes: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     yield "lines of metrics can't be read", notes["unreadable_lines"]
     yield "torn last lines of metrics", notes["torn_lines"]
     yield "lines repeat an event, and count once", notes["repeated_lines"]
-    yield "runs have no record that can be read: what was flaky in them is not known", notes["records_missing"]
+    yield "runs have no record that can be read: what was flaky in them is not known", notes["records_missing"] or 0
 
 
 def _finding(found: Mapping[str, Any]) -> Iterator[str]:

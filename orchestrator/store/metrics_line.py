@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.base.json_values import plain
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.fleet import KIND, is_fleet
+from orchestrator.model.stage_tries import tried_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +16,13 @@ if TYPE_CHECKING:
     from orchestrator.model.manifest.manifest import GuardrailEntry, Manifest
 
 _VERDICTS = frozenset({"passed", "failed"})
+TRIED = "tried"
+"""The key of what each stage's tries came to; lines of earlier versions don't have it."""
+
+
+def in_form_of(written: Mapping[str, Any], made: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the line ``made`` of an end without what the line that an earlier version has ``written`` of it lacks."""
+    return made if TRIED in written else {key: value for key, value in made.items() if key != TRIED}
 
 
 def event_id(run_id: str, attempt: int) -> str:
@@ -51,6 +61,9 @@ def metrics_line(manifest: Manifest, recorded_at: str) -> dict[str, Any]:
         line["kind"] = KIND
     if manifest.digest_form == 2:  # there was no queue before, and a line that is made again stays what it was
         line |= {"began_at": manifest.began_at, "queued_seconds": manifest.queued_seconds}
+    tried = tried_in(manifest.attempt, manifest.provenance, manifest.commands)
+    if tried is not None:
+        line[TRIED] = tried
     made: dict[str, Any] = plain(line)
     return made
 

@@ -29,7 +29,7 @@ from orchestrator.store.layout import (
     STATE,
     Location,
 )
-from orchestrator.store.metrics_line import event_id, metrics_line
+from orchestrator.store.metrics_line import event_id, in_form_of, metrics_line
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.record_proof import altered
 from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
@@ -228,7 +228,7 @@ def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) 
     found = None if certain else next((line for known, line in _metrics_lines(task) if known == event), None)
     if found is not None:
         written = parsed(found) or {}
-        if metrics_digest(written) != metrics_digest(document):
+        if metrics_digest(written) != metrics_digest(in_form_of(written, document)):
             raise altered(run.where, "its metrics line says something else")
         task.sync_file(METRICS)
         return False, written

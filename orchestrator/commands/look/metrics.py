@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 from orchestrator.base.clock import stamp
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, DamagedRecord, NotFound, StorageError, UsageError
-from orchestrator.base.identifiers import check_name, is_run_id, near_hint
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.metrics_proof import proof_findings
+from orchestrator.commands.look.metrics_proof import WindowRecords, proof_findings
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.config import project_names
 from orchestrator.config.outlines import source_of
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
+from orchestrator.model.stage_tries import Try, failed_state, tries_in
 from orchestrator.report.durations_plot import durations_svg
 from orchestrator.report.metrics_text import metrics_text
 from orchestrator.report.openmetrics import openmetrics
-from orchestrator.report.statistics.flaky import Try, flaky_stages, tries_of
+from orchestrator.report.statistics.flaky import flaky_stages
 from orchestrator.report.statistics.gate import Finding, finding, gate_findings
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.report.statistics.summary import project_summary
 from orchestrator.report.time_window import span
-from orchestrator.store.find import read_document
-from orchestrator.store.layout import Location
-from orchestrator.store.store import RunStore
+from orchestrator.store.find import task_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +46,10 @@ def metrics(
 ) -> Answer:
     """Return the figures of a rolling window by project (docs/metrics.md).
 
-    With ``gate`` the exit code is 4 when the gate is not met. ``min_coverage`` and ``sla_budget`` (0 to 1)
-    take the place of what the projects' configs say. Of the metrics, and of the manifests, only what the
-    window needs is read. Raises UsageError.
+    With ``gate`` the records of the window's runs are compared with the chain, and the exit code is 4 when the gate
+    is not met; without it no record is opened, and whether the gate is met is not known (None) unless the lines alone
+    say that it is not. ``min_coverage`` and ``sla_budget`` (0 to 1) take the place of what the projects' configs say.
+    Of the metrics and the chain only what the window needs is read. Raises UsageError.
     """
     store = context.store()
     root = store.workspace.root
@@ -59,7 +58,9 @@ def metrics(
     known = project_names(root)
     if project is not None:
         check_name("project", project, known)
-    found = ends_since(store, start, prove=True)
+    records = WindowRecords(store) if gate else None
+    with context.progress("metrics: tasks", format, len(task_ids(store))) as bar:
+        found = ends_since(store, start, prove=True, records=records, looked=bar.tick)
     grouped = by_project(found.ends, known, task_owner(root))
     if project is not None and project not in grouped:
         raise UsageError(
@@ -69,7 +70,9 @@ def metrics(
         )
     chosen = {name: ends for name, ends in grouped.items() if project in (None, name)}
     policy = _policies(root, frozenset(known), min_coverage, sla_budget)
-    records, tries, missing = _records(store, [end for ends in chosen.values() for end in ends])
+    missing = None if records is None else records.missing([end for ends in chosen.values() for end in ends])
+    parts: Records = {} if records is None else records.parts
+    tries = _tries(found.tried, {} if records is None else records.tries)
     findings = [
         finding(None, "metrics-unreadable", f"the metrics of task {entry.task_id} can't be read: {entry.reason}")
         for entry in found.unreadable_tasks
@@ -83,7 +86,7 @@ def metrics(
     for name, ends in chosen.items():
         flaky = flaky_stages(one for end in ends for one in tries.get(end.run_id, ()))
         summary = project_summary(name, ends, flaky, middle)
-        here = policy(name, summary, ends, records)
+        here = policy(name, summary, ends, parts)
         summaries.append({**summary, "findings": len(here)})
         findings += here
     document = {
@@ -91,7 +94,7 @@ def metrics(
         "until": stamp(now),
         "window_seconds": (now - start).total_seconds(),
         "projects": summaries,
-        "gate": {"met": not findings, "findings": findings},
+        "gate": {"met": False if findings else True if gate else None, "findings": findings},
         "notes": {**found.notes(), "records_missing": missing},
     }
     return _answer(context, document, chosen, format, EXIT_GATE if gate and findings else EXIT_DONE)
@@ -111,21 +114,19 @@ def _answer(
     return Answer(code, None, durations_svg(document, ends))
 
 
-def _records(store: RunStore, ends: Sequence[End]) -> tuple[Records, dict[str, list[Try]], int]:
-    """Return what is needed of the manifests of runs, and how many of them can't be read.
+def _tries(ends: Sequence[End], known: Mapping[str, list[Try]]) -> dict[str, list[Try]]:
+    """Return by run the tries of stages that may tell a flaky one: those on a state on which some stage failed.
 
-    Those of version 1 say neither on which tree a stage ran nor how long it might have taken.
+    ``ends`` name tries; ``known`` are those of records whose lines name none.
     """
-    records: dict[str, Mapping[str, Any]] = {}
-    tries = {}
-    wanted = [end for end in ends if end.attempt is not None]
-    for end in wanted:
-        if is_run_id(end.run_id):
-            with suppress(NotFound, DamagedRecord, StorageError):
-                record = read_document(store, Location(end.task_id, end.run_id))
-                records[end.run_id] = {key: record.get(key) for key in ("guardrails", "sla")}
-                tries[end.run_id] = list(tries_of(record))
-    return records, tries, len(wanted) - len(records)
+    states = {state for end in ends if (state := failed_state(end.tried)) is not None}
+    states |= {one.state for tries in known.values() for one in tries if not one.passed}
+    found = {run_id: list(tries) for run_id, tries in known.items()}
+    for end in ends if states else ():
+        tries = tries_in(end.pipeline_id, end.run_id, end.tried)
+        if tries and tries[0].state in states:
+            found.setdefault(end.run_id, []).extend(tries)
+    return found
 
 
 Judge: TypeAlias = "Callable[[str | None, Mapping[str, Any], Sequence[End], Records], list[Finding]]"

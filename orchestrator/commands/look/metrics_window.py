@@ -8,11 +8,12 @@ from datetime import datetime
 
 from orchestrator.base.clock import CLOCK_TOLERANCE
 from orchestrator.base.errors import StorageError
-from orchestrator.commands.look.metrics_proof import Unproved, unproved
+from orchestrator.commands.look.metrics_proof import Unproved, WindowRecords, unproved
 from orchestrator.model.fleet import KIND
 from orchestrator.report.run_list.metrics_lines import recorded_since
 from orchestrator.report.run_list.names import Unreadable
 from orchestrator.report.statistics.metrics_record import End, last_ends
+from orchestrator.store.chain import digests_of_metrics
 from orchestrator.store.find import open_runs, task_ids
 from orchestrator.store.store import RunStore
 
@@ -32,6 +33,8 @@ class WindowEnds:
     unreadable_tasks: list[Unreadable] = field(default_factory=list)
     open_runs: list[str] = field(default_factory=list)
     in_future: list[str] = field(default_factory=list)
+    tried: list[End] = field(default_factory=list)
+    """The ends of all attempts in the window whose lines name the tries of stages."""
     unproved: dict[str, Unproved] = field(default_factory=dict)
 
     def notes(self) -> dict[str, Any]:
@@ -46,17 +49,25 @@ class WindowEnds:
         }
 
 
-def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> WindowEnds:
+def ends_since(
+    store: RunStore,
+    start: datetime,
+    *,
+    prove: bool = False,
+    records: WindowRecords | None = None,
+    looked: Callable[[object], None] = lambda task_id: None,
+) -> WindowEnds:
     """Return the last end of each run that completed since ``start``; what can't be read is noted.
 
-    Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, what
-    proves no line is reported too.
+    Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, the lines
+    that nothing proves are reported too, and with ``records`` those that were altered. ``looked`` gets each task.
     """
+    digest = digests_of_metrics() if prove else None
     until = store.clock.now() + CLOCK_TOLERANCE
     found = WindowEnds()
     for task_id in task_ids(store):
         try:
-            lines = recorded_since(store, task_id, start)
+            lines = recorded_since(store, task_id, start, digest)
         except StorageError as error:
             found.unreadable_tasks.append(Unreadable(task_id, error.message))
             continue
@@ -67,19 +78,27 @@ def ends_since(store: RunStore, start: datetime, *, prove: bool = False) -> Wind
         found.in_future += [end.run_id for end in ends if end.completed_at > until]
         ends = [end for end in ends if end.completed_at <= until]
         found.ends += [end for end in ends if end.kind != KIND]
+        found.tried += [end for end in lines.ends if end.tried is not None and end.completed_at >= start]
         if prove:
-            found.unproved[task_id] = _proof(store, task_id, ends, lines.ends, start, opened)
+            found.unproved[task_id] = _proof(store, task_id, ends, lines.ends, start, opened, records)
         found.torn += lines.torn
         found.unreadable += lines.unreadable
         found.repeated += repeated
+        looked(task_id)
     return found
 
 
 def _proof(
-    store: RunStore, task_id: str, ends: Sequence[End], known: Sequence[End], start: datetime, opened: frozenset[str]
+    store: RunStore,
+    task_id: str,
+    ends: Sequence[End],
+    known: Sequence[End],
+    start: datetime,
+    opened: frozenset[str],
+    records: WindowRecords | None,
 ) -> Unproved:
     """Return what is not proved; ends that came while it was read are looked for again."""
-    found = unproved(store, task_id, ends, known, start)
+    found = unproved(store, task_id, ends, known, start, records)
     if not found.cut:
         return found
     again = {end.event_id for end in recorded_since(store, task_id, start).ends}

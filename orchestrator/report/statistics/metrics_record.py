@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 
+from orchestrator.base import json_codec
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.kinds import Count, Moment
+from orchestrator.base.kinds import LARGEST, Count, Moment
 from orchestrator.base.record import Record
 from orchestrator.store.legacy import metrics as legacy
+from orchestrator.store.metrics_line import TRIED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, TypeVar
+    from typing import Any, TypeAlias, TypeVar
 
     Number = TypeVar("Number", int, float)
+
+
+Digest: TypeAlias = "Callable[[Mapping[str, Any]], str]"
+"""From a metrics line to its digest, as ``chain.metrics_digest``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,10 @@ class End:
     """``fleet`` of a run of many projects, which counts as none of them."""
     began: bool = True
     """Whether it ever left the queue; a run that did not counts in nothing (contract, section 9)."""
-    source: bytes = field(default=b"", compare=False, repr=False)
-    """The line as it was read."""
+    digest: str | None = field(default=None, compare=False, repr=False)
+    """The line's digest as the chain has it; None where nobody asked for it."""
+    tried: object = field(default=None, compare=False, repr=False)
+    """What the line says of the tries of the attempt's stages; those of earlier versions say nothing."""
 
 
 class _EarlyLine(Record):
@@ -84,19 +92,66 @@ class _Line(Record):
     kind: str | None = None
 
 
-def end_of(line: bytes, task_id: str) -> End | None:
-    """Return the end that a line of the metrics of task ``task_id`` tells, or None when it can't be read as one."""
+def end_of(line: bytes, task_id: str, digest: Digest | None = None) -> End | None:
+    """Return the end that a line of the metrics of task ``task_id`` tells, or None when it can't be read as one.
+
+    ``digest`` makes the line's digest, for who proves it.
+    """
     try:
-        document = json.loads(line)
+        document = json_codec.loads(line)
         if not isinstance(document, dict) or document.get("task_id") != task_id:
             return None
-        end = _early(document) if legacy.is_early_line(document) else _current(document)
-        return replace(end, source=line)
-    except (ValueError, KeyError, RecursionError, DamagedRecord):
+        if legacy.is_early_line(document):
+            return _early(document)
+        return _current(document, None if digest is None else digest(document))
+    except (ValueError, KeyError, OverflowError, RecursionError, DamagedRecord):
         return None
 
 
-def _current(document: Mapping[str, Any]) -> End:
+def _current(document: Mapping[str, Any], digest: str | None) -> End:
+    values, kind = _values(document), document.get("kind")
+    if tuple(map(type, values)) not in _USUAL or not all(map(_fits, values)) or type(kind) not in (str, type(None)):
+        return _checked(document, digest)  # says what is wrong, or that nothing is
+    run_id, task_id, project, pipeline_id, outcome, event_id, completed, recorded, *rest = values
+    passed, required, executed, breached, attempt, seconds, sla = rest
+    return End(
+        run_id,
+        task_id,
+        project,
+        pipeline_id,
+        outcome,
+        _positive(attempt),
+        parse_stamp(completed),
+        parse_stamp(recorded),
+        float(seconds),
+        required,
+        executed,
+        passed,
+        sla,
+        breached,
+        event_id,
+        kind,
+        document.get("began_at", completed) is not None,
+        digest,
+        document.get(TRIED),
+    )
+
+
+_values = itemgetter(
+    *("run_id", "task_id", "project", "pipeline_id", "outcome", "event_id", "completed_at", "recorded_at"),
+    *("guardrails_present", "guardrails_required", "guardrails_executed", "sla_breached"),
+    *("attempt", "duration_seconds", "sla_seconds"),
+)
+_USUAL = frozenset((*(str,) * 8, *(bool,) * 4, int, seconds, sla) for seconds in (int, float) for sla in (int, float))
+"""The types of ``_values`` of a line that is as it should be: a hundred thousand are recognized by them."""
+
+
+def _fits(value: Any) -> bool:
+    """Tell whether a value of a usual type can stand where it does: no empty text, no number out of range."""
+    return value != "" if type(value) is str else 0 <= value < LARGEST
+
+
+def _checked(document: Mapping[str, Any], digest: str | None) -> End:
     line = _Line.from_json(document)
     return End(
         **_shared(line),
@@ -111,6 +166,8 @@ def _current(document: Mapping[str, Any]) -> End:
         event_id=_named(line.event_id),
         kind=line.kind,
         began=document.get("began_at", line.completed_at) is not None,
+        digest=digest,
+        tried=document.get(TRIED),
     )
 
 

@@ -26,6 +26,7 @@ from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import METRICS, STATE, Location
 from orchestrator.store.legacy.state import is_early_state, name_aside
+from orchestrator.store.metrics_line import in_form_of
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -96,12 +97,16 @@ def _proved(task: Folder, lines: Iterable[Mapping[str, Any]]) -> list[Mapping[st
     links = [link for link in map(parsed, lines_of(task)) if link is not None and is_end(link)] if wanted else []
     known = {link.get("event_id"): link.get("metrics_digest") for link in links}
     last = {link.get("run_id"): link.get("event_id") for link in links}
-    return [
-        line
-        for line in wanted
-        if line["event_id"] in known
-        and (line["event_id"] != last[line["run_id"]] or metrics_digest(line) == known[line["event_id"]])
-    ]
+    found: list[Mapping[str, Any]] = []
+    for line in wanted:
+        event = line["event_id"]
+        if event not in known:
+            continue
+        forms = [line, in_form_of({}, line)]  # an earlier version's line says less
+        if event == last[line["run_id"]]:
+            forms = [form for form in forms if metrics_digest(form) == known[event]]
+        found += forms[:1]
+    return found
 
 
 def _fold_state(store: RunStore, task_id: str) -> Iterator[Repaired]:

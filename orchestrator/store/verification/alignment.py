@@ -23,7 +23,7 @@ from orchestrator.store.doctor.tasks import METRICS_LIMIT, STATE_LIMIT, read_sta
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import METRICS, OPEN, STATE, Location
 from orchestrator.store.liveness import sign_of_life
-from orchestrator.store.metrics_line import event_id
+from orchestrator.store.metrics_line import TRIED, event_id
 from orchestrator.store.publish import pruned_entries
 from orchestrator.store.state_file import KEPT_RUNS, State, entry_of, is_countable
 from orchestrator.store.store import RunStore
@@ -39,7 +39,7 @@ _APPROXIMATE = UNDATED.union(
 )
 """What the current record no longer says exactly of an attempt that a resume followed."""
 
-_ADDED = frozenset({"began_at", "queued_seconds"})
+_ADDED = frozenset({"began_at", "queued_seconds", TRIED})
 """Keys of a metrics line that those of earlier versions don't have."""
 
 
