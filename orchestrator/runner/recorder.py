@@ -32,7 +32,7 @@ from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, refusal_in, summary_of
 from orchestrator.runner.event_fields import run_start, stage_end
 from orchestrator.runner.run_end import breakdown_detail, end_event, publish_end
-from orchestrator.store.child_links import settle_with_parent, with_children
+from orchestrator.store.child_links import settle_with_parent, settled_children, with_children
 from orchestrator.store.claim import commit
 from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, error_name
 from orchestrator.store.open_run import OpenRun
@@ -266,19 +266,19 @@ class Recorder:
             self.adopt_children()
 
     def adopt_new_children(self) -> None:
-        """Take the links of children in where one was left since the last look, which costs one call of the system."""
-        with suppress(OSError):
+        """Take the links of children in where one was left since the last lookup, which costs one system call."""
+        with suppress(OSError, StorageError):
             changed_at = os.stat(CHILDREN, dir_fd=self._run.folder.fd, follow_symlinks=False).st_mtime_ns
             if changed_at != self._children_at:
                 self._children_at = changed_at
-                with suppress(StorageError):
-                    self.adopt_children()
+                self.adopt_children()
 
-    def adopt_children(self) -> None:
-        """Take the notes that child runs left into the record."""
-        before = {child.run_id for child in self.manifest.child_runs}
-        linked = with_children(self._store, self._run.folder, self.manifest)
+    def adopt_children(self, *, settled: bool = False) -> None:
+        """Take the notes that child runs left into the record; ``settled`` ones too, which hundreds may be."""
+        known = frozenset[str]() if settled else settled_children(self.manifest)
+        linked = with_children(self._store, self._run.folder, self.manifest, known)
         if linked is not self.manifest:
+            before = {child.run_id for child in self.manifest.child_runs}
             self._change(linked)
             for child in (one for one in linked.child_runs if one.run_id not in before):
                 self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
@@ -296,7 +296,7 @@ class Recorder:
         Raises StorageError when the record, or what follows from it, could not be written.
         """
         with suppress(StorageError):
-            self.adopt_children()
+            self.adopt_children(settled=True)
         for command in self.manifest.commands:
             if command.status == "pending":
                 self.manifest = stage_skipped(self.manifest, command.id, "the run ended before this stage")

@@ -78,10 +78,23 @@ def parent_location(child: Manifest) -> Location | None:
     return Location(lineage.parent_task_id, lineage.parentRunId)
 
 
-def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manifest:
-    """Return the manifest with every child that left a note in ``folder``, in its current state."""
+def settled_children(manifest: Manifest) -> frozenset[str]:
+    """Return the children that had ended when their stage did: an attempt that goes on need not read them again."""
+    over = {command.id for command in manifest.commands if command.status not in ("pending", "running")}
+    return frozenset(
+        child.run_id for child in manifest.child_runs if child.status in TERMINAL and child.stage_id in over
+    )
+
+
+def with_children(
+    store: RunStore, folder: Folder, manifest: Manifest, settled: frozenset[str] = frozenset()
+) -> Manifest:
+    """Return the manifest with every child that left a note in ``folder``, in its current state.
+
+    Those that are ``settled`` stay as the manifest has them.
+    """
     known = {child.run_id: child for child in manifest.child_runs}
-    for note in notes_left(folder):
+    for note in notes_left(folder, settled):
         where = Location(note.task_id, note.run_id)
         with suppress(NotFound, DamagedRecord, StorageError):
             document = read_document(store, where)
@@ -107,14 +120,19 @@ def with_children(store: RunStore, folder: Folder, manifest: Manifest) -> Manife
     return manifest._replace(child_runs=children, commands=commands)
 
 
-def notes_left(folder: Folder) -> Iterator[ChildNote]:
-    """Yield the note of each child that left one in a run's ``folder``; what can't be read is none."""
+def notes_left(folder: Folder, settled: frozenset[str] = frozenset()) -> Iterator[ChildNote]:
+    """Yield the note of each child that left one in a run's ``folder``; what can't be read is none.
+
+    Notes of ``settled`` children are passed over.
+    """
     try:
         children = folder.sub(CHILDREN)
     except FileNotFoundError:
         return
     with children:
         for name in sorted(children.names()):
+            if name.removesuffix(".json") in settled:
+                continue
             with suppress(ValueError, RecursionError, StorageError, FileNotFoundError, DamagedRecord):
                 note = ChildNote.from_json(json_codec.loads(children.read(name, _NOTE_LIMIT)))
                 if (

@@ -11,8 +11,8 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Lock
 from orchestrator.base.json_values import json_text
 from orchestrator.base.sha256 import Digest, RunningDigest
-from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.rendering import Rendering
 from orchestrator.store.layout import (
     COMMANDS,
     ERRORS,
@@ -73,6 +73,7 @@ class OpenRun:
         self._events = RunningDigest() if is_new else None
         self._goes_on = is_new
         self._unsynced: dict[str, None] = {}
+        self._rendering = Rendering()
         self._clock = clock
         self._sequence = 0
 
@@ -85,7 +86,7 @@ class OpenRun:
         now = stamp(self._clock.now())
         manifest = manifest._replace(revision=self.manifest.revision + 1, updated_at=now, heartbeat_at=now)
         manifest.check()
-        data = render(manifest.as_json())
+        data = self._rendering.data(manifest)
         try:
             self._write(manifest, data)
         except StorageError:

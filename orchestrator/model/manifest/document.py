@@ -85,10 +85,20 @@ def check_outline(document: dict[str, Any], where: str) -> None:
             )
 
 
+class Rendered(str):
+    """Stands in a document for a value, as the JSON text that is made of it already."""
+
+
+def rendered(value: object) -> Rendered:
+    """Return a value as ``render`` shows it on one line."""
+    return Rendered(_compact(value))
+
+
 def render(document: Mapping[str, Any]) -> bytes:
     """Return the bytes of a manifest or a snapshot: a line for each key, and one for each entry of a list.
 
-    The compact encoder is compiled; ``indent`` would take the interpreted one, ten times slower.
+    Values may be ``Rendered`` already. The compact encoder is compiled; ``indent`` would take the interpreted one, ten
+    times slower.
     """
     lines = [f"  {_compact(key)}: {_value(key, value)}" for key, value in document.items()]
     return well_formed("{\n" + ",\n".join(lines) + "\n}\n").encode()
@@ -96,8 +106,12 @@ def render(document: Mapping[str, Any]) -> bytes:
 
 def _value(key: str, value: Any) -> str:
     if key in _LISTED and value:
-        return "[\n" + ",\n".join(f"    {_compact(item)}" for item in value) + "\n  ]"
-    return _compact(value)
+        return "[\n" + ",\n".join(f"    {_text(item)}" for item in value) + "\n  ]"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if type(value) is Rendered else _compact(value)
 
 
 _compact = json_codec.encoder(ensure_ascii=False)
