@@ -95,7 +95,7 @@ def make_engine() -> Engine:
 def make_workspace(root: Path) -> Workspace:
     """Return a workspace in ``root`` with its folder of configs."""
     (root / "project_configs").mkdir(parents=True, exist_ok=True)
-    return Workspace(str(root), str(root / ".runs"), str(root / "out"))
+    return Workspace(str(root), str(root / ".runs"), str(root / "out"), state_dir=str(root / "state"))
 
 
 def where_is(manifest: Manifest) -> Location:

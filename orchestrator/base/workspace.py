@@ -31,13 +31,15 @@ _BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 class Workspace(Record):
     """Absolute folders: the workspace's root, where runs are kept, where snapshots are, and where environments are.
 
-    The last is None for ``.nox`` below the root.
+    ``moved_environments`` is None for ``.nox`` below the root. ``state_dir`` lies outside of every workspace: where
+    this program keeps what is the account's own, None of one without a home folder.
     """
 
     root: str
     runs_dir: str
     out_dir: str
     moved_environments: str | None = None
+    state_dir: str | None = None
 
     @property
     def environments_dir(self) -> str:
@@ -59,7 +61,8 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
     """
     named = environ.get(ROOT_VARIABLE)
     if named and (inner := _inner_root(cwd, os.path.join(cwd, named), environ)) is not None:
-        return Workspace(inner, os.path.join(inner, ".runs"), os.path.join(inner, "out"))
+        runs_dir, out_dir = os.path.join(inner, ".runs"), os.path.join(inner, "out")
+        return Workspace(inner, runs_dir, out_dir, state_dir=_state_dir(environ))
     if named:
         root = os.path.abspath(os.path.join(cwd, named))
         if not is_folder(os.path.join(root, CONFIG_FOLDER)):
@@ -75,7 +78,20 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
         runs_dir=os.path.abspath(os.path.join(root, environ.get(RUNS_VARIABLE) or ".runs")),
         out_dir=os.path.abspath(os.path.join(root, environ.get(OUT_VARIABLE) or "out")),
         moved_environments=_moved(root, environ.get(ENVIRONMENTS_VARIABLE)),
+        state_dir=_state_dir(environ),
     )
+
+
+def _state_dir(environ: Mapping[str, str]) -> str | None:
+    """Return where the account keeps this program's state. A path there that is not absolute is ignored.
+
+    Source: XDG Base Directory Specification 0.8.
+    """
+    home = environ.get("HOME")
+    for base in (environ.get("XDG_STATE_HOME"), os.path.join(home, ".local", "state") if home else None):
+        if base and os.path.isabs(base):
+            return os.path.join(base, "codex-orchestrator")
+    return None
 
 
 def _moved(root: str, place: str | None) -> str | None:

@@ -20,7 +20,7 @@ from orchestrator.base import json_codec
 from orchestrator.base.clock import date
 from orchestrator.base.errors import ConfigError, DamagedRecord
 from orchestrator.base.files import Seam
-from orchestrator.base.files.cache_dir import read_cached, write_cached
+from orchestrator.base.files.cache_dir import read_sealed, write_sealed
 from orchestrator.base.json_values import plain
 from orchestrator.base.redaction import Redactor, looks_secret
 from orchestrator.base.sha256 import sha256
@@ -95,7 +95,7 @@ class PlanCache:
     def keep(self) -> None:
         """Write the plans that were compiled, if any was; a disk that refuses only costs the next start time."""
         for name, data in self._fresh.items():
-            write_cached(self._workspace, name, data, self._seam)
+            write_sealed(self._workspace, name, data, self._seam)
 
     def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
         """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
@@ -119,7 +119,7 @@ class PlanCache:
         return self._known[1]
 
     def _read(self, project: str, pipeline: str, today: date) -> Plan | None:
-        data = read_cached(self._workspace, _entry_name(project, pipeline), _LIMIT, self._seam)
+        data = read_sealed(self._workspace, _entry_name(project, pipeline), _LIMIT, self._seam)
         if data is None:
             return None
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from orchestrator.base import json_codec
-from orchestrator.base.files.cache_dir import read_cached, write_cached
+from orchestrator.base.files.cache_dir import read_sealed, write_sealed
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
 from orchestrator.git.tree import status_of
@@ -46,10 +46,10 @@ class TreeMemory:
         """Keep the digest of the tree of ``commit`` in the place of the one before."""
         if self._index is not None:
             entry = {"commit": commit, "digest": digest, "index": self._index}
-            write_cached(self._workspace, self._name, json_codec.dumps(entry).encode())
+            write_sealed(self._workspace, self._name, json_codec.dumps(entry).encode())
 
     def _read(self) -> dict[str, Any]:
-        data = read_cached(self._workspace, self._name, _LIMIT)
+        data = read_sealed(self._workspace, self._name, _LIMIT)
         try:
             kept = json_codec.loads(data) if data is not None else {}
         except (ValueError, RecursionError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
+from tests.cache_seals import edit_cached, state_of
 from tests.harness import Orchestrator, WorkspaceFolder
 
 
 def test_a_poisoned_digest_makes_no_green(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """A project whose kept digest was edited refuses to start under it, and ``plan`` of a fleet writes nothing."""
+    """An edited digest is not read, one sealed again starts nothing; ``plan`` of a fleet writes nothing."""
     workspace.project("a", pipeline="smoke")
     workspace.project("b", pipeline="smoke")
     assert orchestrate("start", "smoke", "--projects", "a").code == 0
@@ -16,9 +17,13 @@ def test_a_poisoned_digest_makes_no_green(workspace: WorkspaceFolder, orchestrat
     assert orchestrate("plan", "smoke", "--all").code == 0
     assert sorted(path.name for path in (workspace.root / ".runs/.cache").iterdir()) == before
     [file] = (workspace.root / ".runs/.cache").glob("fleet-*.json")
-    document = json.loads(file.read_text())
-    document["entries"]["a"]["digest"] = "0" * 64
-    file.write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        document["entries"]["a"]["digest"] = "0" * 64
+
+    edit_cached(file, change)
+    assert orchestrate("start", "smoke", "--all").code == 0
+    edit_cached(file, change, state_of(orchestrate.environ))
     done = orchestrate("start", "smoke", "--all", "--format", "json")
     assert done.code == 3
     entries = {one["project"]: one for one in orchestrate("status", "--format", "json").document["fleet"]["projects"]}

@@ -1,14 +1,16 @@
-"""The plan cache is believed by nobody who decides (trust.md A5): what it holds is compared with the config."""
+"""The plan cache is believed by nobody who decides: an edited one is not read, one that is sealed again is compared."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.cache_seals import edit_cached, state_of
 from tests.harness import Orchestrator, WorkspaceFolder
 
 GUARD = {"shell": "test -e good", "guardrail": True}
@@ -24,14 +26,16 @@ def codebase(workspace: WorkspaceFolder) -> WorkspaceFolder:
     return workspace
 
 
-def poison(workspace: WorkspaceFolder, stage: str, **keys: Any) -> None:
-    """Change a stage of the plan in the cache."""
+def poison(workspace: WorkspaceFolder, state: Path | None, stage: str, **keys: Any) -> None:
+    """Change a stage of the plan in the cache; with ``state`` as the account itself can, which has the seal's key."""
     (entry,) = (workspace.root / ".runs" / ".cache").glob("plan-*.json")
-    document = json.loads(entry.read_text())
-    for planned in document["plan"]["stages"]:
-        if planned["id"] == stage:
-            planned.update(keys)
-    entry.write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        for planned in document["plan"]["stages"]:
+            if planned["id"] == stage:
+                planned.update(keys)
+
+    edit_cached(entry, change, state)
 
 
 def codes(answer: Any) -> set[str]:
@@ -67,11 +71,36 @@ def test_a_config_that_is_nowhere_any_more_is_a_note(codebase: WorkspaceFolder, 
     assert [note["code"] for note in verified.document["records"]["notes"]] == ["plan-not-comparable"]
 
 
+def test_an_edited_plan_is_compiled_anew(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A command that was changed in the cache, by hand or by a stage, is not run: run and `status` stay red."""
+    assert orchestrate("start", "--project", "x").code == 3
+    poison(codebase, None, "licences", shell="test -d .")
+    assert orchestrate("start", "--project", "x").code == 3
+    planned = {stage["id"]: stage for stage in codebase.manifest(codebase.runs("1-x")[-1])["plan"]["stages"]}
+    assert planned["licences"]["shell"] == GUARD["shell"]
+    assert "run-not-succeeded" in codes(orchestrate("status", "--format", "json"))
+    assert orchestrate("verify", "--all", "--state").code == 0
+
+
+def test_no_home_and_a_moved_folder_are_no_alarm(
+    codebase: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path
+) -> None:
+    """Without a key, and in a copy of the folder under another one: the plan is compiled, and all is well."""
+    codebase.write("packages/x/good", "")
+    assert orchestrate("start", "--project", "x").code == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(codebase.root, copy, symlinks=True)
+    for cwd, home in ((codebase.root, ""), (copy, str(tmp_path))):
+        assert orchestrate("start", "--project", "x", cwd=cwd, env={"HOME": home}).code == 0
+        verified = orchestrate("verify", "--all", "--state", cwd=cwd, env={"HOME": home})
+        assert verified.code == 0, verified.stdout
+
+
 @pytest.mark.parametrize("line", ["test -d .", "true"])
 def test_a_poisoned_cache_makes_no_green(codebase: WorkspaceFolder, orchestrate: Orchestrator, line: str) -> None:
-    """The guardrail's command is replaced in the cache: review, tick, export and verify say so; a form too."""
+    """The account itself replaces the guardrail's command, and seals it: review, tick, export and verify say so."""
     assert orchestrate("start", "--project", "x").code == 3
-    poison(codebase, "licences", shell=line)
+    poison(codebase, state_of(orchestrate.environ), "licences", shell=line)
     assert orchestrate("start", "--project", "x").code == 0
     planned = codebase.manifest(codebase.runs("1-x")[-1])["plan"]
     flagged = "guardrail-cannot-fail" in {flag["code"] for flag in planned["flags"]}
@@ -89,7 +118,7 @@ def test_a_poisoned_cache_makes_no_green(codebase: WorkspaceFolder, orchestrate:
 
 
 def test_a_poisoned_sub_pipeline_is_found_too(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """A pipeline that is reached refuses to be another one than the record of the run above says; verify says why."""
+    """An edited one is compiled anew; a sealed one is refused by the pipeline that is reached, and verify says why."""
     codebase.project("top", {"far": {"pipeline": "diagnostics", "project": "x"}}, pipeline="all")
     codebase.write("packages/x/good", "")
     assert orchestrate("start", "all", "--project", "top").code == 0
@@ -98,9 +127,13 @@ def test_a_poisoned_sub_pipeline_is_found_too(codebase: WorkspaceFolder, orchest
         for path in (codebase.root / ".runs" / ".cache").glob("plan-*.json")
         if json.loads(path.read_text())["plan"]["project"] == "top"
     )
-    document = json.loads(entry.read_text())
-    document["plan"]["subplans"][0]["stages"] = document["plan"]["subplans"][0]["stages"][:1]
-    entry.write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        document["plan"]["subplans"][0]["stages"] = document["plan"]["subplans"][0]["stages"][:1]
+
+    edit_cached(entry, change, None)
+    assert orchestrate("start", "all", "--project", "top").code == 0
+    edit_cached(entry, change, state_of(orchestrate.environ))
     started = orchestrate("start", "all", "--project", "top")
     assert (started.code, "the plan has changed since its parent run began" in started.stdout) == (3, True)
     verified = orchestrate("verify", "latest", "--format", "json")
@@ -114,12 +147,14 @@ def test_what_is_required_is_not_the_caches_word(codebase: WorkspaceFolder, orch
     config.write_text(config.read_text().replace("guardrail = true", "guardrail = true\nallow_failure = false"))
     assert orchestrate("start", "--project", "x").code == 3
     (entry,) = (codebase.root / ".runs" / ".cache").glob("plan-*.json")
-    document = json.loads(entry.read_text())
     waiver = {"guardrail": "licences", "reason": "r", "approved_by": "me", "until": "2099-01-01"}
-    document["plan"].update(required_guardrails=[], waivers=[waiver])
-    for stage in document["plan"]["stages"]:
-        stage["allow_failure"] |= stage["id"] == "licences"
-    entry.write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        document["plan"].update(required_guardrails=[], waivers=[waiver])
+        for stage in document["plan"]["stages"]:
+            stage["allow_failure"] |= stage["id"] == "licences"
+
+    edit_cached(entry, change, state_of(orchestrate.environ))
     assert orchestrate("start", "--project", "x").code == 3
     verdict = {each["id"]: each for each in codebase.manifest(codebase.runs("1-x")[-1])["guardrails"]}["licences"]
     assert (verdict["required"], verdict["outcome"]) == (True, "failed")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.git.tree import status_of
+from tests.cache_seals import edit_cached
 from tests.harness import Orchestrator, WorkspaceFolder
 
 CHECKLIST = "# Tasks\n- [ ] **testing**: t (needs: diagnostics/test)\n"
@@ -37,6 +39,21 @@ def test_a_tree_that_moved_proves_no_commit(committed: WorkspaceFolder, orchestr
     for words in (("checklist", "tick", "testing", "--run", "latest"), ("export", "latest", "--as", "in-toto")):
         done = orchestrate(*words)
         assert (done.code, f"run {committed.runs('1-p')[-1].name}" in done.stderr) == (4, True)
+
+
+def test_a_kept_tree_that_was_edited_is_not_believed(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A digest of another commit's tree, put into the cache, does not make two attempts ones of the same tree."""
+    committed.project("p", {"test": "grep -q 2 a.py"})
+    committed.commit()
+    assert orchestrate("start", "--project", "p").code == 3
+    (kept,) = (committed.root / ".runs" / ".cache").glob("tree-*.json")
+    committed.write("packages/p/a.py", "print(2)\n")
+    commit = committed.commit()
+    index = status_of(str(committed.root / ".git" / "index"))
+    edit_cached(kept, lambda entry: entry.update(commit=commit, index=index))
+    assert orchestrate("resume", "latest").code == 0
+    reasons = orchestrate("status", "latest", "--format", "json").document["ready"]["reasons"]
+    assert "mixed-trees" in {reason["code"] for reason in reasons}
 
 
 def test_a_config_that_asks_for_less_ticks_nothing(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:

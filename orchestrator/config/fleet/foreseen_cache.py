@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from orchestrator.base.files.cache_dir import read_cached, write_cached
+from orchestrator.base.files.cache_dir import read_sealed, write_sealed
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
 from orchestrator.config.fleet.plan import Foreseen
@@ -58,10 +58,10 @@ class ForeseenCache:
         """Write the entries, where one is new; a disk that refuses only costs the next fleet time."""
         if self._is_changed:
             document = {"conditions": self._conditions, "entries": self._entries}
-            write_cached(self._workspace, self._name, json.dumps(document).encode("utf-8", "backslashreplace"))
+            write_sealed(self._workspace, self._name, json.dumps(document).encode("utf-8", "backslashreplace"))
 
     def _read(self) -> dict[str, Any]:
-        data = read_cached(self._workspace, self._name, _LIMIT)
+        data = read_sealed(self._workspace, self._name, _LIMIT)
         try:
             document = json.loads(data) if data is not None else None
         except (ValueError, RecursionError):

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.files.cache_dir import read_key, sealed
 from orchestrator.config.fleet.foreseen_cache import ForeseenCache
 from orchestrator.config.fleet.plan import Foreseen
+from tests.cache_seals import edit_cached
 from tests.records import make_workspace
 
 KNOWN = Foreseen("d" * 64, 60.0)
@@ -66,8 +68,24 @@ def test_a_change_makes_an_entry_void(kept: Path, changed: dict[str, Any]) -> No
         '{"conditions": {"day": 1}, "entries": {"a": {"read": {"a": 1}}}}',
     ],
 )
-def test_a_damaged_file_knows_nothing(kept: Path, text: str) -> None:
-    """Whatever stands in the file, it is no error."""
+@pytest.mark.parametrize("seal", [True, False])
+def test_a_damaged_file_knows_nothing(kept: Path, text: str, *, seal: bool) -> None:
+    """Whatever stands in the file, with a seal or without, it is no error."""
     [file] = (kept / ".runs/.cache").glob("fleet-*.json")
-    file.write_text(text)
+    key = read_key(str(kept / "state"))
+    assert key is not None
+    file.write_bytes(sealed(key, file.name, text.encode()) if seal else text.encode())
     assert cache(kept).get("a") is None
+
+
+def test_an_edited_entry_is_not_known(kept: Path) -> None:
+    """A digest that was changed below the runs folder is not believed; the account's own seal alone says that it is."""
+    [file] = (kept / ".runs/.cache").glob("fleet-*.json")
+
+    def change(document: dict[str, Any]) -> None:
+        document["entries"]["a"]["digest"] = "e" * 64
+
+    edit_cached(file, change)
+    assert cache(kept).get("a") is None
+    edit_cached(file, change, kept / "state")
+    assert cache(kept).get("a") == Foreseen("e" * 64, 60.0)

@@ -13,12 +13,13 @@ import pytest
 
 import orchestrator
 from orchestrator.base.errors import ConfigError
-from orchestrator.base.files.cache_dir import CACHE_FOLDER
+from orchestrator.base.files.cache_dir import CACHE_FOLDER, KEY_FILE
 from orchestrator.base.json_values import plain
 from orchestrator.base.workspace import Workspace
 from orchestrator.config.plan_cache import PlanCache, plan_of, source_files
 from orchestrator.config.planning import compile_plan
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
+from tests.cache_seals import edit_cached
 from tests.harness import WorkspaceFolder
 
 TODAY = date(2026, 11, 22)
@@ -40,7 +41,17 @@ def kept(workspace: WorkspaceFolder) -> WorkspaceFolder:
 def places(workspace: WorkspaceFolder) -> Workspace:
     """Return the folders of a workspace."""
     root = workspace.root
-    return Workspace(str(root), str(root / ".runs"), str(root / "out"))
+    return Workspace(str(root), str(root / ".runs"), str(root / "out"), state_dir=str(state(workspace)))
+
+
+def state(workspace: WorkspaceFolder) -> Path:
+    """Return the folder outside of a workspace that its caches' key lies in."""
+    return workspace.root.parent / "state"
+
+
+def edit(workspace: WorkspaceFolder, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the entry as the account itself can: with a seal."""
+    edit_cached(entry(workspace), change, state(workspace))
 
 
 def entry(workspace: WorkspaceFolder) -> Path:
@@ -51,9 +62,7 @@ def entry(workspace: WorkspaceFolder) -> Path:
 
 def mark(workspace: WorkspaceFolder) -> None:
     """Change the kept plan's title, so that its use can be seen."""
-    document = json.loads(entry(workspace).read_text())
-    document["plan"]["title"] = "kept"
-    entry(workspace).write_text(json.dumps(document))
+    edit(workspace, lambda document: document["plan"].update(title="kept"))
 
 
 def title(workspace: WorkspaceFolder, today: date = TODAY) -> str:
@@ -91,17 +100,46 @@ def damage(workspace: WorkspaceFolder) -> None:
 
 def of_another_program(workspace: WorkspaceFolder) -> None:
     """Make the entry look as if another version had written it."""
-    document = json.loads(entry(workspace).read_text())
-    document["conditions"]["program"][0] = "0.0.0"
-    entry(workspace).write_text(json.dumps(document))
+    edit(workspace, lambda document: document["conditions"]["program"].__setitem__(0, "0.0.0"))
 
 
-@pytest.mark.parametrize("change", [edit_own, edit_reached, add_config, damage, of_another_program])
+def edited_without_a_seal(workspace: WorkspaceFolder) -> None:
+    """Change the entry's text, and nothing else."""
+    edit_cached(entry(workspace), lambda document: document["plan"].update(title="mine"))
+
+
+def moved(workspace: WorkspaceFolder) -> None:
+    """Put the sealed entry of another pipeline in place of this one."""
+    cache = PlanCache(places(workspace))
+    cache.plan("y", "diagnostics", today=TODAY)
+    mine = entry(workspace)
+    cache.keep()
+    (other,) = set(mine.parent.iterdir()) - {mine}
+    other.replace(mine)
+
+
+def of_another_account(workspace: WorkspaceFolder) -> None:
+    """Take the key away: another one is made by who writes next."""
+    (state(workspace) / KEY_FILE).unlink()
+
+
+def readable_by_others(workspace: WorkspaceFolder) -> None:
+    """Let others read the key, who could then seal what they like."""
+    (state(workspace) / KEY_FILE).chmod(0o644)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(edit_own, edit_reached, add_config, damage, of_another_program),
+        *(edited_without_a_seal, moved, of_another_account, readable_by_others),
+    ],
+)
 def test_a_change_makes_the_entry_void(kept: WorkspaceFolder, change: Callable[[WorkspaceFolder], None]) -> None:
     """Whatever the plan rests on, a change of it has the plan compiled anew."""
     mark(kept)
     change(kept)
-    assert title(kept) != "kept"
+    assert title(kept) not in ("kept", "mine")
 
 
 WAIVED = {"guardrail": "spec-guard", "reason": "r", "approved_by": "me", "until": "2099-01-01"}
@@ -124,19 +162,23 @@ WAIVED = {"guardrail": "spec-guard", "reason": "r", "approved_by": "me", "until"
 def test_policy_is_the_configs_and_not_the_entrys(kept: WorkspaceFolder, lie: dict[str, Any], part: str) -> None:
     """An entry whose guardrails, waivers, flags or origin are not those of the configs is compiled anew."""
     mark(kept)
-    document = json.loads(entry(kept).read_text())
-    plan = document["plan"]
-    (plan if part == "plan" else plan["subplans"][0]).update(lie)
-    entry(kept).write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        plan = document["plan"]
+        (plan if part == "plan" else plan["subplans"][0]).update(lie)
+
+    edit(kept, change)
     assert title(kept) != "kept"
 
 
 def test_flags_of_a_sub_pipeline_are_computed(kept: WorkspaceFolder) -> None:
     """A flag that an entry leaves out of a plan that is reached is there again."""
-    document = json.loads(entry(kept).read_text())
-    guard = next(stage for stage in document["plan"]["subplans"][0]["stages"] if stage["id"] == "spec-guard")
-    guard["argv"] = ["true"]
-    entry(kept).write_text(json.dumps(document))
+
+    def change(document: dict[str, Any]) -> None:
+        stages = document["plan"]["subplans"][0]["stages"]
+        next(stage for stage in stages if stage["id"] == "spec-guard")["argv"] = ["true"]
+
+    edit(kept, change)
     plan = PlanCache(places(kept)).plan("x", "diagnostics", today=TODAY)
     assert "guardrail-replaced" in {flag.code for flag in plan.subplans[0].flags}
 
