@@ -58,6 +58,8 @@ def _proofs(stages: Sequence[Stage]) -> list[str]:
     return [*proofs, f"- {GUARD}: code changed together with its spec, which was looked at in the last 30 days"]
 
 
+SKIPPED_SO_FAR = "it is skipped so far"
+
 _EARLY = {"lint": "npm run lint", "test": "npm test", GUARD: "scripts/spec-guard.sh", REVIEW: "npm run review"}
 """What the early version captured a passing run of, by the commands that its codebases, all npm's, had for it."""
 
@@ -80,7 +82,7 @@ def _captures(captured: Sequence[tuple[str, str | None, str]]) -> list[tuple[str
     return [
         (
             name,
-            "it is skipped so far" if command is None else f"{_code(command)} passed",
+            SKIPPED_SO_FAR if command is None else f"{_code(command)} passed",
             needs.get(name, f"diagnostics/{name}"),
         )
         for name, command, _ in captured

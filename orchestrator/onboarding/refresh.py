@@ -15,7 +15,7 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
 from orchestrator.base.finding import Finding
 from orchestrator.config import ProjectConfig, load_project, project_names
-from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
+from orchestrator.onboarding.documents import SKIPPED_SO_FAR, checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
 
 _PROOFS = "## What a run proves"
@@ -25,7 +25,11 @@ _STAGE_LINE = re.compile(r"^- ([\w.-]+): `([^`\n]*)`(.*)$", re.M)
 
 _ROW = re.compile(r"^\| ([\w.-]+) \| ([^|\n]*) \|(.*)$", re.M)
 _SAID = " succeeds"
-_OPEN_ITEM = re.compile(r"^- \[ \] \*\*([\w.-]+)\*\*: .*\(needs: .*\)$", re.M)
+_OPEN_ITEM = re.compile(r"^- \[ \] \*\*([\w.-]+)\*\*: (.*) \(needs: .*\)$", re.M)
+_SPAN = re.compile(r"`[^`]*`")
+_OWN_WORDS = frozenset({"`` passed", SKIPPED_SO_FAR})
+"""How an item about a command reads, whatever the command is."""
+
 STALE = "documents-stale"
 
 
@@ -120,9 +124,19 @@ def _section(text: str, heading: str) -> str:
 
 
 def _with_items(text: str, wanted: str) -> str:
-    """Return a checklist with its open items as ``wanted`` has them; what is ticked tells what a run proved."""
-    lines = {match[1]: match[0] for match in _OPEN_ITEM.finditer(wanted)}
-    return _OPEN_ITEM.sub(lambda match: lines.get(match[1], match[0]), text)
+    """Return a checklist with its open items as ``wanted`` has them; what is ticked tells what a run proved.
+
+    An item in its author's own words stays, whatever its name is.
+    """
+    lines = {match[1]: match for match in _OPEN_ITEM.finditer(wanted)}
+
+    def line(match: re.Match[str]) -> str:
+        new = lines.get(match[1])
+        if new is None or _SPAN.sub("``", match[2]) not in _OWN_WORDS | {_SPAN.sub("``", new[2])}:
+            return match[0]
+        return new[0]
+
+    return _OPEN_ITEM.sub(line, text)
 
 
 def remarks(found: Refreshed) -> Sequence[str]:

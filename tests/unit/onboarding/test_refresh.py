@@ -63,3 +63,18 @@ def test_documents_of_other_forms_stay(root: Path) -> None:
     (root / TASKS).write_bytes(b"\xff")
     with pytest.raises(UsageError):
         refreshed(str(root), "a")
+
+
+def test_items_in_their_authors_words_stay(root: Path) -> None:
+    """An item by one of our names that somebody wrote is nobody's old text: it stays, and is no finding."""
+    ours = "# Tasks\n- [ ] **test**: `npm test` passed (needs: diagnostics/test)\n"
+    theirs = ours.replace("`npm test` passed", "the tests of the parser are run by `npm test` twice")
+    more = "- [ ] **testing**: t (needs: diagnostics/test)\n- [ ] **lint**: (needs: diagnostics/lint)\n"
+    for place in (TASKS, "docs/checklists/0001-a.md", ".agent/task/0001-a.md"):
+        (root / place).write_text(theirs + more)
+    (root / "tasks/specs/0001-a.md").unlink()
+    (root / "tasks/action-plan-0001-a.md").unlink()
+    assert list(stale_documents(str(root))) == []
+    (root / TASKS).write_text(ours + more)
+    [change] = [change for change in refreshed(str(root), "a").changes if change.action != "unchanged"]
+    assert change.after == ours.replace("npm test", "make check") + more
