@@ -11,8 +11,10 @@ from orchestrator.base.globs import path_fault
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
+from orchestrator.config.loading import load_project
 from orchestrator.config.quantities import duration
-from orchestrator.config.source import read_toml
+from orchestrator.config.source import config_file, read_toml
+from orchestrator.model.plan import Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +92,23 @@ def read_cloud_policy(root: str, environ: Mapping[str, str]) -> CloudPolicy:
         queue_timeout=duration(table.get("queue_timeout", DEFAULT_QUEUE_TIMEOUT)),
         include=tuple(table.get("include", ())),
     )
+
+
+def refuse_if_project_forbids(root: str, plan: Plan) -> None:
+    """Raise UsageError ``cloud-refused`` where a project that ``plan`` runs, here or below, has ``cloud = false``.
+
+    A fleet runs nothing itself: each of its projects answers for itself. Raises ConfigError for a broken config.
+    """
+    if plan.selection is not None:
+        return
+    for project in dict.fromkeys((plan.project, *(below.project for below in plan.subplans))):
+        if not load_project(root, project).session.cloud:
+            whose = "" if project == plan.project else f", of which '{plan.pipeline}' runs a pipeline"
+            raise UsageError(
+                f"project '{project}'{whose} keeps its runs here: {config_file(project)} has [session] cloud = false",
+                hint="use --mode local",
+                code="cloud-refused",
+            )
 
 
 def place_of(scheduler: str) -> tuple[str, int]:

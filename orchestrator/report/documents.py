@@ -23,7 +23,7 @@ from orchestrator.report.selection_document import NothingSelected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
 
 class RunRow(Record):
@@ -185,6 +185,39 @@ class ProjectsDocument(Record):
     misnamed: tuple[str, ...]
 
 
+class ClockOffset(Record):
+    """How far another clock is ahead of ours, and the most by which that may be wrong."""
+
+    offset_seconds: float
+    uncertainty_seconds: float
+
+
+class CheckedWorker(Record):
+    """A worker; null what it did not answer. ``label``: it takes runs of this version and Python."""
+
+    name: str
+    address: str
+    version: str | None
+    python: str | None
+    slots: Count
+    free_bytes: Count | None
+    clock: ClockOffset | None
+    label: bool
+
+
+class CloudCheckDocument(Record):
+    """The answer of ``cloud check``; ``label`` is that of workers that fit, null where the scheduler is not reached."""
+
+    scheduler: str
+    ok: bool
+    reachable: bool
+    certificate: Literal["accepted", "refused", "wrong-ca"] | None
+    clock: ClockOffset | None
+    label: str | None
+    workers: tuple[CheckedWorker, ...]
+    problems: tuple[ErrorBody, ...]
+
+
 class EventDocument(Record):
     """A line of ``runner.ndjson``, and of ``--format ndjson``; what else it holds depends on its ``type``."""
 
@@ -219,6 +252,7 @@ DOCUMENTS: dict[str, tuple[type[Record], ...]] = {
     "projects": (ProjectsDocument,),
     "artifacts": (ArtifactsDocument,),
     "compare": (CompareDocument,),
+    "cloud-check": (CloudCheckDocument,),
     "event": (EventDocument,),
     "error": (ErrorDocument,),
 }

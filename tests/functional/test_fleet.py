@@ -394,3 +394,11 @@ def test_a_fleet_ticks_nothing(workspace: WorkspaceFolder, orchestrate: Orchestr
     refused = orchestrate("checklist", "tick", "testing", "--run", "latest", *JSON)
     assert (refused.code, refused.document["error"]["code"]) == (4, "wrong-project"), refused.document
     assert "- [ ]" in page.read_text()
+
+
+def test_a_fleet_of_mode_cloud_needs_an_engine(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without ``[cloud]`` a selection is refused before anything is written, not child by child."""
+    fleet_of(workspace, "a", "b")
+    done = orchestrate(*ALL, "--mode", "cloud", *JSON)
+    assert (done.code, done.document["error"]["code"]) == (2, "no-engine")
+    assert not (workspace.root / ".runs").exists()

@@ -19,31 +19,35 @@ _MOST_BYTES = 1 << 16
 
 
 class ChildStart(Record):
-    """The key of a fleet, of which each child's is made, and the options of the queue, which are each child's."""
+    """The key of a fleet, of which each child's is made, and mode and options of the queue, which are each child's."""
 
     key: str | None = None
     priority: int = 0
     wait: str | None = None
     no_wait: bool = False
+    mode: str = "local"
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options of a child's start: the fleet itself takes no place in the queue."""
+        """The options of a child's start: the fleet itself takes no place in the queue, nor on an engine."""
         priority = (f"--priority={self.priority}",) if self.priority else ()
         wait = () if self.wait is None else ("--wait", self.wait)
-        return (*priority, *wait, *(("--no-wait",) if self.no_wait else ()))
+        no_wait = ("--no-wait",) if self.no_wait else ()
+        return (*priority, *wait, *no_wait, *(() if self.mode == "local" else ("--mode", self.mode)))
 
     def to_bytes(self) -> bytes | None:
         """Return the bytes of the file, a JSON object of the fields; None where nothing was asked for."""
         if self == ChildStart():
             return None
         fields = {"key": self.key, "priority": self.priority, "wait": self.wait, "no_wait": self.no_wait}
+        if self.mode != "local":
+            fields["mode"] = self.mode
         return json.dumps(fields).encode() + b"\n"
 
 
 def child_start_of(request: StartRequest, key: str | None) -> ChildStart:
     """Return what the start of a fleet asks for each child's."""
-    return ChildStart(key, request.priority, request.wait, request.no_wait)
+    return ChildStart(key, request.priority, request.wait, request.no_wait, request.mode)
 
 
 def read_child_start(folder: Folder) -> ChildStart:
@@ -62,7 +66,7 @@ def read_child_start(folder: Folder) -> ChildStart:
     if found is None:
         raise DamagedRecord(
             f"'{folder.path}/{CHILD_START}', which says how a fleet starts its projects, can't be read",
-            hint="remove the file: projects are then started without key, priority and limit of waiting",
+            hint="remove the file: projects are then started here, without key, priority and limit of waiting",
             code="damaged-child-start",
         )
     return found
@@ -70,7 +74,9 @@ def read_child_start(folder: Folder) -> ChildStart:
 
 def _decoded(fields: Any) -> ChildStart | None:
     """Return the values of a file, None where one is of another type or beyond what a start accepts."""
-    found = ChildStart(fields["key"], fields["priority"], fields["wait"], fields["no_wait"])
+    mode = fields.get("mode", "local")
+    found = ChildStart(fields["key"], fields["priority"], fields["wait"], fields["no_wait"], mode)
     are_texts = all(text is None or isinstance(text, str) for text in (found.key, found.wait))
     is_number = type(found.priority) is int and LOWEST_PRIORITY <= found.priority <= HIGHEST_PRIORITY
-    return found if are_texts and is_number and isinstance(found.no_wait, bool) else None
+    is_known = mode in ("local", "cloud") and isinstance(found.no_wait, bool)
+    return found if are_texts and is_number and is_known else None

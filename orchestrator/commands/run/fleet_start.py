@@ -92,6 +92,8 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     if found is not None:
         return _found(store, request, options, found)
     try:
+        if request.mode == "cloud":
+            _require_engine(store.workspace.root, context.environ)
         choice = chosen(context, store, options, request.pipeline)
         if not choice.selection.projects:
             _release(held)
@@ -111,6 +113,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         request.override_reason,
         context.environ,
         None if key is None else sha256(key.encode()).hexdigest(),
+        "cloud" if request.mode == "cloud" else "local",
     )
 
     child_start = child_start_of(request, key)
@@ -157,6 +160,16 @@ def _checked_options(context: Context, request: StartRequest) -> SelectionOption
             f"pipeline '{request.pipeline}' is of no config, so that no fleet can run it", code="reserved-pipeline"
         )
     return options
+
+
+def _require_engine(root: str, environ: Mapping[str, str]) -> None:
+    """Raise UsageError where no child could be placed: the fleet itself runs here, and each child by itself there."""
+    from orchestrator.cloud.connect import require_distributed, require_engine  # of mode cloud alone
+    from orchestrator.config.cloud_policy import read_cloud_policy
+
+    policy = read_cloud_policy(root, environ)
+    require_distributed()
+    require_engine(policy)
 
 
 def _claiming(child_start: ChildStart) -> Callable[[RunStore, Manifest, str], OpenRun]:

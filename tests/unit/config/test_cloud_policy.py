@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.base.errors import UsageError
-from orchestrator.config.cloud_policy import is_loopback, place_of, read_cloud_policy
+from orchestrator.config.cloud_policy import is_loopback, place_of, read_cloud_policy, refuse_if_project_forbids
+from tests.records import make_plan
 
 _TLS = 'scheduler = "tls://h:8786"\nca = "pki/ca"\ncert = "pki/cert"\nkey = "pki/key"\n'
 
@@ -115,3 +116,27 @@ def test_addresses_and_loopback_are_distinguished() -> None:
         False,
         False,
     ]
+
+
+def _project(root: Path, name: str, session: str = "") -> None:
+    (root / "project_configs").mkdir(exist_ok=True)
+    text = f'schema_version = 1\n[project]\nname = "{name}"\npath = "{name}"\ntask_id = "1-{name}"\n'
+    (root / "project_configs" / f"{name}.toml").write_text(f'{text}[session]\nbackend = "none"\n{session}\n')
+
+
+def test_a_project_may_keep_its_runs_here(tmp_path: Path) -> None:
+    """``cloud = false`` of the project, or of one that its plan reaches, refuses mode cloud; a fleet has none."""
+    plan = make_plan()._replace(project="x", pipeline="deploy", subplans=(make_plan()._replace(project="y"),))
+    _project(tmp_path, "x")
+    _project(tmp_path, "y", "cloud = true")
+    refuse_if_project_forbids(str(tmp_path), plan)
+    _project(tmp_path, "y", "cloud = false")
+    with pytest.raises(UsageError) as refused:
+        refuse_if_project_forbids(str(tmp_path), plan)
+    assert (refused.value.code, refused.value.exit_code) == ("cloud-refused", 2)
+    assert "project_configs/y.toml" in refused.value.message
+    assert "'deploy'" in refused.value.message
+    _project(tmp_path, "x", "cloud = false")
+    with pytest.raises(UsageError, match=r"project_configs/x\.toml"):
+        refuse_if_project_forbids(str(tmp_path), plan)
+    refuse_if_project_forbids(str(tmp_path), plan._replace(project="fleet", selection={}))
