@@ -7,8 +7,6 @@ evaluated here. Type checkers know a record's constructor by PEP 681.
 
 from __future__ import annotations
 
-from operator import itemgetter
-
 from orchestrator.base.kinds import KindError, damaged, read_fields
 
 TYPE_CHECKING = False
@@ -16,7 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from inspect import Signature
     from typing import Any, ClassVar, Self, dataclass_transform
+
+    def _tuplegetter(place: int, doc: str | None) -> property: ...
 else:
+    try:
+        from _collections import _tuplegetter  # what ``collections.namedtuple`` uses: read in a quarter of the time
+    except ImportError:
+        from operator import itemgetter
+
+        def _tuplegetter(place, doc):
+            """Return a property that reads one place of a tuple."""
+            return property(itemgetter(place), doc=doc)
 
     def dataclass_transform(**_options):
         """Return a decorator that changes nothing: only type checkers ask for it."""
@@ -39,7 +47,7 @@ class _RecordType(type):
         if tuple(defaults) != fields[len(fields) - len(defaults) :]:
             raise TypeError(f"{name}: a field without a default follows one that has it")
         for place, field in enumerate(fields):
-            namespace[field] = property(itemgetter(place))
+            namespace[field] = _tuplegetter(place, None)
         namespace.update(__slots__=(), __match_args__=fields, _fields=fields, _field_defaults=defaults)
         return super().__new__(meta, name, bases, namespace)
 
