@@ -39,6 +39,7 @@ FORM = 2
 IMPORT = "import"
 """The kind of a line that holds lines of another machine's chain (``imports``)."""
 
+_FIRST_BLOCK = 1 << 12
 _BLOCK = 1 << 16
 _OTHER_KIND = b'{"kind": "'
 """How ``add_line`` begins a line that is no attempt's end."""
@@ -109,7 +110,7 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[PlacedLine, int]:
     before = last_line(task)
     line = {
         **content,
-        "previous": _named(last_end(task)),
+        "previous": _named(_end_up_to(task, before)),
         "previous_line": None if before is None else sha256(before).hexdigest(),
         "host": os.uname().nodename,
         **rest,
@@ -118,6 +119,12 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[PlacedLine, int]:
     cut = task.append_line(CHAIN, data, sync=True)
     size = os.stat(CHAIN, dir_fd=task.fd, follow_symlinks=False).st_size
     return PlacedLine(line, size - len(data) - 1), cut
+
+
+def _end_up_to(task: Folder, last: bytes | None) -> Line | None:
+    """Return the last line of an attempt's end; it is nearly always the ``last`` line, which was read already."""
+    line = None if last is None or last.startswith(_OTHER_KIND) else parsed(last)
+    return line if line is not None and is_end(line) else last_end(task)
 
 
 def _named(line: Line | None) -> Line | None:
@@ -245,10 +252,11 @@ def last_lines(folder: Folder, name: str, count: int) -> tuple[int, bytes]:
     fd = folder.open_read(name)
     try:
         blocks, found, at = [], 0, os.fstat(fd).st_size
+        size = _FIRST_BLOCK
         while at > 0 and found <= count:
-            begin = max(0, at - _BLOCK)
+            begin = max(0, at - size)
             blocks.append(os.pread(fd, at - begin, begin))
-            found, at = found + blocks[-1].count(b"\n"), begin
+            found, at, size = found + blocks[-1].count(b"\n"), begin, _BLOCK
     except OSError as error:
         raise StorageError(f"'{folder.path}/{name}' can't be read: {error.strerror}") from error
     finally:

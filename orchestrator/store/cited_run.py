@@ -33,11 +33,13 @@ Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
 class CitedSuccess(Record):
     """What the proved record of a cited run says of a stage's success.
 
-    ``began_ns`` is when the stage began, ``run_ended_ns`` when its run ended, by the wall clock in nanoseconds.
+    ``began_ns`` is when the stage began, ``run_ended_ns`` when its run ended, by the wall clock in nanoseconds;
+    ``record`` is the whole record.
     """
 
     began_ns: int
     run_ended_ns: int
+    record: Mapping[str, Any]
 
 
 def is_shown(store: RunStore, records: Records, stage_id: str, reused: Reused) -> bool:
@@ -59,7 +61,8 @@ def cited_success(store: RunStore, records: Records, stage_id: str, reused: Reus
             shown = (record.get("attempt"), command.get("outcome"), command.get("cache_key"))
             if shown == (reused.attempt, "success", reused.cache_key):
                 with suppress(ValueError):
-                    return CitedSuccess(_moment_ns(command.get("started_at")), _moment_ns(record.get("completed_at")))
+                    began_ns, ended_ns = _moment_ns(command.get("started_at")), _moment_ns(record.get("completed_at"))
+                    return CitedSuccess(began_ns, ended_ns, record)
     return None
 
 

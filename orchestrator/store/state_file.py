@@ -78,9 +78,13 @@ def is_readable(state: object, task_id: str) -> bool:
 
 
 def _is_entry(run: object) -> bool:
+    # Written out: a state has a hundred entries, each of which a start looks at.
     return (
         isinstance(run, dict)
-        and all(isinstance(run.get(key), str) for key in ("runId", "startedAt", "completedAt", "status"))
+        and isinstance(run.get("runId"), str)
+        and isinstance(run.get("startedAt"), str)
+        and isinstance(run.get("completedAt"), str)
+        and isinstance(run.get("status"), str)
         and _is_count(run.get("attempt"))
         and run["status"] in TERMINAL
     )

@@ -16,6 +16,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_CHUNK = 1 << 16
 _TOUCH = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -136,7 +137,7 @@ class Folder:
                 refuse_irregular(fd, path)
                 chunks: list[bytes] = []
                 size = 0
-                while size <= limit and (chunk := os.read(fd, min(1 << 20, limit + 1 - size))):
+                while size <= limit and (chunk := os.read(fd, min(_CHUNK, limit + 1 - size))):
                     chunks.append(chunk)
                     size += len(chunk)
             finally:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
 
 from orchestrator.base.errors import StorageError
 
@@ -50,39 +48,51 @@ def planted(path: str) -> StorageError:
     )
 
 
-@contextlib.contextmanager
-def explained(path: str) -> Iterator[None]:
+class explained:  # noqa: N801 -- used as a function is; contextlib's form of it takes three times as long
     """Turn the operating system's refusals into StorageError; names that are missing or taken pass through."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        if isinstance(error, MissingError):
-            raise
-        raise MissingError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
-    except (FileExistsError, BlockingIOError):
-        raise
-    except OSError as error:
-        if error.errno in _PLANTED:
-            raise planted(path) from error
-        cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
-        raise StorageError(
-            f"'{path}' can't be read or written: {cause}",
-            hint=_ELSEWHERE
-            if error.errno in _UNWRITABLE
-            else "make room or repair the disk, then run the command again",
-            code=errno.errorcode.get(error.errno or 0, "storage").lower(),
-        ) from error
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Nothing is refused yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            refusal = _refusal(error, self._path)
+            if refusal is not None:
+                raise refusal from error
 
 
-@contextlib.contextmanager
-def creating(path: str) -> Iterator[None]:
+class creating(explained):  # noqa: N801 -- as ``explained``
     """As ``explained``; a name that can be made is missing only when somebody took the open folder away."""
-    try:
-        with explained(path):
-            yield
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"'{path}' can't be written: its folder was taken away meanwhile",
-            hint="see who moves or removes folders of runs, then run the command again",
-            code="enoent",
-        ) from error
+
+    __slots__ = ()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise StorageError(
+                f"'{self._path}' can't be written: its folder was taken away meanwhile",
+                hint="see who moves or removes folders of runs, then run the command again",
+                code="enoent",
+            ) from error
+        super().__exit__(kind, error, trace)
+
+
+def _refusal(error: OSError, path: str) -> OSError | StorageError | None:
+    """Return what is raised in place of an error of the system's; None where it passes through."""
+    if isinstance(error, (MissingError, FileExistsError, BlockingIOError)):
+        return None
+    if isinstance(error, FileNotFoundError):
+        return MissingError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if error.errno in _PLANTED:
+        return planted(path)
+    cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
+    unwritable = error.errno in _UNWRITABLE
+    return StorageError(
+        f"'{path}' can't be read or written: {cause}",
+        hint=_ELSEWHERE if unwritable else "make room or repair the disk, then run the command again",
+        code=errno.errorcode.get(error.errno or 0, "storage").lower(),
+    )

@@ -15,8 +15,6 @@ from orchestrator.runner.recorder import Recorder, Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_cache import StageCache
 from orchestrator.store.claim import abort
-from orchestrator.store.find import read_document
-from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +53,8 @@ def _known_policy(prepared: PreparedRun, cache: StageCache) -> tuple[Softening, 
 
     Comparing the two anew would cost as much as all else here; a config that changed has its stages run as usual.
     """
-    for reused in cache.cited_ahead():
-        record = read_document(prepared.store, Location(reused.task_id, reused.run_id))
+    for cited in cache.cited_ahead():
+        record = cited.record
         if record["plan"].get("config_digest") == prepared.plan.config_digest and "policy" in record:
             return tuple(Softening(**entry) for entry in record["policy"])
     return None

@@ -33,11 +33,15 @@ _OURSELVES = "codex-orchestrator"
 
 
 class Look(Record):
-    """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run."""
+    """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run.
+
+    ``cited`` is what the proved record of that success says.
+    """
 
     reused: Reused | None
     reasons: tuple[str, ...] = ()
     observation: Observation | None = None
+    cited: CitedSuccess | None = None
 
     @property
     def key(self) -> str | None:
@@ -143,7 +147,7 @@ class StageCache:
             return Look(None, reasons, observation)
         if survey.reread and self.entries.get(stage.id) == found:
             self.entries.put(stage.id, Entry(salt, observation, kept.outputs, kept.shown_by))
-        return Look(kept.shown_by, (), observation)
+        return Look(kept.shown_by, (), observation, cited)
 
     def look_ahead(self, stages: Iterable[PlannedStage]) -> bool:
         """Tell whether a success may stand for each of ``stages`` as things are, if nothing runs before it."""
@@ -155,9 +159,9 @@ class StageCache:
             self._looks[stage.id] = look
         return True
 
-    def cited_ahead(self) -> list[Reused]:
-        """Return the successes that ``look_ahead`` found to hold."""
-        return [look.reused for look in self._looks.values() if look.reused is not None]
+    def cited_ahead(self) -> list[CitedSuccess]:
+        """Return the successes that ``look_ahead`` found to hold, as their runs' proved records show them."""
+        return [look.cited for look in self._looks.values() if look.cited is not None]
 
     def started(self) -> None:
         """Say that a stage runs: from now on files may change."""

@@ -48,7 +48,7 @@ class Scene:
         os.makedirs(self.workspace.runs_dir)
         self.vouched = True
         # As if the cited run had begun and ended after all that is written here.
-        self.cited = CitedSuccess(FAR_NS, FAR_NS)
+        self.cited = CitedSuccess(FAR_NS, FAR_NS, {})
         self.made: dict[str, str | None] = {}
 
     def write(self, relative: str, text: str) -> Path:
@@ -222,7 +222,7 @@ def test_a_status_that_proves_nothing_is_not_trusted(scene: Scene) -> None:
 def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) -> None:
     """A row whose status is that of an edited file is the entry's own account: the file is read again."""
     scene.succeed()
-    scene.cited = CitedSuccess(time.time_ns(), time.time_ns())
+    scene.cited = CitedSuccess(time.time_ns(), time.time_ns(), {})
     time.sleep(0.05)
     place = scene.folder / "src/a.py"
     place.write_text("a = 2")
