@@ -156,6 +156,8 @@ def _plain_match(pattern: str) -> Match | None:
     if not (last.startswith("*") and _WILD.isdisjoint(head + tail)):
         return None
     above = f"{head}/" if head else ""
+    if is_deep and not tail:
+        return lambda path: path.startswith(above) and path != above
     least = len(above) + len(tail) + (last == "**")
 
     def match(path: str) -> bool:

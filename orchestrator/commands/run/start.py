@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.base.redaction import Redactor
-    from orchestrator.model.plan import Plan
     from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
     from orchestrator.store.store import RunStore

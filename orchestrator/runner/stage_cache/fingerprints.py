@@ -128,6 +128,7 @@ class Survey:
         moved: bool,
     ) -> None:
         deeper: list[tuple[str, str]] = []
+        take = self._take
         try:
             # By descriptor: the status of a thousand files takes a quarter less than by their paths.
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -142,7 +143,7 @@ class Survey:
                             if levels != 0 and entry.is_symlink():
                                 self._refuse_folder(path)
                             if match(path):
-                                self._take(path, entry.stat(follow_symlinks=False), moved=moved)
+                                take(path, entry.stat(follow_symlinks=False), moved=moved)
                         elif levels != 0 and entry.name not in _NEVER:
                             deeper.append((os.path.join(folder, entry.name), f"{path}/"))
             finally:
@@ -180,12 +181,14 @@ class Survey:
             return
         if len(found) == FILES_LIMIT:
             raise Unfit(f"there are more than {FILES_LIMIT} files")
-        signature = _signature(status)
+        changed = status.st_ctime_ns
+        # ``_signature``, written out: this is done for each of a thousand files.
+        signature = status.st_size, status.st_mtime_ns, changed, status.st_ino, status.st_dev, status.st_mode
         known = self.known.get(path)
         same = known is not None and known.status == signature
         if known is not None and same and known.settled and not moved:
             surely = self._surely_settled_ns
-            if surely is None or status.st_ctime_ns < surely or self._is_as_then(status):
+            if surely is None or changed < surely or self._is_as_then(status):
                 found[path] = known
                 return
         state = self._read(path, status, signature)
