@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +58,23 @@ def job(tmp_path: Path, orchestrate: Orchestrator) -> dict[str, str]:
     }
 
 
-def clone_with_change(tmp_path: Path, orchestrate: Orchestrator, job: Mapping[str, str], system: str) -> Path:
-    """Make a repository whose workspace has the workflow, and return a clone at a branch that breaks a test."""
+def clone_with_change(
+    tmp_path: Path, orchestrate: Orchestrator, job: Mapping[str, str], system: str, *, others: Sequence[str] = ()
+) -> Path:
+    """Make a repository whose workspace has the workflow, and return a clone at a branch that breaks a test of app.
+
+    ``others`` are projects beside it, which the branch does not touch.
+    """
     origin, clone = tmp_path / "origin", tmp_path / "clone"
     done = orchestrate("init", "--path", str(origin), "--ci", system, "--yes", cwd=tmp_path)
     assert done.code == 0, done.stderr
     (origin / "packages/app").mkdir(parents=True)
     (origin / "packages/app/code.py").write_text("good = 1\n")
     (origin / "project_configs/app.toml").write_text(CONFIG)
+    for name in others:
+        (origin / "packages" / name).mkdir()
+        (origin / "packages" / name / "code.py").write_text("good = 1\n")
+        (origin / f"project_configs/{name}.toml").write_text(CONFIG.replace("app", name))
     sh("git init -q -b trunk && git add -A && git commit -qm first && git checkout -qb topic", origin, job)
     (origin / "packages/app/code.py").write_text("bad = 1\n")
     sh("git commit -qam second && git checkout -q trunk", origin, job)
@@ -89,6 +99,8 @@ def test_the_workflow_of_github(tmp_path: Path, orchestrate: Orchestrator, job: 
         s for s in workflow["jobs"]["diagnostics"]["steps"] if s.get("uses", "").startswith("actions/checkout")
     )
     assert checkout["with"]["fetch-depth"] == 0
+    kept = next(step["with"] for step in uses if "upload-artifact" in step.get("uses", ""))
+    assert (kept["include-hidden-files"], ".resume-token" in kept["path"]) == (True, True)
     output = tmp_path / "GITHUB_OUTPUT"
     env = {**job, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output)}
     env["GITHUB_STEP_SUMMARY"] = str(tmp_path / "GITHUB_STEP_SUMMARY")
@@ -112,7 +124,7 @@ def test_the_workflow_of_github(tmp_path: Path, orchestrate: Orchestrator, job: 
 
 def test_the_workflow_of_gitlab(tmp_path: Path, orchestrate: Orchestrator, job: dict[str, str]) -> None:
     """A new branch, whose commit before is all zeros, is compared with the default branch that the script fetches."""
-    clone = clone_with_change(tmp_path, orchestrate, job, "gitlab")
+    clone = clone_with_change(tmp_path, orchestrate, job, "gitlab", others=["web"])
     sh("git update-ref -d refs/remotes/origin/trunk && git remote set-head origin -d", clone, job)
     (one,) = yaml.safe_load((clone / ".gitlab-ci.yml").read_text()).values()
     assert one["variables"]["GIT_DEPTH"] == "0"
@@ -128,7 +140,10 @@ def test_the_workflow_of_gitlab(tmp_path: Path, orchestrate: Orchestrator, job: 
     assert "base-unknown" not in printed
     assert "code-without-spec" in printed
     sh("\n".join(one["after_script"]), clone, env)
-    assert 'name="test"' in (clone / "junit.xml").read_text()
+    junit = (clone / "junit.xml").read_text()
+    assert [re.search(rf'<testsuite name="{name}.diagnostics"', junit) is None for name in ("app", "web")] == [
+        False
+    ] * 2
 
 
 def test_a_workflow_that_is_there_stays(orchestrate: Orchestrator, tmp_path: Path) -> None:
