@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from orchestrator.base.build_artifacts import CACHES
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, Seam, write_all
+from orchestrator.base.files import Folder, Seam, explained, write_all
 from orchestrator.base.globs import Root, paths
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
@@ -202,7 +202,10 @@ def looked_at(
 def _below(folder: str, root: Root, is_ours: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
     """Yield all that is no folder at ``root``, or below it as deep as that says."""
     waiting = [("" if root.path == "." else root.path, root.levels)]
-    top = Folder.at(folder, Seam())
+    try:
+        top = Folder.at(folder, Seam())
+    except (FileNotFoundError, StorageError):  # a stage may take its project's folder away
+        return
     with top:
         while waiting:
             path, levels = waiting.pop()
@@ -268,7 +271,8 @@ def _copy(source: int, target: Folder, path: str, redactor: Redactor, reader: JU
         except FileExistsError:
             raise _Uncopied("can't be copied: something stands in the place of its copy") from None
         try:
-            return _pass(source, lambda data: write_all(inner.seam, written, data), redactor, reader)
+            with explained(os.path.join(inner.path, name)):
+                return _pass(source, lambda data: write_all(inner.seam, written, data), redactor, reader)
         except _Uncopied:
             inner.remove(name)
             raise

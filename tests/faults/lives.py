@@ -51,7 +51,7 @@ from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
 from tests.fake_processes import FakeHost, Script
 from tests.faults.crash_seam import QuickSeam
-from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace
+from tests.records import TASK, FakeClock, make_manifest, make_plan, make_stage, make_workspace
 
 AT = "2026-11-22T08:43:09.000Z"
 
@@ -85,6 +85,12 @@ class Verbs:
 
 RIGHT = Verbs()
 
+
+NOTHING_SECRET = Redactor(())
+REPORTED_SECRET = "s3cret-value-of-a-report"
+REPORT = (
+    f'<testsuite><testcase classname="t" name="a"><failure message="got {REPORTED_SECRET}"/></testcase></testsuite>'
+)
 
 EXPORTS = "exports-on-close"
 """A file of a scene in which the ends of runs are exported."""
@@ -219,6 +225,26 @@ def full_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, 
     _attempt(store, plan, told, watch, lambda: _resumed(store, where, plan, verbs), done=("build",))
 
 
+def reporting_life(root: Path, seam: Seam, told: Told, *, watch: Watch = _unwatched, verbs: Verbs = RIGHT) -> None:
+    """Lead a run whose failing stage leaves reports: one of tests, one in a folder of its own, one that is binary."""
+    store = store_of(root, seam)
+    failing = make_stage("build")._replace(reports=("junit.xml", "more/*", "none.xml"))
+    plan = make_plan(failing, make_stage("spec-guard", guardrail=True))
+    first = make_manifest(1, plan)
+
+    def leave_reports() -> None:
+        folder = root / plan.project_path
+        (folder / "more").mkdir(parents=True)
+        (folder / "junit.xml").write_text(REPORT)
+        (folder / "more" / "notes.txt").write_text(f"{REPORTED_SECRET}\n" * 50)
+        (folder / "more" / "picture").write_bytes(b"\x89PNG\0")
+
+    scripts = {"do-build": Script(b"built\n", exit_code=1)}
+    redactor = Redactor([REPORTED_SECRET])
+    opening = functools.partial(_claimed, store, first, told, watch, verbs)
+    _attempt(store, plan, told, watch, opening, scripts, leave_reports, redactor=redactor)
+
+
 def _claimed(store: RunStore, first: Manifest, told: Told, watch: Watch, verbs: Verbs) -> OpenRun:
     verbs.recover(store, TASK, verbs.close)
     run = verbs.claim(store, first, "token")
@@ -301,6 +327,7 @@ def _attempt(
     scripts: Mapping[str, Script] | None = None,
     inside: Callable[[], None] | None = None,
     done: Collection[str] = (),
+    redactor: Redactor = NOTHING_SECRET,
 ) -> None:
     """Perform one attempt with processes that are only played."""
     clock = FakeClock()
@@ -319,7 +346,7 @@ def _attempt(
         for fd in host._pipe:
             kernel.callback(os.close, fd)
         kernel.callback(host.close, timeout_seconds=0)
-        manifest = perform(setting, plan, None, Redactor(()), opening, done=done).manifest
+        manifest = perform(setting, plan, None, redactor, opening, done=done).manifest
         end = (manifest.run_id, manifest.attempt, manifest.status)
         told.saved.append(end)
         told.published.append(end)
@@ -354,9 +381,23 @@ def check(root: Path, told: Told, *, recovered: bool, tidy: bool = True) -> None
     if recovered:
         check_recovered(root, documents, told)
     check_outbox(root, told.published)
+    check_reports(root, documents)
     for folder in (OPEN, STAGING):
         left = os.listdir(task / folder) if recovered and tidy and (task / folder).is_dir() else []
         assert not left, f"something is left in {folder}"
+
+
+def check_reports(root: Path, documents: Mapping[str, Mapping[str, Any]]) -> None:
+    """Assert that each report a record names is there, as its digest says, and that no copy holds a secret."""
+    for run_id, document in documents.items():
+        for report in (report for command in document["commands"] for report in command.get("reports", ())):
+            if report["path"] is not None:
+                data = (root / report["path"]).read_bytes()
+                assert hashlib.sha256(data).hexdigest() == report["sha256"], "a copy that its digest does not prove"
+                assert len(data) == report["bytes"]
+        for copy in (task_of(root) / CLI / run_id).glob("reports/**/*"):
+            assert copy.is_dir() or REPORTED_SECRET.encode() not in copy.read_bytes(), "a secret in a copy"
+        assert REPORTED_SECRET not in json.dumps(document), "a secret in a record"
 
 
 def check_outbox(root: Path, ends: Collection[tuple[str, int, str]]) -> None:

@@ -11,7 +11,17 @@ import pytest
 
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Crash, QuickSeam, ShortSeam, TornSeam, crash_at
-from tests.faults.lives import Life, Told, check, exported_life, full_life, held_back_life, plain_life, recover
+from tests.faults.lives import (
+    Life,
+    Told,
+    check,
+    exported_life,
+    full_life,
+    held_back_life,
+    plain_life,
+    recover,
+    reporting_life,
+)
 
 LIVES = pytest.mark.parametrize(
     "life", [plain_life, full_life, held_back_life, exported_life], ids=["plain", "full", "held back", "exported"]
@@ -70,6 +80,17 @@ def test_every_crash_point_of_every_recovery_is_recovered(scenes: Scenes, life: 
             points += 1
         shutil.rmtree(died)
     assert points > least
+
+
+def test_a_kill_while_reports_are_copied(scenes: Scenes) -> None:
+    """Before a copy, within it, and before the record has its digest: what a record names is whole, and masked."""
+    for point in range(1, operations(reporting_life, scenes.new()) + 1):
+        for seam in (QuickSeam(crash_at(point)), TornSeam(point)):
+            scene, told = scenes.new(), Told()
+            if crashed(reporting_life, scene, seam, told):
+                check(scene, told, recovered=False)
+                recover(scene, QuickSeam())
+                check(scene, told, recovered=True)
 
 
 @LIVES

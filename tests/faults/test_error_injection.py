@@ -12,13 +12,14 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.layout import CLI
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Hook, QuickSeam, fail_from
-from tests.faults.lives import Life, Told, check, full_life, plain_life, recover, whole_manifest
+from tests.faults.lives import Life, Told, check, full_life, plain_life, recover, reporting_life, whole_manifest
 from tests.records import TASK
 
 FAULTS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EMFILE]
 CASES: dict[str, tuple[Life, int]] = {
     **{f"plain-{errno.errorcode[code]}": (plain_life, code) for code in FAULTS},
     **{f"full-{errno.errorcode[code]}": (full_life, code) for code in FAULTS[:2]},
+    "reporting-ENOSPC": (reporting_life, errno.ENOSPC),
 }
 """What a read-only disk and a lack of descriptors meet is a part of what an I/O error meets."""
 
@@ -57,7 +58,7 @@ def test_a_fault_at_every_operation(scenes: Scenes, life: Life, code: int, once:
         if error is not None:
             refused += 1
             assert error.exit_code == EXIT_STORAGE
-            if once and life is full_life:
+            if once and life in (full_life, reporting_life):
                 assert open_runs(scene) == [], f"operation {point}: the disk works, and the record is not closed"
         recover(scene, QuickSeam())
         check(scene, told, recovered=True)

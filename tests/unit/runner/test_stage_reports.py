@@ -209,3 +209,12 @@ def test_a_planted_folder_of_copies_is_refused(tmp_path: Path, project: Path) ->
     with pytest.raises(StorageError):
         attempt.end()
     assert not list((tmp_path / "target").iterdir())
+
+
+def test_a_stage_that_takes_its_projects_folder_away(tmp_path: Path, project: Path) -> None:
+    """Its reports are missing, and that is all: neither before nor after is the folder asked for."""
+    attempt = Attempt(tmp_path, project, "junit.xml", "more/*")
+    project.rmdir()
+    assert problems(attempt.end()) == {"junit.xml": "is missing", "more/*": "is missing"}
+    attempt.reports.begin(attempt.stage)
+    assert problems(attempt.end(2)) == {"junit.xml": "is missing", "more/*": "is missing"}
