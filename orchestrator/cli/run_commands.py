@@ -109,10 +109,18 @@ COMMANDS = (
             Option("reason", "the reason for resuming; recorded", "TEXT"),
             Option("accept-drift", "run the current plan, though it differs from the recorded one; recorded"),
             Option("fresh", "of a fleet: new runs for all projects that did not succeed"),
+            Option("mode", "local or cloud; left out: as the attempt before", "MODE", read=OneOf("local", "cloud")),
             _JOBS,
             _NO_CACHE,
             _EVENTS,
         ),
+        positional="run",
+    ),
+    Command(
+        "attach",
+        "Take over a run in the cloud whose submitter is gone, and go on as 'start' would.",
+        Late("orchestrator.commands.run.attach", "attach"),
+        (_RUN, _EVENTS),
         positional="run",
     ),
     Command(

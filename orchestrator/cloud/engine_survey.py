@@ -6,12 +6,11 @@ import asyncio
 import importlib.metadata
 import platform
 import shutil
-import sys
 import time
 
-from orchestrator import __version__
 from orchestrator.base.record import Record
 from orchestrator.cloud.connect import security_of
+from orchestrator.cloud.protocol import fitting_label
 from orchestrator.config.cloud_policy import CloudPolicy
 
 TYPE_CHECKING = False
@@ -50,11 +49,6 @@ class Engine(Record):
 
     clock: Clock | None
     workers: tuple[Worker, ...]
-
-
-def fitting_label() -> str:
-    """Return the resource by which an agent says that it takes runs of this version and this Python."""
-    return f"codex-{__version__}-py{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def engine_of(policy: CloudPolicy) -> Engine:

@@ -21,7 +21,8 @@ from orchestrator.runner.environment import KeptTools, bin_paths, describe, stag
 from orchestrator.runner.prepare_environment import EnvironmentMaker
 from orchestrator.runner.process_loop import ProcessLoop
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.recorder import Recorder, Result
+from orchestrator.runner.recorder import Recorder
+from orchestrator.runner.run_end import Result
 from orchestrator.runner.scheduler import Scheduler
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.slots import Slots

@@ -11,7 +11,8 @@ from orchestrator.model.manifest.document import HEARTBEAT_SECONDS
 from orchestrator.model.manifest.transitions import begun, waited
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.recorder import Recorder, Result
+from orchestrator.runner.recorder import Recorder
+from orchestrator.runner.run_end import Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.store.lent_slots import keeps_slot, offer_slot
 from orchestrator.store.open_run import OpenRun

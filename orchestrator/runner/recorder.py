@@ -12,7 +12,6 @@ from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
 from orchestrator.base.errors import StorageError
-from orchestrator.base.record import Record
 from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.guardrails import judged, with_report
 from orchestrator.model.manifest.command import Reused
@@ -44,13 +43,6 @@ if TYPE_CHECKING:
 
     from orchestrator.runner.stage_log import FinishedLog, StageLog
     from orchestrator.runner.stage_reports import Collected
-
-
-class Result(Record):
-    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
-
-    manifest: Manifest
-    stopped_by: int | None
 
 
 class Recorder:
@@ -98,6 +90,11 @@ class Recorder:
     def event(self, kind: str, **fields: Any) -> None:
         """Append an event and pass it on."""
         self._notify(self._run.event(kind, fields))
+
+    def replace(self, manifest: Manifest) -> None:
+        """Take another record for this one, of which another machine wrote a part; it is written with the next turn."""
+        if manifest != self.manifest:
+            self._change(manifest)
 
     def announce(self) -> None:
         """Say that an attempt of the run begins, and what its stages are."""

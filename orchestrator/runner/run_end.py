@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.files import HELD
+from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.runner.event_fields import run_end
 from orchestrator.store.layout import RESERVE
@@ -16,6 +17,13 @@ from orchestrator.store.store import RunStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+class Result(Record):
+    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
+
+    manifest: Manifest
+    stopped_by: int | None
 
 
 def publish_end(store: RunStore, run: OpenRun) -> None:

@@ -154,7 +154,7 @@ class StageReports:
             if os.fstat(source).st_size > left:
                 raise _Uncopied(f"is left out: {MOST_BYTES >> 20} MiB are copied of a stage")
             copied = f"{place}/{_copy_name(path)}"
-            digest = _copy(source, target, _copy_name(path), self._redactor, reader)
+            digest = copy_masked(source, target, _copy_name(path), self._redactor, reader)
         finally:
             os.close(source)
         self._run.note_report(copied, digest)
@@ -254,7 +254,7 @@ def _opened(folder: str, path: str) -> int:
         raise _Uncopied(f"can't be read: {error.message.rpartition(': ')[2]}") from None
 
 
-def _copy(source: int, target: Folder, path: str, redactor: Redactor, reader: JUnitReader | None) -> Digest:
+def copy_masked(source: int, target: Folder, path: str, redactor: Redactor, reader: JUnitReader | None) -> Digest:
     """Write the masked bytes of ``source`` to ``path`` below ``target`` and return their digest.
 
     Raises _Uncopied for what is binary, with nothing left of the copy, and StorageError.

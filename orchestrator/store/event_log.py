@@ -53,6 +53,12 @@ def read_events(folder: Folder) -> Iterator[Event]:
                     yield event
 
 
+def last_number(folder: Folder, attempt: int) -> int:
+    """Return the number of the last event of an attempt, 0 when there is none."""
+    numbers = (event.get("seq") for event in read_events(folder) if event.get("attempt") == attempt)
+    return max((number for number in numbers if isinstance(number, int)), default=0)
+
+
 def by_attempt(events: Iterable[Event]) -> dict[int, AttemptEvents]:
     """Return the last words of each attempt."""
     ends: dict[int, Event] = {}

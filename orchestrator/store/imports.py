@@ -77,7 +77,7 @@ def stage(store: RunStore, where: Location, source: Folder, note: ImportNote) ->
         assert lock is not None  # noqa: S101 -- a blocking lock is always granted
         try:
             write_owner(folder, lock, "close")
-            _copy(source, folder)
+            copy_files(source, folder)
             content = {**note._asdict(), "imported_from": note.imported_from.as_json()}
             folder.create(IMPORTED, json_text(content, ensure_ascii=False).encode() + b"\n")
             folder.sync()
@@ -93,7 +93,7 @@ def stage(store: RunStore, where: Location, source: Folder, note: ImportNote) ->
     return lock
 
 
-def _copy(source: Folder, target: Folder, depth: int = 0) -> None:
+def copy_files(source: Folder, target: Folder, depth: int = 0) -> None:
     """Copy what may leave a machine: all but hidden files (the token and locks are such) and an older note."""
     for name in sorted(source.names()):
         if name.startswith(".") or name.endswith(".lock") or (depth == 0 and name == IMPORTED):
@@ -102,7 +102,7 @@ def _copy(source: Folder, target: Folder, depth: int = 0) -> None:
             if depth == _DEEPEST_FOLDER:
                 raise StorageError(f"'{source.path}/{name}' lies too deep for a folder of a run", code="too-deep")
             with source.sub(name) as inner, target.sub(name, create=True, sync=False) as made:
-                _copy(inner, made, depth + 1)
+                copy_files(inner, made, depth + 1)
                 made.sync()
             continue
         fd = target.open_new(name)

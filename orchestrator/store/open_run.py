@@ -171,6 +171,10 @@ class OpenRun:
             self.event("events:healed", {"cut_bytes": cut})
         return entry
 
+    def number_from(self, number: int) -> None:
+        """Number the next events on from ``number``: those of the attempt that another process wrote."""
+        self._sequence = number
+
     def last_event(self, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Append the event of an end; a full disk gives back the space that was reserved, as for the record."""
         try:

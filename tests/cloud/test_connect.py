@@ -15,7 +15,7 @@ import pytest
 from orchestrator import __version__
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.cloud.connect import probe, require_engine, security_of
-from orchestrator.cloud.engine_survey import fitting_label
+from orchestrator.cloud.protocol import fitting_label
 from orchestrator.commands.context import Context
 from orchestrator.commands.maintain.cloud import cloud
 from orchestrator.config.cloud_policy import CloudPolicy

@@ -305,15 +305,18 @@ def test_what_the_caller_said_is_recorded(workspace: WorkspaceFolder, orchestrat
 
 
 @pytest.mark.parametrize("is_configured", [False, True])
-def test_cloud_mode_is_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator, is_configured: bool) -> None:
-    """Exit code 2 and the reason, with and without ``[cloud]``; nothing is written."""
+def test_cloud_mode_without_an_engine_is_refused(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, is_configured: bool
+) -> None:
+    """Without ``[cloud]``, and where nobody listens: exit code 2 and the reason; nothing is written."""
     workspace.project("x")
     if is_configured:
         (workspace.root / "workspace.toml").write_text(
-            'schema_version = 1\n[cloud]\nscheduler = "tcp://127.0.0.1:8786"\ninsecure = true\n'
+            'schema_version = 1\n[cloud]\nscheduler = "tcp://127.0.0.1:1"\ninsecure = true\n'
         )
-    done = orchestrate("start", "--project", "x", "--mode", "cloud")
-    assert (done.code, "this version can't run in the cloud" in done.stderr) == (2, True)
+    done = orchestrate("start", "--project", "x", "--mode", "cloud", "--format", "json")
+    expected = "engine-unreachable" if is_configured else "no-engine"
+    assert (done.code, done.document["error"]["code"]) == (2, expected)
     assert not (workspace.root / ".runs").exists()
 
 

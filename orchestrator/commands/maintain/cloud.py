@@ -6,7 +6,8 @@ from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.quoting import shown
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.cloud.connect import hint_for, probe, require_distributed
-from orchestrator.cloud.engine_survey import Clock, Engine, engine_of, fitting_label
+from orchestrator.cloud.engine_survey import Clock, Engine, engine_of
+from orchestrator.cloud.protocol import fitting_label
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.launch import check_format
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
@@ -61,7 +62,7 @@ def _problems(policy: CloudPolicy, engine: Engine, label: str) -> list[dict[str,
     found = []
     if not any(worker.label for worker in engine.workers):
         text = f"no worker takes runs of this version and Python ({label}); {len(engine.workers)} connected"
-        hint = "this version has no part for workers yet, and start --mode cloud is refused: use --mode local"
+        hint = "dask worker --preload orchestrator.cloud.agent, with the same version of Python and codex-orchestrator"
         found.append({"code": "no-worker", "message": text, "hint": hint})
     clocks = [("the scheduler", engine.clock), *((f"worker {worker.name}", worker.clock) for worker in engine.workers)]
     for who, clock in clocks:

@@ -11,7 +11,8 @@ from orchestrator.git import Capture
 from orchestrator.model.manifest.manifest import SessionInfo, Softening
 from orchestrator.runner.environment import describe, environment_folder, needs_making
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.recorder import Recorder, Result
+from orchestrator.runner.recorder import Recorder
+from orchestrator.runner.run_end import Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.stage_cache import StageCache
 from orchestrator.store.claim import abort

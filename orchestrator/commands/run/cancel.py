@@ -20,7 +20,7 @@ from orchestrator.commands.run.unattended_run import cancel_unattended
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.runner.recorder import Result
+from orchestrator.runner.run_end import Result
 from orchestrator.store.cancel_request import CancelRequest, leave_request, withdraw_request
 from orchestrator.store.find import find_run, is_alive, read_document
 from orchestrator.store.layout import Location

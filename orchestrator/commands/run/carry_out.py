@@ -22,7 +22,7 @@ from orchestrator.runner.progress.stream import is_taken, will_take
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.commands.run.requests import ResumeRequest, StartRequest
-    from orchestrator.runner.recorder import Result
+    from orchestrator.runner.run_end import Result
     from orchestrator.store.store import RunStore
 
 
@@ -61,6 +61,10 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
     the installed nox can't run a session in this process.
     """
+    if prepared.cloud is not None:
+        from orchestrator.commands.run.cloud_run import run_in_cloud
+
+        return run_in_cloud(context, prepared, observer)
     _check_path_entries(prepared)
     if prepared.plan.selection is not None:
         from orchestrator.commands.run.session_run import perform_in

@@ -22,7 +22,7 @@ from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orchestrator.runner.recorder import Result
+    from orchestrator.runner.run_end import Result
     from orchestrator.store.store import RunStore
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"

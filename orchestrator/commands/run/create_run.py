@@ -31,10 +31,11 @@ from orchestrator.store.store import RunStore
 
 
 class GivenRun(Record):
-    """The id that another host has recorded the run under, and its lineage there when that counts."""
+    """The id that another host has recorded the run under, with its lineage and task there when they count."""
 
     run_id: str
     lineage: Lineage | None = None
+    task_id: str | None = None
 
 
 def begin_run(

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.base.redaction import Redactor
+    from orchestrator.commands.run.cloud_place import CloudPlace
     from orchestrator.runner.progress.lines import SinkLines
-    from orchestrator.runner.recorder import Result
+    from orchestrator.runner.run_end import Result
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.store.open_run import OpenRun
     from orchestrator.store.store import RunStore
@@ -47,6 +48,7 @@ class PreparedRun(Record):
     which each child gets its own, with ``new_children`` no child of an earlier attempt is resumed, and
     ``child_options`` are options of each child's start. ``is_limited``
     says that the run may have to wait for its place, ``wait_seconds`` how long at most (None: as long as it takes).
+    ``cloud`` is the engine's place of a run of mode cloud.
     """
 
     store: RunStore
@@ -69,6 +71,7 @@ class PreparedRun(Record):
     default_commit: Callable[[], str] = str
     is_limited: bool = False
     wait_seconds: float | None = None
+    cloud: CloudPlace | None = None
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""

@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.runner.recorder import Result
+    from orchestrator.runner.run_end import Result
 
 
 def prove(

@@ -17,7 +17,7 @@ from orchestrator.model.queue import HIGHEST_PRIORITY, LOWEST_PRIORITY, Standing
 from orchestrator.report.time_window import span
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.queue_wait import QueueWait
-from orchestrator.runner.recorder import Result
+from orchestrator.runner.run_end import Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.store.claim import claim
 from orchestrator.store.open_run import OpenRun

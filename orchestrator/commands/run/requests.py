@@ -62,7 +62,10 @@ class StartRequest(Record):
 
 
 class ResumeRequest(Record):
-    """The options of ``resume``; ``fresh`` is of a fleet: new runs for what did not succeed."""
+    """The options of ``resume``; ``fresh`` is of a fleet: new runs for what did not succeed.
+
+    ``mode`` is left out for that of the attempt before.
+    """
 
     run: str = "latest"
     token: str | None = None
@@ -73,6 +76,7 @@ class ResumeRequest(Record):
     jobs: int | None = None
     no_cache: bool = False
     format: str = "text"
+    mode: str | None = None
 
 
 def actor_of(environ: Mapping[str, str], named: str | None) -> str:
@@ -116,12 +120,6 @@ def overrides_of(request: StartRequest) -> dict[str, str]:
     """Return the overrides as a mapping. Mode and overrides are recorded, never enforced."""
     if request.mode not in ("local", "cloud"):
         raise UsageError(f"--mode is '{request.mode}'; it is local or cloud", code="bad-mode")
-    if request.mode == "cloud":
-        raise UsageError(
-            "--mode cloud: this version can't run in the cloud yet; nothing was started",
-            hint="use --mode local",
-            code="no-engine",
-        )
     found: dict[str, str] = {}
     for text in request.overrides:
         key, equals, value = text.partition("=")

@@ -25,7 +25,7 @@ from orchestrator.model.manifest.manifest import Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, queued, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.runner.ci_job import with_ci_job
-from orchestrator.runner.first_record import drift, shown_plan, unchanged_stages
+from orchestrator.runner.first_record import WAITS_FOR_WORKER, drift, shown_plan, unchanged_stages
 from orchestrator.store.claim import reopen
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.commands.run.child_start import ChildStart
+    from orchestrator.commands.run.cloud_place import CloudPlace
     from orchestrator.model.queue import Standing
 
 NO_REASON = "manual-resume"
@@ -64,24 +65,28 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
     actor = actor_of(context.environ, request.actor)
     store = context.store()
     where = find_run(store, request.run)
-    run = taken_to_resume(store, where)
+    run = taken_to_resume(context, store, where)
     try:
         if not (run.manifest.metrics_recorded and run.has_line):
             finish(store, run, interrupted)
         plan, redactor, found = _checked(context, store, run, request)
         kept = _kept(run.manifest, plan, redactor, unproved(run.manifest, by_attempt(read_events(run.folder))))
+        mode = request.mode or run.manifest.mode.name
+        if "cloud" in (mode, run.manifest.mode.name):
+            kept = without_needed(plan, kept)
+        cloud = _place_in_cloud(context, store, plan) if mode == "cloud" and plan.selection is None else None
         active = run.manifest.sla.active_seconds
         child_start = _child_start(run, plan)
     except BaseException:
         run.close()
         raise
 
-    is_limited = plan.queue.are_set and _takes_place(store, plan, context.environ)
+    is_limited = plan.queue.are_set and cloud is None and _takes_place(store, plan, context.environ)
 
     def open_run() -> OpenRun:
         recover_task(store, where.task_id, interrupted)
         if not is_limited:
-            _continue(store, run, plan, redactor, kept, request, actor, context, found)
+            _continue(store, run, plan, redactor, kept, request, actor, context, found, cloud=cloud)
             return run
         from orchestrator.commands.run.queued_run import continues_in_turn
 
@@ -106,7 +111,26 @@ def prepare_resume(context: Context, request: ResumeRequest) -> PreparedRun:
         new_children=request.fresh,
         child_options=() if child_start is None else child_start.options,
         is_limited=is_limited,
+        cloud=cloud,
     )
+
+
+def without_needed(plan: Plan, kept: Mapping[str, Command]) -> dict[str, Command]:
+    """Return the successes that stay where what stages made lies on another machine.
+
+    A stage to be run needs what those before it made, at any depth: they run again (contract, section 12).
+    """
+    again: set[str] = set()
+    for stage in reversed(plan.stages):
+        if stage.id not in kept or stage.id in again:
+            again.update(stage.needs)
+    return {stage_id: command for stage_id, command in kept.items() if stage_id not in again}
+
+
+def _place_in_cloud(context: Context, store: RunStore, plan: Plan) -> CloudPlace:
+    from orchestrator.commands.run.cloud_place import cloud_place
+
+    return cloud_place(context, store.workspace.root, plan)
 
 
 def _child_start(run: OpenRun, plan: Plan) -> ChildStart | None:
@@ -236,6 +260,7 @@ def _continue(
     context: Context,
     found: tuple[str, ...],
     waits: Standing | None = None,
+    cloud: CloudPlace | None = None,
 ) -> None:
     """Write the first record of the new attempt: the run is in progress again, or waits for its place."""
     manifest = run.manifest
@@ -272,7 +297,13 @@ def _continue(
         pipeline_title=shown.title,
         sla=manifest.sla._replace(deadline_at=stamp(deadline), slowest_stage=None, limit_seconds=plan.sla_seconds),
     )
-    continued = queued(continued, waits.detail) if waits is not None else continued._replace(began_at=began_at)
+    if cloud is not None:
+        earlier = () if manifest.engine is None else manifest.engine.incarnations
+        mode, engine = manifest.mode._replace(name="cloud"), cloud.engine()._replace(incarnations=earlier)
+        continued = queued(continued._replace(mode=mode, engine=engine), WAITS_FOR_WORKER)
+    else:
+        continued = queued(continued, waits.detail) if waits is not None else continued._replace(began_at=began_at)
+        continued = continued._replace(mode=manifest.mode._replace(name="local"))
     continued = with_ci_job(continued, context.environ, redactor.text)
     run.save(with_known_proofs(store, continued, plan))
     fresh = {"fresh": True} if request.fresh else {}

@@ -14,7 +14,7 @@ from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder
 from orchestrator.runner.environment.nox import run_session
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.recorder import Result
+from orchestrator.runner.run_end import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.base.redaction import Redactor
+    from orchestrator.commands.run.cloud_place import CloudPlace
+    from orchestrator.commands.run.create_run import GivenRun
     from orchestrator.store.keys import HeldKey
     from orchestrator.store.open_run import OpenRun
     from orchestrator.store.store import RunStore
@@ -76,6 +78,8 @@ class _Opening(Record):
     actor: str
     key: str | None
     held: HeldKey | None
+    given: GivenRun | None = None
+    cloud: CloudPlace | None = None
 
     def open(
         self, task_id: str, overrides: Mapping[str, str], *, unseen: bool = False, in_turn: bool = False
@@ -93,6 +97,8 @@ class _Opening(Record):
             request.override_reason,
             self.context.environ,
             None if key is None else sha256(key.encode()).hexdigest(),
+            "local" if self.cloud is None else "cloud",
+            None if self.cloud is None else self.cloud.engine(),
         )
         claiming = None
         if in_turn:
@@ -110,6 +116,7 @@ class _Opening(Record):
                 unseen=unseen,
                 before_claim=None if held is None else held.note,
                 claiming=claiming,
+                given=self.given,
             )
         finally:
             if held is not None:
@@ -118,9 +125,10 @@ class _Opening(Record):
         return run
 
 
-def prepare(context: Context, request: StartRequest) -> PreparedRun:
+def prepare(context: Context, request: StartRequest, *, given: GivenRun | None = None) -> PreparedRun:
     """Return the run that ``request`` asks for, ready to run; nothing is written yet.
 
+    ``given`` is the run that another process has claimed already, where this one is a worker of it.
     Raises UsageError, ConfigError, NotFound or Refused.
     """
     from orchestrator.config.routing import route
@@ -150,6 +158,7 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
         known=known,
     )
     builtins = ancestry.builtins(target.project, request.pipeline)
+    task_id = target.task_id if given is None or given.task_id is None else given.task_id
     plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins, command=request.command)
     _check_set_up(store.workspace.root, plan)
     ancestry.lineage("")
@@ -162,26 +171,42 @@ def prepare(context: Context, request: StartRequest) -> PreparedRun:
     if key is not None:
         from orchestrator.commands.run.keyed_start import take_key
 
-        taken = take_key(store, plan, target.task_id, request, overrides, redactor, key)
+        taken = take_key(store, plan, task_id, request, overrides, redactor, key)
         found, held = (taken, None) if isinstance(taken, Location) else (None, taken)
 
-    opening = _Opening(context, store, plans, plan, request, ancestry, redactor, actor, key, held)
-    is_limited = plan.queue.are_set and _takes_place(plan, ancestry)
-    is_seen = request.detach or key is not None or is_limited
+    cloud = None
+    if request.mode == "cloud" and found is None:
+        try:
+            cloud = _place_in_cloud(context, store, plan)
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+    opening = _Opening(context, store, plans, plan, request, ancestry, redactor, actor, key, held, given, cloud)
+    # The engine queues what it runs, and a worker's run has its place there.
+    is_limited = plan.queue.are_set and cloud is None and given is None and _takes_place(plan, ancestry)
+    is_seen = request.detach or key is not None or is_limited or cloud is not None
     return PreparedRun(
         store,
         plan,
         redactor,
-        lambda: opening.open(target.task_id, overrides, in_turn=is_limited),
+        lambda: opening.open(task_id, overrides, in_turn=is_limited),
         request.jobs,
-        task_id=target.task_id,
+        task_id=task_id,
         fresh=request.no_cache,
-        open_unseen=None if is_seen else lambda: opening.open(target.task_id, overrides, unseen=True),
+        open_unseen=None if is_seen else lambda: opening.open(task_id, overrides, unseen=True),
         abandon=_nothing if held is None else held.release,
         found=found,
         is_limited=is_limited,
         wait_seconds=wait_seconds,
+        cloud=cloud,
     )
+
+
+def _place_in_cloud(context: Context, store: RunStore, plan: Plan) -> CloudPlace:
+    from orchestrator.commands.run.cloud_place import cloud_place
+
+    return cloud_place(context, store.workspace.root, plan)
 
 
 def _check_set_up(root: str, plan: Plan) -> None:

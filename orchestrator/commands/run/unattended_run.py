@@ -2,26 +2,67 @@
 
 from __future__ import annotations
 
-from orchestrator.base.errors import UsageError
+from orchestrator.base.clock import stamp
+from orchestrator.base.errors import EXIT_DONE, Refused
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.launch import answer_for, with_delivery
+from orchestrator.runner.progress.unseen import Unseen
+from orchestrator.store.cancel_request import CancelRequest
 from orchestrator.store.claim import take_over
+from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
 
 
 def cancel_unattended(context: Context, store: RunStore, where: Location, who: str, why: str) -> Answer:
-    """Cancel such a run by its engine. Raises UsageError (``engine-unreachable``): only its keeper reaches it."""
-    raise UsageError(
-        f"run '{where.run_id}' goes on in the cloud, and no process here reaches its engine for it: nothing is changed",
-        hint=f"codex-orchestrator attach {where.run_id}",
-        code="engine-unreachable",
-    )
+    """Give the engine the word, keep the run to its end, and return its document; exit code 0.
+
+    Raises UsageError (``engine-unreachable``) when the hub can't be asked, with nothing changed, and Refused when the
+    run ended otherwise, or somebody attends it by now.
+    """
+    from orchestrator.cloud.keeper_terms import Stop
+    from orchestrator.commands.run.attach import attached
+
+    attempt = int(read_document(store, where)["attempt"])
+    request = CancelRequest(who, why, stamp(context.clock.now()), attempt)
+    result = attached(context, store, where, Unseen(), Stop(who, why, request.detail, request))
+    if result.manifest.status != "cancelled":
+        raise Refused(
+            f"run '{where.run_id}' has ended before it could be stopped: it is {result.manifest.status}", code="ended"
+        )
+    return with_delivery(context, store, answer_for(context, store, result, exit_code=EXIT_DONE))
 
 
-def taken_to_resume(store: RunStore, where: Location) -> OpenRun:
+def taken_to_resume(context: Context, store: RunStore, where: Location) -> OpenRun:
     """Take a run over for its next attempt; raises as ``take_over`` does.
 
-    A run that is open in the cloud is Refused (``unattended``), since nothing here knows whether it has ended there.
+    One that is open here and that its hub says has ended is closed by what came back. One that the hub calls unended,
+    or that it can't be asked about, is Refused (``unattended``).
     """
+    try:
+        return take_over(store, where)
+    except Refused as refusal:
+        if refusal.code != "unattended" or not _is_collected(context, store, where):
+            raise
     return take_over(store, where)
+
+
+def _is_collected(context: Context, store: RunStore, where: Location) -> bool:
+    """Close an open cloud run that has ended on its engine, and tell whether that could be done."""
+    from orchestrator.base.errors import UsageError
+    from orchestrator.cloud.connect import require_distributed, require_engine
+    from orchestrator.commands.run.attach import attached, has_ended_there
+    from orchestrator.config.cloud_policy import read_cloud_policy
+
+    try:
+        policy = read_cloud_policy(store.workspace.root, context.environ)
+        require_distributed()
+        require_engine(policy)
+    except UsageError as error:
+        context.warn(f"the engine of run '{where.run_id}' can't be asked: {error.message}")
+        return False
+    if not has_ended_there(policy, where, int(read_document(store, where)["attempt"])):
+        return False
+    attached(context, store, where, Unseen())
+    return True

@@ -1,0 +1,92 @@
+"""The process of a run on a worker: it holds the lease, runs what it was handed, and says how that ended.
+
+``python -m orchestrator.commands.run.worker_run REQUEST``: the agent's own program (``cloud.agent``), no command.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+
+from orchestrator.cloud.lease import hold_lease, silence_seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from orchestrator.commands.context import Context
+    from orchestrator.commands.run.launch import PreparedRun
+
+
+def main(words: list[str]) -> int:
+    """Run the request in the file that ``words`` names, and write the reply that it asks for; 0 unless that fails."""
+    with open(words[0], encoding="utf-8") as stream:
+        request: dict[str, Any] = json.load(stream)
+    # First of all: what is imported takes longer than a worker that died may leave anything behind.
+    hold_lease(0, silence_seconds(float(request["lease"])))
+    from orchestrator.base.errors import Refusal
+    from orchestrator.commands.context import Context
+
+    try:
+        reply = _run(Context.of_process(), request)
+    except Refusal as error:
+        reply = {"refused": error.message}
+    _write(request["reply"], reply)
+    return 0
+
+
+def _run(context: Context, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the attempt and return its outcome and detail; raises Refusal when it could not begin."""
+    from orchestrator.commands.run.carry_out import run_in_session
+    from orchestrator.commands.run.create_run import GivenRun
+    from orchestrator.commands.run.requests import StartRequest
+    from orchestrator.commands.run.start import prepare
+    from orchestrator.model.manifest.manifest import Lineage
+    from orchestrator.runner.progress.unseen import Unseen
+
+    options = StartRequest(
+        request["pipeline"],
+        project=request["project"],
+        jobs=request["jobs"],
+        actor=request["actor"],
+        no_cache=True,  # nothing is taken from the cache in the cloud
+    )
+    given = GivenRun(request["run_id"], Lineage.from_json(request["lineage"]), request["task_id"])
+    prepared = prepare(context, options, given=given)
+    _check(prepared, request, context.environ)
+    prepared = prepared._replace(done=frozenset(request["done"]), open_unseen=None, is_limited=False)
+    manifest = run_in_session(context, prepared, Unseen()).manifest
+    return {"outcome": manifest.outcome, "detail": manifest.status_detail}
+
+
+def _check(prepared: PreparedRun, request: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Raise Refused for a plan that is not the submitter's, and for secrets that this worker does not have."""
+    from orchestrator.base.errors import Refused
+
+    if prepared.plan.digest != request["plan_digest"]:
+        raise Refused(
+            "the plan that is compiled here is not the submitter's: its config reads something that did not travel",
+            code="other-plan",
+        )
+    plans = (prepared.plan, *prepared.plan.subplans)
+    names = dict.fromkeys(name for plan in plans for name in plan.session.secret_env)
+    missing = [name for name in names if not any(char in name for char in "*?[") and not environ.get(name)]
+    if missing:
+        raise Refused(
+            f"the environment of the worker lacks {', '.join(missing)}, which [session] secret_env names",
+            code="secret-missing",
+        )
+
+
+def _write(path: str, reply: Mapping[str, Any]) -> None:
+    from orchestrator.base.json_values import json_text
+
+    with open(f"{path}.part", "w", encoding="utf-8") as stream:
+        stream.write(json_text(dict(reply)))
+    os.rename(f"{path}.part", path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
