@@ -14,7 +14,7 @@ from orchestrator.cloud.engine_record import ENGINE
 from orchestrator.cloud.hub_client import hub_state
 from orchestrator.cloud.survey import Survey, survey
 from orchestrator.commands.context import Context
-from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
+from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy, refuse_if_project_forbids
 from orchestrator.model.manifest.engine import Engine
 from orchestrator.model.plan import Plan
 from orchestrator.runner.environment.nox import noxfile_for
@@ -37,8 +37,9 @@ class CloudPlace(Record):
 def cloud_place(context: Context, root: str, plan: Plan) -> CloudPlace:
     """Return where ``plan`` is to run. Nothing is written.
 
-    Raises UsageError: ``no-engine``, ``no-extra``, ``engine-unreachable``, ``bad-lease``, and what ``survey`` refuses.
+    Raises UsageError: ``cloud-refused``, ``no-engine``, ``no-extra``, ``engine-unreachable``, ``bad-lease``, and what ``survey`` refuses.
     """
+    refuse_if_project_forbids(root, plan)
     policy = read_cloud_policy(root, context.environ)
     require_distributed()
     require_engine(policy)
