@@ -70,11 +70,12 @@ class Engine:
         until(lambda: "distributed.scheduler - INFO -   Scheduler at" in self.log("scheduler") and self._listens())
 
     def start_worker(self, name: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
-        """Start a worker with one slot and wait until it is registered."""
-        words = (self.address, "--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+        """Start a worker, with one slot unless ``options`` say otherwise, and wait until it is registered."""
+        words = (self.address, "--name", name, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
         local = ("--local-directory", str(self.folder / f"dask-{name}"))
         preload = ("--preload", "orchestrator.cloud.agent")
-        self._start(name, "dask_worker", *words, *local, *preload, *options, environ=environ)
+        slots = () if "--nthreads" in options else ("--nthreads", "1")
+        self._start(name, "dask_worker", *words, *local, *preload, *slots, *options, environ=environ)
         until(lambda: "Registered to" in self.log(name))
 
     def log(self, name: str) -> str:
