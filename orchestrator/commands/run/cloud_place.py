@@ -37,7 +37,8 @@ class CloudPlace(Record):
 def cloud_place(context: Context, root: str, plan: Plan) -> CloudPlace:
     """Return where ``plan`` is to run. Nothing is written.
 
-    Raises UsageError: ``cloud-refused``, ``no-engine``, ``no-extra``, ``engine-unreachable``, ``bad-lease``, and what ``survey`` refuses.
+    Raises UsageError: ``cloud-refused``, ``no-engine``, ``no-extra``, ``engine-unreachable``, ``bad-lease``, and what
+    ``survey`` refuses.
     """
     refuse_if_project_forbids(root, plan)
     policy = read_cloud_policy(root, context.environ)
