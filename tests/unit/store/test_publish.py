@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.claim import claim
@@ -38,22 +40,25 @@ def totals(root: Path) -> int:
     return count
 
 
-def test_a_state_that_is_made_anew_does_not_count_what_adds_itself_later(tmp_path: Path) -> None:
-    """A run older than the last hundred that publishes after the state was rebuilt is counted once."""
+def test_a_state_that_is_made_anew_does_not_count_what_adds_itself_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run older than the last ones that a state lists, which publishes after it was rebuilt, is counted once."""
+    monkeypatch.setattr("orchestrator.store.state_file.KEPT_RUNS", 4)
     store = store_in(tmp_path)
     oldest = ended(store, 1)
-    for number in range(2, 104):
+    for number in range(2, 8):
         run = ended(store, number)
         publish(store, run, certain=True)
         run.close()
     (tmp_path / "out" / TASK / STATE).unlink()
-    newest = ended(store, 104)
+    newest = ended(store, 8)
     publish(store, newest, certain=True)
     newest.close()
-    assert totals(tmp_path) == 103
+    assert totals(tmp_path) == 7
     publish(store, oldest, certain=True)
     oldest.close()
-    assert totals(tmp_path) == 104
+    assert totals(tmp_path) == 8
 
 
 def test_a_run_that_died_is_added_without_reading_every_record(tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def test_any_text_stays_text(text: str) -> None:
     assert blocks(text) == blocks("plain")
 
 
-def test_ten_thousand_failed_stages_fit() -> None:
+def test_thousands_of_failed_stages_fit() -> None:
     """The summary has at most 900 KiB, and says that something is left out."""
-    stages = {f"s{number}": "failure" for number in range(10_000)}
+    stages = {f"s{number}": "failure" for number in range(2_000)}
     run = exported(stages, last_lines={stage: ["x" * 100] * 5 for stage in stages})
     data = github_summary([run])
     assert len(data) <= LIMIT
