@@ -44,7 +44,7 @@ PHASES = {
     "guard": ["orchestrator.process.client:GuardClient.start", "orchestrator.process.client:GuardClient.close"],
     "nox": ["orchestrator.runner.environment.nox:run_session"],
     "answer": [
-        "orchestrator.commands.run.launch:answer_for",
+        "orchestrator.commands.run.prepared_run:answer_for",
         "orchestrator.report.status_document:status_document",
         "orchestrator.report.status_text:status_text",
     ],

@@ -14,8 +14,8 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.carry_out import answer_seen
-from orchestrator.commands.run.launch import PreparedRun, observer_for
 from orchestrator.commands.run.nox_process import Delivery, delivered, reply_with
+from orchestrator.commands.run.prepared_run import PreparedRun, observer_for
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
 from orchestrator.runner.progress import Observer

@@ -9,7 +9,7 @@ from orchestrator.cloud.connect import hint_for, probe, require_distributed
 from orchestrator.cloud.engine_survey import Clock, Engine, engine_of
 from orchestrator.cloud.protocol import fitting_label
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
 
 TYPE_CHECKING = False

@@ -14,7 +14,7 @@ from orchestrator.checks.checklists.mirrors import Synced, tasks_in
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review import consent
 from orchestrator.commands.review.tick import ticking
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.workspace_file import read_docs_policy
 from orchestrator.store.store import RunStore
 

@@ -22,7 +22,7 @@ from orchestrator.checks.checkpoints import (
     write_checkpoint,
 )
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.store.chain import lines_of
 from orchestrator.store.find import task_ids
 from orchestrator.store.store import RunStore

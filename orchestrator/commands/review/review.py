@@ -10,7 +10,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.decision import DecisionRequest, decided
 from orchestrator.commands.review.fleet_review import decided_fleet
 from orchestrator.commands.review.review_packet import packet_of
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.manifest import manifest_digest

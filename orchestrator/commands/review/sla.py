@@ -12,7 +12,7 @@ from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, wi
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review import consent
 from orchestrator.commands.review.sla_limits import Key, hosts, limits, recorded, start_line
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.quantities import written
 from orchestrator.onboarding.template_text import template
 from orchestrator.report.layout import plural

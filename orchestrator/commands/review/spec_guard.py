@@ -27,7 +27,7 @@ from orchestrator.commands.review.evidence_sources import (
     sources_of,
 )
 from orchestrator.commands.review.output_file import write_named
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config import ProjectConfig, load_project, outline, project_names
 from orchestrator.config.routing import route
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy

@@ -13,7 +13,7 @@ from orchestrator.commands.review.checkpoint import witness_findings_of
 from orchestrator.commands.review.evidence_sources import docs_findings
 from orchestrator.commands.review.plan_of_config import PlanProofs
 from orchestrator.commands.review.sla_check import page_findings
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config import project_names
 from orchestrator.onboarding.refresh import stale_documents
 from orchestrator.store.find import find_run, run_ids, task_ids

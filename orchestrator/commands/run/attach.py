@@ -15,7 +15,7 @@ from orchestrator.cloud.local_record import Keeping, LocalRecord
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.carry_out import answer_seen
 from orchestrator.commands.run.cloud_run import keep
-from orchestrator.commands.run.launch import answer_for, check_format, observer_for, with_delivery
+from orchestrator.commands.run.prepared_run import answer_for, check_format, observer_for, with_delivery
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.engine import is_open_in_cloud

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.clock import Clock
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.git import Capture
 from orchestrator.model.manifest.manifest import SessionInfo, Softening
 from orchestrator.runner.environment import describe, environment_folder, needs_making

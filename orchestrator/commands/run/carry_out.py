@@ -7,7 +7,7 @@ import os
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import (
+from orchestrator.commands.run.prepared_run import (
     PreparedRun,
     answer_for,
     capture,

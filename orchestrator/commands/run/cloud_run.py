@@ -16,7 +16,7 @@ from orchestrator.cloud.protocol import fitting_label
 from orchestrator.cloud.snapshot import Snapshot, pack_snapshot
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.cloud_place import CloudPlace
-from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.config.cloud_policy import CloudPolicy
 from orchestrator.git.identity import AccountQuery
 from orchestrator.model.manifest.account import AttemptAccount

@@ -12,8 +12,8 @@ from orchestrator.base.errors import EXIT_DONE, Refusal, StorageError
 from orchestrator.base.json_values import json_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.carry_out import carry_out
-from orchestrator.commands.run.launch import PreparedRun
 from orchestrator.commands.run.nox_process import RelayedRefusal
+from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.report.next_step import watching
 from orchestrator.report.run_summary import run_document

@@ -14,7 +14,7 @@ from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.child_start import ChildStart, child_start_of
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
-from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
+from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.queued_run import check_waiting
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.fleet.options import SelectionOptions, check_options

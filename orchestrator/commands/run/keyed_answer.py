@@ -11,7 +11,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.status import view
 from orchestrator.commands.look.wait import run_answer, waited
 from orchestrator.commands.look.waiting import refuse_own_run
-from orchestrator.commands.run.launch import PreparedRun, capture
+from orchestrator.commands.run.prepared_run import PreparedRun, capture
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 

@@ -10,7 +10,7 @@ from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import ROOT_VARIABLE
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.runner.environment.nox import noxfile_for, scrubbed, session_command
 

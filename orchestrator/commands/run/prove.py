@@ -10,7 +10,7 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.canary_copies import copies
 from orchestrator.commands.run.carry_out import run_in_session
-from orchestrator.commands.run.launch import exit_code_of, observer_for, with_delivery
+from orchestrator.commands.run.prepared_run import exit_code_of, observer_for, with_delivery
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
 from orchestrator.config import ProjectConfig, load_project

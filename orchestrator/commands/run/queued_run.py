@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from orchestrator.base.errors import UsageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import PreparedRun
+from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import queued

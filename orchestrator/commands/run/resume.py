@@ -13,7 +13,7 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.create_run import with_known_proofs
-from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
+from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
 from orchestrator.commands.run.unattended_run import taken_to_resume
 from orchestrator.config.plan_cache import PlanCache

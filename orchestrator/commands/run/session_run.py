@@ -8,7 +8,7 @@ import sys
 
 from orchestrator.base.errors import StorageError
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.launch import PreparedRun, capture, with_base_policy
+from orchestrator.commands.run.prepared_run import PreparedRun, capture, with_base_policy
 from orchestrator.process import GuardClient
 from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder

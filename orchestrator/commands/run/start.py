@@ -12,7 +12,7 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
-from orchestrator.commands.run.launch import PreparedRun, check_format, check_jobs
+from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, Refused
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import answer_for, with_delivery
+from orchestrator.commands.run.prepared_run import answer_for, with_delivery
 from orchestrator.runner.progress.unseen import Unseen
 from orchestrator.store.cancel_request import CancelRequest
 from orchestrator.store.claim import take_over

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchestrator.commands.context import Context
-    from orchestrator.commands.run.launch import PreparedRun
+    from orchestrator.commands.run.prepared_run import PreparedRun
 
 
 def main(words: list[str]) -> int:

@@ -9,7 +9,7 @@ from orchestrator.base.errors import UsageError
 from orchestrator.base.files.changes import diff_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review import consent
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.onboarding.new_workspace import new_workspace
 
 

@@ -10,7 +10,7 @@ from orchestrator.base.errors import EXIT_DONE, NotFound, UsageError
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.launch import check_format
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.routing import TASK_VARIABLE, route
 from orchestrator.store.layout import OLD_POINTERS
 from orchestrator.store.legacy.migrating import Migrated, log_unplaced, matching, migrate_task, planned

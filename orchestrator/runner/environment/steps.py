@@ -11,7 +11,7 @@ from orchestrator.base.files import Folder, Lock, Seam
 from orchestrator.base.record import Record
 from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment.allowed import names
-from orchestrator.runner.environment.launch import module_command
+from orchestrator.runner.environment.module_command import module_command
 from orchestrator.runner.environment.nox import scrubbed
 from orchestrator.runner.environment.venv import can_keep
 

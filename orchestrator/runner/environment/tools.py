@@ -12,7 +12,7 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Seam
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, Workspace
-from orchestrator.runner.environment.launch import module_command
+from orchestrator.runner.environment.module_command import module_command
 
 TOOLS = {"codex-orchestrator": "orchestrator", "nox": "nox", "invoke": "invoke"}
 """Each script's name and the module that it runs (contract, section 6)."""

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Seam
 from orchestrator.runner.environment import tools_dir
-from orchestrator.runner.environment.launch import module_command
+from orchestrator.runner.environment.module_command import module_command
 
 
 class ReadOnly(Seam):
