@@ -120,7 +120,7 @@ class Scheduler:
                 moved = True
 
     def _reuse_or_start(self, stage: PlannedStage) -> None:
-        lookup = self._cache.look(stage) if self._cache is not None else None
+        lookup = self._cache.lookup(stage) if self._cache is not None else None
         if lookup is not None and lookup.reused is not None:
             self._slots.give()
             self._recorder.stage_reused(stage, lookup.reused)

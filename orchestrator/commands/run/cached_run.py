@@ -46,7 +46,7 @@ def _is_unchanged(prepared: PreparedRun, cache: StageCache) -> bool:
     if needs_making(cache.place.env_dir, cache.place.made_from):
         return False
     waiting = [stage for stage in prepared.plan.stages if stage.id not in prepared.done and stage.kind != "skip"]
-    return bool(waiting) and cache.look_ahead(waiting)
+    return bool(waiting) and cache.all_cached(waiting)
 
 
 def _known_policy(prepared: PreparedRun, cache: StageCache) -> tuple[Softening, ...] | None:
@@ -54,7 +54,7 @@ def _known_policy(prepared: PreparedRun, cache: StageCache) -> tuple[Softening, 
 
     Comparing the two anew would cost as much as all else here; a config that changed has its stages run as usual.
     """
-    for cited in cache.cited_ahead():
+    for cited in cache.cited_successes():
         record = cited.record
         if record["plan"].get("config_digest") == prepared.plan.config_digest and "policy" in record:
             return tuple(Softening(**entry) for entry in record["policy"])
@@ -98,7 +98,7 @@ def _record_unchanged(
             for stage in plan.stages:
                 if stage.kind == "skip":
                     recorder.stage_skipped(stage, stage.skip or "")
-                elif stage.id not in prepared.done and (reused := cache.look(stage).reused) is not None:
+                elif stage.id not in prepared.done and (reused := cache.lookup(stage).reused) is not None:
                     recorder.stage_reused(stage, reused)
             manifest = recorder.close()
         except BaseException as error:

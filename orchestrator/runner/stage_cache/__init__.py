@@ -1,9 +1,9 @@
 """Reuse: a stage whose declared inputs, command, environment and tools are as they were when it last succeeded.
 
-``StageCache.look`` says whether a stage would only do again what a run that succeeded shows, and if not,
+``StageCache.lookup`` says whether a stage would only do again what a run that succeeded shows, and if not,
 why. A success is kept when the run has ended with success, and what it rests on did not change meanwhile.
 """
 
-from orchestrator.runner.stage_cache.cache import Look, Place, StageCache, may_reuse
+from orchestrator.runner.stage_cache.cache import Lookup, Place, StageCache, may_reuse
 
-__all__ = ["Look", "Place", "StageCache", "may_reuse"]
+__all__ = ["Lookup", "Place", "StageCache", "may_reuse"]

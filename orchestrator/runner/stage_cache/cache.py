@@ -13,7 +13,7 @@ from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.command import Reused
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.stage_cache.entries import Entries, Entry, NotKept
+from orchestrator.runner.stage_cache.entries import Entries, Entry, NotStored
 from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit, Unmoved
 from orchestrator.runner.stage_cache.ignored import Ignored
 from orchestrator.runner.stage_cache.inputs import (
@@ -32,7 +32,7 @@ from orchestrator.store.cited_run import CitedSuccess
 _OURSELVES = "codex-orchestrator"
 
 
-class Look(Record):
+class Lookup(Record):
     """What was seen of a stage: the success that may stand for it, else ``reasons`` why it has to run.
 
     ``cited`` is what the proved record of that success says.
@@ -75,7 +75,7 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
 class _Seen(Record):
     salt: str
     observation: Observation
-    found: Entry | NotKept | None
+    found: Entry | NotStored | None
     """What was kept of the stage then: if something else is now, another run has had the last word."""
 
 
@@ -117,18 +117,18 @@ class StageCache:
         self.fresh = fresh
         self._seen: dict[str, _Seen] = {}
         self._succeeded: dict[str, _Success] = {}
-        self._looks: dict[str, Look] = {}
+        self._lookups: dict[str, Lookup] = {}
 
-    def look(self, stage: PlannedStage) -> Look:
+    def lookup(self, stage: PlannedStage) -> Lookup:
         """Return whether a success may stand for ``stage`` as things are now. Reads files, writes at most the cache.
 
         What was seen before any stage ran is not looked at again.
         """
-        if stage.id in self._looks:
-            return self._looks.pop(stage.id)
+        if stage.id in self._lookups:
+            return self._lookups.pop(stage.id)
         reason = may_reuse(self.plan, stage)
         if reason is not None:
-            return Look(None, (reason,))
+            return Lookup(None, (reason,))
         found = self.entries.get(stage.id)
         kept = found if isinstance(found, Entry) else None
         salt = kept.salt if kept is not None else os.urandom(16).hex()
@@ -137,35 +137,35 @@ class StageCache:
         try:
             observation = self._observe(stage, salt, survey)
         except Unfit as unfit:
-            return Look(None, (f"its inputs can't be observed: {unfit}",))
+            return Lookup(None, (f"its inputs can't be observed: {unfit}",))
         self._seen[stage.id] = _Seen(salt, observation, found)
         if kept is None:
-            why = f": {found.reason}" if isinstance(found, NotKept) else ""
-            return Look(None, (f"no success of it in a run that succeeded is kept{why}",), observation)
+            why = f": {found.reason}" if isinstance(found, NotStored) else ""
+            return Lookup(None, (f"no success of it in a run that succeeded is stored{why}",), observation)
         reasons = self._against(stage, kept, observation, cited)
         if reasons:
-            return Look(None, reasons, observation)
+            return Lookup(None, reasons, observation)
         if survey.reread and self.entries.get(stage.id) == found:
             self.entries.put(stage.id, Entry(salt, observation, kept.outputs, kept.shown_by))
-        return Look(kept.shown_by, (), observation, cited)
+        return Lookup(kept.shown_by, (), observation, cited)
 
-    def look_ahead(self, stages: Iterable[PlannedStage]) -> bool:
+    def all_cached(self, stages: Iterable[PlannedStage]) -> bool:
         """Tell whether a success may stand for each of ``stages`` as things are, if nothing runs before it."""
         for stage in stages:
-            look = self.look(stage)
-            if look.reused is None:
-                self._looks.clear()
+            lookup = self.lookup(stage)
+            if lookup.reused is None:
+                self._lookups.clear()
                 return False
-            self._looks[stage.id] = look
+            self._lookups[stage.id] = lookup
         return True
 
-    def cited_ahead(self) -> list[CitedSuccess]:
-        """Return the successes that ``look_ahead`` found to hold, as their runs' proved records show them."""
-        return [look.cited for look in self._looks.values() if look.cited is not None]
+    def cited_successes(self) -> list[CitedSuccess]:
+        """Return the successes that ``all_cached`` found to hold, as their runs' proved records show them."""
+        return [lookup.cited for lookup in self._lookups.values() if lookup.cited is not None]
 
     def started(self) -> None:
         """Say that a stage runs: from now on files may change."""
-        self._looks.clear()
+        self._lookups.clear()
 
     def ended(self, stage: PlannedStage, *, succeeded: bool) -> str | None:
         """Say how a stage ended that ran. What it rested on must still be as it was, or nothing is kept of it.

@@ -41,7 +41,7 @@ class Entry(Record):
     shown_by: Reused
 
 
-class NotKept(Record):
+class NotStored(Record):
     """Why a stage's last success is not kept; ``mark`` tells two such notes apart."""
 
     reason: str
@@ -62,7 +62,7 @@ class Entries:
         self._seam = seam
         self._writes = writes
 
-    def get(self, stage_id: str) -> Entry | NotKept | None:
+    def get(self, stage_id: str) -> Entry | NotStored | None:
         """Return what is kept of a stage; a damaged entry counts as none."""
         data = read_cached(self._workspace, self._name(stage_id), _LIMIT, self._seam)
         if data is None:
@@ -72,7 +72,7 @@ class Entries:
             if document["entry"] != _VERSION:
                 return None
             if "not_kept" in document:
-                return NotKept(_text(document["not_kept"]), _text(document["mark"]))
+                return NotStored(_text(document["not_kept"]), _text(document["mark"]))
             return _entry(document)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, DamagedRecord):
             return None

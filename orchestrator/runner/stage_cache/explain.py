@@ -31,15 +31,15 @@ def _explained_stage(
     if cache is None:
         reason = may_reuse(plan, stage)
         return {"would": "run", "reasons": [] if reason is None else [reason], "reused": None}
-    look = cache.look(stage)
-    if look.reused is None:
-        return {"would": "run", "reasons": list(look.reasons), "reused": None}
+    lookup = cache.lookup(stage)
+    if lookup.reused is None:
+        return {"would": "run", "reasons": list(lookup.reasons), "reused": None}
     moving = [need for need in stage.needs if before[need]["would"] in ("run", "unknown")]
     if moving:
         names = ", ".join(f"'{need}'" for need in moving)
         return {
             "would": "unknown",
-            "reasons": [f"unchanged since run {look.reused.run_id}, unless {names}, which comes first, changes that"],
-            "reused": look.reused._asdict(),
+            "reasons": [f"unchanged since run {lookup.reused.run_id}, unless {names}, which comes first, changes that"],
+            "reused": lookup.reused._asdict(),
         }
-    return {"would": "reuse", "reasons": [], "reused": look.reused._asdict()}
+    return {"would": "reuse", "reasons": [], "reused": lookup.reused._asdict()}

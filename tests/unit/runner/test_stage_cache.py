@@ -16,7 +16,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import closed, stage_ended, stage_started
 from orchestrator.model.outcome import Ended
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.stage_cache import Look, Place, StageCache, may_reuse
+from orchestrator.runner.stage_cache import Lookup, Place, StageCache, may_reuse
 from orchestrator.runner.stage_cache.entries import Entries, Entry
 from orchestrator.runner.stage_cache.explain import explained
 from orchestrator.runner.stage_cache.ignored import Ignored
@@ -80,23 +80,23 @@ class Scene:
     def succeed(self, stage: PlannedStage = BUILD, during: Callable[[], None] = lambda: None) -> Manifest:
         """Run ``stage`` as the pipeline would, in a run that succeeds; ``during`` is what it does besides."""
         cache = self.cache(fresh=True)
-        look = cache.look(stage)
+        lookup = cache.lookup(stage)
         cache.started()
         if stage.outputs:
             self.write("dist/app", "built")
         during()
         self.made[stage.id] = cache.ended(stage, succeeded=True)
-        manifest = ended(self.plan, stage, look)
+        manifest = ended(self.plan, stage, lookup)
         cache.keep(manifest)
         return manifest
 
-    def look(self, stage: PlannedStage = BUILD) -> Look:
-        return self.cache().look(stage)
+    def lookup(self, stage: PlannedStage = BUILD) -> Lookup:
+        return self.cache().lookup(stage)
 
 
-def ended(plan: Plan, stage: PlannedStage, look: Look, outcome: str = "success") -> Manifest:
+def ended(plan: Plan, stage: PlannedStage, lookup: Lookup, outcome: str = "success") -> Manifest:
     """Return the record of a run whose ``stage`` succeeded, and which ended with ``outcome``."""
-    manifest = stage_started(make_manifest(plan=plan), stage.id, "2026-11-22T08:43:06.000Z", "log", look.key)
+    manifest = stage_started(make_manifest(plan=plan), stage.id, "2026-11-22T08:43:06.000Z", "log", lookup.key)
     manifest = stage_ended(
         manifest, stage.id, "2026-11-22T08:43:07.000Z", Ended("success", 0), summary=None, left_out=0, forgiven=False
     )
@@ -112,9 +112,9 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_a_success_is_cited_while_nothing_changed(scene: Scene) -> None:
     """The same stage on the same files is spared, and the run that shows its success is named."""
-    assert scene.look().reasons == ("no success of it in a run that succeeded is kept",)
+    assert scene.lookup().reasons == ("no success of it in a run that succeeded is stored",)
     manifest = scene.succeed()
-    found = scene.look()
+    found = scene.lookup()
     assert found.reused is not None
     assert found.reused.run_id == manifest.run_id
     assert found.reused.cache_key == manifest.command("build").cache_key
@@ -173,7 +173,7 @@ def test_whatever_changes_the_stage_runs_and_says_why(scene: Scene, change: str)
     scene.succeed()
     act, reason = CHANGES[change]
     act(scene)
-    found = scene.look()
+    found = scene.lookup()
     assert found.reused is None
     assert any(reason in told for told in found.reasons), found.reasons
 
@@ -182,7 +182,7 @@ def test_another_command_is_other_work(scene: Scene) -> None:
     """A changed command has the stage run, and the reason is the config."""
     scene.succeed()
     change_stage(scene)
-    assert "the stage's config changed" in scene.cache().look(scene.plan.stage("build")).reasons
+    assert "the stage's config changed" in scene.cache().lookup(scene.plan.stage("build")).reasons
 
 
 def test_a_touched_input_is_no_change(scene: Scene) -> None:
@@ -190,7 +190,7 @@ def test_a_touched_input_is_no_change(scene: Scene) -> None:
     scene.succeed()
     os.utime(scene.folder / "src/a.py")
     before = scene.entries.get("build")
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
     assert scene.entries.get("build") != before
 
 
@@ -205,7 +205,7 @@ def test_an_unchanged_input_is_not_read_again(scene: Scene, monkeypatch: pytest.
         return real(path, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "open", watch)
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
     assert not [path for path in opened if "/src/" in path or path.endswith("dist/app")]
 
 
@@ -214,9 +214,9 @@ def test_a_status_that_proves_nothing_is_not_trusted(scene: Scene) -> None:
     cache = scene.cache()
     written = scene.write("src/a.py", "a = 3")
     cache.now_ns = lambda: written.stat().st_mtime_ns
-    look = cache.look(BUILD)
-    assert look.observation is not None
-    assert not look.observation.inputs["src/a.py"].settled
+    lookup = cache.lookup(BUILD)
+    assert lookup.observation is not None
+    assert not lookup.observation.inputs["src/a.py"].settled
 
 
 def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) -> None:
@@ -242,38 +242,38 @@ def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) ->
     )
     observation = kept.observation._replace(inputs={**kept.observation.inputs, "src/a.py": row})
     scene.entries.put("build", kept._replace(observation=observation))
-    assert scene.look().reasons == ("inputs changed: src/a.py",)
+    assert scene.lookup().reasons == ("inputs changed: src/a.py",)
 
 
 def test_outputs_are_those_that_the_cited_run_left(scene: Scene) -> None:
     """An entry whose account of the outputs fits other files is not believed: the run's events say what was made."""
     scene.succeed()
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
     scene.write("dist/app", "evil!")
     kept = scene.entries.get("build")
     assert isinstance(kept, Entry)
     outputs = {path: state._replace(content="-" + sha256(b"evil!").hexdigest()) for path, state in kept.outputs.items()}
     scene.entries.put("build", kept._replace(outputs=outputs))
-    assert "did not leave these outputs" in "".join(scene.look().reasons)
+    assert "did not leave these outputs" in "".join(scene.lookup().reasons)
 
 
 def test_a_failed_run_keeps_nothing(scene: Scene) -> None:
     """A stage that succeeded in a run that failed has to run again."""
     cache = scene.cache()
-    look = cache.look(BUILD)
+    lookup = cache.lookup(BUILD)
     scene.write("dist/app", "built")
     cache.ended(BUILD, succeeded=True)
-    cache.keep(ended(scene.plan, BUILD, look, outcome="failure"))
-    assert scene.look().reused is None
+    cache.keep(ended(scene.plan, BUILD, lookup, outcome="failure"))
+    assert scene.lookup().reused is None
 
 
 def test_a_failure_ends_what_was_kept(scene: Scene) -> None:
     """When the same work fails later, the earlier success stands for nothing any more."""
     scene.succeed()
     cache = scene.cache(fresh=True)
-    cache.look(BUILD)
+    cache.lookup(BUILD)
     cache.ended(BUILD, succeeded=False)
-    assert scene.look().reused is None
+    assert scene.lookup().reused is None
 
 
 @pytest.mark.parametrize(
@@ -291,13 +291,13 @@ def test_what_changes_while_a_stage_runs_is_not_kept(
     """A success on files that moved meanwhile proves nothing about either state of them, and this is told."""
     time.sleep(0.03)  # past the tick of the file system's clock, so that a write is seen by its time
     scene.succeed(during=lambda: (during(scene), None)[1])
-    assert reason in scene.look().reasons[0]
+    assert reason in scene.lookup().reasons[0]
 
 
 def test_outputs_that_were_not_made_are_reported(scene: Scene) -> None:
     """A stage that declares outputs and leaves none is run again, and the reason is there."""
     scene.succeed(during=lambda: (scene.folder / "dist/app").unlink())
-    assert "no declared output is there" in scene.look().reasons[0]
+    assert "no declared output is there" in scene.lookup().reasons[0]
 
 
 def test_what_a_stage_needs_counts_as_its_input(scene: Scene) -> None:
@@ -306,9 +306,9 @@ def test_what_a_stage_needs_counts_as_its_input(scene: Scene) -> None:
     scene.plan = make_plan(BUILD, check)
     scene.write("dist/app", "built")
     scene.succeed(check)
-    assert scene.look(check).reused is not None
+    assert scene.lookup(check).reused is not None
     scene.write("dist/app", "built otherwise")
-    assert scene.look(check).reasons == ("inputs changed: dist/app",)
+    assert scene.lookup(check).reasons == ("inputs changed: dist/app",)
 
 
 def test_a_file_that_the_command_names_counts_as_its_input(scene: Scene) -> None:
@@ -317,21 +317,21 @@ def test_a_file_that_the_command_names_counts_as_its_input(scene: Scene) -> None
     scene.plan = make_plan(BUILD._replace(shell="sh scripts/check.sh && make"), CHECK)
     build = scene.plan.stage("build")
     scene.succeed(build)
-    assert scene.look(build).reused is not None
+    assert scene.lookup(build).reused is not None
     scene.write("scripts/check.sh", "exit 0 # still")
-    assert scene.look(build).reasons == ("inputs changed: scripts/check.sh",)
+    assert scene.lookup(build).reasons == ("inputs changed: scripts/check.sh",)
 
 
 def test_a_link_counts_by_what_stands_there(scene: Scene) -> None:
-    """A link to a file is read at each look; one to a folder can't be told, and the stage always runs."""
+    """A link to a file is read at each lookup; one to a folder is not supported, and the stage always runs."""
     outside = scene.write("elsewhere.txt", "1")
     (scene.folder / "src/link").symlink_to(outside)
     scene.succeed()
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
     outside.write_text("2")
-    assert scene.look().reasons == ("inputs changed: src/link",)
+    assert scene.lookup().reasons == ("inputs changed: src/link",)
     (scene.folder / "src/folder").symlink_to(scene.folder)
-    assert "is a link to" in scene.look().reasons[0]
+    assert "is a link to" in scene.lookup().reasons[0]
 
 
 def test_a_folder_behind_a_link_has_the_stage_run(scene: Scene) -> None:
@@ -340,7 +340,7 @@ def test_a_folder_behind_a_link_has_the_stage_run(scene: Scene) -> None:
     (scene.folder / "shared").symlink_to(scene.folder / "other")
     for inputs in (("src/**", "shared/**"), ("src/**", "*/x")):
         scene.plan = make_plan(BUILD._replace(inputs=inputs), CHECK)
-        assert "is a link to a folder" in scene.look(scene.plan.stage("build")).reasons[0]
+        assert "is a link to a folder" in scene.lookup(scene.plan.stage("build")).reasons[0]
 
 
 def test_a_file_named_with_a_space_counts(scene: Scene) -> None:
@@ -350,7 +350,7 @@ def test_a_file_named_with_a_space_counts(scene: Scene) -> None:
     scene.plan = make_plan(build)
     scene.succeed(build)
     scene.write("my file(1).txt", "2")
-    assert scene.look(build).reasons == ("inputs changed: my file(1).txt",)
+    assert scene.lookup(build).reasons == ("inputs changed: my file(1).txt",)
 
 
 def test_the_interpreter_of_a_script_counts(scene: Scene) -> None:
@@ -360,9 +360,9 @@ def test_the_interpreter_of_a_script_counts(scene: Scene) -> None:
     build = PlannedStage("build", "Build", "command", argv=("./check",), inputs=("src/**",))
     scene.plan = make_plan(build)
     scene.succeed(build)
-    assert scene.look(build).reused is not None
+    assert scene.lookup(build).reused is not None
     scene.tool("mytool", "exit 1")
-    assert scene.look(build).reasons == ("tools changed: mytool",)
+    assert scene.lookup(build).reasons == ("tools changed: mytool",)
 
 
 @pytest.mark.parametrize(
@@ -385,27 +385,27 @@ def test_what_installers_note_counts(scene: Scene, tmp_path: Path, noted: str) -
     build = BUILD._replace(shell="python3 -m build")
     scene.plan = make_plan(build)
     scene.succeed(build)
-    assert scene.look(build).reused is not None
+    assert scene.lookup(build).reused is not None
     if place.name == "METADATA":
         place.unlink()
         place.parent.rmdir()
         place.parent.with_name("dep-2.0.dist-info").mkdir()
     else:
         place.write_text("22")
-    assert scene.look(build).reasons[0].startswith("tools changed: ")
+    assert scene.lookup(build).reasons[0].startswith("tools changed: ")
 
 
 def test_a_failure_meanwhile_has_the_last_word(scene: Scene) -> None:
     """A success that another run saw fail before it could be kept is not kept."""
     first = scene.cache()
-    look = first.look(BUILD)
+    lookup = first.lookup(BUILD)
     scene.write("dist/app", "built")
     first.ended(BUILD, succeeded=True)
     second = scene.cache()
-    second.look(BUILD)
+    second.lookup(BUILD)
     second.ended(BUILD, succeeded=False)
-    first.keep(ended(scene.plan, BUILD, look))
-    assert "failed since" in scene.look().reasons[0]
+    first.keep(ended(scene.plan, BUILD, lookup))
+    assert "failed since" in scene.lookup().reasons[0]
 
 
 def test_a_failure_on_unknown_files_counts_too(scene: Scene) -> None:
@@ -413,19 +413,19 @@ def test_a_failure_on_unknown_files_counts_too(scene: Scene) -> None:
     scene.succeed()
     os.mkfifo(scene.folder / "src/pipe")
     cache = scene.cache()
-    cache.look(BUILD)
+    cache.lookup(BUILD)
     cache.ended(BUILD, succeeded=False)
     (scene.folder / "src/pipe").unlink()
-    assert scene.look().reused is None
+    assert scene.lookup().reused is None
 
 
 def test_a_cache_that_cannot_be_written_breaks_nothing(scene: Scene) -> None:
     """A file in the place of the cache's folder keeps no success, and a failure has none to end."""
     (Path(scene.workspace.runs_dir) / ".cache").write_text("")
     cache = scene.cache()
-    cache.look(BUILD)
+    cache.lookup(BUILD)
     cache.ended(BUILD, succeeded=False)
-    assert scene.look().reused is None
+    assert scene.lookup().reused is None
 
 
 def test_what_a_named_folder_holds_counts_though_git_ignores_it(scene: Scene) -> None:
@@ -437,7 +437,7 @@ def test_what_a_named_folder_holds_counts_though_git_ignores_it(scene: Scene) ->
     scene.write("dist/a", "1")
     scene.succeed(CHECK)
     scene.write("dist/a", "2")
-    assert scene.look(CHECK).reasons == ("inputs changed: dist/a",)
+    assert scene.lookup(CHECK).reasons == ("inputs changed: dist/a",)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "unreadable"])
@@ -448,7 +448,7 @@ def test_an_unknown_change_has_the_stage_run(scene: Scene, kind: str) -> None:
         os.mkfifo(scene.folder / "src/pipe")
     else:
         (scene.folder / "src").rename(scene.folder / "gone")
-    assert "its inputs can't be observed" in scene.look().reasons[0]
+    assert "its inputs can't be observed" in scene.lookup().reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_a_damaged_entry_counts_as_none(scene: Scene, text: str) -> None:
     scene.succeed()
     (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
     path.write_text(text)
-    assert scene.look().reused is None
+    assert scene.lookup().reused is None
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ def test_an_entry_of_other_types_counts_as_none(scene: Scene, key: str, value: o
     document = json.loads(path.read_text())
     document[key] = {**document[key], **value} if isinstance(value, dict) and key == "shown_by" else value
     path.write_text(json.dumps(document))
-    assert scene.look().reused is None
+    assert scene.lookup().reused is None
 
 
 def test_an_entry_tells_no_secret(scene: Scene) -> None:
@@ -499,15 +499,15 @@ def test_an_entry_tells_no_secret(scene: Scene) -> None:
     assert first is not None
     assert second is not None
     assert first != second
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
 
 
 def test_with_no_cache_everything_runs_and_is_kept(scene: Scene) -> None:
-    """A fresh look spares nothing; what succeeds then may be cited by the next."""
+    """A fresh lookup reuses nothing; what succeeds then may be cited by the next."""
     scene.succeed()
-    assert scene.cache(fresh=True).look(BUILD).reasons == ("--no-cache was given",)
+    assert scene.cache(fresh=True).lookup(BUILD).reasons == ("--no-cache was given",)
     newer = scene.succeed()
-    found = scene.look().reused
+    found = scene.lookup().reused
     assert found is not None
     assert found.run_id == newer.run_id
 
@@ -555,16 +555,16 @@ def test_looking_writes_nothing_where_it_must_not(scene: Scene) -> None:
     (path,) = (Path(scene.workspace.runs_dir) / ".cache").glob("stage-*")
     before = path.read_bytes()
     scene.entries = Entries(scene.workspace, (TASK, "hello", "diagnostics"), writes=False)
-    assert scene.look().reused is not None
+    assert scene.lookup().reused is not None
     assert path.read_bytes() == before
 
 
-def test_a_look_ahead_holds_until_something_runs(scene: Scene) -> None:
+def test_all_cached_holds_until_something_runs(scene: Scene) -> None:
     """What was seen of all stages at once is not looked at again, but from the first start on it is."""
     scene.succeed()
     cache = scene.cache()
-    assert cache.look_ahead([BUILD])
+    assert cache.all_cached([BUILD])
     (scene.folder / "src/a.py").unlink()
-    ahead: Reused | None = cache.look(BUILD).reused
+    ahead: Reused | None = cache.lookup(BUILD).reused
     assert ahead is not None
-    assert cache.look(BUILD).reused is None
+    assert cache.lookup(BUILD).reused is None
