@@ -262,8 +262,7 @@ class Capture:
         answer = process.answer(max(0.0, self._left()))
         known = git.parse_status(status.output).changes
         prefix = git.prefix_of(self._top, self._folder)
-        names = (name for name in answer.output.split(b"\0") if name and name not in known)
-        return tuple(name for name in names if self._scope.is_code(name.removeprefix(prefix)))
+        return self._scope.personal_code(answer.output, known, prefix)
 
     def _remembered(self, status: GitAnswer) -> _Tree | None:
         """Return the tree that was kept of the same commit, if nothing differs from it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.record import Record
@@ -47,6 +47,14 @@ class Scope(Record):
     def is_code(self, path: bytes) -> bool:
         """Tell whether a file that only the user's own rules ignore counts: code, and no tool's hidden file."""
         return not is_hidden(path) and not is_build_artifact(path) and self.holds(path) and self._matches_code(path)
+
+    def personal_code(self, untracked: bytes, known: Container[bytes], prefix: bytes) -> tuple[bytes, ...]:
+        """Return the code, from the repository's top, that only the user's own rules ignore.
+
+        ``untracked`` is git's answer to ``porcelain.UNTRACKED``, ``known`` its status, ``prefix`` the folder.
+        """
+        names = (name for name in untracked.split(b"\0") if name and name not in known)
+        return tuple(name for name in names if self.is_code(name.removeprefix(prefix)))
 
     def _matches_code(self, path: bytes) -> bool:
         from orchestrator.base.globs import globs

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from orchestrator.git.porcelain import LIST, STATUS, Status, parse_list, parse_status, prefix_of
+from orchestrator.git.porcelain import LIST, STATUS, UNTRACKED, Status, parse_list, parse_status, prefix_of
 from orchestrator.git.process import GitProcess
 from orchestrator.git.scope import NO_FILE, Scope
 from orchestrator.git.tree import Entry, Hasher, TooMuch, TreeAtStart, status_of, walk
@@ -48,7 +48,8 @@ class SecondLook:
         look = cls(folder, scope, start, work, timeout_seconds)
         if work is not None and start.index_status is not None:
             try:
-                look._processes = [work.start(command, folder) for command in (STATUS, _STAT_DIRTY)]
+                commands = (STATUS, _STAT_DIRTY, *((UNTRACKED,) if work.settings.has_personal_excludes else ()))
+                look._processes = [work.start(command, folder) for command in commands]
             except OSError:
                 look.abandon()
         return look
@@ -95,17 +96,18 @@ class SecondLook:
         self._processes = []
 
     def _by_git(self, work: WorkTree) -> tuple[str | None, bool | None, tuple[set[bytes], set[bytes], set[bytes]]]:
-        status, stat_dirty = (process.answer(self._left()) for process in self._processes)
+        status, stat_dirty, *personal = (process.answer(self._left()) for process in self._processes)
         if status.code != 0 or stat_dirty.code != 0:
             raise OSError(os.fsdecode(status.complaint or stat_dirty.complaint).strip()[:200])
         found = parse_status(status.output)
+        prefix = prefix_of(work.top, self._folder)
+        ours = [name for answer in personal for name in self._scope.personal_code(answer.output, found.changes, prefix)]
         same_index = found.commit == self._start.commit and status_of(work.index_file) == self._start.index_status
-        if same_index and self._start.is_plain:
-            prefix = prefix_of(work.top, self._folder)
+        if same_index and self._start.is_plain and not ours:
             names = {path.removeprefix(prefix) for path in stat_dirty.output.split(b"\0") if path}
             return found.commit, bool(self._counting(found, prefix)), self._of_written(found, prefix, names)
         listing = work.start(LIST, self._folder).answer(self._left())
-        tree = tree_on_disk(work, self._folder, found, parse_list(listing.output), self._scope, self._hasher())
+        tree = tree_on_disk(work, self._folder, found, parse_list(listing.output), self._scope, self._hasher(), ours)
         return found.commit, tree.is_dirty, self._compared(tree.entries, tree.untracked)
 
     def _of_written(

@@ -107,3 +107,16 @@ def test_hidden_edits_and_folders_without_git_are_compared(
     workspace.commit()
     workspace.git("update-index", "--assume-unchanged", "packages/x/a.py")
     assert run(workspace, orchestrate, "echo 3 > a.py")[0]["moved"] == ["a.py"]
+
+
+def test_code_that_only_the_user_ignores_is_looked_at_twice(code: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """What counted at the beginning counts at the end: no false alarm while it stays, named when it moves or is new."""
+    code.write(".git/info/exclude", "mine*.py\n*.md\n")
+    code.write("packages/x/mine.py", "1\n")
+    at_end, reasons, _ = run(code, orchestrate, "echo > notes.md")
+    assert (at_end["moved"], at_end["left_behind"], reasons) == ([], [], [])
+    at_end, reasons, _ = run(code, orchestrate, "echo 2 > mine.py")
+    assert (at_end["moved"], reasons) == (["mine.py"], ["tree-moved-while-running"])
+    (code.root / "packages/x/mine.py").unlink()
+    at_end, reasons, _ = run(code, orchestrate, "echo > mine2.py")
+    assert (at_end["moved"], at_end["left_behind"], reasons) == ([], ["mine2.py"], [])
