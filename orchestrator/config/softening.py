@@ -32,9 +32,29 @@ def softenings(
         *_guard(base, now, pipeline, known_base),
         *_waivers(base, now),
     ]
-    named = [Softening(COMMAND_CHANGED, key, text) for key, text in _commands(base, now, pipeline)]
-    named += [Softening(SKIP_ADDED, key, text) for key, text in _other_skips(base, now, pipeline)]
-    return (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *named)
+    return (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *_named(base, now, pipeline))
+
+
+def softenings_reached(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> tuple[Softening, ...]:
+    """Return what another project's config asks less of a ``pipeline`` that a run of this one reaches.
+
+    Each stage there is part of the work. Who must review that project's own runs, and its gates, are not.
+    """
+    softer = [
+        *_guardrails(base, now),
+        *_stages(base, now, pipeline, every=True),
+        *_spec_guard(base, now),
+        *_guard(base, now, pipeline, None),
+        *_waivers(base, now),
+    ]
+    found = (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *_named(base, now, pipeline, every=True))
+    return tuple(entry._replace(key=f"{now.name}: {entry.key}") for entry in found)
+
+
+def _named(base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False) -> list[Softening]:
+    """Return what is said of a change, and keeps no run from being ready."""
+    changed = [Softening(COMMAND_CHANGED, key, text) for key, text in _commands(base, now, pipeline, every=every)]
+    return changed + [Softening(SKIP_ADDED, key, text) for key, text in _other_skips(base, now, pipeline, every=every)]
 
 
 def _guardrails(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
@@ -69,19 +89,19 @@ def _guard_option(config: ProjectConfig, pipeline: str, name: str) -> str | None
 
 
 def _pairs(
-    base: ProjectConfig, now: ProjectConfig, pipeline: str
+    base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False
 ) -> Iterator[tuple[str, StageConfig | None, StageConfig | None]]:
-    """Yield each check and required guardrail of the base, by its place, as it was and as it is.
+    """Yield each check and required guardrail of the base (``every`` stage), by its place, as it was and as it is.
 
     So each stage of a sub-pipeline of the same project that is one of these, as far as it reaches.
     """
     required = base.guardrails.required if base.guardrails.binds(pipeline) else ()
-    waiting: list[tuple[str, tuple[str, ...] | None]] = [(pipeline, (*_CHECKS, *required))]
+    waiting: list[tuple[str, tuple[str, ...] | None]] = [(pipeline, None if every else (*_CHECKS, *required))]
     seen = {pipeline}
     for name, wanted in waiting:
         before, after = (merged(name, config.pipelines, config.name) for config in (base, now))
-        every = tuple(stage.id for stage in before.stages) if before is not None else ()
-        for stage in dict.fromkeys(every if wanted is None else wanted):
+        there = tuple(stage.id for stage in before.stages) if before is not None else ()
+        for stage in dict.fromkeys(there if wanted is None else wanted):
             old, new = _find(before, stage), _find(after, stage)
             if old is None:
                 continue
@@ -92,8 +112,10 @@ def _pairs(
                 waiting.append((str(old.pipeline), None))
 
 
-def _stages(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
-    for place, old, new in _pairs(base, now, pipeline):
+def _stages(
+    base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False
+) -> Iterator[tuple[str, str]]:
+    for place, old, new in _pairs(base, now, pipeline, every=every):
         if old is None or not old.complete:
             continue
         if new is None:
@@ -108,20 +130,26 @@ def _stages(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[
             yield place, f"it newly can't fail: {reason}"
 
 
-def _commands(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
-    for place, old, new in _pairs(base, now, pipeline):
+def _commands(
+    base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False
+) -> Iterator[tuple[str, str]]:
+    for place, old, new in _pairs(base, now, pipeline, every=every):
         if old is not None and new is not None and _work(old) != _work(new):
             yield place, "its command is another one than at the base"
+    if base.session.set_env != now.session.set_env:
+        yield "session.set_env", "what it sets for each stage is another than at the base"
 
 
 def _work(stage: StageConfig) -> tuple[object, ...]:
-    return stage.run, stage.shell, stage.pipeline, stage.project, stage.cwd
+    return stage.run, stage.shell, stage.pipeline, stage.project, stage.cwd, stage.env
 
 
-def _other_skips(base: ProjectConfig, now: ProjectConfig, pipeline: str) -> Iterator[tuple[str, str]]:
+def _other_skips(
+    base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False
+) -> Iterator[tuple[str, str]]:
     """Yield each skip of a stage that is no check, and that the base does not skip: the whole is not shown so."""
     before, after = merged(pipeline, base.pipelines, base.name), merged(pipeline, now.pipelines, now.name)
-    checks = {place for place, *_ in _pairs(base, now, pipeline)}
+    checks = {place for place, *_ in _pairs(base, now, pipeline, every=every)}
     for stage in after.stages if after is not None else ():
         place, old = f"pipelines.{pipeline}.stages[{stage.id}]", _find(before, stage.id)
         if stage.skip is not None and place not in checks and (old is None or old.skip is None):

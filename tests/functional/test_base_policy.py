@@ -114,3 +114,24 @@ def test_the_base_that_the_base_names_counts(codebase: WorkspaceFolder, orchestr
     assert softened == ["metrics.min_coverage"]
     git(codebase, "branch", "-f", "release", "main")
     assert started(orchestrate)[0]["policy"] == []
+
+
+def test_a_project_that_is_reached_asks_no_less(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A stage that is another project's pipeline is as strong as that: softened there is softened here."""
+    workspace.project("x", {"test": {"pipeline": "smoke", "project": "y"}}, pipeline="work")
+    workspace.project("y", {"test": "true"}, pipeline="smoke")
+    workspace.commit()
+    workspace.commit("again")
+    config = workspace.root / "project_configs" / "y.toml"
+    assert started(orchestrate)[1] == []
+    config.write_text(config.read_text() + "allow_failure = true\n")
+    key = "y: pipelines.smoke.stages[test].allow_failure"
+    status, codes = started(orchestrate)
+    assert ([entry["key"] for entry in status["policy"]], codes) == ([key], ["policy-softened"])
+    workspace.commit("soften")
+    assert "policy-softened" in started(orchestrate)[1]
+    approved = orchestrate("review", "latest", "--decision", "approve", "--reason", "r", "--actor", "bob")
+    assert approved.code == 0, approved.stderr
+    assert orchestrate("status", "--format", "json").document["ready"]["ready"]
+    workspace.commit("later")
+    assert started(orchestrate)[1] == []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.workspace import CONFIG_FOLDER
@@ -29,10 +30,17 @@ class PolicyComparison:
     def __init__(self, root: str, plan: Plan, environ: Mapping[str, str]) -> None:
         self._root, self._environ = root, environ
         self._project, self._pipeline = plan.project, plan.pipeline
+        elsewhere = ((below.project, below.pipeline) for below in plan.subplans if below.project != plan.project)
+        self._reached = tuple(dict.fromkeys(elsewhere))
+        """Project and pipeline of each other project's that the run reaches."""
+
         self._folder = os.path.join(root, plan.project_path)
         self._note = "git did not answer in time"
         self._configs: tuple[bytes, bytes] | None = None
         """The base's and the current one, where there are both."""
+
+        self._reached_configs: dict[str, tuple[bytes, bytes]] = {}
+        """The same of each project that is reached, where they differ."""
 
         self._by_default = False
         """Whether nobody named the base."""
@@ -47,6 +55,9 @@ class PolicyComparison:
     def finish(self) -> tuple[Softening, ...]:
         """Return what the config asks less than the base's; a note where nothing could be compared."""
         self._join()
+        return (*self._own(), *self._elsewhere())
+
+    def _own(self) -> tuple[Softening, ...]:
         if self._configs is None:
             text = f"the config was not compared with the base's: {self._note}"
             return (Softening(POLICY_NOT_COMPARED, "", text),) if self._note else ()
@@ -66,6 +77,22 @@ class PolicyComparison:
             return (Softening(POLICY_NOT_COMPARED, "", text),)
         # What led to this commit is a rule already, though the commit may be older than it.
         return softenings(base, now, self._pipeline, known_base=rule)
+
+    def _elsewhere(self) -> Iterator[Softening]:
+        """Yield the same of other projects' pipelines that the run reaches, as the configs of one commit have them."""
+        for project, pipeline in self._reached:
+            if project not in self._reached_configs:
+                continue
+            from orchestrator.config.loading import parse_bytes
+            from orchestrator.config.softening import softenings_reached
+
+            try:
+                base, now = (parse_bytes(project, data) for data in self._reached_configs[project])
+            except Refusal as refusal:
+                text = f"the base's config of '{project}' has faults: {' '.join(refusal.message.split())[:300]}"
+                yield Softening(POLICY_NOT_COMPARED, project, text)
+                continue
+            yield from softenings_reached(base, now, pipeline)
 
     def _at(self, rule: str, current: bytes) -> bytes | None:
         """Return the config where HEAD left what ``rule`` names; None where that is no base, or has no such config.
@@ -108,8 +135,7 @@ class PolicyComparison:
             self._note = ""
             return
         try:
-            with open(os.path.join(root, CONFIG_FOLDER, f"{project}.toml"), "rb") as file:
-                current = file.read()
+            current = self._current(project)
         except OSError as error:
             self._note = f"it can't be read: {error.strerror}"
             return
@@ -125,13 +151,18 @@ class PolicyComparison:
         changed: list[bytes | None] = []
         """HEAD's config where it differs from the current one: then HEAD is the base, and git is not asked again."""
 
+        asked: list[bool] = []
+        """Holds one where HEAD is the default branch's own commit."""
+
         def is_clean() -> bool:
+            asked.append(True)
             committed = config_at(root, "HEAD", project, environ)
             if committed != current:
                 changed.append(committed)
             return not changed
 
         base = find_base(git, wanted, is_clean, default)
+        self._read_reached(None if base.is_root else base.commit, ("HEAD",) if asked else ())
         before = None
         if changed:
             before = changed[0]
@@ -143,3 +174,21 @@ class PolicyComparison:
             self._note = base.problem or base.nothing
         else:
             self._note = f"the base {base.commit[:12]} has no config of this project"
+
+    def _current(self, project: str) -> bytes:
+        with open(os.path.join(self._root, CONFIG_FOLDER, f"{project}.toml"), "rb") as file:
+            return file.read()
+
+    def _read_reached(self, base: str | None, first: tuple[str, ...]) -> None:
+        """Read the configs of the other projects that are reached, as they are and at the base.
+
+        Each is compared with the first commit of ``first``, and ``base``, that has another one.
+        """
+        for project in dict.fromkeys(project for project, _ in self._reached):
+            with suppress(OSError):  # the plan was compiled of it: it is gone since
+                current = self._current(project)
+                for commit in filter(None, (*first, base)):
+                    before = config_at(self._root, commit, project, self._environ)
+                    if before not in (None, current):
+                        self._reached_configs[project] = before, current
+                        break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.config.loading import parse_bytes
-from orchestrator.config.softening import softenings
+from orchestrator.config.softening import softenings, softenings_reached
 from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED, unapproved_softening
 
 HEAD = 'schema_version = 1\n[project]\nname = "x"\npath = "packages/x"\ntask_id = "1-x"\n'
@@ -202,3 +202,27 @@ def test_it_needs_an_approval_by_somebody_else(
 ) -> None:
     """Unless the base lets the run's own account approve; that the config newly does is no leave."""
     assert [code for code, _ in unapproved_softening(policy, approvals)] == [POLICY_SOFTENED] * unmet
+
+
+def test_of_another_project_each_stage_counts() -> None:
+    """A pipeline that a run of another project reaches: every stage of it, not its reviews and gates."""
+    more = '[[pipelines.nightly.stages]]\nid = "types"\nrun = "mypy"\n'
+    base = parse_bytes("x", (HEAD + STRICT + more).encode())
+    now = parse_bytes("x", (HEAD + STRICT + more.replace('run = "mypy"', 'run = "true"')).encode())
+    now = now._replace(review=now.review._replace(approvals=0))
+    place = "x: pipelines.nightly.stages[types]"
+    found = [(entry.code, entry.key) for entry in softenings_reached(base, now, "nightly")]
+    assert found == [(POLICY_SOFTENED, place), (COMMAND_CHANGED, place)]
+    assert softenings_reached(base, base, "nightly") == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("[review]", '[session]\nset_env = { A = "b" }\n[review]'),
+        ('run = "pytest"', 'run = "pytest"\nenv = { A = "b" }'),
+    ],
+)
+def test_variables_of_a_command_are_named(change: tuple[str, str]) -> None:
+    """What a stage's or a session's variables make of a command keeps no run from being ready, and is said."""
+    assert [code for code, _ in compared(change)] == [COMMAND_CHANGED]
