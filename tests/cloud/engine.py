@@ -63,19 +63,21 @@ class Engine:
             f'ca = "{ca}"\ncert = "{cert}"\nkey = "{key}"\n{more}\n'
         )
 
-    def start_scheduler(self) -> None:
-        """Start the scheduler and wait until it listens."""
+    def start_scheduler(self, *, limited: str = "") -> None:
+        """Start the scheduler and wait until it listens; ``limited`` is Python that its process runs first."""
         words = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard", "--protocol", "tls")
-        self._start("scheduler", "dask_scheduler", *words, "--preload", "orchestrator.cloud.hub")
+        self._start("scheduler", "dask_scheduler", *words, "--preload", "orchestrator.cloud.hub", limited=limited)
         until(lambda: "distributed.scheduler - INFO -   Scheduler at" in self.log("scheduler") and self._listens())
 
-    def start_worker(self, name: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    def start_worker(
+        self, name: str, *options: str, preload: str | None = "orchestrator.cloud.agent", limited: str = ""
+    ) -> None:
         """Start a worker, with one slot unless ``options`` say otherwise, and wait until it is registered."""
         words = (self.address, "--name", name, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
         local = ("--local-directory", str(self.folder / f"dask-{name}"))
-        preload = ("--preload", "orchestrator.cloud.agent")
+        agent = () if preload is None else ("--preload", preload)
         slots = () if "--nthreads" in options else ("--nthreads", "1")
-        self._start(name, "dask_worker", *words, *local, *preload, *slots, *options, environ=environ)
+        self._start(name, "dask_worker", *words, *local, *agent, *slots, *options, limited=limited)
         until(lambda: "Registered to" in self.log(name))
 
     def log(self, name: str) -> str:
@@ -94,17 +96,18 @@ class Engine:
         for name in list(self.processes):
             self.kill(name)
 
-    def _start(self, name: str, module: str, *words: str, environ: Mapping[str, str] | None = None) -> None:
+    def _start(self, name: str, module: str, *words: str, limited: str = "") -> None:
         files = zip(("--tls-ca-file", "--tls-cert", "--tls-key"), self.pki, strict=True)
         options = [str(word) for pair in files for word in pair]
+        program = f"{limited or 'import runpy; '}runpy.run_module('distributed.cli.{module}', run_name='__main__')"
         with (self.folder / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{module}", *words, *options],
+                [sys.executable, "-c", program, *words, *options],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd=self.folder,
-                env={**self._environ, **(environ or {})},
+                env=self._environ,
             )
 
     def _listens(self) -> bool:
@@ -115,7 +118,7 @@ class Engine:
 class CloudWorkspace:
     """A workspace that goes to an engine, and the program in it."""
 
-    def __init__(self, root: Path, engine: Engine, more: str = 'lease = "3s"') -> None:
+    def __init__(self, root: Path, engine: Engine, more: str = 'lease = "4s"') -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.folder = WorkspaceFolder(root)
         self.call = Orchestrator(root, clean_environ(root.parent))
