@@ -61,8 +61,7 @@ def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
     if cause is not None:
         line, log, run_id = cause["line"], cause["log_path"], cause["run_id"]
     else:
-        last = entry["last_lines"][-1] if entry["last_lines"] else ""
-        line, log, run_id = ": ".join(filter(None, (how_it_ended(entry), last))), entry["log_path"], None
+        line, log, run_id = ": ".join(filter(None, (how_it_ended(entry), _said(entry)))), entry["log_path"], None
     return {
         "stage": entry["stage"],
         "outcome": entry["outcome"],
@@ -70,6 +69,16 @@ def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
         "log_path": log,
         "child_run_id": run_id,
     }
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    """Return what says most of a failed stage: its first failed test, where a report names one, else its last line."""
+    tests = entry.get("tests")
+    if not tests:
+        return str(entry["last_lines"][-1]) if entry["last_lines"] else ""
+    more = entry["tests_failed"] - 1
+    first = ": ".join(filter(None, (tests[0]["name"], tests[0]["message"])))
+    return f"{more + 1} failed tests, first {first}" if more else first
 
 
 def _assembled(

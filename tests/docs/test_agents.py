@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 from orchestrator.cli.help_text import EXIT_CODES
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
@@ -32,6 +33,22 @@ def test_the_loop(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None
     assert orchestrate(*short["next_argv"][1:]).code == 0
     again = orchestrate(*start)
     assert (again.document["deduplicated"], again.document["status"]) == (True, "succeeded")
+
+
+def test_an_empty_folder(tmp_path: Path, orchestrate: Orchestrator) -> None:
+    """The first steps of the page lead from a folder with nothing but a codebase to the plan of its stages."""
+    codebase = tmp_path / "packages/hello"
+    codebase.mkdir(parents=True)
+    (codebase / "Makefile").write_text("build:\n\ttrue\nlint:\n\ttrue\ntest:\n\ttrue\n")
+    refused = orchestrate("start", "--project", "hello", "--format", "json", cwd=tmp_path)
+    assert refused.document["error"]["code"] == "no-workspace"
+    (block,) = (text for text in re.findall(r"```console\n(.*?)```", PAGE, re.S) if "onboard" in text)
+    lines = [shlex.split(line.removeprefix("$ codex-orchestrator ")) for line in block.splitlines()]
+    assert [line[0] for line in lines] == ["init", "onboard", "plan"]
+    answers = [orchestrate(*line, cwd=tmp_path) for line in lines]
+    assert [answer.code for answer in answers] == [0, 0, 0], [answer.stderr for answer in answers]
+    assert "notes" in answers[1].document
+    assert [stage["id"] for stage in answers[2].document["stages"]] == ["build", "lint", "test", "spec-guard"]
 
 
 def test_every_exit_code_is_named() -> None:

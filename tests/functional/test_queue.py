@@ -123,6 +123,32 @@ def test_who_is_killed_gives_its_place_up_at_once(workspace: WorkspaceFolder, or
     assert len(ended) == 2
 
 
+def test_a_resume_takes_a_place_as_a_start_does(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """It waits for who holds it, keeps its turn though its process is stopped, and waiting is none of its time."""
+    limited(workspace, stage="test -e ../../go || { test -e ../../hold && sleep 60; }")
+    failed = orchestrate(*START).document["run_id"]
+    workspace.write("hold", "")
+    holder = orchestrate(*START, "--detach").document["run_id"]
+    resumed = orchestrate.popen("resume", failed, *JSON)
+    wait_for(lambda: document(orchestrate, failed)["status"] == "queued")
+    os.kill(resumed.pid, signal.SIGSTOP)
+    last = orchestrate(*START, "--detach").document
+    assert last["status"] == "queued"
+    workspace.write("go", "")
+    assert orchestrate("cancel", holder).code == 0
+    assert orchestrate(*START, "--no-wait").document["error"]["code"] == "busy"
+    assert document(orchestrate, last["run_id"])["status"] == "queued"
+    os.kill(resumed.pid, signal.SIGCONT)
+    out, _ = resumed.communicate(timeout=60)
+    assert (resumed.returncode, json.loads(out)["status"]) == (0, "succeeded")
+    assert orchestrate("wait", last["run_id"]).code == 0
+    ended = document(orchestrate, failed)
+    assert ended["attempt"] == 2
+    assert ended["queued_seconds"] > 0  # type: ignore[operator]
+    assert ended["sla"]["active_seconds"] < 60  # type: ignore[index]
+    assert orchestrate("resume", failed, "--no-wait").code == 2
+
+
 def test_what_runs_inside_a_run_takes_no_place(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A run that a stage starts, and one that it is not to wait for, never wait for the run around them."""
     limited(workspace, stage="codex-orchestrator start smoke --project y")

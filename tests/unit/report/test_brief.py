@@ -49,6 +49,15 @@ def test_a_failed_stage_is_one_line() -> None:
     }
 
 
+def test_a_failed_test_says_more_than_the_last_line() -> None:
+    """Where a report names failed tests, the first of them is the cause, and how many there are."""
+    test = {"name": "test_a", "message": "assert -1 == 3", "file": "a.py", "line": 4}
+    for number, cause in ((1, "exit 3: test_a: assert -1 == 3"), (7, "exit 3: 7 failed tests, first test_a: assert")):
+        entry = {**failure("test", line="=== 1 failed in 0.2s ==="), "tests": [test], "tests_failed": number}
+        (found,) = brief_document(document(entry))["failed"]
+        assert found["cause"].startswith(cause)
+
+
 def test_a_sub_pipeline_leads_to_the_stage_below() -> None:
     """The cause, log and run of a sub-pipeline are those of the stage that failed below it."""
     below = {"line": "go failed (exit 7)", "log_path": "child/go.log", "run_id": "c"}
