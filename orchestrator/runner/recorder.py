@@ -30,7 +30,7 @@ from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, refusal_in, summary_of
 from orchestrator.runner.event_fields import run_start, stage_end
-from orchestrator.runner.run_end import breakdown_detail, end_event, publish_end
+from orchestrator.runner.run_end import breakdown_detail, close_children, end_event, publish_end
 from orchestrator.store.child_links import settle_with_parent, settled_children, with_children
 from orchestrator.store.claim import commit
 from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, error_name
@@ -293,6 +293,7 @@ class Recorder:
         Raises StorageError when the record, or what follows from it, could not be written.
         """
         with suppress(StorageError):
+            close_children(self._store, self._run)
             self.adopt_children(settled=True)
         for command in self.manifest.commands:
             if command.status == "pending":
@@ -336,8 +337,7 @@ class Recorder:
         self._change(error_file_added(self.manifest, stage_id, f"{self.manifest.artifact_root}/{ERRORS}/{name}"))
 
     def _timed(self, manifest: Manifest) -> Manifest:
-        active = round(self.active_seconds(), 3)
-        return manifest._replace(sla=manifest.sla._replace(active_seconds=active))
+        return manifest._replace(sla=manifest.sla._replace(active_seconds=round(self.active_seconds(), 3)))
 
     def _change(self, manifest: Manifest) -> None:
         self.manifest = manifest

@@ -8,8 +8,9 @@ from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.files import HELD
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import Manifest
+from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.runner.event_fields import run_end
-from orchestrator.store.layout import RESERVE
+from orchestrator.store.layout import CHILDREN, RESERVE
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
@@ -24,6 +25,14 @@ class Result(Record):
 
     manifest: Manifest
     stopped_by: int | None
+
+
+def close_children(store: RunStore, run: OpenRun) -> None:
+    """Close and publish the children of a run that is about to end whose processes were killed. Raises StorageError."""
+    if run.folder.has(CHILDREN):
+        from orchestrator.store.recovery import recover_children  # most runs have none
+
+        recover_children(store, run, interrupted)
 
 
 def publish_end(store: RunStore, run: OpenRun) -> None:

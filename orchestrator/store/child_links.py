@@ -34,21 +34,54 @@ class ChildNote(Record):
     stage_id: str | None
 
 
-def leave_link(store: RunStore, child: Manifest) -> None:
-    """Leave a note of ``child`` in its parent's folder, and write it into a parent that has ended.
+def leave_early_note(store: RunStore, child: Manifest) -> None:
+    """Leave a note of a run that is about to be claimed, for whoever closes a parent that dies meanwhile.
 
-    A parent of version 1 is never written to; one that is gone leaves only the child's end of the link.
+    Of a run that never comes to be it says nothing. What goes wrong is found by ``leave_link``, once it is claimed.
     """
     parent = parent_location(child)
-    if parent is None:
+    if parent is not None:
+        with suppress(NotFound, FileNotFoundError, DamagedRecord, StorageError):
+            _leave(store, parent, child, sync=False)
+
+
+def withdraw_note(store: RunStore, child: Manifest) -> None:
+    """Take back the note of a run that could not be claimed, as far as the disk allows."""
+    parent = parent_location(child)
+    if parent is not None:
+        with (
+            suppress(FileNotFoundError, StorageError),
+            store.run_folder(parent) as folder,
+            folder.sub(CHILDREN) as children,
+        ):
+            children.remove(_note_name(child))
+
+
+def leave_link(store: RunStore, child: Manifest) -> None:
+    """Leave a note of ``child`` in its parent's folder, for the holder of the parent's lock.
+
+    A parent of version 1 is never written to; one that is gone leaves only the child's end of the link. Raises
+    StorageError.
+    """
+    parent = parent_location(child)
+    if parent is not None:
+        with suppress(NotFound, FileNotFoundError):
+            _leave(store, parent, child, sync=True)
+
+
+def _leave(store: RunStore, parent: Location, child: Manifest, *, sync: bool) -> None:
+    if read_document(store, parent)["version"] == 1:
         return
     note = ChildNote(child.run_id, child.task_id, child.lineage.parent_stage_id)
-    with suppress(NotFound, FileNotFoundError):
-        if read_document(store, parent)["version"] == 1:
-            return
-        with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
-            children.write(f"{child.run_id}.json", json_text(note._asdict()).encode() + b"\n")
+    with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
+        data = json_text(note._asdict()).encode() + b"\n"
+        children.write(_note_name(child), data, sync=sync, sync_folder=sync)
+        if sync:
             folder.sync()
+
+
+def _note_name(child: Manifest) -> str:
+    return f"{child.run_id}.json"
 
 
 def settle_with_parent(store: RunStore, child: Manifest) -> None:

@@ -187,16 +187,16 @@ def finish(store: RunStore, run: OpenRun, close: Closer) -> None:
             run.sync_evidence()
             run.folder.sync()
         else:
-            _recover_children(store, run, close)
+            recover_children(store, run, close)
             _close(store, run, close, lost)
     settle_with_parent(store, run.manifest)
     publish(store, run, certain=False)
 
 
-def _recover_children(store: RunStore, run: OpenRun, close: Closer) -> None:
-    """Close the runs that an interrupted run had started, in whatever task they lie, before it is closed itself.
+def recover_children(store: RunStore, run: OpenRun, close: Closer) -> None:
+    """Close and publish the runs that ``run`` had started and whose processes died, in whatever task they lie.
 
-    Its lock was free, so nothing of them is left running; one that can't be closed stays as it is and is warned of.
+    That is done before it is closed itself. One that can't be closed stays as it is and is warned of.
     """
     known = [Location(child.task_id, child.run_id) for child in run.manifest.child_runs]
     left = [Location(note.task_id, note.run_id) for note in notes_left(run.folder)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +69,28 @@ def test_a_kill_at_any_moment(workspace: WorkspaceFolder, orchestrate: Orchestra
     assert all(built.count(name) >= 2 for name in NAMES)
     checked = orchestrate("verify", *JSON)
     assert (checked.code, checked.document["findings"]) == (0, [])
+
+
+def test_a_child_that_is_killed_is_closed_with_its_fleet(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The fleet goes on and ends; the record of the killed child is then closed and published, whatever its task."""
+    workspace.project("a", {"build": "sleep 60"}, pipeline="smoke")
+    workspace.project("b", {"build": "true"}, pipeline="smoke")
+    process = orchestrate.popen("start", "smoke", "--all", "--jobs", "2", stdout=-3, stderr=-3)
+    until = soon()
+    while not (found := [each for each in workspace.runs("1-a") if holder_of(each)]) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(holder_of(found[0]), signal.SIGKILL)
+    assert process.wait(30) == 3
+    record = workspace.manifest(workspace.runs("1-a")[0])
+    assert (record["status"], record["status_detail"], record["metrics_recorded"]) == ("failed", "interrupted", True)
+    [fleet] = fleets(workspace)
+    assert {child["project"]: child["status"] for child in fleet["child_runs"]} == {"a": "failed", "b": "succeeded"}
+    assert orchestrate("doctor").code == 0
+
+
+def holder_of(run: Path) -> int:
+    """Return the process of a run that goes on, 0 where there is none yet."""
+    try:
+        return int(json.loads((run / ".lock").read_text())["pid"])
+    except (OSError, ValueError, KeyError):
+        return 0

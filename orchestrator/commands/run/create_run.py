@@ -20,7 +20,7 @@ from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
 from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import RunTerms, announce_to_parent, first_manifest
-from orchestrator.store.child_links import leave_link
+from orchestrator.store.child_links import leave_early_note, leave_link, withdraw_note
 from orchestrator.store.claim import abort, claim, prepare
 from orchestrator.store.last_approved import noted_run
 from orchestrator.store.layout import Location
@@ -82,7 +82,12 @@ def begin_run(
         return begin_held_back(store, manifest, token)
     if before_claim is not None:
         before_claim(where)
-    run = (claiming or claim)(store, manifest, token)
+    leave_early_note(store, manifest)
+    try:
+        run = (claiming or claim)(store, manifest, token)
+    except BaseException:
+        withdraw_note(store, manifest)
+        raise
     announce_to_parent(store, run)
     return run
 

@@ -1,4 +1,4 @@
-"""Children that are over are not read again at each step of a run that has hundreds."""
+"""Links of children: none is lost to a kill, and those that are over are not read again at each step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from orchestrator.base.json_values import json_text
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted, stage_ended, stage_started
 from orchestrator.model.outcome import Ended
-from orchestrator.store.child_links import ChildNote, settled_children, with_children
+from orchestrator.runner.run_end import close_children
+from orchestrator.store.child_links import (
+    ChildNote,
+    leave_early_note,
+    leave_link,
+    notes_left,
+    settled_children,
+    with_children,
+    withdraw_note,
+)
 from orchestrator.store.claim import claim
+from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHILDREN
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
 from tests.records import make_manifest, make_plan, make_stage, make_store, where_is
 
@@ -67,3 +78,60 @@ def test_only_children_that_ended_with_their_stage_are_settled(tmp_path: Path) -
     for run in (parent, *runs.values()):
         assert where_is(run.manifest) == run.where
         run.close()
+
+
+def nested(number: int, parent: OpenRun) -> Manifest:
+    """Return the first record of a run inside ``parent``, of another task."""
+    manifest = make_manifest(number)
+    lineage = manifest.lineage._replace(
+        parentRunId=parent.manifest.run_id, parent_task_id=parent.manifest.task_id, parent_stage_id="build", depth=1
+    )
+    return manifest._replace(parent_run_id=parent.manifest.run_id, lineage=lineage, task_id="2-other")
+
+
+def test_a_child_that_died_between_claim_and_link_is_closed_with_its_parent(tmp_path: Path) -> None:
+    """The note that is left before the claim leads to it; of a run that never came to be it says nothing."""
+    store = make_store(tmp_path)
+    parent = claim(store, make_manifest(1), "token")
+    child, never = nested(2, parent), nested(3, parent)
+    for each in (child, never):
+        leave_early_note(store, each)
+    claim(store, child, "token").close()
+    parent.close()
+    assert recover_task(store, parent.manifest.task_id, interrupted) == [parent.manifest.run_id]
+    record = read_document(store, where_is(child))
+    assert (record["status"], record["status_detail"], record["metrics_recorded"]) == ("failed", "interrupted", True)
+    [known] = read_document(store, where_is(parent.manifest))["child_runs"]
+    assert (known["run_id"], known["status"]) == (child.run_id, "failed")
+
+
+def test_a_claim_that_is_refused_leaves_no_note(tmp_path: Path) -> None:
+    """What was left before it is taken back, and nothing else of the folder."""
+    store = make_store(tmp_path)
+    parent = claim(store, make_manifest(1), "token")
+    refused, other = nested(2, parent), nested(3, parent)
+    leave_early_note(store, refused)
+    leave_link(store, other)
+    withdraw_note(store, refused)
+    assert [note.run_id for note in notes_left(parent.folder)] == [other.run_id]
+    parent.close()
+
+
+def test_a_run_that_ends_closes_its_children_that_were_killed(tmp_path: Path) -> None:
+    """One whose process died before its end was published is published; one that goes on is left alone."""
+    store = make_store(tmp_path)
+    parent = claim(store, make_manifest(1), "token")
+    died, ended_only, goes_on = (nested(number, parent) for number in (2, 3, 4))
+    runs = {manifest.run_id: claim(store, manifest, "token") for manifest in (died, ended_only, goes_on)}
+    for manifest in (died, ended_only, goes_on):
+        leave_link(store, manifest)
+    end(runs[ended_only.run_id])
+    for manifest in (died, ended_only):
+        runs[manifest.run_id].close()
+    close_children(store, parent)
+    for manifest in (died, ended_only):
+        record = read_document(store, where_is(manifest))
+        assert (record["status"], record["metrics_recorded"]) == ("failed", True)
+    assert read_document(store, where_is(goes_on))["status"] == "in_progress"
+    runs[goes_on.run_id].close()
+    parent.close()
