@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.cli.options import Command, Commands, Option
 
 CANDIDATES = "candidates"
+LIST = "A,B"
+"""What options of several names show as their value."""
 LINE, POINT = "COMP_LINE", "COMP_POINT"
 """Bash's names for the line that is typed and the cursor's place in it."""
 
@@ -61,17 +63,26 @@ def candidates(typed: str, commands: Commands, values: Values) -> list[str]:
     after = words[words.index(command.name) + 1 :]
     flag, equals, value = current.partition("=")
     if equals and flag.startswith("--"):
-        option = command.option(flag[2:])
-        return _fitting(value, _values(option, _given(command, after), values))
+        return _fitting_values(value, command.option(flag[2:]), _given(command, after), values)
     pending = command.option(after[-1][2:]) if after and after[-1].startswith("--") else None
     if pending is not None and pending.value:
-        return _fitting(current, _values(pending, _given(command, after[:-1]), values))
+        return _fitting_values(current, pending, _given(command, after[:-1]), values)
     given = _given(command, after)
     if current.startswith("-"):
         left = [option.flag for option in command.options if option.repeatable or option.name not in given]
         return _fitting(current, [*left, "--help"])
     bare = command.option(command.positional)
-    return [] if bare is None or bare.name in given else _fitting(current, _values(bare, given, values))
+    return [] if bare is None or bare.name in given else _fitting_values(current, bare, given, values)
+
+
+def _fitting_values(beginning: str, option: Option | None, given: Mapping[str, str], values: Values) -> list[str]:
+    """Return the values of an option that begin as typed; of a list, its last name, which is none of those before."""
+    known = _values(option, given, values)
+    if option is None or option.value != LIST:
+        return _fitting(beginning, known)
+    before, comma, last = beginning.rpartition(",")
+    named = before.split(",")
+    return [f"{before}{comma}{name}" for name in _fitting(last, known) if name not in named]
 
 
 def _values(option: Option | None, given: Mapping[str, str], values: Values) -> Iterable[str]:

@@ -51,6 +51,26 @@ def test_what_is_offered(workspace: WorkspaceFolder, orchestrate: Orchestrator) 
     assert offered(orchestrate, "start --actor ") == []
 
 
+def test_a_selection_is_offered(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Owners, tags and parts are completed; of a list of projects its last name, which is none of those before."""
+    for name, words in (
+        ("alpha", "owners = ['ann', 'bob']\ntags = ['web']"),
+        ("beta", "owners = ['ann']"),
+        ("gamma", ""),
+    ):
+        workspace.project(name)
+        path = workspace.root / f"project_configs/{name}.toml"
+        path.write_text(path.read_text().replace("[session]", f"{words}\n[session]", 1))
+    workspace.config("sick", "[")
+    assert offered(orchestrate, "start --owner ") == ["ann", "bob"]
+    assert offered(orchestrate, "plan --all --tag w") == ["web"]
+    assert offered(orchestrate, "start --owner ann --ow") == ["--owner"]
+    assert offered(orchestrate, "start --all --shard 1") == ["1/2", "1/3", "1/4"]
+    assert offered(orchestrate, "start --projects beta,") == ["beta,alpha", "beta,gamma", "beta,sick"]
+    assert offered(orchestrate, "start --exclude=alpha,gamma,b") == ["alpha,gamma,beta"]
+    assert offered(orchestrate, "start --projects alp") == ["alpha"]
+
+
 def test_outside_of_a_workspace(orchestrate: Orchestrator, tmp_path: Path) -> None:
     """Where there is no workspace, commands and options are completed, values are none, and nothing is an error."""
     done = orchestrate(

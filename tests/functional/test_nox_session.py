@@ -64,12 +64,17 @@ def test_options_that_make_no_sense_in_a_session(
 
 
 def test_sessions_run_at_once(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Under nox's -j two projects' stages are alive at the same time: each waits for the other."""
+    """Under nox's -j two projects' stages are alive at the same time, each in a record of its own without a parent."""
     meet = "touch ../../here-{0}; for _ in $(seq 300); do [ -e ../../here-{1} ] && exit 0; sleep 0.1; done; exit 1"
     workspace.project("x", {"build": meet.format("x", "y")})
     workspace.project("y", {"build": meet.format("y", "x")})
     assert nox(workspace, orchestrate, "-j", "2", "-t", "diagnostics").code == 0
-    assert len(workspace.runs("1-x")) == len(workspace.runs("1-y")) == 1
+    records = [workspace.manifest(run) for run in (*workspace.runs("1-x"), *workspace.runs("1-y"))]
+    assert [(record["project"], record["status"], record["parent_run_id"]) for record in records] == [
+        ("x", "succeeded", None),
+        ("y", "succeeded", None),
+    ]
+    assert workspace.runs("fleet") == []
 
 
 @pytest.mark.parametrize(

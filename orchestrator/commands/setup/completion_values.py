@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
+from orchestrator.config.dependencies import names_in
 from orchestrator.config.outlines import project_names, source_of
 from orchestrator.report.run_list.names import newest_first
 from orchestrator.store.find import find_run, read_document, task_ids
@@ -14,6 +15,9 @@ from orchestrator.store.store import RunStore
 _BUILT_IN = ("diagnostics", "smoke")
 _LATEST_RUNS = 20
 """Run ids that are offered; older ones are rarely meant, and a screen holds no more."""
+
+_MOST_PARTS = 4
+"""Parts of a selection that are offered; of more parts a machine's number is computed, and not typed."""
 
 _OF_RUNS = frozenset({"run", "parent-run", "against", "parent"})
 
@@ -27,6 +31,10 @@ def values(store: RunStore, option: str, given: Mapping[str, str]) -> Iterable[s
         return _runs(store, given)
     if option in ("project", "projects", "exclude"):
         return _projects(store)
+    if option in ("owner", "tag"):
+        return sorted({word for name in _projects(store) for word in _words(store, name, f"{option}s")})
+    if option == "shard":
+        return [f"{part}/{parts}" for parts in range(2, _MOST_PARTS + 1) for part in range(1, parts + 1)]
     if option == "task":
         return sorted({*task_ids(store), *(_tables(store, name).get("task", "") for name in _projects(store))} - {""})
     if option == "pipeline":
@@ -36,6 +44,13 @@ def values(store: RunStore, option: str, given: Mapping[str, str]) -> Iterable[s
 
 def _projects(store: RunStore) -> Sequence[str]:
     return project_names(store.workspace.root)
+
+
+def _words(store: RunStore, project: str, key: str) -> Sequence[str]:
+    """Return the owners or tags of a project's config."""
+    with suppress(Refusal):
+        return names_in(source_of(store.workspace.root, project).table, key)
+    return ()
 
 
 def _tables(store: RunStore, project: str) -> dict[str, str]:
