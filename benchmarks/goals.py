@@ -53,6 +53,14 @@ ROWS = (
     Row("memory-npm", "the same of the npm release", unit="MiB"),
     Row("memory-output", "peak memory of the whole tree, a stage printing 200 MiB", unit="MiB"),
     Row("memory-output-npm", "the same of the npm release", unit="MiB"),
+    Row("plan-tomllib", "plan --all of 500 projects ÷ tomllib over the same files", 3.0),
+    Row("affected-status", "plan --affected, one change in 500 projects ÷ git status", 5.0),
+    Row("fleet-xargs", "fleet of 100 no-op projects ÷ the same starts by xargs -P", 1.0),
+    Row("fleet-memory", "peak memory of the parent of that fleet", 80.0, unit="MiB"),
+    Row("fleet-digest-bytes", "bytes of that fleet's answer", unit="count"),
+    Row("fleet-status-bytes", "bytes of its projects in status", unit="count"),
+    Row("fleet-turbo", "fleet of 50 packages, `true` in each, cold ÷ turbo run", 3.0, 1.5),
+    Row("fleet-turbo-unchanged", "the same, unchanged", 3.0, 1.5),
 )
 
 BY_ID = {row.id: row for row in ROWS}

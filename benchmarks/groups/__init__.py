@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.groups import crowd, makespan, memory, output, reading, retention, starting, syncs, unchanged
+from benchmarks.groups import crowd, fleet, makespan, memory, output, reading, retention, starting, syncs, unchanged
 from benchmarks.results import Result
 
 GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
@@ -18,4 +18,5 @@ GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
     makespan.measure,
     unchanged.measure,
     memory.measure,
+    fleet.measure,
 )

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.bench import Bench, Versus
 from benchmarks.check import CHECKED, check, worse
 from benchmarks.goals import BY_ID, ROWS, Row, verdict
-from benchmarks.groups import makespan, reading, retention, starting, syncs, unchanged
+from benchmarks.groups import fleet, makespan, reading, retention, starting, syncs, unchanged
 from benchmarks.peers import no_peers
 from benchmarks.phases import LIBRARY, NOX, OURS, PHASES, import_phase
 from benchmarks.profile import combined
@@ -46,8 +46,9 @@ def test_an_aim_is_no_easier_than_its_must() -> None:
 def test_every_comparison_has_its_row() -> None:
     """No group measures what the table of goals doesn't know."""
     groups = (starting.ROWS, reading.AGAINST_PEERS, reading.HISTORY, reading.METRICS, retention.ROWS, unchanged.ROWS)
-    versus: list[Versus] = [each for rows in groups for each in rows]
-    assert {each.row for each in versus} <= BY_ID.keys()
+    fleets = (fleet.BEFORE, fleet.XARGS, fleet.COLD, fleet.UNCHANGED)
+    versus: list[Versus] = [each for rows in (*groups, *fleets) for each in rows]
+    assert {each.row for each in versus} | {*fleet.OF_ONE_FLEET} <= BY_ID.keys()
     assert makespan.IDEAL_SECONDS == 1.0
 
 
