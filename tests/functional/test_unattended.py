@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +113,7 @@ def test_others_leave_it_alone(unattended: Path, workspace: WorkspaceFolder, orc
     assert orchestrate("prune", "--all", "--yes", "--keep-within", "1s").code in (0, 2)
     verified = orchestrate("verify", "--all", "--state", *JSON)
     assert (verified.code, verified.document["findings"]) == (0, [])
+    assert [note["code"] for note in verified.document["records"]["notes"]] == ["unattended"]
     assert (unattended / "manifest.json").read_bytes() == manifest
     assert snapshot(unattended) == before
     assert orchestrate("status", run_id, *JSON).document["status"] == "in_progress"
@@ -137,18 +139,40 @@ def test_a_fleet_is_not_resumed_over_it(workspace: WorkspaceFolder, orchestrate:
     assert [(entry["alive"], entry["attended"]) for entry in shown["child_runs"]] == [(None, False)]
 
 
+def in_cloud(document: dict[str, Any]) -> None:
+    """Make a record say that its run is open in the cloud."""
+    engine = {"name": "dask.distributed", "scheduler": "tls://h:1", "state": "running"}
+    document.update(status="in_progress", outcome=None, completed_at=None, engine=engine)
+    document["mode"]["name"] = "cloud"
+
+
+def test_an_engine_wins_an_interrupted_run_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Who writes an engine into the record of a local run that died has it left open: never ready, and noted."""
+    workspace.project("x")
+    store = make_store(workspace.root)
+    plan = PlanCache(store.workspace).plan("x", "diagnostics", today=date(2026, 11, 22))
+    run = begin_run(store, plan, RunTerms(TASK, "ann"), Ancestry(None), Redactor(()), FakeClock())
+    run.close()
+    edit(Path(run.folder.path), in_cloud)
+    run_id = run.where.run_id
+    verified = orchestrate("verify", run_id, *JSON).document
+    assert [(note["code"], note["path"].split("/")[3]) for note in verified["records"]["notes"]] == [
+        ("unattended", run_id)
+    ]
+    approval = orchestrate("review", run_id, "--decision", "approve", "--reason", "x", "--actor", "q", *JSON)
+    assert (approval.code, approval.document["error"]["code"]) == (5, "unattended")
+    edit(Path(run.folder.path), lambda document: document.update(engine=None))
+    assert orchestrate("doctor", "--repair").code in (0, 4)
+    assert workspace.manifest(Path(run.folder.path))["status_detail"] == "interrupted"
+
+
 def test_an_engine_hides_no_end(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A failed run that somebody sets back to open in the cloud is altered, by every reader; nobody goes on with it."""
     workspace.project("x", {"test": "false"})
     assert orchestrate("start", "--project", "x").code == 3
     run = workspace.runs(TASK)[-1]
 
-    def hide(document: dict[str, object]) -> None:
-        engine = {"name": "dask.distributed", "scheduler": "tls://h:1", "state": "running"}
-        document.update(status="in_progress", outcome=None, completed_at=None, engine=engine)
-        document["mode"] = {**dict(document["mode"]), "name": "cloud"}  # type: ignore[call-overload]
-
-    edit(run, hide)
+    edit(run, in_cloud)
     (run.parents[1] / ".open" / run.name).touch()
     shown = orchestrate("status", run.name, *JSON).document
     assert "record-altered" in {reason["code"] for reason in shown["ready"]["reasons"]}

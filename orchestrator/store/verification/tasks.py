@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from orchestrator.base.errors import StorageError
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.store.doctor.tasks import METRICS_LIMIT, shared_lock
 from orchestrator.store.doctor.workspace import full_check
-from orchestrator.store.find import run_ids, task_ids
+from orchestrator.store.find import read_document, run_ids, task_ids
 from orchestrator.store.layout import CHAIN, METRICS, OPEN, Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.store import RunStore
+from orchestrator.store.unattended import is_unattended
 from orchestrator.store.verification.chain_lines import read_chain
 from orchestrator.store.verification.metrics_lines import metrics_findings
 from orchestrator.store.verification.prunes import ends_by_event, lost_runs, prune_findings, pruned_by_level
@@ -120,7 +121,22 @@ def _look(
         )
         is_done(run_id)
     lost = (note for note in lost_runs(chain, chain_path, ids) if only is None or only in note.message)
-    return Verified(1, len(looked), len(chain.links), tuple(findings), (*chain.notes, *lost))
+    unattended = _unattended(store, task_id, [run_id for run_id in looked if run_id in moving])
+    return Verified(1, len(looked), len(chain.links), tuple(findings), (*chain.notes, *lost, *unattended))
+
+
+def _unattended(store: RunStore, task_id: str, runs: Iterable[str]) -> Iterator[Finding]:
+    """Yield a note for each run that is open in the cloud by its record, and that nobody attends.
+
+    Whoever writes an engine into the record of an interrupted run keeps it from being closed: here it is named.
+    """
+    for run_id in runs:
+        where = Location(task_id, run_id)
+        with suppress(DamagedRecord, NotFound, StorageError):
+            if is_unattended(store, where, read_document(store, where)):
+                message = "it goes on in the cloud by its record, which nothing proves before its end"
+                hint = f"codex-orchestrator attach {run_id}"
+                yield Finding("unattended", store.paths(where).manifest, message, hint=hint, level="warning")
 
 
 def marked_runs(task: Folder) -> set[str]:
