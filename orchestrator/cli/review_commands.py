@@ -106,7 +106,7 @@ COMMANDS = (
             LATEST,
             Option("as", "the form", "FORM", default="in-toto", read=OneOf(*_FORMS), parameter="kind"),
             Option("sign", "a file with an ed25519 private key in PEM, to sign with (DSSE)", "KEY"),
-            Option("output", "the file to write to; left out: stdout", "FILE"),
+            Option("output", "the file to write to, a pipe or a device gets the bytes; left out: stdout", "FILE"),
             Option("to", "the address to send it to, by HTTP", "URL"),
             Option("no-children", "the run alone, without the runs that it started"),
             Option("pending", "deliver what waits in the outbox, and nothing else"),
