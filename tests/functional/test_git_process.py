@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -84,6 +85,27 @@ def test_its_environment_is_the_callers_without_what_redirects_it(tmp_path: Path
         "GIT_CONFIG_VALUE_0": "*",
     }
     assert (seen["GIT_TERMINAL_PROMPT"], seen["GIT_OPTIONAL_LOCKS"], seen["GIT_NO_REPLACE_OBJECTS"]) == ("0", "0", "1")
+
+
+@pytest.mark.parametrize(
+    ("key", "theirs", "ours"),
+    [
+        ("log.showSignature", "true", "false"),
+        ("core.trustctime", "false", "true"),
+        ("core.checkStat", "minimal", "default"),
+        ("core.ignoreStat", "true", "false"),
+        ("diff.ignoreSubmodules", "all", "none"),
+        ("core.fsmonitor", "evil", "false"),
+        ("core.hooksPath", "evil", "/dev/null"),
+    ],
+)
+def test_settings_that_would_change_an_answer_are_ours(tmp_path: Path, key: str, theirs: str, ours: str) -> None:
+    """Neither the user's settings nor the repository's decide what git reports of a tree, or what it runs."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    for words in (("init", "-q"), ("config", key, theirs), ("config", "--global", key, theirs)):
+        subprocess.run(["git", "-C", str(tmp_path), *words], env=environ, check=True)
+    answer = GitProcess.start(str(tmp_path), ["config", "--get", key], environ, paths=None).answer(30)
+    assert answer.output == f"{ours}\n".encode()
 
 
 def test_a_closed_pipe_ends_what_it_starts(tmp_path: Path) -> None:
