@@ -102,6 +102,9 @@ class Hasher:
         self._bytes += size
         if self._files > self.files_limit:
             raise TooMuch(f"more than {self.files_limit} files would have to be hashed")
+        self._check()
+
+    def _check(self) -> None:
         if self._bytes > self.bytes_limit:
             raise TooMuch(f"more than {self.bytes_limit} bytes would have to be hashed")
         if self.monotonic() > self.deadline:
@@ -122,8 +125,13 @@ class Hasher:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         state = self._begun(size)
         try:
+            # What the kernel makes up says size 0 and may have no end (proc_pid_pagemap(5)); a log grows meanwhile.
             while chunk := os.read(fd, _CHUNK):
                 state.update(chunk)
+                size -= len(chunk)
+                self._bytes -= min(size, 0)
+                size = max(size, 0)
+                self._check()
         finally:
             os.close(fd)
         return state.hexdigest().encode()

@@ -211,3 +211,15 @@ def test_the_host_is_reported() -> None:
         "platform": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
         "python": sys.version.split()[0].split("+")[0],
     }
+
+
+def test_one_file_does_not_outlast_the_time(tmp_path: Path) -> None:
+    """The deadline, and the bytes that are allowed, hold within a file too, whatever size it says that it has."""
+    (tmp_path / "big").write_bytes(b"x" * (5 << 20))
+    times = iter(range(100))
+    with pytest.raises(TooMuch, match="too long"):
+        Hasher(deadline=3, monotonic=lambda: float(next(times))).entry(os.fsencode(tmp_path / "big"))
+    endless = "/proc/self/pagemap"
+    if os.access(endless, os.R_OK):
+        with pytest.raises(TooMuch, match="bytes"):
+            Hasher(bytes_limit=1 << 20).entry(endless.encode())
