@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import sys
 import time
 from collections.abc import Mapping
@@ -80,6 +81,7 @@ class Agent:
             address=self._worker.address,
             host=os.uname().nodename,
             account=account,
+            python=platform.python_version(),
         )
         if begun["n"] is None:
             return str(begun["why"])

@@ -20,7 +20,9 @@ def engine_after(engine: Engine, fence: Mapping[str, Any], attempt: int, earlier
     ``earlier`` incarnations are of earlier attempts and stay; those of this one are numbered on from there.
     """
     ours = tuple(_incarnation(held, attempt, earlier) for held in fence["incarnations"])
-    return engine._replace(incarnations=(*engine.incarnations[:earlier], *ours))
+    pythons = [held["python"] for held in fence["incarnations"] if held.get("python")]
+    versions = {**engine.versions, **({"python": pythons[-1]} if pythons else {})}
+    return engine._replace(incarnations=(*engine.incarnations[:earlier], *ours), versions=versions)
 
 
 def _incarnation(held: Mapping[str, Any], attempt: int, earlier: int) -> Incarnation:

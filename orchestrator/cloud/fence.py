@@ -37,6 +37,7 @@ class Held(Record):
     outcome: str | None = None
     reason: str | None = None
     account: Mapping[str, Any] | None = None
+    python: str | None = None
 
 
 class Fence(Record):
@@ -104,7 +105,13 @@ def added(fence: Fence, line: Line) -> Fence:
     if kind == BEGIN:
         before = _closed(fence.incarnations, str(line["at"]), "lost", "the engine moved the work")
         held = Held(
-            len(before) + 1, line["worker"], line["host"], line["address"], line["at"], account=line.get("account")
+            len(before) + 1,
+            line["worker"],
+            line["host"],
+            line["address"],
+            line["at"],
+            account=line.get("account"),
+            python=line.get("python"),
         )
         return counted._replace(incarnations=(*before, held))
     if kind == LOST and fence.current is not None and line["n"] == fence.current.n:

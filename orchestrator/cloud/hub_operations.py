@@ -119,7 +119,7 @@ class Hub:
         return self._state(run_id, fence)
 
     async def begin(
-        self, run_id: str, attempt: int, ticket: str, worker: str, address: str, host: str, account: Any
+        self, run_id: str, attempt: int, ticket: str, worker: str, address: str, host: str, account: Any, python: str
     ) -> dict[str, Any]:
         """Let an agent begin an incarnation, or tell it why not; at once one that still counted counts no more."""
         fence = self._fence(run_id)
@@ -137,7 +137,7 @@ class Hub:
         if refusal is not None:
             return {"n": None, "why": refusal}
         line = {"kind": BEGIN, "attempt": attempt, "worker": worker, "address": address, "host": host, "at": _now()}
-        fence = self._add(run_id, {**line, "account": _plain(account)})
+        fence = self._add(run_id, {**line, "account": _plain(account), "python": python})
         return {"n": fence.incarnations[-1].n, "terms": fence.terms}
 
     async def renew(self, run_id: str, attempt: int, n: int) -> dict[str, Any]:

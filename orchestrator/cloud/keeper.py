@@ -284,10 +284,14 @@ class Keeper:
         self._record.lose(reason)
         if self._stop is not None and self._stop.detail == reason:
             return self._record.close("cancellation", reason, self._stopped_by)
-        with suppress(HubGone, HubRefused):
-            await self._call("stop", 2.0, actor=self._record.manifest.mode.actor, reason=reason)
+        if self._is_unknown:
+            return self._record.close("error", reason, None, "lost")
+        try:
+            fence = await self._call("stop", 2.0, actor=self._record.manifest.mode.actor, reason=reason)
             await self._call("collected", 2.0)
-        return self._record.close("error", reason, None, is_lost=self._is_unknown)
+        except (HubGone, HubRefused):
+            return self._record.close("error", reason, None, None)
+        return self._record.close("error", reason, None, "ended" if fence["end"] or not fence["revision"] else None)
 
     # Parts
 

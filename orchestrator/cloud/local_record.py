@@ -30,7 +30,7 @@ from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
 
     from orchestrator.model.manifest.manifest import Manifest
     from orchestrator.model.outcome import Outcome
@@ -159,14 +159,22 @@ class LocalRecord:
         return TemporaryDirectory(dir=self.run.folder.path, prefix=_RECORD)
 
     def close(
-        self, outcome: Outcome | None, detail: str | None, stopped_by: int | None, *, is_lost: bool = False
+        self,
+        outcome: Outcome | None,
+        detail: str | None,
+        stopped_by: int | None,
+        state: Literal["ended", "lost"] | None = "ended",
     ) -> Result:
-        """End the attempt: by its stages where ``outcome`` is None. Raises StorageError."""
+        """End the attempt: by its stages where ``outcome`` is None. Raises StorageError.
+
+        ``state`` is the engine's; None leaves it, where nobody could be asked whether the attempt goes on there.
+        """
         if self._recorder is None:
             self.run.save(waited(self.run.manifest, self.waited()))
             self._recorder = self._make_recorder()
         recorder = self._recorder
-        self.set_engine(self.engine._replace(state="lost" if is_lost else "ended"))
+        if state is not None:
+            self.set_engine(self.engine._replace(state=state))
         asked_by = recorder.cancelled_by() if outcome == "cancellation" else None
         for name in (NOTES, PACK, PLAN):
             with suppress(StorageError):

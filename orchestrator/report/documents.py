@@ -205,6 +205,14 @@ class CheckedWorker(Record):
     label: bool
 
 
+class CheckedHub(Record):
+    """The hub in the scheduler: its version, what its disk has left, and when the scheduler gives a worker up (s)."""
+
+    version: str
+    free_bytes: Count
+    worker_ttl: float | None
+
+
 class CloudCheckDocument(Record):
     """The answer of ``cloud check``; ``label`` is that of workers that fit, null where the scheduler is not reached."""
 
@@ -214,6 +222,7 @@ class CloudCheckDocument(Record):
     certificate: Literal["accepted", "refused", "wrong-ca"] | None
     clock: ClockOffset | None
     label: str | None
+    hub: CheckedHub | None
     workers: tuple[CheckedWorker, ...]
     problems: tuple[ErrorBody, ...]
 

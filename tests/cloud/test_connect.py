@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -52,9 +53,12 @@ def _free_port() -> int:
 
 def _scheduler(port: int, folder: Path, *options: str) -> subprocess.Popen[bytes]:
     command = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard", "--port", str(port))
+    environ = {**os.environ, "CODEX_ORCHESTRATOR_SPOOL": str(folder / "spool")}
     log = (folder / "log").open("wb")
     with log:
-        process = subprocess.Popen([*command, "--host", "127.0.0.1", *options], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", *options], stdout=log, stderr=log, cwd=folder, env=environ
+        )
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         with socket.socket() as tried:
@@ -71,7 +75,9 @@ def scheduler(pki: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     port = _free_port()
     words = zip(("--tls-ca-file", "--tls-cert", "--tls-key"), pki, strict=True)
     options = [str(word) for pair in words for word in pair]
-    process = _scheduler(port, tmp_path_factory.mktemp("tls"), "--protocol", "tls", *options)
+    process = _scheduler(
+        port, tmp_path_factory.mktemp("tls"), "--protocol", "tls", "--preload", "orchestrator.cloud.hub", *options
+    )
     yield port
     process.kill()
     process.wait()

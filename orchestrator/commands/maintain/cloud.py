@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.quoting import shown
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.cloud.connect import hint_for, probe, require_distributed
 from orchestrator.cloud.engine_survey import Clock, Engine, engine_of
+from orchestrator.cloud.hub_client import hub_state
 from orchestrator.cloud.protocol import fitting_label
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.prepared_run import check_format
@@ -34,7 +37,7 @@ def cloud(
     policy = read_cloud_policy(context.workspace().root, context.environ)
     require_distributed()
     document: dict[str, Any] = {"scheduler": policy.scheduler, "ok": False, "reachable": False, "problems": []}
-    document.update(certificate=None, clock=None, label=None, workers=[])
+    document.update(certificate=None, clock=None, label=None, hub=None, workers=[])
     found = probe(policy)
     if found is not None:
         document["certificate"] = {"wrong-ca": "wrong-ca", "certificate-refused": "refused"}.get(found.reason)
@@ -53,9 +56,23 @@ def cloud(
         {**worker._asdict(), "clock": None if worker.clock is None else worker.clock._asdict()}
         for worker in engine.workers
     ]
-    document["problems"] = _problems(policy, engine, fitting_label())
+    document["problems"] = [*_hub_problems(policy, document), *_problems(policy, engine, fitting_label())]
     document["ok"] = not document["problems"]
     return Answer(EXIT_DONE if document["ok"] else EXIT_GATE, document, _text(document))
+
+
+def _hub_problems(policy: CloudPolicy, document: dict[str, Any]) -> list[dict[str, str]]:
+    """Return why no run could be given to the hub; what it says of its disk comes into the document."""
+    try:
+        state = asyncio.run(hub_state(policy))
+    except UsageError as error:
+        return [{"code": "no-hub", "message": error.message, "hint": error.hint}]
+    document["hub"] = {key: state[key] for key in ("version", "free_bytes", "worker_ttl")}
+    ttl = state["worker_ttl"]
+    if ttl is not None and policy.lease >= ttl:
+        text = f"[cloud] lease is {policy.lease:g} s, and the scheduler gives workers up after {ttl:g} s"
+        return [{"code": "lease", "message": text, "hint": "make the lease shorter than the scheduler's worker-ttl"}]
+    return []
 
 
 def _problems(policy: CloudPolicy, engine: Engine, label: str) -> list[dict[str, str]]:
@@ -82,6 +99,11 @@ def _text(document: dict[str, Any]) -> str:
     lines = [f"scheduler: {document['scheduler']}: {'reachable' if document['reachable'] else 'not reachable'}"]
     if document["certificate"]:
         lines.append(f"certificate: {document['certificate']}")
+    if document["hub"]:
+        hub = document["hub"]
+        lines.append(
+            f"hub: {hub['version']}, {hub['free_bytes'] / 2**30:.1f} GiB free, worker-ttl {hub['worker_ttl']} s"
+        )
     for worker in document["workers"]:
         free = "disk unknown" if worker["free_bytes"] is None else f"{worker['free_bytes'] / 2**30:.1f} GiB free"
         version, python = worker["version"] or "version unknown", worker["python"] or "unknown"

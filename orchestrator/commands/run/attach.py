@@ -93,7 +93,7 @@ def attached(
         keeping = Keeping(store, plan, redactor, context.clock, observer, _active(manifest, context))
         if is_lost:
             reason = "lost: its engine has not been reached for 7 days"
-            return LocalRecord(keeping, run, notes).close("error", reason, None, is_lost=True)
+            return LocalRecord(keeping, run, notes).close("error", reason, None, "lost")
         with SignalInbox() as inbox:
             return keep(keeping, policy, run, notes, inbox, None, stop=stop)
     finally:
@@ -101,7 +101,7 @@ def attached(
         run.close()
 
 
-def has_ended_there(policy: CloudPolicy, where: Location, attempt: int) -> bool:
+def has_ended_there(policy: CloudPolicy, where: Location, attempt: int, *, when_unknown: bool = False) -> bool:
     """Tell whether the hub says that an attempt has ended; False also when it can't be asked."""
 
     async def asked() -> Mapping[str, Any]:
@@ -112,6 +112,8 @@ def has_ended_there(policy: CloudPolicy, where: Location, attempt: int) -> bool:
         fence = asyncio.run(asked())
     except (HubGone, HubRefused):
         return False
+    if not fence["revision"]:
+        return when_unknown
     return fence["attempt"] == attempt and fence["end"] is not None
 
 

@@ -41,18 +41,36 @@ def taken_to_resume(context: Context, store: RunStore, where: Location) -> OpenR
     or that it can't be asked about, is Refused (``unattended``).
     """
     try:
-        return take_over(store, where)
+        run = take_over(store, where)
     except Refused as refusal:
-        if refusal.code != "unattended" or not _is_collected(context, store, where):
+        if refusal.code != "unattended" or not _is_over(context, store, where):
             raise
-    return take_over(store, where)
+        from orchestrator.commands.run.attach import attached
+
+        attached(context, store, where, Unseen())
+        return take_over(store, where)
+    engine = run.manifest.engine
+    if engine is None or engine.state in ("ended", "lost") or run.manifest.mode.name != "cloud":
+        return run
+    # Its record was closed while the hub could not be given the word.
+    try:
+        if not _is_over(context, store, where, when_unknown=True):
+            raise Refused(
+                f"run '{where.run_id}' may still go on in the cloud: its hub calls it unended, or does not answer",
+                hint="codex-orchestrator cloud check, and try again",
+                code="unattended",
+            )
+    except BaseException:
+        run.close()
+        raise
+    return run
 
 
-def _is_collected(context: Context, store: RunStore, where: Location) -> bool:
-    """Close an open cloud run that has ended on its engine, and tell whether that could be done."""
+def _is_over(context: Context, store: RunStore, where: Location, *, when_unknown: bool = False) -> bool:
+    """Tell whether the hub says that the last attempt has ended; False also when it can't be asked."""
     from orchestrator.base.errors import UsageError
     from orchestrator.cloud.connect import require_distributed, require_engine
-    from orchestrator.commands.run.attach import attached, has_ended_there
+    from orchestrator.commands.run.attach import has_ended_there
     from orchestrator.config.cloud_policy import read_cloud_policy
 
     try:
@@ -62,7 +80,5 @@ def _is_collected(context: Context, store: RunStore, where: Location) -> bool:
     except UsageError as error:
         context.warn(f"the engine of run '{where.run_id}' can't be asked: {error.message}")
         return False
-    if not has_ended_there(policy, where, int(read_document(store, where)["attempt"])):
-        return False
-    attached(context, store, where, Unseen())
-    return True
+    attempt = int(read_document(store, where)["attempt"])
+    return has_ended_there(policy, where, attempt, when_unknown=when_unknown)

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from orchestrator.base.errors import UsageError
 from orchestrator.cloud.connect import Unreachable
 from orchestrator.cloud.engine_survey import Clock, Engine, Worker
 from orchestrator.commands.context import Context
@@ -20,7 +21,11 @@ MUTE = Worker("w2", "tls://h2:1", None, None, 1, None, None, label=False)
 
 
 def checked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine | Exception, probed: Unreachable | None = None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine | Exception,
+    probed: Unreachable | None = None,
+    hub: dict[str, Any] | UsageError | None = None,
 ) -> tuple[int, dict[str, Any], str]:
     """Return exit code, document and text of the check of an engine, or of what it answers with."""
 
@@ -29,6 +34,12 @@ def checked(
             raise engine
         return engine
 
+    async def hub_answer(policy: object) -> dict[str, Any]:
+        if isinstance(hub, UsageError):
+            raise hub
+        return {"version": "1.0", "free_bytes": 2**33, "worker_ttl": 30.0, **(hub or {})}
+
+    monkeypatch.setattr(command, "hub_state", hub_answer)
     monkeypatch.setattr(command, "require_distributed", lambda: None)
     monkeypatch.setattr(command, "probe", lambda policy: probed)
     monkeypatch.setattr(command, "engine_of", answer)
@@ -99,3 +110,16 @@ def test_nobody_fits_and_nobody_is_reached(tmp_path: Path, monkeypatch: pytest.M
     code, document, _ = checked(tmp_path, monkeypatch, Engine(None, ()), away)
     assert (code, document["reachable"], document["certificate"]) == (4, False, "refused")
     assert codes(document) == ["certificate-refused"]
+
+
+def test_a_scheduler_without_a_hub_and_a_lease_too_long_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ``start`` would refuse is found before it: no hub, and a lease that outlasts the scheduler's worker-ttl."""
+    engine = Engine(Clock(0.0, 0.1), (FITTING,))
+    code, document, _ = checked(tmp_path, monkeypatch, engine, hub=UsageError("has no hub", hint="start it with one"))
+    assert (code, codes(document), document["hub"]) == (4, ["no-hub"], None)
+    code, document, text = checked(tmp_path, monkeypatch, engine, hub={"worker_ttl": 10.0})
+    assert (code, codes(document)) == (4, ["lease"])
+    assert "hub: 1.0, 8.0 GiB free, worker-ttl 10.0 s" in text
+    assert checked(tmp_path, monkeypatch, engine, hub={"worker_ttl": None})[0] == 0
