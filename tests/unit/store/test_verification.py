@@ -56,14 +56,22 @@ def resumed(store: RunStore, number: int) -> None:
     run.close()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    """A store with three ended runs, the second of them resumed once."""
-    store = make_store(tmp_path)
+@pytest.fixture(scope="module")
+def three_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with three ended runs, the second of them resumed once, to be copied."""
+    root = tmp_path_factory.mktemp("three")
+    store = make_store(root)
     for number in (1, 2, 3):
         ended(store, number)
     resumed(store, 2)
-    return store
+    return root
+
+
+@pytest.fixture
+def store(tmp_path: Path, three_runs: Path) -> RunStore:
+    """A store with three ended runs, the second of them resumed once."""
+    shutil.copytree(three_runs, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return make_store(tmp_path)
 
 
 def codes(store: RunStore) -> set[str]:
