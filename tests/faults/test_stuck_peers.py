@@ -254,6 +254,24 @@ def test_a_guard_or_keeper_that_is_stopped(
     assert not [entry for entry in Path("/proc").glob("[0-9]*") if marker.encode() in read_quietly(entry / "cmdline")]
 
 
+def test_a_run_all_of_whose_processes_are_stopped(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """It is shown as it is, and cancel from another terminal ends it: owner, guard, keeper and stage are gone."""
+    marker = f"62{os.getpid() % 1000}.7"
+    workspace.project("x", {"build": f"touch ../../up; sleep {marker}"})
+    process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
+    keepers = keepers_of(guard)
+    stages = [child for keeper in keepers for child in keepers_of(keeper)]
+    for pid in (process.pid, guard, *keepers, *stages):
+        with contextlib.suppress(ProcessLookupError):  # a keeper of a stage that has just ended
+            os.kill(pid, signal.SIGSTOP)
+    assert orchestrate("status", "latest", "--brief", "--format", "json").document["status"] == "in_progress"
+    assert orchestrate("cancel", "latest", timeout=90).code == 0
+    assert process.wait(timeout=30) == 3
+    assert workspace.manifest(only_run(workspace))["status"] == "cancelled"
+    assert not [entry for entry in Path("/proc").glob("[0-9]*") if marker.encode() in read_quietly(entry / "cmdline")]
+
+
 def test_an_owner_that_died_beside_a_stopped_guard(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """The guard goes on, ends what runs and gives the lock back: the run is shown as died, and can be resumed."""
     workspace.project("x", {"build": "touch ../../up; [ -e ../../again ] || sleep 600"})

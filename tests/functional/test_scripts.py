@@ -52,7 +52,25 @@ def test_a_failed_installation_is_not_taken_for_done(clone: Path) -> None:
     assert not (clone / ".venv" / "made-from").exists()
 
 
-def _run(clone: Path, script: str) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": str(clone / "bin"), "HOME": str(clone)}
+@pytest.mark.parametrize("is_known", [False, True])
+def test_who_has_no_home_gets_one_for_the_sessions(clone: Path, is_known: bool) -> None:
+    """Without HOME and an entry among the users nox can't be loaded; whose entry names a home keeps that one."""
+    programs = clone / ".venv/bin"
+    programs.mkdir(parents=True)
+    knows = "exit 0" if is_known else 'case "$2" in *home*) exit 1;; esac'
+    for name, line in (("python", knows), ("nox", 'echo "home=$HOME $*"'), ("codex-orchestrator", "exit 0")):
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    (clone / "bin/mkdir").symlink_to(shutil.which("mkdir") or pytest.fail("mkdir is needed"))
+    sums = subprocess.run(["cksum", "pyproject.toml"], cwd=clone, capture_output=True, text=True, check=True).stdout
+    (clone / ".venv/made-from").write_text(f"{sums.strip()} {clone}\n")
+    done = _run(clone, "test", has_home=False)
+    assert done.returncode == 0, done.stderr
+    home = "" if is_known else clone / ".venv/home"
+    assert done.stdout.startswith(f"home={home} -s lint")
+
+
+def _run(clone: Path, script: str, *, has_home: bool = True) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": str(clone / "bin"), **({"HOME": str(clone)} if has_home else {})}
     command = [clone / "scripts" / script]
     return subprocess.run(command, env=environ, check=False, capture_output=True, text=True, timeout=60)

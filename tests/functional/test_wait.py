@@ -118,6 +118,28 @@ def test_a_run_can_not_wait_for_itself(workspace: WorkspaceFolder, orchestrate: 
         assert json.loads((packages / answer).read_text())["error"]["code"] == "waits-for-itself"
 
 
+def test_what_else_a_stage_can_not_wait_for(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The run around the run around it, and a queued run, which may be behind one of them."""
+    until = f"until test -e {workspace.root}/go; do sleep 0.05; done"
+    workspace.project("y", {"build": until}, extra="[queue]\nrunning = 1")
+    wait = "codex-orchestrator wait --format json"
+    workspace.project("z", {"build": f'{wait} "$CODEX_ORCHESTRATOR_ROOT_RUN_ID" > ../ancestor; true'}, pipeline="smoke")
+    workspace.project(
+        "x", {"build": f'codex-orchestrator start smoke --project z; {wait} "$(cat ../id)" > ../queued; true'}
+    )
+    first = orchestrate("start", "--project", "y", "--detach", "--format", "json").document["run_id"]
+    queued = orchestrate("start", "--project", "y", "--detach", "--format", "json").document
+    assert queued["status"] == "queued"
+    workspace.write("packages/id", queued["run_id"])
+    assert orchestrate("start", "--project", "x", timeout=60).code == 0
+    release(workspace)
+    for answer in ("ancestor", "queued"):
+        error = json.loads((workspace.root / "packages" / answer).read_text())["error"]
+        assert (error["code"], "can't be waited for" in error["message"]) == ("waits-for-itself", True)
+    for run_id in (first, queued["run_id"]):
+        assert orchestrate("wait", run_id).code == 0
+
+
 @pytest.mark.parametrize(("words", "code"), [(("wait", "latest"), 6), (("wait", "nope"), 2), (("wait",), 2)])
 def test_no_run_to_wait_for(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, words: tuple[str, ...], code: int
