@@ -107,12 +107,23 @@ def changed_since(repository: Repository, commit: str) -> Change:
 
 def _from_root(repository: Repository, found: ChangedFiles) -> Iterable[str]:
     """Yield the changed files by their paths from the workspace's root."""
+    folders = frozenset(os.path.normpath(path) for path in repository.paths.values())
     for name in {*found.tracked, *found.untracked, *found.nested}:
         path = os.path.join(repository.top, name)
         if any(path == place or path.startswith(place + os.sep) for place in repository.records):
             continue
-        if name in found.tracked or not is_build_artifact(os.fsencode(name)):
-            yield os.path.relpath(path, repository.root).replace(os.sep, "/")
+        from_root = os.path.relpath(path, repository.root)
+        if name in found.tracked or not (is_build_artifact(os.fsencode(name)) or _is_left(from_root, folders)):
+            yield from_root.replace(os.sep, "/")
+
+
+def _is_left(path: str, folders: frozenset[str]) -> bool:
+    """Tell whether an untracked file is what tools and builds leave in one of the projects' ``folders``."""
+    parts = path.split(os.sep)
+    return any(
+        os.sep.join(parts[:length]) in folders and is_build_artifact(os.fsencode(os.sep.join(parts[length:])))
+        for length in range(1, len(parts))
+    )
 
 
 def _outside(repository: Repository) -> Iterable[tuple[str, str]]:

@@ -65,6 +65,17 @@ def test_what_differs_on_disk_counts(committed: WorkspaceFolder, orchestrate: Or
     assert set(affected(orchestrate, "--no-dependents")) == {"core", "shop"}
 
 
+def test_what_builds_leave_is_no_change(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Reports and products in a project's folder that git doesn't track change nothing; one that it tracks does."""
+    for name in ("api/junit.xml", "api/coverage/index.html", "shop/dist/shop.whl", "shop/.nyc_output/a.json"):
+        committed.write(f"packages/{name}", "left")
+    committed.write("packages/core/src/build/part.py", "code")
+    assert set(affected(orchestrate)) == {"core", "shop"}
+    assert affected(orchestrate, "--no-dependents") == {"core": ["changed: packages/core/src/build/part.py"]}
+    committed.commit("all of it, reports too")
+    assert "api" in affected(orchestrate)
+
+
 def test_nothing_is_guessed_on_the_default_branch(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """On main's own commit a clean tree is refused; uncommitted changes, a base and BASE_SHA are compared."""
     committed.git("checkout", "-q", "main")
