@@ -27,12 +27,7 @@ class _NotPlainError(Exception):
 
 def digest_of(value: object) -> str:
     """Return the sha256 (hex) of the first form: sorted keys, no spaces, UTF-8."""
-    return sha256(compact_form(value)).hexdigest()
-
-
-def compact_form(value: object) -> bytes:
-    """Return the bytes of the first form."""
-    return _compact(value).encode("utf-8", "surrogatepass")
+    return sha256(_compact(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def canonical_digest(value: object) -> str:

@@ -23,7 +23,7 @@ Moment: TypeAlias = "str"
 Count: TypeAlias = "int"
 """A whole number from 0."""
 
-LARGEST = 10**15
+_LARGEST = 10**15
 """No duration, size or count in a record is larger; what is can't be shown."""
 
 HINT = "the record is damaged; what its stages printed is beside it, below commands/"
@@ -91,7 +91,7 @@ def _scalar(
 
 def is_number(value: object) -> bool:
     """Tell whether a value is a number that can be shown."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
 
 
 def is_moment(value: object) -> bool:
@@ -304,5 +304,5 @@ def damaged(wrong: KindError) -> DamagedRecord:
     if isinstance(value, str):
         found = shown(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        found = shown(str(value)) if abs(value) < LARGEST else "a number out of range"
+        found = shown(str(value)) if abs(value) < _LARGEST else "a number out of range"
     return DamagedRecord(f"the record's '{place}' should be {wrong.kind}, and is {found}", hint=HINT)

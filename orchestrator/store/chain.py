@@ -13,11 +13,11 @@ were taken while the files were written.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base import json_codec
-from orchestrator.base.canonical import compact_form, digest_of
+from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.json_values import json_text
@@ -73,16 +73,6 @@ class PlacedLine(Record):
 def metrics_digest(line: Mapping[str, Any]) -> str:
     """Return the digest of a metrics line, but for when it was written and how many children there were then."""
     return digest_of({key: value for key, value in line.items() if key not in UNDATED})
-
-
-def digests_of_metrics() -> Callable[[Mapping[str, Any]], str]:
-    """Return ``metrics_digest`` for many lines: by OpenSSL, which takes 2 ms to load and a third of the time each."""
-    import hashlib
-
-    def digest(line: Mapping[str, Any]) -> str:
-        return hashlib.sha256(compact_form({key: line[key] for key in line if key not in UNDATED})).hexdigest()
-
-    return digest
 
 
 def add_link(

@@ -96,6 +96,9 @@ def test_the_gate_looks_at_the_records(workspace: WorkspaceFolder, orchestrate: 
     path = run / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "summary": "perfect"}))
     assert gate(orchestrate) == (4, {"record-altered"})
+    plain = orchestrate("metrics", "--format", "json")
+    assert plain.document["gate"]["met"] is None, "who looked at no record says nothing of the gate"
+    assert "\ncodex_orchestrator_gate_met " not in orchestrate("metrics", "--format", "openmetrics").stdout
 
 
 def test_lines_of_open_runs_are_left_out_and_named(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

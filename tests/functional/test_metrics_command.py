@@ -172,6 +172,12 @@ def test_the_gate_over_real_runs(workspace: WorkspaceFolder, orchestrate: Orches
     assert over.code == 0
     assert orchestrate("metrics", "--min-coverage", "2").code == 2
     assert files_of(workspace.root) == before
+    (run,) = workspace.runs("1-hello")
+    (run / "manifest.json").rename(run / "elsewhere")
+    plain = orchestrate("metrics", "--format", "json").document
+    (run / "elsewhere").rename(run / "manifest.json")
+    assert plain["projects"] == met.document["projects"], "no record is opened, and none is needed"
+    assert (plain["gate"], plain["notes"]["records_missing"]) == ({"met": None, "findings": []}, None)
 
 
 def test_it_is_light(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from orchestrator.base.clock import stamp
+from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.text.appearance import appearance
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Records: TypeAlias = "Mapping[str, Mapping[str, Any]]"
 
 
+@collector_off()
 def metrics(
     context: Context,
     *,

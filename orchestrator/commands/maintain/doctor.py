@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
@@ -18,6 +19,7 @@ from orchestrator.store.doctor.repair import repair as mend
 from orchestrator.store.doctor.workspace import inspect_records
 
 
+@collector_off()
 def doctor(
     context: Context,
     *,

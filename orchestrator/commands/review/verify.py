@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.text.safe_text import safe_text
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MOST_NOTES = 10
 
 
+@collector_off()
 def verify(
     context: Context,
     *,

@@ -27,7 +27,7 @@ def lines_backwards(
         end = begin
         if rest:
             yield _within(rest.pop() + held, lost, limit)
-            yield from (_within(line, False, limit) for line in reversed(rest))
+            yield from (line if len(line) <= limit else None for line in reversed(rest))
             held, lost = first, False
         else:
             held = first + held

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestrator.base.files import explained
 from orchestrator.report.run_list.backwards import lines_backwards
-from orchestrator.report.statistics.metrics_record import Digest, End, end_of
+from orchestrator.report.statistics.metrics_record import End, Hashed, end_of
 from orchestrator.store.layout import METRICS
 from orchestrator.store.store import RunStore
 
@@ -31,11 +31,11 @@ class RecordedEnds:
     unreadable: int = 0
 
 
-def recorded_since(store: RunStore, task_id: str, start: datetime, digest: Digest | None = None) -> RecordedEnds:
+def recorded_since(store: RunStore, task_id: str, start: datetime, hashed: Hashed | None = None) -> RecordedEnds:
     """Return the ends of the runs of a task that completed since ``start``, and some before.
 
-    ``digest`` makes the digests of lines, for who proves them. Raises StorageError when the file can't be read, or
-    is a link.
+    ``hashed`` is the SHA-256 for the digests of lines, for who proves them. Raises StorageError when the file
+    can't be read, or is a link.
     """
     try:
         with store.task(task_id) as task:
@@ -45,12 +45,12 @@ def recorded_since(store: RunStore, task_id: str, start: datetime, digest: Diges
         return RecordedEnds()
     try:
         with explained(path):
-            return _found(fd, task_id, start - CLOCK_SLACK, digest)
+            return _found(fd, task_id, start - CLOCK_SLACK, hashed)
     finally:
         os.close(fd)
 
 
-def _found(fd: int, task_id: str, earliest: datetime, digest: Digest | None) -> RecordedEnds:
+def _found(fd: int, task_id: str, earliest: datetime, hashed: Hashed | None) -> RecordedEnds:
     lines = lines_backwards(lambda offset, count: os.pread(fd, count, offset), os.fstat(fd).st_size)
     torn = next(lines)
     ends: list[End] = []
@@ -58,7 +58,7 @@ def _found(fd: int, task_id: str, earliest: datetime, digest: Digest | None) -> 
     for line in lines:
         if line is not None and not line.strip():
             continue
-        end = end_of(line, task_id, digest) if line is not None else None
+        end = end_of(line, task_id, hashed) if line is not None else None
         if end is None:
             unreadable += 1
             continue

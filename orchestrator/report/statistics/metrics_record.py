@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 
 from orchestrator.base import json_codec
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord
-from orchestrator.base.kinds import LARGEST, Count, Moment
+from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
+from orchestrator.report.statistics.usual_line import UsualLine, usual_line
+from orchestrator.store.chain import metrics_digest
 from orchestrator.store.legacy import metrics as legacy
 from orchestrator.store.metrics_line import TRIED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from hashlib import _Hash
     from typing import Any, TypeAlias, TypeVar
 
     Number = TypeVar("Number", int, float)
 
 
-Digest: TypeAlias = "Callable[[Mapping[str, Any]], str]"
-"""From a metrics line to its digest, as ``chain.metrics_digest``."""
+Hashed: TypeAlias = "Callable[[bytes], _Hash]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen, to make one of so many fields takes three times as long
 class End:
-    """One terminal transition of a run.
+    """One terminal transition of a run; a value, which nobody changes.
 
     ``attempt``, ``event_id``, ``project``, ``sla_seconds`` and ``breached`` are None in version 1. Whether
     guardrails were ``required``, all ``executed`` and all ``passed`` is as the contract's section 4 has it.
@@ -92,63 +93,52 @@ class _Line(Record):
     kind: str | None = None
 
 
-def end_of(line: bytes, task_id: str, digest: Digest | None = None) -> End | None:
+def end_of(line: bytes, task_id: str, hashed: Hashed | None = None) -> End | None:
     """Return the end that a line of the metrics of task ``task_id`` tells, or None when it can't be read as one.
 
-    ``digest`` makes the line's digest, for who proves it.
+    ``hashed`` is the SHA-256 for the line's digest, for who proves it.
     """
     try:
+        usual = usual_line(line)
+        if usual is not None:
+            if usual.values[1] != b'"%b"' % task_id.encode():
+                return None
+            return _usual(usual, None if hashed is None else hashed(usual.canonical()).hexdigest())
         document = json_codec.loads(line)
         if not isinstance(document, dict) or document.get("task_id") != task_id:
             return None
         if legacy.is_early_line(document):
             return _early(document)
-        return _current(document, None if digest is None else digest(document))
+        return _checked(document, None if hashed is None else metrics_digest(document))
     except (ValueError, KeyError, OverflowError, RecursionError, DamagedRecord):
         return None
 
 
-def _current(document: Mapping[str, Any], digest: str | None) -> End:
-    values, kind = _values(document), document.get("kind")
-    if tuple(map(type, values)) not in _USUAL or not all(map(_fits, values)) or type(kind) not in (str, type(None)):
-        return _checked(document, digest)  # says what is wrong, or that nothing is
-    run_id, task_id, project, pipeline_id, outcome, event_id, completed, recorded, *rest = values
-    passed, required, executed, breached, attempt, seconds, sla = rest
+def _usual(line: UsualLine, digest: str | None) -> End:
+    values = line.values
+    run_id, task_id, project, pipeline_id, _, outcome, attempt, _, completed, seconds, _, _, *rest = values
+    passed, required, executed, sla, breached, _, _, recorded, _, event_id, began, _ = rest
     return End(
-        run_id,
-        task_id,
-        project,
-        pipeline_id,
-        outcome,
-        _positive(attempt),
-        parse_stamp(completed),
-        parse_stamp(recorded),
+        run_id[1:-1].decode(),
+        task_id[1:-1].decode(),
+        project[1:-1].decode(),
+        pipeline_id[1:-1].decode(),
+        outcome[1:-1].decode(),
+        int(attempt),
+        parse_stamp(completed[1:-1].decode()),
+        parse_stamp(recorded[1:-1].decode()),
         float(seconds),
-        required,
-        executed,
-        passed,
-        sla,
-        breached,
-        event_id,
-        kind,
-        document.get("began_at", completed) is not None,
+        required == b"true",
+        executed == b"true",
+        passed == b"true",
+        float(sla) if b"." in sla else int(sla),
+        breached == b"true",
+        event_id[1:-1].decode(),
+        None,
+        began != b"null",
         digest,
-        document.get(TRIED),
+        line.tried,
     )
-
-
-_values = itemgetter(
-    *("run_id", "task_id", "project", "pipeline_id", "outcome", "event_id", "completed_at", "recorded_at"),
-    *("guardrails_present", "guardrails_required", "guardrails_executed", "sla_breached"),
-    *("attempt", "duration_seconds", "sla_seconds"),
-)
-_USUAL = frozenset((*(str,) * 8, *(bool,) * 4, int, seconds, sla) for seconds in (int, float) for sla in (int, float))
-"""The types of ``_values`` of a line that is as it should be: a hundred thousand are recognized by them."""
-
-
-def _fits(value: Any) -> bool:
-    """Tell whether a value of a usual type can stand where it does: no empty text, no number out of range."""
-    return value != "" if type(value) is str else 0 <= value < LARGEST
 
 
 def _checked(document: Mapping[str, Any], digest: str | None) -> End:
