@@ -23,7 +23,7 @@ from orchestrator.cli.options import (
 DEFAULT_INTERVAL = 2.0
 """Seconds between two readings of ``status --watch``."""
 
-_PIPELINE = Option("pipeline", "the pipeline", "NAME", default=DEFAULT_PIPELINE)
+_PIPELINE = Option("pipeline", f"the pipeline (left out: the project's default, else '{DEFAULT_PIPELINE}')", "NAME")
 _EVENTS = Option(
     "format",
     "text, json, or ndjson (the run's events)",

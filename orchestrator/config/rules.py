@@ -31,6 +31,7 @@ def rule_faults(name: str, table: dict[str, Any]) -> list[Fault]:
     return [
         *_nul_faults((), table),
         *_name_faults(name, _table(table, "project")),
+        *_default_faults(_table(table, "project"), _table(table, "pipelines")),
         *_session_faults(_table(table, "session")),
         *_guardrail_faults(table),
         *canary_faults(table),
@@ -75,6 +76,12 @@ def _name_faults(name: str, project: Mapping[str, Any]) -> Iterator[Fault]:
     for place, needed in enumerate(_texts(project.get("depends_on")) or []):
         if needed == name:
             yield Fault(("project", "depends_on", place), "is the project itself")
+
+
+def _default_faults(project: Mapping[str, Any], pipelines: Mapping[str, Any]) -> Iterator[Fault]:
+    said, known = project.get("default_pipeline"), {*builtin_names(), *pipelines}
+    if isinstance(said, str) and said not in known:
+        yield Fault(("project", "default_pipeline"), f"there is no pipeline {shown(said)}{did_you_mean(said, known)}")
 
 
 def _session_faults(session: Mapping[str, Any]) -> Iterator[Fault]:

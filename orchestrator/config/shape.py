@@ -69,6 +69,7 @@ class Project(Table):
     tags: list[Text] = []
     depends_on: list[ProjectId] = []
     also: list[Glob] = []
+    default_pipeline: PipelineId | None = None
 
 
 class Session(Table):

@@ -10,6 +10,8 @@ from orchestrator.onboarding.toml_text import comment, toml_key, toml_value
 
 def config_text(project: str, path: str, task: str, owners: Sequence[str], proposal: Proposal) -> str:
     """Return the config of ``project``, whose codebase is at ``path`` (from the workspace's root)."""
+    named = proposal.default_pipeline
+    default = {} if named is None else {"default_pipeline": named}
     blocks = [
         [
             comment(f"Proposed by 'codex-orchestrator onboard' (template {proposal.template}) and yours to change."),
@@ -17,7 +19,7 @@ def config_text(project: str, path: str, task: str, owners: Sequence[str], propo
             *(comment(f"Note: {note}") for note in proposal.remarks),
             "schema_version = 1",
         ],
-        ["[project]", *_lines({"name": project, "path": path, "task_id": task, "owners": list(owners)})],
+        ["[project]", *_lines({"name": project, "path": path, "task_id": task, "owners": list(owners), **default})],
         _session(proposal),
     ]
     if proposal.guarded:

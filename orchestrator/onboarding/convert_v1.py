@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from orchestrator.base.identifiers import name_fault
+from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.quoting import shown
 from orchestrator.config import builtin_names
 from orchestrator.config.builtin import builtin
@@ -106,17 +107,26 @@ def converted(codebase: Codebase, root: str, project: str, proposal: Proposal) -
         text = f"pipeline '{pipeline}', stage '{stage}': its pipeline '{below}' leads back to it"
         conversion.lost(pipeline, f"{text}; it is skipped")
     _file_notes(conversion, document, folder == codebase.path)
+    default = _default_pipeline(conversion, document, {pipeline.id for pipeline in pipelines})
     if all(pipeline.id != "diagnostics" for pipeline in pipelines):
         pipelines = [*proposal.pipelines, *pipelines]
-    found = replace(proposal, pipelines=tuple(pipelines), guarded=tuple(conversion.guarded))
+    found = replace(proposal, pipelines=tuple(pipelines), guarded=tuple(conversion.guarded), default_pipeline=default)
     return with_gaps(found.warned(*conversion.warnings).noted(*conversion.notes))
 
 
-def _file_notes(conversion: _Conversion, document: dict[str, Any], own: bool) -> None:
+def _default_pipeline(conversion: _Conversion, document: dict[str, Any], known: set[str]) -> str | None:
+    """Return the default pipeline of the file as it is called here; None where it is ours, or is not there."""
     default = document.get("defaultPipeline")
-    if isinstance(default, str) and default != "diagnostics":
-        name = conversion.pipelines.get(default, default)
-        conversion.note(f"'defaultPipeline' has no counterpart: start it with --pipeline {name}")
+    if not isinstance(default, str) or default == DEFAULT_PIPELINE:
+        return None
+    name = conversion.pipelines.get(default)
+    if name not in known:
+        conversion.note(f"'defaultPipeline' names {shown(default)}, which is no pipeline here: left out")
+        return None
+    return None if name == DEFAULT_PIPELINE else name
+
+
+def _file_notes(conversion: _Conversion, document: dict[str, Any], own: bool) -> None:
     conversion.unknown(document, _KNOWN_OF_FILE)
     if conversion.keys:
         counted = (f"{shown(key)} ({count}x)" for key, count in sorted(conversion.keys.items()))

@@ -66,6 +66,7 @@ class Proposal:
     guarded: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    default_pipeline: str | None = None
 
     @property
     def diagnostics(self) -> Pipeline:

@@ -40,6 +40,24 @@ def test_the_only_projects_plan(workspace: WorkspaceFolder) -> None:
     assert "spec-guard is required" in answer.text
 
 
+def test_a_project_says_what_a_bare_start_runs(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Without ``--pipeline`` plan and start take the project's default, from a kept plan too; what is named wins."""
+    other = '[[pipelines.other.stages]]\nid = "x"\nrun = "true"\n'
+    workspace.project("hello", {"build": "true", "test": "true"}, pipeline="smoke", extra=other)
+    config = workspace.root / "project_configs" / "hello.toml"
+    config.write_text(config.read_text().replace("[project]\n", '[project]\ndefault_pipeline = "smoke"\n'))
+    assert document(planned(workspace))["pipeline"] == "smoke"
+    assert document(planned(workspace, pipeline="other"))["pipeline"] == "other"
+    for _ in range(2):
+        orchestrate("start", "--project", "hello")
+    orchestrate("start", "--project", "hello", "--pipeline", "other")
+    kinds = [workspace.manifest(run)["pipeline_id"] for run in workspace.runs("1-hello")]
+    assert kinds == ["smoke", "smoke", "other"]
+    config.write_text(config.read_text().replace('"smoke"', '"smok"', 1))
+    with pytest.raises(ConfigError, match="default_pipeline: there is no pipeline 'smok'"):
+        planned(workspace)
+
+
 def test_nothing_is_run_or_written(workspace: WorkspaceFolder) -> None:
     """Planning leaves no trace: no run, no snapshot, no environment, and no stage was started."""
     folder = workspace.project("hello", {"build": "touch ran"})

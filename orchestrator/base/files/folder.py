@@ -280,10 +280,14 @@ class Folder:
 
     def remove_from_any(self, name: str) -> None:
         """Remove a file's name from a folder that is to go, also from one of ours that was made read-only."""
-        with explained(os.path.join(self.path, name)), contextlib.suppress(FileNotFoundError):
-            try:
-                self.seam.unlink(name, self.fd)
-            except PermissionError:
+        try:  # what is refused is explained below: very many go without a word
+            self.seam.unlink(name, self.fd)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            with explained(os.path.join(self.path, name)), contextlib.suppress(FileNotFoundError):
+                if not isinstance(error, PermissionError):
+                    raise
                 os.fchmod(self.fd, 0o700)
                 self.seam.unlink(name, self.fd)
 

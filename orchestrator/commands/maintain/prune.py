@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.clock import stamp
+from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_USAGE, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.quoting import shown
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _MEANWHILE = "something happened to it meanwhile"
 
 
+@collector_off()
 def prune(
     context: Context,
     *,

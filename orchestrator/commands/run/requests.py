@@ -19,11 +19,12 @@ ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR
 class StartRequest(Record):
     """The options of ``start``. ``overrides`` are ``K=V`` texts, ``wait`` is a span of time.
 
+    Without a ``pipeline`` it is for the project's default one; ``named_pipeline`` is it once that is known.
     Those from ``everything`` on are a selection; with ``fail_fast`` no project is started after the first failed one.
     ``command`` are the words of ``exec``.
     """
 
-    pipeline: str = DEFAULT_PIPELINE
+    pipeline: str | None = None
     project: str | None = None
     task: str | None = None
     parent_run: str | None = None
@@ -52,6 +53,11 @@ class StartRequest(Record):
     shard: str | None = None
     fail_fast: bool = False
     command: tuple[str, ...] = ()
+
+    @property
+    def named_pipeline(self) -> str:
+        """The pipeline: of a selection that names none ``diagnostics``, whatever its projects' defaults are."""
+        return DEFAULT_PIPELINE if self.pipeline is None else self.pipeline
 
     @property
     def selects(self) -> bool:

@@ -14,6 +14,7 @@ from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
+from orchestrator.config.default_pipeline import default_pipeline
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
@@ -142,8 +143,13 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
     ancestry = find_parent(store, context.environ, request.parent_run)
     plans, today = PlanCache(store.workspace), context.clock.now().date()
 
+    def pipeline_of(name: str) -> str:
+        return default_pipeline(store.workspace.root, name) if request.pipeline is None else request.pipeline
+
     def known(name: str) -> Outline | None:
-        plan = plans.kept(name, request.pipeline, today=today) if name_fault("project", name) is None else None
+        if name_fault("project", name) is not None:
+            return None
+        plan = plans.kept(name, pipeline_of(name), today=today)
         return None if plan is None else Outline(name, plan.project_path, plan.task_id)
 
     parent = ancestry.parent
@@ -157,9 +163,10 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
         parent_task=parent.task_id if parent else None,
         known=known,
     )
-    builtins = ancestry.builtins(target.project, request.pipeline)
+    pipeline = pipeline_of(target.project)
+    builtins = ancestry.builtins(target.project, pipeline)
     task_id = target.task_id if given is None or given.task_id is None else given.task_id
-    plan = plans.plan(target.project, request.pipeline, today=today, builtins=builtins, command=request.command)
+    plan = plans.plan(target.project, pipeline, today=today, builtins=builtins, command=request.command)
     _check_set_up(store.workspace.root, plan)
     ancestry.lineage("")
     redactor = redactor_for(plan, context.environ)

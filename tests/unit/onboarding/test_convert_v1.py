@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.convert_v1 import FILE, converted
 from orchestrator.onboarding.detect import HOLLOW, propose
 from orchestrator.onboarding.proposal import Proposal
@@ -167,10 +168,20 @@ def test_what_has_no_counterpart_is_reported(convert: Convert) -> None:
         "place 4 is no object",
         "pipeline 'empty' has no stages",
         "entries of 'pipelines' that are no objects",
-        "start it with --pipeline my-ci",
     ):
         assert told in notes
     assert [pipeline.id for pipeline in found.pipelines] == ["diagnostics", "my-ci"]
+    assert found.default_pipeline == "my-ci"
+    assert 'default_pipeline = "my-ci"\n' in config_text("a", "packages/a", "1-a", [], found)
+
+
+def test_a_default_that_is_no_pipeline_is_named(convert: Convert) -> None:
+    """A default that can't be converted is left out with a note, ours is not written down."""
+    stage = command("build", "x")
+    for said, noted in (("gone", True), ("diagnostics", False)):
+        found = convert({"id": "diagnostics", "stages": [stage]}, defaultPipeline=said)
+        assert found.default_pipeline is None
+        assert any("'defaultPipeline' names 'gone'" in note for note in found.remarks) is noted
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"pipelines": {}}', "{}"])
