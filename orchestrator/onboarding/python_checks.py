@@ -175,14 +175,16 @@ def _is_run(facts: PythonFacts, needs: Needs, tool: str) -> bool:
 
     Where nothing says what is run, or pre-commit does and its file is not here (it is in few source archives), the
     tool has to be among the requirements for work on the codebase. A linter that is set up where no file says what
-    is run is run by people, unless this is a source archive: these leave such files out.
+    is run is run by people, unless this is a source archive: these leave such files out. In one of these a type
+    checker that only a group for work names proves nothing either: many a codebase has it for its editors.
     """
     if facts.runs(tool):
         return True
     hidden = not facts.hooks and (facts.runs("pre-commit") or facts.runs("prek"))
+    is_archive = facts.codebase.has("PKG-INFO")
     if needs.mentions(tool):
-        return hidden or not facts.has_runner
-    return tool != "mypy" and not facts.has_runner and not facts.codebase.has("PKG-INFO")
+        return hidden or not (facts.has_runner or (is_archive and tool == "mypy"))
+    return tool != "mypy" and not facts.has_runner and not is_archive
 
 
 def _not_run(stage_id: str, command: str, where: str, tool: str, **keys: list[str]) -> Stage:

@@ -250,3 +250,13 @@ def test_requirements_of_any_text(text: str) -> None:
         version = exact_version(line)
         assert version is None or version in line
     assert tag_version(SHA) is None
+
+
+def test_a_type_checker_of_a_source_archive_that_nothing_runs(make: Make) -> None:
+    """As tomlkit has it: only the group for work names mypy, and no file that runs it is packed. A checkout may."""
+    text = '[project]\nname = "a"\nversion = "1"\n[dependency-groups]\ndev = ["pytest", "mypy==1.19.1"]\n[tool.mypy]\n'
+    files = {"pyproject.toml": text, "a/__init__.py": "", "PKG-INFO": "Name: a\n"}
+    reasons = {stage.id: stage.skipped for stage in propose(make(files)).diagnostics.stages}
+    assert "nothing of the codebase runs mypy; to run it: python -m mypy a" in str(reasons["lint"])
+    found = propose(make({**files, "tox.ini": "[testenv:typing]\ncommands = mypy a\n"}))
+    assert does(found)["lint"] == "python -m mypy a"
