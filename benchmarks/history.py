@@ -18,8 +18,7 @@ from typing import Any
 from orchestrator.base.canonical import canonical
 from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import NOT_DIGESTED
-from orchestrator.store.chain import LineHint, metrics_digest
-from orchestrator.store.layout import LINE_HINT
+from orchestrator.store.chain import metrics_digest
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS
 
@@ -97,11 +96,7 @@ def write_history(workspace: Path, task: str, starts: list[datetime], *, whole: 
             _write_rest(workspace, task, folder, clone)
     (workspace / ".runs" / ".claims").write_text("".join(f"{clone.run_id}\n" for clone in clones))
     _forget_model(workspace, task, model)
-    places = _write_lines(runs, clones)
-    if whole:
-        for clone, offset in zip(clones, places, strict=True):
-            hint = LineHint(attempt=1, offset=offset, first=offset)
-            (runs / "cli" / clone.run_id / LINE_HINT).write_text(json.dumps(hint._asdict()) + "\n")
+    _write_lines(runs, clones)
     _write_state(workspace, task, clones)
     return [clone.run_id for clone in clones]
 
@@ -154,9 +149,7 @@ def _forget_model(workspace: Path, task: str, model: Model) -> None:
         shutil.rmtree(workspace / ".runs" / parent / model.run_id)
 
 
-def _write_lines(runs: Path, clones: list[Clone]) -> list[int]:
-    """Write the lines of metrics and chain, and return where in the chain each run's begins (bytes)."""
-    places, place = [], 0
+def _write_lines(runs: Path, clones: list[Clone]) -> None:
     before: tuple[dict[str, Any], bytes] | None = None
     with (runs / "metrics.json").open("w") as metrics, (runs / "chain.jsonl").open("wb") as chain:
         for clone, line, link in _lines(clones):
@@ -165,11 +158,8 @@ def _write_lines(runs: Path, clones: list[Clone]) -> list[int]:
             written = json.dumps(link, ensure_ascii=False).encode()
             metrics.write(json.dumps(line, ensure_ascii=False) + "\n")
             chain.write(written + b"\n")
-            places.append(place)
-            place += len(written) + 1
             before = link, written
             assert clone.run_id == link["run_id"]
-    return places
 
 
 def _lines(clones: list[Clone]) -> Iterator[tuple[Clone, dict[str, Any], dict[str, Any]]]:

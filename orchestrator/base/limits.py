@@ -1,6 +1,15 @@
 """Defaults and limits that more than one package rests on; each stands here, and nowhere else."""
 
 DEFAULT_PIPELINE = "diagnostics"
+
+
+class _Unnamed(str):
+    """The default pipeline of who named none: the project's own default stands in its place."""
+
+    __slots__ = ()
+
+
+UNNAMED_PIPELINE = _Unnamed(DEFAULT_PIPELINE)
 """What ``start`` and ``plan`` run when no pipeline is named (contract, section 2)."""
 
 DEFAULT_SLA_SECONDS = 30 * 60.0

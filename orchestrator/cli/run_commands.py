@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.base.limits import DEFAULT_PIPELINE
+from orchestrator.base.limits import UNNAMED_PIPELINE
 from orchestrator.cli.options import (
     FORMAT,
     LATEST,
@@ -23,7 +23,7 @@ from orchestrator.cli.options import (
 DEFAULT_INTERVAL = 2.0
 """Seconds between two readings of ``status --watch``."""
 
-_PIPELINE = Option("pipeline", f"the pipeline (left out: the project's default, else '{DEFAULT_PIPELINE}')", "NAME")
+_PIPELINE = Option("pipeline", "the pipeline, else the project's default_pipeline", "NAME", default=UNNAMED_PIPELINE)
 _EVENTS = Option(
     "format",
     "text, json, or ndjson (the run's events)",

@@ -6,11 +6,19 @@ import os
 from contextlib import suppress
 
 from orchestrator.base.identifiers import name_fault
-from orchestrator.base.limits import DEFAULT_PIPELINE
+from orchestrator.base.limits import DEFAULT_PIPELINE, UNNAMED_PIPELINE
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.outlines import source_of
 
 KEY = "default_pipeline"
+
+
+def pipeline_of(root: str, project: str, asked: str) -> str:
+    """Return the pipeline of ``project`` that is meant by the one that was asked for, or by ``UNNAMED_PIPELINE``.
+
+    Raises as ``default_pipeline`` does.
+    """
+    return default_pipeline(root, project) if asked is UNNAMED_PIPELINE else asked
 
 
 def default_pipeline(root: str, project: str) -> str:

@@ -126,8 +126,15 @@ class _Task:
         return tuple(found[event] for event in wanted) if found.keys() == wanted.keys() else None
 
 
-def survey_records(there: RunStore, here: RunStore, foreign: Callable[[str, str], str | None]) -> Survey:
+def survey_records(
+    there: RunStore,
+    here: RunStore,
+    foreign: Callable[[str, str], str | None],
+    looked: Callable[[object], None] = lambda run_id: None,
+) -> Survey:
     """Return what would be taken from ``there``; ``foreign`` says why a task's run of a project is none of ours.
+
+    ``looked`` gets each run after it was looked at.
 
     Raises DamagedRecord, with nothing taken, when a chain there does not hold or something is of a newer version.
     """
@@ -148,6 +155,7 @@ def survey_records(there: RunStore, here: RunStore, foreign: Callable[[str, str]
                 passed.append(found)
             else:
                 known.append(found)
+            looked(run_id)
     return Survey(tuple(runs), tuple(known), tuple(passed))
 
 

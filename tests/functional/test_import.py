@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.text import progress_bar
+from orchestrator.commands.context import Context
+from orchestrator.commands.setup.import_runs import import_runs
 from tests.harness import Orchestrator, WorkspaceFolder
 
 
@@ -37,6 +41,17 @@ def chain(orchestrator: Orchestrator) -> list[dict[str, Any]]:
 def left_out(document: dict[str, Any]) -> list[tuple[str, str]]:
     """Return run and code of what was left out."""
     return [(one["run_id"], one["code"]) for one in document["left_out"]]
+
+
+def test_how_far_it_has_come_is_shown(
+    there: Orchestrator, orchestrate: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal in lines on stderr; of a document for programs nothing is shown."""
+    monkeypatch.setattr(progress_bar, "PATIENCE_SECONDS", -1.0)
+    for form in ("json", "text"):
+        stderr = io.StringIO()
+        import_runs(Context(str(orchestrate.cwd), {}, io.StringIO(), stderr), path=str(there.cwd), format=form)
+        assert ("import: runs looked at: 1\n" in stderr.getvalue()) is (form == "text")
 
 
 def test_runs_of_another_machine_become_history(there: Orchestrator, orchestrate: Orchestrator) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import UsageError
+from orchestrator.base.text import progress_bar
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics import metrics
 from orchestrator.report.run_list.metrics_lines import OLD_LINES, recorded_since
@@ -84,6 +85,16 @@ def test_a_late_record_and_a_clock_set_back_hide_nothing(tmp_path: Path) -> None
     near = [line_at(number + 10, NOW - timedelta(days=7, hours=20)) for number in range(OLD_LINES * 2)]
     write_lines(tmp_path, recent, *near)
     assert figures(tmp_path)["projects"][0]["runs"] == 1
+
+
+def test_how_far_it_has_come_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that were read are counted on stderr, and not for programs."""
+    monkeypatch.setattr(progress_bar, "PATIENCE_SECONDS", -1.0)
+    write_lines(tmp_path, *(line_at(number, NOW - timedelta(days=1)) for number in range(1000)))
+    for form in ("json", "text"):
+        stderr = io.StringIO()
+        metrics(Context(str(tmp_path), {}, io.StringIO(), stderr, LaterClock()), format=form)
+        assert stderr.getvalue() == ("metrics: lines: 1000\n" if form == "text" else "")
 
 
 def test_damage_is_counted_and_fails_nothing(tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_old_runs_go_and_all_else_goes_on(
         refused = orchestrate(command, runs[0], "--format", "json")
         assert (refused.code, refused.document["error"]["code"]) == (6, "pruned")
         assert "by ann: space" in refused.document["error"]["message"]
+    assert (workspace.root / ".runs" / ".claims").read_text().split() == runs[40:], "it does not grow without end"
     assert orchestrate("start", "--project", "x").code == 0
+    assert orchestrate("status", "--format", "json").document["run_id"] == workspace.runs(TASK)[-1].name
     sound(orchestrate)
     assert workspace.state(TASK)["totals"]["runs"] == COUNT + 1
 

@@ -44,6 +44,10 @@ class Progress:
         """Count one thing more."""
         self.at(self._done + 1)
 
+    def add(self, more: int) -> None:
+        """Count so many things more."""
+        self.at(self._done + more)
+
     def at(self, done: int) -> None:
         """Say how many things are done."""
         self._done = done

@@ -26,7 +26,6 @@ from orchestrator.report.statistics.gate import Finding, finding, gate_findings
 from orchestrator.report.statistics.metrics_record import End
 from orchestrator.report.statistics.summary import project_summary
 from orchestrator.report.time_window import span
-from orchestrator.store.find import task_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +59,9 @@ def metrics(
     known = project_names(root)
     if project is not None:
         check_name("project", project, known)
-    records = WindowRecords(store) if gate else None
-    with context.progress("metrics: tasks", format, len(task_ids(store))) as bar:
-        found = ends_since(store, start, prove=True, records=records, looked=bar.tick)
+    with context.progress("metrics: lines and records" if gate else "metrics: lines", format) as bar:
+        records = WindowRecords(store, bar.add) if gate else None
+        found = ends_since(store, start, prove=True, records=records, looked=bar.add)
     grouped = by_project(found.ends, known, task_owner(root))
     if project is not None and project not in grouped:
         raise UsageError(

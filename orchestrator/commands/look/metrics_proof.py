@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -165,8 +165,9 @@ def _of_version_1(store: RunStore, end: End) -> bool:
 class WindowRecords:
     """The records of runs in a window, each read at most once, compared with their lines, and kept in part."""
 
-    def __init__(self, store: RunStore) -> None:
-        self._store = store
+    def __init__(self, store: RunStore, looked: Callable[[int], None] = lambda more: None) -> None:
+        """``looked`` gets how many records more were read."""
+        self._store, self._looked = store, looked
         self._places: dict[str, Mapping[str, int]] = {}
         self.parts: dict[str, Mapping[str, Any]] = {}
         self.tries: dict[str, list[Try]] = {}
@@ -184,6 +185,7 @@ class WindowRecords:
     def read(self, end: End) -> dict[str, Any] | None:
         """Return the record of a run; None when it can't be read."""
         self._missing.add(end.run_id)
+        self._looked(1)
         if not is_run_id(end.run_id):
             return None
         with suppress(NotFound, DamagedRecord, StorageError):

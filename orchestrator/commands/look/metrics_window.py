@@ -54,19 +54,20 @@ def ends_since(
     *,
     prove: bool = False,
     records: WindowRecords | None = None,
-    looked: Callable[[object], None] = lambda task_id: None,
+    looked: Callable[[int], None] = lambda more: None,
 ) -> WindowEnds:
     """Return the last end of each run that completed since ``start``; what can't be read is noted.
 
     Runs whose end is not published yet, and those of the future, are left out and named. With ``prove``, the lines
-    that nothing proves are reported too, and with ``records`` those that were altered. ``looked`` gets each task.
+    that nothing proves are reported too, and with ``records`` those that were altered. ``looked`` gets how many
+    lines more were read.
     """
     hashed = _openssl() if prove else None
     until = store.clock.now() + CLOCK_TOLERANCE
     found = WindowEnds()
     for task_id in task_ids(store):
         try:
-            lines = recorded_since(store, task_id, start, hashed)
+            lines = recorded_since(store, task_id, start, hashed, looked)
         except StorageError as error:
             found.unreadable_tasks.append(Unreadable(task_id, error.message))
             continue
@@ -83,7 +84,6 @@ def ends_since(
         found.torn += lines.torn
         found.unreadable += lines.unreadable
         found.repeated += repeated
-        looked(task_id)
     return found
 
 

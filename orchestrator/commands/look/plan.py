@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.base.limits import DEFAULT_PIPELINE
+from orchestrator.base.limits import UNNAMED_PIPELINE
 from orchestrator.commands.context import Answer, Context
 
 
@@ -10,7 +10,7 @@ def plan(
     context: Context,
     *,
     project: str | None = None,
-    pipeline: str | None = None,
+    pipeline: str = UNNAMED_PIPELINE,
     task: str | None = None,
     against: str | None = None,
     explain: bool = False,
@@ -36,7 +36,7 @@ def plan(
         from orchestrator.commands.look.fleet_plan import plan_of_fleet
 
         alone = {"--project": project, "--task": task, "--against": against, "--explain": explain or None}
-        return plan_of_fleet(context, pipeline or DEFAULT_PIPELINE, selection, alone, shards=shards, form=format)
+        return plan_of_fleet(context, pipeline, selection, alone, shards=shards, form=format)
     from orchestrator.commands.look.project_plan import plan_of_project
 
     return plan_of_project(

@@ -13,7 +13,7 @@ from orchestrator.checks.stage_programs import missing_programs, words_of
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.approved_plan import drift_from_approved
 from orchestrator.commands.review.project_policy import review_policy
-from orchestrator.config.default_pipeline import default_pipeline
+from orchestrator.config.default_pipeline import pipeline_of
 from orchestrator.config.planning import check_project_folder, compile_plan
 from orchestrator.config.routing import route
 from orchestrator.model.canary import own_guards
@@ -36,7 +36,7 @@ def plan_of_project(
     context: Context,
     *,
     project: str | None,
-    pipeline: str | None,
+    pipeline: str,
     task: str | None,
     against: str | None,
     explain: bool,
@@ -54,8 +54,7 @@ def plan_of_project(
         workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
     )
     today = context.clock.now().date()
-    if pipeline is None:
-        pipeline = default_pipeline(workspace.root, target.project)
+    pipeline = pipeline_of(workspace.root, target.project, pipeline)
     compiled = compile_plan(workspace.root, target.project, pipeline, today=today)
     check_project_folder(workspace.root, compiled)
     document = _document(context, workspace.root, compiled, target.task_id, today)

@@ -23,6 +23,7 @@ from orchestrator.config.quantities import retention
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.retention import LEAST_KEPT, Decided, RetentionRules, decide
 from orchestrator.report.prune_text import prune_text, question
+from orchestrator.store.claim_order import forget_claims
 from orchestrator.store.find import task_ids
 from orchestrator.store.prune import Terms, prune_runs, refuse_clock, remove_again
 from orchestrator.store.recovery import recover_task
@@ -102,7 +103,7 @@ class _Work:
 
     def __init__(self, seen: Survey, decided: Decided, is_asked: Callable[[Any], bool]) -> None:
         self.runs = {run.facts.run_id: run for run in seen.runs if is_asked(run.facts)}
-        self.came_back = seen.came_back
+        self.came_back, self._pruned_before = seen.came_back, seen.pruned
         self._kept = {run_id: "; ".join(why) for run_id, why in decided.kept.items() if run_id in self.runs}
         self._goes: dict[Level, set[str]] = {
             "record": {run_id for run_id in decided.records if run_id in self.runs},
@@ -121,6 +122,10 @@ class _Work:
             run = self.runs[run_id]
             found.setdefault(run.facts.task_id, []).append(run)
         return found
+
+    def pruned(self) -> frozenset[str]:
+        """Return the runs whose records were pruned, now or before."""
+        return frozenset(self._goes["record"] | self._pruned_before)
 
     def keep(self, level: Level, run_ids: Iterable[str]) -> None:
         """Note that something happened to runs that were to go."""
@@ -168,6 +173,7 @@ def _carry_out(
             said = terms._replace(rules={project: rules_json(rules(project)) for project in projects})
             gone = prune_runs(store, task_id, level, chosen, said, removed)
             work.keep(level, [run.facts.run_id for run in runs if run.facts.run_id not in gone])
+    forget_claims(store, work.pruned())
 
 
 def rules_json(rules: RetentionRules) -> dict[str, int]:

@@ -42,10 +42,11 @@ class Surveyed(Record):
 
 
 class Survey(Record):
-    """All runs of a workspace, and by task those that are there again though the chain has them as pruned."""
+    """All runs of a workspace, and all that the chains have as pruned; by task those of these that are there again."""
 
     runs: tuple[Surveyed, ...]
     came_back: Mapping[str, tuple[str, ...]]
+    pruned: frozenset[str] = frozenset()
 
 
 class _Known(Record):
@@ -64,10 +65,12 @@ def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int]
     held = _held(store, environ)
     runs: list[Surveyed] = []
     came_back = {}
+    gone: set[str] = set()
     for task_id in task_ids(store):
         with store.task(task_id) as task:
             known = _known(task)
             back = []
+            gone |= {run_id for run_id, entry in known.pruned.items() if not entry.lost}
             with suppress(FileNotFoundError), task.sub(CLI) as cli:
                 for run_id in run_ids(store, task_id):
                     entry = known.pruned.get(run_id)
@@ -79,7 +82,7 @@ def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int]
                         progress(len(runs))
             if back:
                 came_back[task_id] = tuple(back)
-    return Survey(tuple(runs), came_back)
+    return Survey(tuple(runs), came_back, frozenset(gone))
 
 
 def _held(store: RunStore, environ: Mapping[str, str]) -> Mapping[str, list[str]]:

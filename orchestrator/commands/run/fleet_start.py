@@ -94,12 +94,12 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
     try:
         if request.mode == "cloud":
             _require_engine(store.workspace.root, context.environ)
-        choice = chosen(context, store, options, request.named_pipeline)
+        choice = chosen(context, store, options, request.pipeline)
         if not choice.selection.projects:
             _release(held)
             return choice.selection
         _check_task(choice)
-        made = planned(context, store, choice, request.named_pipeline, fail_fast=request.fail_fast)
+        made = planned(context, store, choice, request.pipeline, fail_fast=request.fail_fast)
     except BaseException:
         _release(held)
         raise
@@ -154,10 +154,10 @@ def _checked_options(context: Context, request: StartRequest) -> SelectionOption
     if not options.is_given:
         raise UsageError("--fail-fast is for a selection", hint="--all --fail-fast", code="option-conflict")
     check_options(options)
-    check_name("pipeline", request.named_pipeline)
-    if request.named_pipeline in RESERVED_PIPELINES:
+    check_name("pipeline", request.pipeline)
+    if request.pipeline in RESERVED_PIPELINES:
         raise UsageError(
-            f"pipeline '{request.named_pipeline}' is of no config, so that no fleet can run it",
+            f"pipeline '{request.pipeline}' is of no config, so that no fleet can run it",
             code="reserved-pipeline",
         )
     return options
@@ -219,7 +219,7 @@ def _found(store: RunStore, request: StartRequest, options: SelectionOptions, wh
     """Return the run that a used key stands for; of its plan nothing is asked but that it is a fleet's."""
     selection = {"by": options.by(), "fail_fast": request.fail_fast}
     session = SessionPlan(FLEET, "none")
-    plan = Plan(FLEET, ".", where.task_id, request.named_pipeline, "", (), session, 0.0, selection=selection)
+    plan = Plan(FLEET, ".", where.task_id, request.pipeline, "", (), session, 0.0, selection=selection)
 
     def open_run() -> OpenRun:
         raise AssertionError("a run that was found is not opened")

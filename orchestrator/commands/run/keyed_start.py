@@ -96,7 +96,7 @@ def take_fleet_key(
         ]
         return [*found, *_of_the_mode(record, request, overrides, redactor)]
 
-    return _held_or_found(store, key_name(FLEET, request.named_pipeline, key), differences)
+    return _held_or_found(store, key_name(FLEET, request.pipeline, key), differences)
 
 
 def _held_or_found(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from orchestrator.base.errors import UsageError
-from orchestrator.base.limits import DEFAULT_PIPELINE
+from orchestrator.base.limits import UNNAMED_PIPELINE
 from orchestrator.base.record import Record
 
 KEY_VARIABLE = "CODEX_ORCHESTRATOR_KEY"
@@ -19,12 +19,11 @@ ACTOR_VARIABLES = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR
 class StartRequest(Record):
     """The options of ``start``. ``overrides`` are ``K=V`` texts, ``wait`` is a span of time.
 
-    Without a ``pipeline`` it is for the project's default one; ``named_pipeline`` is it once that is known.
     Those from ``everything`` on are a selection; with ``fail_fast`` no project is started after the first failed one.
     ``command`` are the words of ``exec``.
     """
 
-    pipeline: str | None = None
+    pipeline: str = UNNAMED_PIPELINE
     project: str | None = None
     task: str | None = None
     parent_run: str | None = None
@@ -53,11 +52,6 @@ class StartRequest(Record):
     shard: str | None = None
     fail_fast: bool = False
     command: tuple[str, ...] = ()
-
-    @property
-    def named_pipeline(self) -> str:
-        """The pipeline: of a selection that names none ``diagnostics``, whatever its projects' defaults are."""
-        return DEFAULT_PIPELINE if self.pipeline is None else self.pipeline
 
     @property
     def selects(self) -> bool:

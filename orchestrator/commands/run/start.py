@@ -14,7 +14,7 @@ from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
-from orchestrator.config.default_pipeline import default_pipeline
+from orchestrator.config.default_pipeline import pipeline_of
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.canary import CANARY
@@ -143,13 +143,10 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
     ancestry = find_parent(store, context.environ, request.parent_run)
     plans, today = PlanCache(store.workspace), context.clock.now().date()
 
-    def pipeline_of(name: str) -> str:
-        return default_pipeline(store.workspace.root, name) if request.pipeline is None else request.pipeline
-
     def known(name: str) -> Outline | None:
         if name_fault("project", name) is not None:
             return None
-        plan = plans.kept(name, pipeline_of(name), today=today)
+        plan = plans.kept(name, pipeline_of(store.workspace.root, name, request.pipeline), today=today)
         return None if plan is None else Outline(name, plan.project_path, plan.task_id)
 
     parent = ancestry.parent
@@ -163,7 +160,7 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
         parent_task=parent.task_id if parent else None,
         known=known,
     )
-    pipeline = pipeline_of(target.project)
+    pipeline = pipeline_of(store.workspace.root, target.project, request.pipeline)
     builtins = ancestry.builtins(target.project, pipeline)
     task_id = target.task_id if given is None or given.task_id is None else given.task_id
     plan = plans.plan(target.project, pipeline, today=today, builtins=builtins, command=request.command)

@@ -48,8 +48,13 @@ def import_runs(
     here = context.store()
     there = _records_at(context, here, path)
     foreign = _foreign(here.workspace.root)
+
+    def surveyed() -> Survey:
+        with context.progress("import: runs looked at", format) as bar:
+            return survey_records(there, here, foreign, bar.tick)
+
     if dry_run:
-        found = survey_records(there, here, foreign)
+        found = surveyed()
         return _answer(found, there.workspace.runs_dir, dry_run=True)
     with here.runs(create=True) as runs:
         lock = runs.lock(IMPORT_LOCK, blocking=True)
@@ -57,9 +62,12 @@ def import_runs(
         try:
             for task_id in task_ids(there):
                 recover_task(here, task_id, interrupted)
-            found = survey_records(there, here, foreign)
-            for start in range(0, len(found.runs), _AT_ONCE):
-                take(there, here, found.runs[start : start + _AT_ONCE])
+            found = surveyed()
+            with context.progress("import: runs taken in", format, len(found.runs)) as bar:
+                for start in range(0, len(found.runs), _AT_ONCE):
+                    some = found.runs[start : start + _AT_ONCE]
+                    take(there, here, some)
+                    bar.add(len(some))
         finally:
             lock.release()
     return with_delivery(context, here, _answer(found, there.workspace.runs_dir, dry_run=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from orchestrator.store.layout import METRICS
 from orchestrator.store.store import RunStore
 
 CLOCK_SLACK = timedelta(days=1)
+_STEP = 1000
 OLD_LINES = 100
 """Reading stops at so many readable lines in a row that were recorded more than a day before the window.
 
@@ -31,11 +33,17 @@ class RecordedEnds:
     unreadable: int = 0
 
 
-def recorded_since(store: RunStore, task_id: str, start: datetime, hashed: Hashed | None = None) -> RecordedEnds:
+def recorded_since(
+    store: RunStore,
+    task_id: str,
+    start: datetime,
+    hashed: Hashed | None = None,
+    looked: Callable[[int], None] = lambda more: None,
+) -> RecordedEnds:
     """Return the ends of the runs of a task that completed since ``start``, and some before.
 
-    ``hashed`` is the SHA-256 for the digests of lines, for who proves them. Raises StorageError when the file
-    can't be read, or is a link.
+    ``hashed`` is the SHA-256 for the digests of lines, for who proves them. ``looked`` gets how many lines more
+    were read. Raises StorageError when the file can't be read, or is a link.
     """
     try:
         with store.task(task_id) as task:
@@ -45,12 +53,14 @@ def recorded_since(store: RunStore, task_id: str, start: datetime, hashed: Hashe
         return RecordedEnds()
     try:
         with explained(path):
-            return _found(fd, task_id, start - CLOCK_SLACK, hashed)
+            return _found(fd, task_id, start - CLOCK_SLACK, hashed, looked)
     finally:
         os.close(fd)
 
 
-def _found(fd: int, task_id: str, earliest: datetime, hashed: Hashed | None) -> RecordedEnds:
+def _found(
+    fd: int, task_id: str, earliest: datetime, hashed: Hashed | None, looked: Callable[[int], None]
+) -> RecordedEnds:
     lines = lines_backwards(lambda offset, count: os.pread(fd, count, offset), os.fstat(fd).st_size)
     torn = next(lines)
     ends: list[End] = []
@@ -63,6 +73,8 @@ def _found(fd: int, task_id: str, earliest: datetime, hashed: Hashed | None) -> 
             unreadable += 1
             continue
         ends.append(end)
+        if len(ends) % _STEP == 0:
+            looked(_STEP)
         old = old + 1 if end.recorded_at < earliest else 0
         if old == OLD_LINES:
             break
