@@ -29,7 +29,8 @@ register()
 
 
 _TESTS = ("tests/unit", "tests/functional", "tests/attacks", "tests/faults", "tests/cloud")
-_ALL_TESTS = (*_TESTS, "-n", "2", "--dist", "worksteal")
+_ALL_TESTS = (*_TESTS, "-n", "3", "--dist", "worksteal")
+"""One more than two processors: many tests wait for a process most of their time."""
 
 
 @nox.session

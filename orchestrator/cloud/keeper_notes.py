@@ -11,6 +11,7 @@ from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.json_values import json_text, plain
 from orchestrator.base.record import Record
+from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan
 
 NOTES = ".cloud"
@@ -51,6 +52,22 @@ def read_notes(folder: Folder, attempt: int) -> KeeperNotes | None:
         if notes.attempt == attempt:
             return notes
     return None
+
+
+def notes_without(manifest: Manifest) -> KeeperNotes:
+    """Return the notes that follow from the record alone, where a keeper left none that can be read."""
+    attempt = manifest.attempt
+    attempts = {
+        command.id: sum(entry.run_attempt < attempt for entry in command.attempts) for command in manifest.commands
+    }
+    done = tuple(
+        command.id
+        for command in manifest.commands
+        if command.status == "succeeded" and len(command.attempts) == attempts[command.id]
+    )
+    held = () if manifest.engine is None else manifest.engine.incarnations
+    earlier = sum(entry.recorded_by is not None and entry.recorded_by.attempt < attempt for entry in held)
+    return KeeperNotes(attempt, "", done, earlier, 0, attempts)
 
 
 def write_plan(folder: Folder, plan: Plan) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from tempfile import TemporaryDirectory
@@ -68,8 +69,8 @@ class LocalRecord:
         run.number_from(last_number(run.folder, notes.attempt))
         if run.manifest.status == "in_progress":
             self._recorder = self._make_recorder()
+            self._recorder.replace(cut_back(self._recorder.manifest, notes.done, notes.attempts))
             if notes.n:
-                self._recorder.replace(cut_back(self._recorder.manifest, notes.done, notes.attempts))
                 self.mirror = self._make_mirror()
                 self.mirror.skip_relayed()
 
@@ -176,12 +177,19 @@ class LocalRecord:
         if state is not None:
             self.set_engine(self.engine._replace(state=state))
         asked_by = recorder.cancelled_by() if outcome == "cancellation" else None
-        for name in (NOTES, PACK, PLAN):
-            with suppress(StorageError):
-                self.run.folder.remove(name)
         manifest = recorder.close(outcome=outcome, detail=asked_by or detail)
+        self._forget()
         # Who stopped it by `cancel` sent no signal that a shell would hear of (contract, section 2, code 3).
         return Result(manifest, stopped_by if manifest.status == "cancelled" and asked_by is None else None)
+
+    def _forget(self) -> None:
+        """Remove what a keeper has beside the record, and what one left that died while it took a record in."""
+        with suppress(StorageError, FileNotFoundError), self._keeping.store.run_folder(self.run.where) as folder:
+            for name in folder.names():
+                if name in (NOTES, PACK, PLAN):
+                    folder.remove(name)
+                elif name.startswith(_RECORD):
+                    shutil.rmtree(os.path.join(folder.path, name), ignore_errors=True)
 
     def give_up(self, error: BaseException) -> None:
         """Close the record as an error, as far as the disk allows."""

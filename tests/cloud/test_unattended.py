@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from typing import Any
 
 from tests.cloud.engine import CloudWorkspace, Engine, ended, pids_of, until
@@ -50,6 +51,37 @@ def test_a_run_without_its_submitter_goes_on_and_is_attached_to(cloud: CloudWork
     assert cloud.call("attach", run_id).code == 0  # ended: its document
     verified = cloud.call("verify", "--all")
     assert verified.code == 0, verified.stdout
+
+
+def test_attach_goes_by_the_record_where_the_keepers_notes_are_gone(cloud: CloudWorkspace) -> None:
+    """With notes that can't be read no success is lost or doubled, and no file of a keeper stays."""
+    _counting(cloud, "notes", 15)
+    record = _abandoned(cloud)
+    folder = cloud.folder.runs("1-x")[0]
+    (folder / ".cloud").write_text("[]")
+    (folder / ".record-left").mkdir()
+    assert cloud.call("attach", record["run_id"]).code == 0
+    record = cloud.last()
+    assert [[entry["outcome"] for entry in command["attempts"]] for command in record["commands"]] == [["success"]] * 2
+    assert cloud.log(record, "b").count("mark-notes") == 15
+    hidden = {path.name for path in folder.iterdir() if path.name.startswith(".")}
+    assert not hidden & {".cloud", ".cloud-plan", ".snapshot", ".record-left"}
+    assert cloud.call("verify", "--all").code == 0
+
+
+def test_a_local_disk_that_is_full_ends_the_run(cloud: CloudWorkspace) -> None:
+    """The submitter that can't write a log has the run ended, and says why; the worker goes on with others."""
+    cloud.project({"a": "head -c 3000000 /dev/zero | tr '\\0' x; sleep 60"})
+    words = cloud.call.command("start", "work", "--project", "x", "--mode", "cloud")
+    limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *words]
+    process = subprocess.Popen(
+        limited, cwd=cloud.call.cwd, env=dict(cloud.call.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    code, text = ended(process)
+    assert code == 8, text
+    record = cloud.last()
+    assert record["outcome"] == "error"
+    until(lambda: not pids_of("head -c 3000000") or None, 15)
 
 
 def test_a_run_is_attached_to_once(cloud: CloudWorkspace) -> None:

@@ -9,7 +9,7 @@ from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import Refusal, Refused, UsageError
 from orchestrator.cloud.connect import require_distributed, require_engine
 from orchestrator.cloud.hub_client import HubClient, HubGone, HubRefused
-from orchestrator.cloud.keeper_notes import KeeperNotes, read_notes, read_plan
+from orchestrator.cloud.keeper_notes import notes_without, read_notes, read_plan
 from orchestrator.cloud.keeper_terms import Stop
 from orchestrator.cloud.local_record import Keeping, LocalRecord
 from orchestrator.commands.context import Answer, Context
@@ -89,7 +89,7 @@ def attached(
         plan = _plan_of(context, store, run)
         redactor = redactor_for(plan, context.environ)
         manifest = run.manifest
-        notes = read_notes(run.folder, manifest.attempt) or KeeperNotes(manifest.attempt, "")
+        notes = read_notes(run.folder, manifest.attempt) or notes_without(manifest)
         keeping = Keeping(store, plan, redactor, context.clock, observer, _active(manifest, context))
         if is_lost:
             reason = "lost: its engine has not been reached for 7 days"
