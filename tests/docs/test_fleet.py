@@ -37,7 +37,7 @@ def test_every_command_of_the_page_can_be_typed() -> None:
 
 def test_the_tables_of_the_page_are_valid(workspace: WorkspaceFolder) -> None:
     """The keys of a project and of the workspace are what the page says, and the shown values the defaults."""
-    project, shared = blocks("toml")
+    project, shared = blocks("toml")[:2]
     workspace.write("workspace.toml", shared)
     assert read_fleet_policy(str(workspace.root)) == FleetPolicy()
     workspace.project("alpha")
