@@ -43,7 +43,8 @@ def forget_claims(store: RunStore, pruned: Container[str]) -> None:
 
     A claim that comes meanwhile waits, or writes behind. It only saves room, so a disk that refuses it is no harm.
     """
-    with suppress(StorageError, FileNotFoundError), store.runs() as runs, explained(f"{runs.path}/{CLAIMS}"):
+    refused = (StorageError, FileNotFoundError, BlockingIOError)
+    with suppress(*refused), store.runs() as runs, explained(f"{runs.path}/{CLAIMS}"):
         if not runs.has(CLAIMS):
             return
         fd = _opened(runs, fcntl.LOCK_EX)

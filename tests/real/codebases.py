@@ -71,5 +71,11 @@ CODEBASES = (
         "the registry that it was measured with has no @ljharb/eslint-config that it asks for",
     ),
     RealCodebase("node", "minimist", "1.2.8", "npm test: eslint, tape, aud"),
-    RealCodebase("node", "pino", "10.4.0", "npm test: eslint, transpile, borp, jest, types"),
+    RealCodebase(
+        "node",
+        "pino",
+        "10.4.0",
+        "npm test: eslint, transpile, borp, jest, types",
+        "the install script of its dependency docsify calls npx husky, which asks a question",
+    ),
 )
