@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from orchestrator.base.identifiers import FLEET
 from orchestrator.model.approvals import reasons
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
@@ -135,6 +136,9 @@ def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 "tree-moved-while-running",
                 f"it is not known whether files changed while stages ran: {at_end['note']}",
             )
+    for project, run_id, _ in _children_elsewhere(body).values() if body["project"] != FLEET else ():
+        if moved := body.get("child_moves", {}).get(run_id):
+            yield "tree-moved-while-running", f"in child run {run_id} of '{project}' {_moved({'moved': moved})}"
 
 
 def _moved(at_end: Mapping[str, Any]) -> str:

@@ -87,6 +87,7 @@ def status_document(
         body = _live(body, now) if goes_on else _died(body, _is_end_known(record))
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["child_trees"] = {entry["run_id"]: entry.pop("tree_digest", None) for entry in body["child_runs"]}
+    body["child_moves"] = {entry["run_id"]: entry.pop("tree_moved", ()) for entry in body["child_runs"]}
     body["manifest"] = manifest
     body.update(_reviewed(record, body, review_context or ReviewContext()))
     body["notes"] = list(_notes(body, now))
@@ -170,7 +171,8 @@ class _Standing(Record):
 def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
     """Return the current ``status``, ``outcome``, ``alive`` and ``attended`` of a run. Raises DamagedRecord."""
     read = _Standing.from_json(record)
-    found = {"attended": alive if is_open_in_cloud(record) else None, "tree_digest": _last_tree(record)}
+    found: dict[str, Any] = {"attended": alive if is_open_in_cloud(record) else None}
+    found.update(tree_digest=_last_tree(record), tree_moved=_last_moves(record))
     if read.status not in TERMINAL and not alive:
         if found["attended"] is not None:
             return {"status": read.status, "outcome": None, "alive": None, **found}
@@ -185,6 +187,15 @@ def _last_tree(record: Mapping[str, Any]) -> str | None:
     last = entries[-1] if isinstance(entries, list) and entries else None
     tree = last.get("tree_digest") if isinstance(last, Mapping) else None
     return tree if isinstance(tree, str) else None
+
+
+def _last_moves(record: Mapping[str, Any]) -> list[str]:
+    """Return the files that changed while the last attempt's stages ran, as far as the record names them."""
+    entries = record.get("provenance")
+    last = entries[-1] if isinstance(entries, list) and entries else None
+    at_end = last.get("at_end") if isinstance(last, Mapping) else None
+    moved = at_end.get("moved") if isinstance(at_end, Mapping) else None
+    return [str(path) for path in moved] if isinstance(moved, list) else []
 
 
 class _Flag(Record):

@@ -120,3 +120,17 @@ def test_code_that_only_the_user_ignores_is_looked_at_twice(code: WorkspaceFolde
     (code.root / "packages/x/mine.py").unlink()
     at_end, reasons, _ = run(code, orchestrate, "echo > mine2.py")
     assert (at_end["moved"], at_end["left_behind"], reasons) == ([], ["mine2.py"], [])
+
+
+def test_a_tree_of_another_project_that_is_reached_counts(code: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A stage that is another project's pipeline passed on the files that its stages had changed: that is no pass."""
+    code.project("y", {"test": "echo 2 > b.py"}, pipeline="smoke")
+    code.write("packages/y/b.py", "1\n")
+    os.utime(code.root / "packages/y/b.py", (LONG_AGO, LONG_AGO))
+    code.commit()
+    at_end, reasons, text = run(code, orchestrate, {"pipeline": "smoke", "project": "y"})
+    assert (at_end["moved"], reasons) == ([], ["tree-moved-while-running"])
+    assert "of 'y' files changed while stages ran: b.py" in " ".join(text.split())
+    code.project("y", {"test": "true"}, pipeline="smoke")
+    code.commit()
+    assert run(code, orchestrate, {"pipeline": "smoke", "project": "y"})[1] == []
