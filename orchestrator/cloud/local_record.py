@@ -174,8 +174,7 @@ class LocalRecord:
             self.run.save(waited(self.run.manifest, self.waited()))
             self._recorder = self._make_recorder()
         recorder = self._recorder
-        if state is not None:
-            self.set_engine(self.engine._replace(state=state))
+        self.set_engine(self.engine._replace(state=state or self.engine.state, attended=False))
         asked_by = recorder.cancelled_by() if outcome == "cancellation" else None
         manifest = recorder.close(outcome=outcome, detail=asked_by or detail)
         self._forget()
