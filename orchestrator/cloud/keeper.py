@@ -37,12 +37,11 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.05
 _RETRY_SECONDS = 0.25
+_PUSH_SECONDS = 0.005
 _WAIT_SECONDS = 10.0
 _CLOCK_TRIES = 3
 _OUTCOMES = frozenset({"success", "failure", "timeout", "cancellation", "error"})
 _BY_STAGES = frozenset({"success", "failure", "timeout"})
-
-
 _UNKNOWN = "the hub does not know the run: its disk was emptied, or the run is older than it keeps any"
 
 
@@ -70,7 +69,7 @@ class Keeper:
         self._failed: str | None = None
         self._is_unknown = False
         self._stopped_by: int | None = None
-        self._is_stop_known = False
+        self._is_stop_known = self._was_stop_in_vain = False
 
     async def carry_out(self) -> Result:
         """Return the record of the attempt's end. Raises StorageError when it could not be recorded, and Left."""
@@ -176,6 +175,7 @@ class Keeper:
                     continue
                 if found["counts"]:
                     mirror.take(found)
+                    await self._let_reader_catch_up()
                 else:
                     await asyncio.sleep(_TICK_SECONDS)
             except (HubGone, HubRefused):
@@ -202,6 +202,13 @@ class Keeper:
             self._observer.sink.push()
             await asyncio.sleep(_TICK_SECONDS)
 
+    async def _let_reader_catch_up(self) -> None:
+        """Hold output up for a reader that is behind, as long as it may be; what it does not take then is dropped."""
+        sink = self._observer.sink
+        while (left := sink.held_up(self._clock.monotonic())) is not None:
+            sink.push()
+            await asyncio.sleep(min(left, _PUSH_SECONDS))
+
     def _take(self, fence: Mapping[str, Any]) -> None:
         """Take the fence as the hub has it now."""
         self._record.heard()
@@ -220,12 +227,11 @@ class Keeper:
             run = self._record.run
             request = read_request(run.folder, run.manifest.attempt)
             name = f"stopped by {signal.Signals(number).name}"
-            actor = run.manifest.mode.actor
             self._stopped_by = number
-            self._stop = (
-                Stop(actor, name, name) if request is None else Stop(request.actor, request.reason, request.detail)
-            )
-        elif not self._is_stop_known:
+            self._stop = Stop(run.manifest.mode.actor, name, name)
+            if request is not None:
+                self._stop = Stop(request.actor, request.reason, request.detail)
+        elif self._was_stop_in_vain:
             raise Left(self._record.run.where.run_id)
 
     async def _pass_stop_on(self, stop: Stop) -> None:
@@ -234,9 +240,10 @@ class Keeper:
             self._is_stop_known = True
             self._fail(stop.detail)
             return
+        self._was_stop_in_vain = True
         with suppress(HubGone, HubRefused):
             await self._call("stop", 2.0, actor=stop.actor, reason=stop.reason)
-            self._is_stop_known = True
+            self._is_stop_known, self._was_stop_in_vain = True, False
             if stop.request is not None:
                 leave_request(self._record.run.folder, stop.request)
 
@@ -259,7 +266,8 @@ class Keeper:
         record.set_engine(record.engine._replace(state="collecting"))
         with record.scratch() as folder:
             try:
-                record.finish(await self._fetched(end["record"], folder))
+                for _ in record.finish(await self._fetched(end["record"], folder)):
+                    await self._let_reader_catch_up()
             except (HubRefused, DamagedRecord) as error:
                 reason = f"the record that the worker left is lost: {error.message}"
                 record.lose(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
@@ -83,8 +83,8 @@ class LocalLogs:
         log.came.update(data)
         self._write(name, log, log.stream.feed(data))
 
-    def complete(self, name: str, path: str) -> None:
-        """Complete a log by the worker's own file at ``path``, whatever came of it before."""
+    def complete(self, name: str, path: str) -> Iterator[None]:
+        """Complete a log by the worker's own file at ``path``, whatever came of it before; yield after each piece."""
         if self._stage_of(name) is None:
             return
         log = self._log(name)
@@ -102,6 +102,7 @@ class LocalLogs:
                 log.stream, log.wrote, log.size = self._redactor.stream(), RunningDigest(), 0
             while data := source.read(_PIECE):
                 self._write(name, log, log.stream.feed(data))
+                yield
         self._close(name, log)
 
     def close_all(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from tempfile import TemporaryDirectory
 
@@ -143,8 +143,8 @@ class LocalRecord:
         if mirror is not None:
             mirror.lose(reason)
 
-    def finish(self, place: str) -> None:
-        """Take in what a worker left, an archive: its own record, then those of the runs inside.
+    def finish(self, place: str) -> Iterator[None]:
+        """Take in what a worker left, an archive: its own record, then those of the runs inside; yield now and then.
 
         Raises StorageError, and DamagedRecord for an archive without the record.
         """
@@ -152,7 +152,7 @@ class LocalRecord:
         folder = f"{place}.d"
         os.mkdir(folder, 0o700)
         folders = unpack_record(place, folder)
-        self.mirror.finish(folder_of(folders, self.run.where))
+        yield from self.mirror.finish(folder_of(folders, self.run.where))
         take_nested_in(self._keeping.store, folders, self.run.where, self._keeping.redactor)
 
     def scratch(self) -> TemporaryDirectory[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.clock import Clock, parse_stamp, stamp
@@ -89,8 +89,8 @@ class Mirror:
             self._recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=self.n)
         self._recorder.replace(with_log_digests(manifest, self._logs.digests))
 
-    def finish(self, folder: str) -> Manifest:
-        """Take the whole record that the worker left in ``folder``, and return it as it is there.
+    def finish(self, folder: str) -> Iterator[None]:
+        """Take the whole record that the worker left in ``folder``; yield after each piece of a log.
 
         Raises StorageError, and DamagedRecord for one that can't be read.
         """
@@ -104,7 +104,7 @@ class Mirror:
             raise DamagedRecord(f"it has no {os.path.basename(str(error.filename))}") from error
         commands = os.path.join(folder, COMMANDS)
         for name in sorted(os.listdir(commands)) if os.path.isdir(commands) else ():
-            self._logs.complete(name, os.path.join(commands, name))
+            yield from self._logs.complete(name, os.path.join(commands, name))
         self._logs.close_all()
         self._take_events(events)
         self._merge(worker)
@@ -112,7 +112,6 @@ class Mirror:
             if command.id not in self._notes.done:
                 self._take_reports(folder, worker, command)
                 self._take_error(folder, command)
-        return worker
 
     def _take_events(self, data: bytes, feed: Callable[[str], None] | None = None) -> None:
         """Relay events; before the end of a stage its output that came at the same time is fed."""

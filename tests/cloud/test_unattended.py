@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tests.cloud.engine import CloudWorkspace, Engine, ended, pids_of, until
@@ -169,6 +172,22 @@ def test_detached_and_keyed(cloud: CloudWorkspace) -> None:
     second = cloud.call(*words)
     assert second.document["run_id"] == first.document["run_id"]
     until(lambda: cloud.last().get("status") == "succeeded" or None)
+
+
+def test_nobody_who_reads_holds_nothing_up(cloud: CloudWorkspace) -> None:
+    """With a full pipe as stdout the run ends all the same, its log is whole, and the submitter does not grow."""
+    cloud.project({"a": "yes 'a line that is some forty bytes long, no more' | head -c 30000000"})
+    process = cloud.start()
+    largest = 0
+    while process.poll() is None and cloud.last().get("status") not in ("succeeded", "failed"):
+        with suppress(FileNotFoundError, ProcessLookupError, StopIteration):
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            largest = max(largest, int(next(line for line in lines if line.startswith("VmRSS")).split()[1]))
+        time.sleep(0.1)
+    assert ended(process)[0] == 0
+    record = cloud.last()
+    assert (cloud.folder.root / record["commands"][0]["log_path"]).stat().st_size == 30_000_000
+    assert 0 < largest < 150_000
 
 
 def test_events_and_logs_are_seen_while_it_runs(cloud: CloudWorkspace, engine: Engine) -> None:
