@@ -57,6 +57,7 @@ ROWS = (
     Row("affected-status", "plan --affected, one change in 500 projects ÷ git status", 5.0),
     Row("fleet-xargs", "fleet of 100 no-op projects ÷ the same starts by xargs -P", 1.0),
     Row("fleet-memory", "peak memory of the parent of that fleet", 80.0, unit="MiB"),
+    Row("cloud-local", "start in the cloud, engine and worker on this machine ÷ started here", 5.0, 3.0),
     Row("fleet-digest-bytes", "bytes of that fleet's answer", unit="count"),
     Row("fleet-status-bytes", "bytes of its projects in status", unit="count"),
     Row("fleet-turbo", "fleet of 50 packages, `true` in each, cold ÷ turbo run", 3.0, 1.5),

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.bench import Bench
-from benchmarks.groups import crowd, fleet, makespan, memory, output, reading, retention, starting, syncs, unchanged
+from benchmarks.groups import (
+    cloud,
+    crowd,
+    fleet,
+    makespan,
+    memory,
+    output,
+    reading,
+    retention,
+    starting,
+    syncs,
+    unchanged,
+)
 from benchmarks.results import Result
 
 GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
@@ -19,4 +31,5 @@ GROUPS: Sequence[Callable[[Bench], Iterator[Result]]] = (
     unchanged.measure,
     memory.measure,
     fleet.measure,
+    cloud.measure,
 )
