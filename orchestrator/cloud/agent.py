@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,15 +18,14 @@ from distributed import get_worker
 
 from orchestrator import __version__
 from orchestrator.base.errors import Refusal
-from orchestrator.base.json_values import json_text
 from orchestrator.cloud.lease import BYTE, silence_seconds
 from orchestrator.cloud.protocol import PIECE_BYTES, PREFIX, fitting_label
 from orchestrator.cloud.record_news import news_of
 from orchestrator.cloud.shipment import pack_record
 from orchestrator.cloud.snapshot import digest_of_file
-from orchestrator.cloud.spool import private_folder, spool_folder
+from orchestrator.cloud.spool import folder_name, keep_newest, private_folder, spool_folder
 from orchestrator.cloud.unpack import unpack_snapshot
-from orchestrator.cloud.worker_process import WorkerProcess, environ_for, last_line, read_reply
+from orchestrator.cloud.worker_process import WorkerProcess, give_request, last_line, read_reply, start_waiting
 from orchestrator.git.identity import AccountQuery
 
 TYPE_CHECKING = False
@@ -36,12 +34,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("distributed.codex_orchestrator.agent")
 
-PROGRAM = "orchestrator.commands.run.worker_run"
 _BYTE_SECONDS = 0.25
 _LOOK_SECONDS = 0.015
 _CALL_SECONDS = 5.0
 _STOP_AGAIN_SECONDS = 20.0
 _KEPT_PACKS = 20
+_OUTPUT = "program-"
 _ATTRIBUTE = "codex_agent"
 
 
@@ -68,6 +66,11 @@ class Agent:
         self._packs = private_folder(folder, "packs")
         self._slots: set[int] = set()
         self._running: dict[tuple[str, int], WorkerProcess] = {}
+        self._is_ended = False
+        self._idle: tuple[asyncio.subprocess.Process, str] | None = None
+        for name in os.listdir(folder):
+            if name.startswith(_OUTPUT):
+                os.unlink(os.path.join(folder, name))
 
     async def run(self, run_id: str, attempt: int, ticket: str) -> str:
         """Run one incarnation, unless the fence forbids it; return what came of it in a word."""
@@ -104,6 +107,22 @@ class Agent:
             lease.cancel()
             self._slots.discard(slot)
             self._running.pop((run_id, running.n), None)
+            await self.make_ready()
+
+    async def make_ready(self) -> None:
+        """Have a program wait for the next run, with all imported that a run needs; harmless when that can't be."""
+        if self._idle is None and not self._is_ended:
+            with suppress(OSError):
+                output = os.path.join(self._folder, f"{_OUTPUT}{os.urandom(8).hex()}.log")
+                self._idle = await start_waiting(output), output
+
+    async def _waiting(self) -> tuple[asyncio.subprocess.Process, str]:
+        """Return a program that waits for a request, and the file with what it prints. Raises OSError."""
+        idle, self._idle = self._idle, None
+        if idle is not None and idle[0].returncode is None:
+            return idle
+        output = os.path.join(self._folder, f"{_OUTPUT}{os.urandom(8).hex()}.log")
+        return await start_waiting(output), output
 
     async def tail(self, run_id: str, n: int, offsets: Mapping[str, int], seen: str, wait: float) -> dict[str, Any]:
         """Return what the record's files have behind ``offsets``, as soon as there is something, within ``wait`` s.
@@ -131,8 +150,12 @@ class Agent:
 
     def end_all(self) -> None:
         """End what runs, at once: the worker goes."""
+        self._is_ended = True
         for running in self._running.values():
             running.kill()
+        if self._idle is not None:
+            with suppress(ProcessLookupError):
+                self._idle[0].kill()
 
     async def _carry_out(
         self, running: WorkerProcess, slot: int, terms: Mapping[str, Any], ticket: str
@@ -158,36 +181,26 @@ class Agent:
         if running.is_over:
             raise Lost("its lease is over")
         reply = os.path.join(base, "reply.json")
-        request = os.path.join(base, "request.json")
         with suppress(FileNotFoundError):
             os.unlink(reply)
-        with open(request, "w", encoding="utf-8") as stream:
-            stream.write(json_text({**terms, "reply": reply}))
         runs = os.path.join(workspace, ".runs")
         running.record = os.path.join(runs, terms["task_id"], "cli", running.run_id)
-        with open(os.path.join(base, "output.log"), "wb") as output:
-            running.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                PROGRAM,
-                request,
-                cwd=workspace,
-                env=environ_for(workspace, terms),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        await self._until_end(running)
+        process, output = await self._waiting()
+        give_request(process, {**terms, "reply": reply, "workspace": workspace})
+        running.process = process
+        try:
+            await self._until_end(running)
+            printed = last_line(output)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(output)
         answer = read_reply(reply)
         if "refused" in answer:
             return "error", f"worker {self._worker.name}: {answer['refused']}", None
         if answer.get("outcome") is None:
             if running.has_stop():
                 return "cancellation", None, None  # it had not come to listen to signals
-            last = last_line(os.path.join(base, "output.log"))
-            return "error", f"worker {self._worker.name}: the run's process ended without a record{last}", None
+            return "error", f"worker {self._worker.name}: the run's process ended without a record{printed}", None
         place = os.path.join(base, "record.tar")
         await asyncio.to_thread(pack_record, runs, place)
         try:
@@ -267,7 +280,7 @@ class Agent:
             with suppress(FileNotFoundError):
                 os.unlink(part)
             raise
-        _keep_newest(self._packs, _KEPT_PACKS)
+        keep_newest(self._packs, _KEPT_PACKS)
         return place
 
     async def _sent(self, running: WorkerProcess, place: str, ticket: str) -> dict[str, Any]:
@@ -307,25 +320,19 @@ def _account(folder: str) -> dict[str, Any]:
     return AccountQuery.begin(folder, os.environ).answer()
 
 
-def _keep_newest(folder: str, count: int) -> None:
-    paths = [entry.path for entry in os.scandir(folder) if entry.is_file()]
-    with suppress(FileNotFoundError):
-        for path in sorted(paths, key=os.path.getmtime)[:-count]:
-            os.unlink(path)
-
-
 async def dask_setup(worker: Any) -> None:
     """Begin: called by dask in the worker's process, before the worker is registered.
 
     The label comes last: a worker that has it takes runs, and one that gets it later is never asked again about runs
     that wait (facts in docs/architecture.md).
     """
-    folder = private_folder(spool_folder(os.environ), "agent", _safe(str(worker.name)))
+    folder = private_folder(spool_folder(os.environ), "agent", folder_name(str(worker.name)))
     agent = Agent(worker, folder)
     setattr(worker, _ATTRIBUTE, agent)
     worker.handlers[f"{PREFIX}tail"] = agent.tail
     worker.handlers[f"{PREFIX}stop"] = agent.stop
     worker.handlers[f"{PREFIX}clock"] = agent.clock
+    await agent.make_ready()
     for resources in (worker.state.total_resources, worker.state.available_resources):
         resources[fitting_label()] = worker.state.nthreads
     log.info("codex-orchestrator %s: agent at %s, %s slots", __version__, folder, worker.state.nthreads)
@@ -336,9 +343,3 @@ async def dask_teardown(worker: Any) -> None:
     agent = getattr(worker, _ATTRIBUTE, None)
     if agent is not None:
         agent.end_all()
-
-
-def _safe(name: str) -> str:
-    """Return a worker's name as one of a folder."""
-    kept = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)
-    return kept.strip(".") or "worker"

@@ -48,6 +48,20 @@ def private_folder(*parts: str) -> str:
     return path
 
 
+def keep_newest(folder: str, count: int) -> None:
+    """Remove all files of a folder but the newest ``count``. Raises OSError."""
+    paths = [entry.path for entry in os.scandir(folder) if entry.is_file()]
+    with suppress(FileNotFoundError):
+        for path in sorted(paths, key=os.path.getmtime)[:-count]:
+            os.unlink(path)
+
+
+def folder_name(name: str) -> str:
+    """Return a worker's name as one of a folder."""
+    kept = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)
+    return kept.strip(".") or "worker"
+
+
 class Spool:
     """The hub's files below ``folder``. Every method raises OSError, and ValueError for a name that is none."""
 

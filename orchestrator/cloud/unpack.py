@@ -17,6 +17,7 @@ KEPT = ".nox"
 """Environments stay between the runs of a folder: to make them takes longer than most runs."""
 
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NAME = re.compile(r"core\.[a-zA-Z]+")
 _REFERENCE = re.compile(r"refs/[^\0-\x20\x7f~^:?*\[\\]+")
 
 
@@ -56,6 +57,8 @@ def _checked(header: Header, said: Mapping[str, object]) -> Header:
         raise ValueError("its workspace lies outside of it")
     if header.object_format not in ("sha1", "sha256"):
         raise ValueError("its form of objects is not known")
+    if not all(_NAME.fullmatch(name) and "\0" not in value for name, value in header.config):
+        raise ValueError("its settings are none of git's")
     ids = (header.tree, header.index_tree, header.commit, *header.shallow, *(name for _, name in header.refs))
     names = (header.branch, *(name for name, _ in header.refs), *(name for pair in header.links for name in pair))
     for text, pattern in (*((text, _ID) for text in ids), *((text, _REFERENCE) for text in names)):
@@ -141,5 +144,12 @@ def _write_rules(repository: Scratch, header: Header) -> None:
         "core.attributesFile": os.path.join(git, "info", "user-attributes"),
         **dict(header.config),
     }
-    for name, value in settings.items():
-        repository.run("config", name, value)
+    with open(os.path.join(git, "config"), "a", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        stream.writelines(_setting(name, value) for name, value in settings.items())
+
+
+def _setting(name: str, value: str) -> str:
+    """Return a setting as git reads it from its file (git-config(1), "Syntax"); a process for each takes longer."""
+    section, _, key = name.partition(".")
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'[{section}]\n\t{key} = "{quoted}"\n'

@@ -6,16 +6,19 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from orchestrator.base.workspace import ROOT_VARIABLE
+from orchestrator.base.json_values import json_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_PROGRAM = "orchestrator.commands.run.worker_run"
 _PRIVATE = ("CODEX_ORCHESTRATOR_", "MCP_RUNNER_", "DASK_")
+_OURS = frozenset({"BASE_SHA", "VIRTUAL_ENV", "NOX_CURRENT_SESSION"})
 
 
 class WorkerProcess:
@@ -49,12 +52,31 @@ class WorkerProcess:
                 self.process.send_signal(number)
 
 
-def environ_for(workspace: str, terms: Mapping[str, Any]) -> dict[str, str]:
-    """Return the run's environment: the worker's own, and what of the submitter's decides what is compared."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
-    for name in ("BASE_SHA", "VIRTUAL_ENV", "NOX_CURRENT_SESSION"):
-        own.pop(name, None)
-    return {**own, **terms["environ"], ROOT_VARIABLE: workspace}
+async def start_waiting(output: str) -> asyncio.subprocess.Process:
+    """Start the program of a run, which then waits for its request; what it prints goes to the file ``output``.
+
+    Its environment is the worker's own, without what is of this process alone. Raises OSError.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE) and name not in _OURS}
+    with open(output, "wb") as stream:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            _PROGRAM,
+            cwd=os.path.dirname(output),
+            env=own,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+
+
+def give_request(process: asyncio.subprocess.Process, request: Mapping[str, Any]) -> None:
+    """Give a waiting program its request, a line. Raises OSError when it has ended."""
+    assert process.stdin is not None  # noqa: S101 -- it is a pipe
+    process.stdin.write(json_text(dict(request)).encode() + b"\n")
 
 
 def read_reply(path: str) -> dict[str, Any]:

@@ -1,34 +1,51 @@
-"""The process of a run on a worker: it holds the lease, runs what it was handed, and says how that ended.
+"""The process of a run on a worker: it waits for a request, holds the lease, runs, and says how that ended.
 
-``python -m orchestrator.commands.run.worker_run REQUEST``: the agent's own program (``cloud.agent``), no command.
+``python -m orchestrator.commands.run.worker_run``: the agent's own program (``cloud.agent``), no command. What a run
+needs is imported before the request comes as a line on stdin; what follows there are the bytes of the lease.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
+from orchestrator.base.errors import Refusal, Refused
+from orchestrator.base.json_values import json_text
+from orchestrator.base.workspace import ROOT_VARIABLE
 from orchestrator.cloud.lease import hold_lease, silence_seconds
+from orchestrator.commands.context import Context
+from orchestrator.commands.run.carry_out import run_in_session
+from orchestrator.commands.run.create_run import GivenRun
+from orchestrator.commands.run.prepared_run import PreparedRun
+from orchestrator.commands.run.requests import StartRequest
+from orchestrator.commands.run.start import prepare
+from orchestrator.model.manifest.manifest import Lineage
+from orchestrator.runner.progress.unseen import Unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.commands.context import Context
-    from orchestrator.commands.run.prepared_run import PreparedRun
+_NEEDED = ("pydantic", "nox.sessions", "nox.command", "nox.virtualenv", "orchestrator.commands.run.session_run")
+"""What a run loads late, and every run of this process needs."""
 
 
-def main(words: list[str]) -> int:
-    """Run the request in the file that ``words`` names, and write the reply that it asks for; 0 unless that fails."""
-    with open(words[0], encoding="utf-8") as stream:
-        request: dict[str, Any] = json.load(stream)
-    # First of all: what is imported takes longer than a worker that died may leave anything behind.
+def main() -> int:
+    """Wait for a request, run it, and write the reply that it asks for; 0 unless that fails, or nobody asks."""
+    for name in _NEEDED:
+        with suppress(Exception):  # whatever stops it stops the run too, and is reported there
+            importlib.import_module(name)
+    line = _first_line(0)
+    if not line:
+        return 0
+    request: dict[str, Any] = json.loads(line)
     hold_lease(0, silence_seconds(float(request["lease"])))
-    from orchestrator.base.errors import Refusal
-    from orchestrator.commands.context import Context
-
+    os.chdir(request["workspace"])
+    os.environ.update({**request["environ"], ROOT_VARIABLE: request["workspace"]})
     try:
         reply = _run(Context.of_process(), request)
     except Refusal as error:
@@ -37,15 +54,19 @@ def main(words: list[str]) -> int:
     return 0
 
 
+def _first_line(fd: int) -> bytes:
+    """Return the line that comes at ``fd``, without what follows it; empty when it is closed before."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(fd, 1)
+        if not byte:
+            return b""
+        line += byte
+    return line
+
+
 def _run(context: Context, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run the attempt and return its outcome and detail; raises Refusal when it could not begin."""
-    from orchestrator.commands.run.carry_out import run_in_session
-    from orchestrator.commands.run.create_run import GivenRun
-    from orchestrator.commands.run.requests import StartRequest
-    from orchestrator.commands.run.start import prepare
-    from orchestrator.model.manifest.manifest import Lineage
-    from orchestrator.runner.progress.unseen import Unseen
-
     options = StartRequest(
         request["pipeline"],
         project=request["project"],
@@ -63,8 +84,6 @@ def _run(context: Context, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(prepared: PreparedRun, request: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Raise Refused for a plan that is not the submitter's, and for secrets that this worker does not have."""
-    from orchestrator.base.errors import Refused
-
     if prepared.plan.digest != request["plan_digest"]:
         raise Refused(
             "the plan that is compiled here is not the submitter's: its config reads something that did not travel",
@@ -81,12 +100,12 @@ def _check(prepared: PreparedRun, request: Mapping[str, Any], environ: Mapping[s
 
 
 def _write(path: str, reply: Mapping[str, Any]) -> None:
-    from orchestrator.base.json_values import json_text
-
     with open(f"{path}.part", "w", encoding="utf-8") as stream:
         stream.write(json_text(dict(reply)))
     os.rename(f"{path}.part", path)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # nothing is left to be done, and to take down what was imported takes as long as a stage
