@@ -15,7 +15,7 @@ from orchestrator.base.redaction import Redactor
 from orchestrator.cloud.engine_record import engine_after
 from orchestrator.cloud.keeper_notes import NOTES, PACK, PLAN, KeeperNotes, write_notes
 from orchestrator.cloud.local_logs import LocalLogs
-from orchestrator.cloud.mirror import Mirror, folder_of
+from orchestrator.cloud.mirror import Mirror, folder_of, note_lost
 from orchestrator.cloud.nested_runs import take_nested_in
 from orchestrator.cloud.shipment import unpack_record
 from orchestrator.cloud.translation import cut_back
@@ -69,10 +69,9 @@ class LocalRecord:
         run.number_from(last_number(run.folder, notes.attempt))
         if run.manifest.status == "in_progress":
             self._recorder = self._make_recorder()
-            self._recorder.replace(cut_back(self._recorder.manifest, notes.done, notes.attempts))
-            if notes.n:
-                self.mirror = self._make_mirror()
-                self.mirror.skip_relayed()
+            if not notes.n:
+                self._recorder.replace(cut_back(self._recorder.manifest, notes.done, notes.attempts))
+        self._is_taken_up = not notes.n
 
     @property
     def manifest(self) -> Manifest:
@@ -126,6 +125,8 @@ class LocalRecord:
 
     def take(self, fence: Mapping[str, Any]) -> None:
         """Take what the hub says of the run: which incarnations began, and which were lost."""
+        if not self._is_taken_up:
+            self._take_up(fence)
         for held in fence["incarnations"]:
             if held["n"] > self.notes.n:
                 self.lose(f"worker {self._worker()} was lost")
@@ -139,6 +140,9 @@ class LocalRecord:
 
     def lose(self, reason: str) -> None:
         """Note that nothing more comes of the incarnation that is mirrored, if one is."""
+        if not self._is_taken_up and self._recorder is not None:
+            self._is_taken_up = True
+            note_lost(self._recorder, self._keeping.clock, self.notes.n, reason)
         mirror, self.mirror = self.mirror, None
         if mirror is not None:
             mirror.lose(reason)
@@ -170,6 +174,8 @@ class LocalRecord:
 
         ``state`` is the engine's; None leaves it, where nobody could be asked whether the attempt goes on there.
         """
+        if not self._is_taken_up:
+            self.lose(detail or "it was lost")
         if self._recorder is None:
             self.run.save(waited(self.run.manifest, self.waited()))
             self._recorder = self._make_recorder()
@@ -197,6 +203,18 @@ class LocalRecord:
         with suppress(StorageError):
             self.lose("the record could not be kept")
         self._recorder.give_up(error)
+
+    def _take_up(self, fence: Mapping[str, Any]) -> None:
+        """Go on with the incarnation that an earlier keeper mirrored, or note that it was lost meanwhile."""
+        assert self._recorder is not None  # noqa: S101 -- it has begun
+        held = next((held for held in fence["incarnations"] if held["n"] == self.notes.n), None)
+        if held is None or held["outcome"] == "lost":
+            self.lose(f"worker {self._worker()} was lost" if held is None else str(held["reason"]))
+            return
+        self._is_taken_up = True
+        self._recorder.replace(cut_back(self._recorder.manifest, self.notes.done, self.notes.attempts))
+        self.mirror = self._make_mirror()
+        self.mirror.skip_relayed()
 
     def _begin(self, held: Mapping[str, Any]) -> None:
         if self._recorder is None:

@@ -79,15 +79,9 @@ class Mirror:
 
     def lose(self, reason: str) -> None:
         """Note that nothing more comes: what ran has ended as an error, logs stay as far as they came."""
-        now = self._clock.now()
         self._logs.close_all()
-        manifest, stages = lost(
-            self._recorder.manifest, stamp(now), reason, lambda since: (now - parse_stamp(since)).total_seconds()
-        )
-        for stage in stages:
-            fields = {"outcome": "error", "exit_code": None, "signal": None, "detail": reason}
-            self._recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=self.n)
-        self._recorder.replace(with_log_digests(manifest, self._logs.digests))
+        note_lost(self._recorder, self._clock, self.n, reason)
+        self._recorder.replace(with_log_digests(self._recorder.manifest, self._logs.digests))
 
     def finish(self, folder: str) -> Iterator[None]:
         """Take the whole record that the worker left in ``folder``; yield after each piece of a log.
@@ -200,6 +194,18 @@ class Mirror:
         self._run.note_report(f"{place}/{inside}", digest)
         shown = self._recorder.manifest.artifact_root
         return report._replace(path=f"{shown}/{place}/{inside}", bytes=digest.bytes, sha256=digest.sha256)
+
+
+def note_lost(recorder: Recorder, clock: Clock, n: int, reason: str) -> None:
+    """Record that the worker of incarnation ``n`` was lost: the stages that ran there have ended as errors."""
+    now = clock.now()
+    manifest, stages = lost(
+        recorder.manifest, stamp(now), reason, lambda since: (now - parse_stamp(since)).total_seconds()
+    )
+    for stage in stages:
+        fields = {"outcome": "error", "exit_code": None, "signal": None, "detail": reason}
+        recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=n)
+    recorder.replace(manifest)
 
 
 def folder_of(folders: Sequence[RunFolder], where: Location) -> str:

@@ -70,10 +70,15 @@ class Engine:
         until(lambda: "distributed.scheduler - INFO -   Scheduler at" in self.log("scheduler") and self._listens())
 
     def start_worker(
-        self, name: str, *options: str, preload: str | None = "orchestrator.cloud.agent", limited: str = ""
+        self,
+        name: str,
+        *options: str,
+        preload: str | None = "orchestrator.cloud.agent",
+        limited: str = "",
+        address: str | None = None,
     ) -> None:
         """Start a worker, with one slot unless ``options`` say otherwise, and wait until it is registered."""
-        words = (self.address, "--name", name, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
+        words = (address or self.address, "--name", name, "--no-nanny", "--no-dashboard", "--host", "127.0.0.1")
         local = ("--local-directory", str(self.folder / f"dask-{name}"))
         agent = () if preload is None else ("--preload", preload)
         slots = () if "--nthreads" in options else ("--nthreads", "1")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.cloud.engine import CloudWorkspace, Engine, Files, ended, pids_of, until
+from tests.cloud.link import Link
 
 SETTINGS = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
 _COUNT = "for i in $(seq 1 {times}); do echo {mark} $i; sleep 0.2; done"
@@ -108,4 +110,93 @@ def test_lost_too_often_is_failed(mortal: Engine, tmp_path: Path) -> None:
     record = place.last()
     assert (code, record["status"], record["outcome"]) == (3, "failed", "error"), text
     assert record["status_detail"] == f"worker {worker} was lost"
+    assert place.call("verify", "--all").code == 0
+
+
+def test_submitter_and_worker_both_die_and_the_run_ends_once(mortal: Engine, place: CloudWorkspace) -> None:
+    """Whoever attaches finds the run going on elsewhere under its id, and its record has one end."""
+    process = place.start()
+    record = place.running("b")
+    process.kill()
+    process.communicate()
+    mortal.kill(place.worker_of(record))
+    attached = place.call("attach", record["run_id"], "--format", "json")
+    assert attached.code == 0, attached
+    record = place.last()
+    assert [held["outcome"] for held in record["engine"]["incarnations"]] == ["lost", "ended"]
+    assert [attempt["outcome"] for attempt in record["commands"][1]["attempts"]] == ["error", "success"]
+    assert (place.folder.root / record["log_path"]).read_text().count('"run:end"') == 1
+    assert place.call("verify", "--all").code == 0
+
+
+def test_a_worker_that_dies_after_the_end_takes_nothing_along(mortal: Engine, tmp_path: Path) -> None:
+    """The record of an ended run is the hub's: it comes home also when submitter and workers are gone by then."""
+    place = CloudWorkspace(tmp_path / "ws", mortal, 'lease = "4s"')
+    place.project({"b": "sleep 2; echo done"})
+    process = place.start()
+    run_id = place.running("b")["run_id"]
+    process.kill()
+    process.communicate()
+    fence = mortal.folder / "spool/hub/runs" / f"{run_id}.fence"
+    until(lambda: '"kind": "end"' in fence.read_text() or None)
+    for name in ("w1", "w2"):
+        mortal.kill(name)
+    attached = place.call("attach", run_id, "--format", "json")
+    assert attached.code == 0, attached
+    assert place.log(place.last(), "b") == "done\n"
+    assert [held["outcome"] for held in place.last()["engine"]["incarnations"]] == ["ended"]
+
+
+def test_a_worker_that_is_cut_off_loses_its_run_within_the_lease(
+    mortal: Engine, place: CloudWorkspace, tmp_path: Path
+) -> None:
+    """A link that carries nothing any more is no process's death: the lease ends the run, and it goes on elsewhere."""
+    for name in ("w1", "w2"):
+        mortal.kill(name)
+    with Link(mortal.port) as link:
+        mortal.start_worker("far", address=f"tls://127.0.0.1:{link.port}")
+        process = place.start()
+        place.running("b")
+        link.cut()
+        cut = time.monotonic()
+        mortal.start_worker("near")
+        until(lambda: not pids_of(f"mark-{tmp_path.name}") or None, 15)
+        assert time.monotonic() - cut < 4.0 + 4.0  # a worker's start lies between
+        code, text = ended(process)
+        assert code == 0, text
+    held = place.last()["engine"]["incarnations"]
+    assert [(entry["worker"], entry["outcome"]) for entry in held] == [("far", "lost"), ("near", "ended")]
+
+
+def test_after_a_week_without_contact_a_run_is_given_up(tmp_path: Path, authority: Files) -> None:
+    """While the engine is away attach is refused and changes nothing; after seven days the run is closed as lost."""
+    engine = Engine(tmp_path / "engine", authority)
+    try:
+        engine.start_scheduler()
+        engine.start_worker("w1")
+        place = CloudWorkspace(tmp_path / "ws", engine)
+        place.project({"b": "sleep 60"})
+        process = place.start()
+        run_id = place.running("b")["run_id"]
+        process.kill()
+        process.communicate()
+    finally:
+        engine.close()
+    path = place.folder.runs("1-x")[0] / "manifest.json"
+    before = path.read_bytes()
+    refused = place.call("attach", run_id, "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (2, "engine-unreachable")
+    refused = place.call("cancel", run_id, "--format", "json")
+    assert (refused.code, refused.document["error"]["code"]) == (2, "engine-unreachable")
+    assert place.call("resume", run_id).code == 5
+    assert path.read_bytes() == before
+    heard = place.last()["engine"]["last_contact_at"]
+    long_ago = (datetime.fromisoformat(heard) - timedelta(days=7, minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    path.write_bytes(
+        before.replace(f'"last_contact_at": "{heard}"'.encode(), f'"last_contact_at": "{long_ago}"'.encode())
+    )
+    assert place.call("attach", run_id).code == 3
+    record = place.last()
+    assert (record["outcome"], record["engine"]["state"]) == ("error", "lost")
+    assert "7 days" in record["status_detail"]
     assert place.call("verify", "--all").code == 0

@@ -127,6 +127,18 @@ def test_a_secret_that_a_worker_lacks_is_named(cloud: CloudWorkspace, engine: En
     assert not any(b"hush-hush-value-1" in path.read_bytes() for path in files)
 
 
+def test_the_submitters_secrets_are_masked_again(cloud: CloudWorkspace) -> None:
+    """A value that the worker does not know is masked by who records it: log, screen, summary and error file."""
+    cloud.project({"a": "printf hush-hush-; echo value-2; exit 3"})
+    code, text = ended(cloud.start(environ={"DEPLOY_TOKEN": "hush-hush-value-2"}))
+    assert code == 3
+    files = [path for path in cloud.folder.runs("1-x")[0].rglob("*") if path.is_file()]
+    assert len(files) > 4
+    assert "hush-hush-value-2" not in text
+    assert not [path.name for path in files if b"hush-hush-value-2" in path.read_bytes()]
+    assert cloud.call("verify", "--all").code == 0
+
+
 def test_nothing_of_the_repository_changes(cloud: CloudWorkspace) -> None:
     """The user's repository has no object, reference or index entry more after a run."""
     cloud.project({"a": "true"})
