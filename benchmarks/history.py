@@ -19,6 +19,7 @@ from orchestrator.base.canonical import canonical
 from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import NOT_DIGESTED
 from orchestrator.store.chain import metrics_digest
+from orchestrator.store.layout import LINE_HINT
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS
 
@@ -157,6 +158,9 @@ def _write_lines(runs: Path, clones: list[Clone]) -> None:
             link["previous_line"] = before and hashlib.sha256(before[1]).hexdigest()
             written = json.dumps(link, ensure_ascii=False).encode()
             metrics.write(json.dumps(line, ensure_ascii=False) + "\n")
+            # Each run knows where its line is, as those that the program has written do.
+            hint = {"attempt": 1, "offset": chain.tell(), "first": chain.tell()}
+            (runs / "cli" / clone.run_id / LINE_HINT).write_text(json.dumps(hint) + "\n")
             chain.write(written + b"\n")
             before = link, written
             assert clone.run_id == link["run_id"]

@@ -118,7 +118,7 @@ def test_logs_go_and_the_record_stays(workspace: WorkspaceFolder, orchestrate: O
     assert pruned(done) == runs[:20]
     assert pruned(done, "logs_pruned") == []
     left = sorted(path.name for path in (workspace.root / ".runs" / TASK / "cli" / runs[30]).iterdir())
-    assert left == [".heartbeat", ".lock", ".logs-pruned", ".resume-token", "manifest.json"]
+    assert left == [".heartbeat", ".line", ".lock", ".logs-pruned", ".resume-token", "manifest.json"]
     shown = orchestrate("status", runs[30], "--format", "json").document
     assert (shown["pruned"], shown["ready"]["ready"], shown["next_command"]) == ("logs", True, None)
     assert orchestrate("status", runs[130], "--format", "json").document["pruned"] is None
