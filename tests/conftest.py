@@ -21,7 +21,7 @@ def pytest_configure() -> None:
     """
     busy = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("few", busy, max_examples=FEW)
-    settings.register_profile("all", busy, max_examples=100)
+    settings.register_profile("all", busy, max_examples=60)
     settings.load_profile("all" if in_ci() else "few")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:

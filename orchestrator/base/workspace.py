@@ -85,10 +85,12 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
 def _state_dir(environ: Mapping[str, str]) -> str | None:
     """Return where the account keeps this program's state. A path there that is not absolute is ignored.
 
-    Source: XDG Base Directory Specification 0.8.
+    A home folder that is not there is none: it is not this program's to make. Source: XDG Base Directory
+    Specification 0.8.
     """
     home = environ.get("HOME")
-    for base in (environ.get("XDG_STATE_HOME"), os.path.join(home, ".local", "state") if home else None):
+    in_home = os.path.join(home, ".local", "state") if home and os.path.isdir(home) else None
+    for base in (environ.get("XDG_STATE_HOME"), in_home):
         if base and os.path.isabs(base):
             return os.path.join(base, "codex-orchestrator")
     return None

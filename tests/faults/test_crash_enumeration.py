@@ -58,7 +58,7 @@ def test_every_crash_point_of_a_run_is_recovered(scenes: Scenes, life: Life) -> 
 
 @pytest.mark.parametrize(
     ("life", "step", "least"),
-    [(plain_life, 1, 1000), (full_life, 9, 500), (held_back_life, 3, 500), (exported_life, 5, 200)],
+    [(plain_life, 2, 500), (full_life, 13, 300), (held_back_life, 7, 200), (exported_life, 5, 200)],
     ids=["plain", "full", "held back", "exported"],
 )
 def test_every_crash_point_of_every_recovery_is_recovered(scenes: Scenes, life: Life, step: int, least: int) -> None:

@@ -220,7 +220,7 @@ def test_the_store_behaves_as_the_model() -> None:
     run_state_machine_as_test(
         StoreModel,
         settings=settings(
-            max_examples=120,
+            max_examples=80,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

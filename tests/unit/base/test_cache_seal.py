@@ -113,16 +113,21 @@ def test_without_a_place_for_a_key_nothing_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "found"),
     [
-        ({"HOME": "/h"}, "/h/.local/state/codex-orchestrator"),
-        ({"HOME": "/h", "XDG_STATE_HOME": "/s"}, "/s/codex-orchestrator"),
-        ({"HOME": "/h", "XDG_STATE_HOME": "s"}, "/h/.local/state/codex-orchestrator"),
-        ({"HOME": "/h", "XDG_STATE_HOME": ""}, "/h/.local/state/codex-orchestrator"),
+        ({"HOME": "{h}"}, "{h}/.local/state/codex-orchestrator"),
+        ({"HOME": "{h}", "XDG_STATE_HOME": "/s"}, "/s/codex-orchestrator"),
+        ({"HOME": "{h}", "XDG_STATE_HOME": "s"}, "{h}/.local/state/codex-orchestrator"),
+        ({"HOME": "{h}", "XDG_STATE_HOME": ""}, "{h}/.local/state/codex-orchestrator"),
+        ({"HOME": "{h}/not-there"}, None),
         ({"HOME": "h"}, None),
         ({"HOME": ""}, None),
         ({}, None),
     ],
 )
 def test_where_the_account_keeps_its_state(tmp_path: Path, environ: dict[str, str], found: str | None) -> None:
-    """As XDG's specification says: a relative path counts as none."""
+    """As XDG's specification says: a relative path counts as none; and a home that is not there is not made."""
     (tmp_path / "project_configs").mkdir()
-    assert find_workspace(str(tmp_path), environ).state_dir == found
+    home = tmp_path / "home"
+    home.mkdir()
+    given = {name: text.replace("{h}", str(home)) for name, text in environ.items()}
+    expected = None if found is None else found.replace("{h}", str(home))
+    assert find_workspace(str(tmp_path), given).state_dir == expected
