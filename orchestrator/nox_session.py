@@ -7,17 +7,24 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from orchestrator.base import utf8_mode
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal, UsageError
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.json_values import json_text
-from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.base.workspace import CONFIG_FOLDER, find_workspace
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.parser import parse
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.carry_out import answer_seen
 from orchestrator.commands.run.nox_process import Delivery, delivered, reply_with
 from orchestrator.commands.run.prepared_run import PreparedRun, observer_for
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
+from orchestrator.commands.run.start import prepare
+from orchestrator.config.builtin import builtin_names
+from orchestrator.config.collisions import pipeline_names, session_name
+from orchestrator.config.planning import survey
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.progress.stream import READER_SECONDS, Sink, is_taken
 
@@ -38,11 +45,6 @@ def register(root: str | None = None) -> None:
     Sessions are not among nox's default ones: they run when they are named, or by their tags, and at once under
     ``-j``. A project whose config has an error keeps its sessions, by its file's name, and they fail with the error.
     """
-    from orchestrator.base import utf8_mode
-    from orchestrator.base.workspace import find_workspace
-    from orchestrator.config.collisions import pipeline_names
-    from orchestrator.config.planning import survey
-
     if utf8_mode.is_needed():
         utf8_mode.start_again()
     workspace = find_workspace(root or os.getcwd(), os.environ)
@@ -63,8 +65,6 @@ def register(root: str | None = None) -> None:
 
 def _register(pipeline: str, project: str, body: Callable[[Session], None]) -> None:
     import nox
-
-    from orchestrator.config.collisions import session_name
 
     nox.session(
         name=session_name(pipeline, project) if project else pipeline,
@@ -110,8 +110,6 @@ def _broken(root: str, configs: object) -> list[str]:
 def _pipelines_of(root: str, stem: str) -> list[str]:
     """Return the pipelines that a config with an error may have: the built-in ones, and those that it names."""
     import tomllib
-
-    from orchestrator.config.builtin import builtin_names
 
     names = dict.fromkeys(builtin_names())
     try:
@@ -179,8 +177,6 @@ def _fleet_request(words: Sequence[str]) -> StartRequest:
     given = _start_options(words)
     if "detach" in given:
         raise UsageError("--detach makes no sense in a nox session", hint="leave it out", code="option-conflict")
-    from orchestrator.cli.command_table import COMMANDS
-
     request = StartRequest(**COMMANDS["start"].arguments(given))
     if not request.selects:
         raise UsageError(
@@ -214,8 +210,6 @@ def _posargs_request(project: str, pipeline: str, words: Sequence[str]) -> Start
     """Return the request of a session that somebody called by nox, with the options of ``start`` behind ``--``."""
     if not words:
         return StartRequest(project=project, pipeline=pipeline)
-    from orchestrator.cli.command_table import COMMANDS
-
     given = _start_options(words)
     for name in _NOT_HERE:
         if name in given:
@@ -229,9 +223,6 @@ def _posargs_request(project: str, pipeline: str, words: Sequence[str]) -> Start
 
 def _start_options(words: Sequence[str]) -> dict[str, object]:
     """Return what is given of the options of ``start`` behind ``--``. Raises UsageError for anything else."""
-    from orchestrator.cli.command_table import COMMANDS
-    from orchestrator.cli.parser import parse
-
     found = parse(["start", *words], COMMANDS)
     if found.core or found.command is None:
         raise UsageError(f"'{' '.join(words)}': only options of 'codex-orchestrator start' can follow --")
@@ -246,8 +237,6 @@ def _prepared(
 
         prepared = prepare_resume(context, request)
     else:
-        from orchestrator.commands.run.start import prepare
-
         prepared = prepare(context, request)
     if delivery is None or delivery.announce is None:
         return prepared, observer_for(context, request.format, prepared.plan.project)

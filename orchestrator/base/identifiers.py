@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from orchestrator.base.clock import UTC, datetime
 from orchestrator.base.errors import UsageError
 from orchestrator.base.quoting import shown
+from orchestrator.base.sha256 import sha256
 
 NAME_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 """Task, project, pipeline and stage ids (contract, section 1); ``..`` is refused besides."""
@@ -119,8 +120,6 @@ def migrated_run_id(name: str, started: datetime) -> str:
 
     Its last eight digits follow from the name alone, so that it can be found by the name too.
     """
-    from orchestrator.base.sha256 import sha256
-
     return make_run_id(started, sha256(name.encode("utf-8", "surrogateescape")).digest())
 
 

@@ -15,9 +15,11 @@ from orchestrator.base.errors import (
     StorageError,
     UsageError,
 )
+from orchestrator.base.files import MissingError
 from orchestrator.base.json_values import shown_json
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import is_terminal
+from orchestrator.base.text.safe_text import safe_text
 from orchestrator.cli import streams
 from orchestrator.cli.options import Command, Commands, Given
 from orchestrator.cli.parser import wants_json
@@ -136,8 +138,6 @@ def _report(invocation: Invocation, refusal: Refusal) -> int:
 
 
 def _report_to_people(invocation: Invocation, refusal: Refusal) -> None:
-    from orchestrator.base.text.safe_text import safe_text
-
     hint = f"hint: {refusal.hint}\n" if refusal.hint else ""
     streams.emit(invocation.stderr, safe_text(f"{PROGRAM}: error: {refusal.message}\n{hint}", lines=True))
 
@@ -167,8 +167,6 @@ class _Bug(Refusal):
 
 
 def _is_storage_fault(error: OSError) -> bool:
-    from orchestrator.base.files import MissingError
-
     return error.errno in _STORAGE_FAULTS or isinstance(error, MissingError)
 
 

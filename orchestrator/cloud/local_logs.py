@@ -18,7 +18,7 @@ from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orchestrator.base.redaction import Stream
+    from orchestrator.base.redaction.masking import Stream
 
 _PIECE = 1 << 20
 _NAME = re.compile(r"(?P<index>\d+)-(?P<stage>.+?)(?:\.(?P<number>\d+))?\.log")

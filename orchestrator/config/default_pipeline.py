@@ -8,7 +8,6 @@ from contextlib import suppress
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.limits import DEFAULT_PIPELINE, UNNAMED_PIPELINE
 from orchestrator.base.workspace import CONFIG_FOLDER
-from orchestrator.config.outlines import source_of
 
 KEY = "default_pipeline"
 
@@ -35,6 +34,8 @@ def default_pipeline(root: str, project: str) -> str:
             text = file.read()
         # A key may be written with escapes, too.
         if KEY.encode() in text or b"\\u" in text.lower():
+            from orchestrator.config.source import source_of
+
             table = source_of(root, project).table.get("project")
             named = table.get(KEY) if isinstance(table, dict) else None
             return named if isinstance(named, str) and name_fault("pipeline", named) is None else DEFAULT_PIPELINE

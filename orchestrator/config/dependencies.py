@@ -9,7 +9,8 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 from orchestrator.config.faults import Fault, did_you_mean, fault_lines
-from orchestrator.config.outlines import project_names, source_of
+from orchestrator.config.project_names import project_names
+from orchestrator.config.source import source_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.quoting import shown
 from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.config.collisions import collision_faults
 from orchestrator.config.faults import fault_lines
 from orchestrator.config.guardrail_policy import Canary, GuardrailPolicy
-from orchestrator.config.outlines import config_stems, source_of
-from orchestrator.config.source import Source, config_file, parsed_source
+from orchestrator.config.project_names import config_stems
+from orchestrator.config.source import Source, config_file, parsed_source, source_of
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.stage_groups import with_groups
 from orchestrator.config.values import PipelineConfig, ProjectConfig, SessionConfig, StageConfig
@@ -68,6 +69,12 @@ def read_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
         except UsageError as error:  # the file went away in between
             faults.append(f"{config_file(stem)}: {error.message}")
     return configs, faults
+
+
+def load_all(root: str) -> tuple[dict[str, ProjectConfig], list[str]]:
+    """Return every valid config by project name, and the faults of all other files and of sessions that collide."""
+    configs, faults = read_all(root)
+    return configs, [*faults, *collision_faults(configs)]
 
 
 def _config(source: Source, shaped: shape.Config) -> ProjectConfig:

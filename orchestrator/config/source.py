@@ -6,10 +6,12 @@ import os
 import re
 import stat
 
-from orchestrator.base.errors import ConfigError
+from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.identifiers import check_name, name_fault, near_hint
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
+from orchestrator.config.project_names import project_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ class Source(Record):
 def config_file(name: str) -> str:
     """Return the path of a project's config from the workspace."""
     return f"{CONFIG_FOLDER}/{name}.toml"
+
+
+def source_of(root: str, name: str) -> Source:
+    """Return the parsed config of project ``name``, not validated; raises as ``load_project`` does."""
+    if name_fault("project", name) is not None:
+        check_name("project", name, project_names(root))
+    try:
+        return read_source(root, name)
+    except FileNotFoundError:
+        known = project_names(root)
+        hint = near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
+        raise UsageError(f"there is no project '{name}'", hint=hint, code="unknown-project") from None
 
 
 def read_source(root: str, name: str) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from orchestrator.base.person_names import forms_of
 from orchestrator.base.record import Record
 from orchestrator.model.accounts import Person, Signed, account_of, distinct, is_same, people_of
+from orchestrator.model.manifest.manifest import manifest_digest
 from orchestrator.model.review_policy import ReviewPolicy
 
 TYPE_CHECKING = False
@@ -77,8 +78,6 @@ def subject_of(
     record: Mapping[str, Any], moved: TreeWord = "unknown", signed: tuple[Signed | None, ...] = ()
 ) -> Subject:
     """Return the subject of reviews of a run, by its manifest (version 2)."""
-    from orchestrator.model.manifest.manifest import manifest_digest
-
     last = record["provenance"][-1] if record["provenance"] else {}
     return Subject(
         record["attempt"], manifest_digest(record), people_of(record), last.get("tree_digest"), moved, signed

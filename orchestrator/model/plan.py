@@ -10,14 +10,13 @@ from orchestrator.base.clock import date
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.limits import DEFAULT_LOG_BYTES
 from orchestrator.base.record import Record
-from orchestrator.base.redaction import MASK, looks_secret
+from orchestrator.base.redaction import MASK, Redactor, looks_secret, secret_values
 from orchestrator.model.queue import QueueLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias
 
-    from orchestrator.base.redaction import Redactor
 
 _UNQUOTED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
 """What a shell takes as it is (``shlex.quote``, whose import takes longer than all else that a plan needs)."""
@@ -275,8 +274,6 @@ def _masked(env: Mapping[str, str]) -> dict[str, str]:
 
 def redactor_for(plan: Plan, environ: Mapping[str, str]) -> Redactor:
     """Return what masks the secrets of a plan: of the environment, of ``set_env`` and of stages' ``env``."""
-    from orchestrator.base.redaction import Redactor, secret_values
-
     named = plan.session.secret_env
     values = dict.fromkeys(secret_values(environ, named))
     for each in (plan, *plan.subplans):

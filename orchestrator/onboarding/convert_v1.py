@@ -17,8 +17,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.limits import DEFAULT_PIPELINE
 from orchestrator.base.quoting import shown
-from orchestrator.config import builtin_names
-from orchestrator.config.builtin import builtin
+from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.onboarding.codebase import Codebase, table
 from orchestrator.onboarding.detect import with_gaps
 from orchestrator.onboarding.pipeline_circles import without_circles

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from orchestrator.config import ProjectConfig, StageConfig, merged
+from orchestrator.config.builtin import merged
+from orchestrator.config.values import ProjectConfig, StageConfig
 from orchestrator.onboarding.proposal import Pipeline, Proposal, Stage, Value
 
 TEMPLATE = "configured"

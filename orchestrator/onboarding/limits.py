@@ -6,7 +6,9 @@ from orchestrator.base.errors import Refusal
 from orchestrator.base.files.changes import FileChange
 from orchestrator.base.limits import DEFAULT_SLA_SECONDS
 from orchestrator.checks.sla_page import ALWAYS_LISTED, PAGE, Row, read_page, with_rows
-from orchestrator.config import load_project, merged, project_names
+from orchestrator.config.builtin import merged
+from orchestrator.config.loading import load_project
+from orchestrator.config.project_names import project_names
 from orchestrator.onboarding.template_text import template
 
 

@@ -14,7 +14,9 @@ from datetime import date
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
 from orchestrator.base.finding import Finding
-from orchestrator.config import ProjectConfig, load_project, project_names
+from orchestrator.config.loading import load_project
+from orchestrator.config.project_names import project_names
+from orchestrator.config.values import ProjectConfig
 from orchestrator.onboarding.documents import SKIPPED_SO_FAR, checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
 

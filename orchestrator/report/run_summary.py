@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled, test_place
 from orchestrator.report.next_step import with_next
+from orchestrator.report.stage_words import how_it_ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +82,6 @@ def _time(sla: Mapping[str, Any] | None) -> str:
 
 
 def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
-    from orchestrator.report.stage_words import how_it_ended
-
     cause = failure["cause"]
     how = how_it_ended(failure) if cause is None else cause["line"]
     head = f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else "")

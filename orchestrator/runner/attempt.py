@@ -27,6 +27,8 @@ from orchestrator.runner.scheduler import Scheduler
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.slots import Slots
 from orchestrator.runner.stage_command import StageJobs, guard_path
+from orchestrator.runner.subpipeline_command import subpipeline_words
+from orchestrator.store.lent_slots import SlotOffers
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
 
@@ -34,7 +36,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.runner.stage_reports import StageReports
-    from orchestrator.store.lent_slots import SlotOffers
 
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
@@ -210,8 +211,6 @@ class _AttemptRun:
         """Return what the projects of a fleet offer while they wait in the queue, None of any other run."""
         if self._plan.selection is None:
             return None
-        from orchestrator.store.lent_slots import SlotOffers
-
         return SlotOffers(run.folder)
 
     def _reports(self, run: OpenRun, project_folder: str) -> StageReports | None:
@@ -235,8 +234,6 @@ class _AttemptRun:
         """Return what says what a sub-pipeline is to do in this attempt, which ``manifest`` began."""
 
         def words(stage: PlannedStage) -> tuple[str, ...]:
-            from orchestrator.runner.subpipeline_command import subpipeline_words
-
             setting = self._setting
             return subpipeline_words(
                 setting.store,

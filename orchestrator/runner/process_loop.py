@@ -24,7 +24,7 @@ from orchestrator.runner.signals import SignalInbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orchestrator.base.redaction import Stream
+    from orchestrator.base.redaction.masking import Stream
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""

@@ -13,6 +13,7 @@ from orchestrator.runner.event_fields import run_end
 from orchestrator.store.layout import CHILDREN, RESERVE
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
+from orchestrator.store.recovery import recover_children
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -30,8 +31,6 @@ class Result(Record):
 def close_children(store: RunStore, run: OpenRun) -> None:
     """Close and publish the children of a run that is about to end whose processes were killed. Raises StorageError."""
     if run.folder.has(CHILDREN):
-        from orchestrator.store.recovery import recover_children  # most runs have none
-
         recover_children(store, run, interrupted)
 
 

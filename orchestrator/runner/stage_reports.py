@@ -18,7 +18,7 @@ from orchestrator.base.files import Folder, Seam, explained, write_all
 from orchestrator.base.globs import Root, paths
 from orchestrator.base.record import Record
 from orchestrator.base.redaction import Redactor
-from orchestrator.base.sha256 import Digest, RunningDigest
+from orchestrator.base.sha256 import Digest, RunningDigest, sha256
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.text.well_formed import well_formed
 from orchestrator.base.workspace import Workspace
@@ -328,6 +328,4 @@ def _copy_name(path: str) -> str:
     """Return the path of a copy: the report's own, where every character of it can be shown."""
     if path.isprintable() and well_formed(path) == path:
         return path
-    from orchestrator.base.sha256 import sha256
-
     return f"file-{sha256(os.fsencode(path)).hexdigest()[:16]}"

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import Refusal
+from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.command import Reused
@@ -24,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    from orchestrator.base.finding import Finding
 
 Records: TypeAlias = "dict[Location, Mapping[str, Any] | None]"
 """Records that were read already; None for one that can't be, or is not what its line in the chain proves."""
@@ -82,8 +82,6 @@ def _moment_ns(stamp: object) -> int:
 
 def reuse_findings(store: RunStore, manifest: Manifest, path: str) -> Iterator[Finding]:
     """Yield a finding for each stage of an ended run that cites a success which nothing shows any more."""
-    from orchestrator.base.finding import Finding
-
     records: Records = {}
     for command in manifest.commands:
         reused = command.reused

@@ -44,6 +44,7 @@ from orchestrator.store.owner import write_owner
 from orchestrator.store.publish import check_publishable, point_older, pointer_bytes
 from orchestrator.store.record_proof import Depth, altered, prove_open
 from orchestrator.store.store import RunStore, is_pruning
+from orchestrator.store.unattended import unattended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,8 +250,6 @@ def take_over(store: RunStore, where: Location, depth: Depth = "digests", *, ope
             run = OpenRun(where, folder, lock, manifest, store.clock)
             _prove(store, run, document, depth)
             if not open_in_cloud and is_open_in_cloud(document):
-                from orchestrator.store.unattended import unattended  # hardly ever needed
-
                 raise unattended(where.run_id)
             write_owner(folder, lock, "close")
         except BaseException:

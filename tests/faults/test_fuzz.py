@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from orchestrator.base.errors import DamagedRecord, Refusal, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import check_name, check_run_reference, is_run_id
-from orchestrator.config import load_all
+from orchestrator.config.loading import load_all
 from orchestrator.model.manifest.document import check_version, parse, render
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.checks.spec_guard.reviews import review_findings
 from orchestrator.commands.review.sla_limits import oldest_measurements
-from orchestrator.config import load_project
+from orchestrator.config.loading import load_project
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder
 
 NOT_COPIED = shutil.ignore_patterns("dist", "node_modules", "__pycache__", ".*_cache")

@@ -13,9 +13,9 @@ from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.metrics_proof import WindowRecords, proof_findings
 from orchestrator.commands.look.metrics_window import by_project, ends_since
-from orchestrator.config import project_names
-from orchestrator.config.outlines import source_of
+from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import task_owner
+from orchestrator.config.source import source_of
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
 from orchestrator.model.stage_tries import Try, failed_state, tries_in
 from orchestrator.report.durations_plot import durations_svg

@@ -10,7 +10,7 @@ from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, ne
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe, record_fault
-from orchestrator.config import project_names
+from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.run_list.names import Names, newest_first
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows

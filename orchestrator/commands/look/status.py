@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, UsageError
 from orchestrator.base.text.appearance import appearance, is_redrawable, screen_size
 from orchestrator.commands.context import Answer, Context
@@ -162,7 +163,6 @@ class _Lines(_Silent):
         self._before: Document | None = None
 
     def show(self, document: Document) -> bool:
-        from orchestrator.base.clock import stamp
         from orchestrator.report.changes import changes
 
         before, self._before = self._before, document

@@ -16,10 +16,10 @@ from orchestrator.commands.maintain.acknowledge import acknowledge as acknowledg
 from orchestrator.commands.maintain.run_survey import Survey, Surveyed, survey
 from orchestrator.commands.run.prepared_run import check_format, with_delivery
 from orchestrator.commands.run.requests import actor_of
-from orchestrator.config import project_names
-from orchestrator.config.outlines import source_of
+from orchestrator.config.project_names import project_names
 from orchestrator.config.prune_policy import project_rules, workspace_rules
 from orchestrator.config.quantities import retention
+from orchestrator.config.source import source_of
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.retention import LEAST_KEPT, Decided, RetentionRules, decide
 from orchestrator.report.prune_text import prune_text, question

@@ -9,9 +9,9 @@ from contextlib import suppress
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import WORKSPACE_FILE
-from orchestrator.config.outlines import source_of
 from orchestrator.config.prune_policy import project_rules, workspace_rules
 from orchestrator.config.routing.projects import task_owner
+from orchestrator.config.source import source_of
 from orchestrator.report.prune_text import size_text
 from orchestrator.store.find import task_ids
 from orchestrator.store.store import RunStore

@@ -15,11 +15,11 @@ from orchestrator.base.errors import ConfigError, NoxUnavailable, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.checks.stage_programs import missing_programs, words_of
-from orchestrator.config import ProjectConfig, StageConfig
 from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.export_policy import read_export_policy
 from orchestrator.config.planning import check_project_folder, survey
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
+from orchestrator.config.values import ProjectConfig, StageConfig
 from orchestrator.git.ownership import foreign_repositories
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.host import embedded_warning

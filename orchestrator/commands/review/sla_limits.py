@@ -12,7 +12,9 @@ from orchestrator.base.limits import DEFAULT_SLA_SECONDS
 from orchestrator.checks.sla_page import ALWAYS_LISTED
 from orchestrator.commands.look.metrics_window import by_project, ends_since
 from orchestrator.commands.review.review_context import GIT_PATIENCE_SECONDS
-from orchestrator.config import builtin_names, load_all, merged, project_names
+from orchestrator.config.builtin import builtin_names, merged
+from orchestrator.config.loading import load_all
+from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.git.work_tree import WorkTree
 from orchestrator.report.statistics.metrics_record import End

@@ -28,9 +28,12 @@ from orchestrator.commands.review.evidence_sources import (
 )
 from orchestrator.commands.review.output_file import write_named
 from orchestrator.commands.run.prepared_run import check_format
-from orchestrator.config import ProjectConfig, load_project, outline, project_names
+from orchestrator.config.loading import load_project
+from orchestrator.config.outlines import outline
+from orchestrator.config.project_names import project_names
 from orchestrator.config.routing import route
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
+from orchestrator.config.values import ProjectConfig
 from orchestrator.git.repository import repository_top
 from orchestrator.model.builtin_guard import DEFAULT_BRANCH_VARIABLE, VERDICT_VARIABLE
 from orchestrator.store.store import RunStore

@@ -15,7 +15,7 @@ from orchestrator.commands.review.evidence_sources import docs_findings
 from orchestrator.commands.review.plan_of_config import PlanProofs
 from orchestrator.commands.review.sla_check import page_findings
 from orchestrator.commands.run.prepared_run import check_format
-from orchestrator.config import project_names
+from orchestrator.config.project_names import project_names
 from orchestrator.onboarding.refresh import stale_documents
 from orchestrator.store.find import find_run, run_ids, task_ids
 from orchestrator.store.layout import Location

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import is_folder, project_folder
+from orchestrator.checks.fleet_change import changed_since, compared_with, has_commit, repository_of
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE
+from orchestrator.checks.spec_guard.repository import system_git
 from orchestrator.commands.context import Context
 from orchestrator.config.fleet.affected import Change, affected
 from orchestrator.config.fleet.foreseen_cache import ForeseenCache
@@ -106,9 +108,6 @@ def _change(
     policy: FleetPolicy,
     pipeline: str,
 ) -> Base:
-    from orchestrator.checks.fleet_change import compared_with, repository_of
-    from orchestrator.checks.spec_guard.repository import system_git
-
     workspace = store.workspace
     records = (workspace.runs_dir, workspace.out_dir, workspace.environments_dir)
     paths = {name: member.path for name, member in projects.items() if member.path is not None}
@@ -127,8 +126,6 @@ def _since_last_success(
     pipeline: str,
 ) -> Base:
     """Return why each project is affected, compared with the commit of its last success on a clean tree."""
-    from orchestrator.checks.fleet_change import changed_since, has_commit
-
     runs = [run for run in ended_runs(store, pipeline) if run.status == "succeeded" and not run.is_fleet]
     changes: dict[str, Change] = {}
     found: dict[str, tuple[str, ...]] = {}

@@ -19,7 +19,7 @@ from orchestrator.commands.run.queued_run import check_waiting
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.fleet.options import SelectionOptions, check_options
 from orchestrator.config.fleet.selection import Selection
-from orchestrator.config.outlines import project_names
+from orchestrator.config.project_names import project_names
 from orchestrator.model.plan import Plan, SessionPlan
 from orchestrator.report.fleet_text import selection_text
 from orchestrator.runner.first_record import RunTerms

@@ -16,6 +16,7 @@ from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.progress import Observer, make_observer
+from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
@@ -213,7 +214,6 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
     from orchestrator.commands.review.project_policy import review_policy
     from orchestrator.model.approvals import ReviewContext
     from orchestrator.report.status_document import status_document
-    from orchestrator.store.find import read_document
 
     def child(task_id: str, run_id: str) -> Mapping[str, Any] | None:
         from orchestrator.commands.look.run_view import child_standing

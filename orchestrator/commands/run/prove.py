@@ -13,7 +13,8 @@ from orchestrator.commands.run.carry_out import run_in_session
 from orchestrator.commands.run.prepared_run import exit_code_of, observer_for, with_delivery
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
-from orchestrator.config import ProjectConfig, load_project
+from orchestrator.config.loading import load_project
+from orchestrator.config.values import ProjectConfig
 from orchestrator.model.canary import CANARY, CanaryResult, canaries_of, clean_stage, planted_stage, results
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.report.layout import Ink, clean, labelled

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.limits import UNNAMED_PIPELINE
+from orchestrator.base.person_names import escaped, unfit
 from orchestrator.base.record import Record
 
 KEY_VARIABLE = "CODEX_ORCHESTRATOR_KEY"
@@ -98,8 +99,6 @@ def _fit(name: str) -> str:
     """Return a name that somebody gave. Raises UsageError for one with control or format characters."""
     if _visible(name) == name:
         return name
-    from orchestrator.base.person_names import unfit
-
     raise UsageError(
         f"--actor has the character {unfit(name)}, which nobody can see",
         hint="give the name without it",
@@ -111,8 +110,6 @@ def _visible(name: str) -> str:
     """Return a name with escapes for control and format characters: nobody is stopped by what CI or a login says."""
     if name.isascii() and name.isprintable():
         return name
-    from orchestrator.base.person_names import escaped
-
     return escaped(name)
 
 

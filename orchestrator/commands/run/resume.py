@@ -11,6 +11,7 @@ from orchestrator.base.redaction import MASK, Redactor
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
+from orchestrator.commands.run.ancestry import find_parent
 from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.create_run import with_known_proofs
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
@@ -142,7 +143,6 @@ def _child_start(run: OpenRun, plan: Plan) -> ChildStart | None:
 
 
 def _takes_place(store: RunStore, plan: Plan, environ: Mapping[str, str]) -> bool:
-    from orchestrator.commands.run.ancestry import find_parent
     from orchestrator.commands.run.queued_run import has_limits
 
     around = find_parent(store, environ, None).parent

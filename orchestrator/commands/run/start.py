@@ -17,8 +17,10 @@ from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor
 from orchestrator.config.default_pipeline import pipeline_of
 from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
+from orchestrator.config.routing import route
 from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, redactor_for
+from orchestrator.runner.first_record import RunTerms
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
@@ -87,7 +89,6 @@ class _Opening(Record):
     ) -> OpenRun:
         """Claim the run, with ``in_turn`` in the queue's order; raises as ``begin_run`` does."""
         from orchestrator.commands.run.create_run import begin_run
-        from orchestrator.runner.first_record import RunTerms
 
         request, held, key = self.request, self.held, self.key
         terms = RunTerms(
@@ -132,8 +133,6 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
     ``given`` is the run that another process has claimed already, where this one is a worker of it.
     Raises UsageError, ConfigError, NotFound or Refused.
     """
-    from orchestrator.config.routing import route
-
     check_format(request.format)
     check_jobs(request.jobs)
     wait_seconds = _wait_of(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.base.clock import stamp
-from orchestrator.base.errors import EXIT_DONE, Refused
+from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.prepared_run import answer_for, with_delivery
 from orchestrator.runner.progress.unseen import Unseen
@@ -68,7 +68,6 @@ def taken_to_resume(context: Context, store: RunStore, where: Location) -> OpenR
 
 def _is_over(context: Context, store: RunStore, where: Location, *, when_unknown: bool = False) -> bool:
     """Tell whether the hub says that the last attempt has ended; False also when it can't be asked."""
-    from orchestrator.base.errors import UsageError
     from orchestrator.cloud.connect import require_distributed, require_engine
     from orchestrator.commands.run.attach import has_ended_there
     from orchestrator.config.cloud_policy import read_cloud_policy

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
 from orchestrator.config.dependencies import names_in
-from orchestrator.config.outlines import project_names, source_of
+from orchestrator.config.project_names import project_names
+from orchestrator.config.source import source_of
 from orchestrator.report.run_list.names import newest_first
 from orchestrator.store.find import find_run, read_document, task_ids
 from orchestrator.store.store import RunStore

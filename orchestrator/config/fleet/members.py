@@ -14,7 +14,7 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.config.builtin import builtin, builtin_names
 from orchestrator.config.dependencies import names_in
-from orchestrator.config.outlines import config_stems
+from orchestrator.config.project_names import config_stems
 from orchestrator.config.source import parsed_source, raw_source
 
 TYPE_CHECKING = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.config import PipelineConfig, ProjectConfig, StageConfig, builtin_names, merged
+from orchestrator.config.builtin import builtin_names, merged
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND
+from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
 from orchestrator.model.canary import CANARY, clean_stage, planted_stage
 
 

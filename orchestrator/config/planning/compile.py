@@ -10,16 +10,7 @@ from orchestrator.base.errors import ConfigError, Refusal, UsageError
 from orchestrator.base.identifiers import RESERVED_PIPELINES, check_name, near_hint
 from orchestrator.base.limits import DEFAULT_LOG_BYTES, DEFAULT_SLA_SECONDS
 from orchestrator.base.workspace import project_folder
-from orchestrator.config import (
-    PipelineConfig,
-    ProjectConfig,
-    StageConfig,
-    builtin_names,
-    load_all,
-    load_project,
-    merged,
-    project_names,
-)
+from orchestrator.config.builtin import builtin_names, merged
 from orchestrator.config.collisions import (
     collision_fault,
     environment_folder,
@@ -30,12 +21,15 @@ from orchestrator.config.collisions import (
 from orchestrator.config.dependencies import Dependencies, dependencies_of
 from orchestrator.config.graph import in_order, vertices
 from orchestrator.config.guardrail_policy import ALWAYS_BOUND
+from orchestrator.config.loading import load_all, load_project
 from orchestrator.config.plan_policy import plan_policy
 from orchestrator.config.planning.canary import canary_pipeline
 from orchestrator.config.planning.exec_pipeline import exec_pipeline
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
+from orchestrator.config.project_names import project_names
 from orchestrator.config.queue_policy import read_queue_limit
+from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
 from orchestrator.model.canary import CANARY
 from orchestrator.model.exec_command import EXEC
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind

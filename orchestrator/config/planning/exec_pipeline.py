@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.base.errors import UsageError
-from orchestrator.config import PipelineConfig, StageConfig
+from orchestrator.config.values import PipelineConfig, StageConfig
 from orchestrator.model.exec_command import COMMAND_STAGE, EXEC
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from orchestrator.config import PipelineConfig, ProjectConfig, StageConfig
+from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
 
 
 def policy_faults(config: ProjectConfig, pipeline: PipelineConfig, today: date) -> list[str]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.config import PipelineConfig, ProjectConfig, StageConfig, builtin_names, load_project, merged
+from orchestrator.config.builtin import builtin_names, merged
 from orchestrator.config.faults import did_you_mean
+from orchestrator.config.loading import load_project
+from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
 
 Node = tuple[str, str]
 """Project and pipeline."""

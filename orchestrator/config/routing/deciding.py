@@ -12,7 +12,7 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import FLEET, check_name, near_hint, nearest
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
-from orchestrator.config import Outline
+from orchestrator.config.outlines import Outline
 from orchestrator.config.routing.projects import Projects
 
 TASK_VARIABLE = "MCP_RUNNER_TASK_ID"

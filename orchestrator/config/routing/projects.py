@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.config import Outline, outline, project_names
+from orchestrator.config.outlines import Outline, outline
+from orchestrator.config.project_names import project_names
+from orchestrator.config.routing.task_index import read_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ class Projects:
     def index(self) -> TaskIndex:
         """Return the list of tasks; UsageError when it can't be read."""
         if self._index is None:
-            from orchestrator.config.routing.task_index import read_index
-
             self._index = read_index(self.root)
         return self._index
 

@@ -10,6 +10,7 @@ from orchestrator.model.lineage import fixed_variables
 from orchestrator.model.manifest.command import Reused
 from orchestrator.model.plan import Plan
 from orchestrator.runner.environment import bin_paths, stage_environ, tools_dir, tools_home
+from orchestrator.runner.environment.fingerprint import environment_key
 from orchestrator.runner.stage_cache import Place, StageCache, may_reuse
 from orchestrator.runner.stage_cache.entries import Entries
 from orchestrator.runner.stage_cache.ignored import Ignored
@@ -49,8 +50,6 @@ def cache_for(
     fixed = fixed_variables(workspace, task_id, plan.project)
     made_from = ""
     if env_dir is not None:
-        from orchestrator.runner.environment.fingerprint import environment_key
-
         made_from = environment_key(plan.session, env_dir=env_dir, project_folder=folder, environ=session_env)
     return StageCache(
         plan=plan,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.base.errors import ConfigError
-from orchestrator.config import load_project
 from orchestrator.config.export_policy import DEFAULT_JUNIT, ExportPolicy, read_export_policy, value_fault
+from orchestrator.config.loading import load_project
 from tests.harness import WorkspaceFolder
 
 HEAD = 'schema_version = 1\n[project]\nname = "demo"\npath = "packages/demo"\ntask_id = "1-demo"\n'

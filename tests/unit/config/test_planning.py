@@ -13,8 +13,8 @@ import pytest
 
 import orchestrator.config.builtin as builtin_module
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.config import builtin_names, load_project
-from orchestrator.config.builtin import NEWEST, builtin
+from orchestrator.config.builtin import NEWEST, builtin, builtin_names
+from orchestrator.config.loading import load_project
 from orchestrator.config.planning import check_project_folder, compile_plan, session_names, survey
 from orchestrator.model.plan import Plan, builtin_versions
 from tests.harness import WorkspaceFolder

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from orchestrator.base.errors import ConfigError
-from orchestrator.config import load_project
+from orchestrator.config.loading import load_project
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
 from tests.harness import WorkspaceFolder
 

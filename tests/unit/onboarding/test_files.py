@@ -17,7 +17,7 @@ from orchestrator.base.files import Seam
 from orchestrator.base.files.changes import FileChange, diff_text
 from orchestrator.base.files.writing import write_files
 from orchestrator.checks.checklists.items import items_of
-from orchestrator.config import load_project
+from orchestrator.config.loading import load_project
 from orchestrator.onboarding.documents import checklist_paths
 from orchestrator.onboarding.files import Onboarding, Wish, onboarding
 from orchestrator.onboarding.task_index import index_text, task_for
