@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.stage_words import how_it_ended
+from orchestrator.store.layout import ENVIRONMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,10 +73,13 @@ def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(entry: Mapping[str, Any]) -> str:
-    """Return what says most of a failed stage: its first failed test, where a report names one, else its last line."""
+    """Return what says most of a failed stage: its first failed test, where a report names one, else its cause."""
     tests = entry.get("tests")
     if not tests:
-        return str(entry["last_lines"][-1]) if entry["last_lines"] else ""
+        from orchestrator.model.failure_lines import cause_in, named_in  # few runs that are looked at failed
+
+        lines = [str(line) for line in entry["last_lines"]]
+        return (cause_in(lines) if entry["stage"] == ENVIRONMENT else named_in(lines)) or ""
     more = entry["tests_failed"] - 1
     first = ": ".join(filter(None, (tests[0]["name"], tests[0]["message"])))
     return f"{more + 1} failed tests, first {first}" if more else first

@@ -8,6 +8,7 @@ from orchestrator.base.clock import parse_stamp
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table, test_place
 from orchestrator.report.review_lines import listed, review_lines, tree_line
 from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended, run_detail
+from orchestrator.store.layout import ENVIRONMENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def status_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
     lines: list[str] = []
     for label, values, style in _head(document):
         lines += labelled(ink, label, [clean(value) for value in values], width, style)
-    lines += [ink("dim", "Stages"), *_stages(ink, document["commands"], width)]
+    lines += [ink("dim", "Stages"), *_stages(ink, [*_environment(document), *document["commands"]], width)]
     for label, values, style in _tail(document):
         lines += labelled(ink, label, [clean(value) for value in values], width, style)
     for label, value, style in _to_copy(document):
@@ -90,6 +91,14 @@ def _times(document: Mapping[str, Any]) -> Iterator[str]:
     elif sla.get("remaining_seconds") is not None:
         took += f", {duration(sla['remaining_seconds'])} left"
     yield f"{took}; slowest: {sla['slowest_stage']}" if sla["slowest_stage"] else took
+
+
+def _environment(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row for an environment that could not be made: it is no stage of the plan."""
+    for entry in document.get("failed", ()):
+        if entry["stage"] == ENVIRONMENT:
+            rest = {"status": "failed", "duration_seconds": None, "attempts": (), "guardrail": False, "summary": None}
+            yield {"id": ENVIRONMENT, **{key: entry[key] for key in ("outcome", "exit_code", "signal")}, **rest}
 
 
 def _stages(ink: Ink, commands: Sequence[Mapping[str, Any]], width: int) -> list[str]:
@@ -234,6 +243,9 @@ def _no_commit(last: Mapping[str, Any]) -> str:
 
 
 def _to_copy(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for entry in document.get("failed", ()):
+        if entry["stage"] == ENVIRONMENT and entry["log_path"]:
+            yield "Log", entry["log_path"], ""
     yield "Manifest", document["manifest"], ""
     yield "Events", document["log_path"], ""
     if document["next_command"]:

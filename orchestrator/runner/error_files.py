@@ -61,7 +61,7 @@ def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
     lines = [safe_text(line)[:SHOWN_COLUMNS] for line in mask(text).rstrip().splitlines()]
     if len(lines) <= SHOWN_LINES:
         return lines
-    from orchestrator.runner.failure_lines import telling  # its pattern takes a millisecond to compile
+    from orchestrator.model.failure_lines import telling  # its pattern takes a millisecond to compile
 
     return telling(lines, SHOWN_LINES)
 

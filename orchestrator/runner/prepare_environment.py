@@ -109,7 +109,7 @@ class EnvironmentMaker:
             self._recorder.log_closed(finished.log)
             ended = finished.ended
             if ended.outcome != "success":
-                from orchestrator.runner.failure_lines import cause_in
+                from orchestrator.model.failure_lines import cause_in
 
                 lines = self._recorder.last_lines(finished.tail)
                 cause = ended.detail or cause_in(lines) or f"exit code {ended.exit_code}"

@@ -11,7 +11,7 @@ from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.record import Record
 from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_of
 from orchestrator.store.find import read_document
-from orchestrator.store.layout import ERRORS, Location
+from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location, error_name
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -96,7 +96,10 @@ def _first_failed(
     if record.get("status") == "succeeded":
         return None
     detail = str(record.get("status_detail") or "")
-    return _failed(record, {"outcome": record.get("outcome"), "summary": detail}, ()), None
+    ended = {"outcome": record.get("outcome"), "summary": detail}
+    note = _note(store, where, error_name(0, ENVIRONMENT)) if ENVIRONMENT in detail else {}
+    environment = {"id": ENVIRONMENT, "log_path": note.get("log_path")} if note else {}
+    return _failed(record, {**ended, **environment}, _lines(note)), None
 
 
 def _child(record: Mapping[str, Any], command: Mapping[str, Any]) -> Location | None:
@@ -109,17 +112,25 @@ def _child(record: Mapping[str, Any], command: Mapping[str, Any]) -> Location | 
 
 
 def _of_command(store: RunStore, where: Location, record: Mapping[str, Any], command: Mapping[str, Any]) -> FailedStage:
-    lines: tuple[str, ...] = ()
-    tests = NO_TESTS
-    name = str(command.get("error_file") or "").rpartition("/")[2]
+    note = _note(store, where, str(command.get("error_file") or "").rpartition("/")[2])
+    return _failed(record, command, _lines(note))._replace(tests=failed_tests_of(note))
+
+
+def _note(store: RunStore, where: Location, name: str) -> Mapping[str, Any]:
+    """Return what an error file of a run holds, nothing where it can't be read."""
     with (
-        suppress(FileNotFoundError, StorageError, ValueError, KeyError, TypeError),
+        suppress(FileNotFoundError, StorageError, ValueError),
         store.run_folder(where) as folder,
         folder.sub(ERRORS) as errors,
     ):
         note = json_codec.loads(errors.read(name, _ERROR_FILE_LIMIT))
-        lines, tests = tuple(str(line) for line in note["last_lines"]), failed_tests_of(note)
-    return _failed(record, command, lines)._replace(tests=tests)
+        return note if isinstance(note, Mapping) else {}
+    return {}
+
+
+def _lines(note: Mapping[str, Any]) -> tuple[str, ...]:
+    listed = note.get("last_lines")
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
 
 def _failed(record: Mapping[str, Any], command: Mapping[str, Any], lines: tuple[str, ...]) -> FailedStage:

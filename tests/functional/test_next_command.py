@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -120,3 +121,14 @@ def test_an_environment_that_could_not_be_made_is_listed(workspace: WorkspaceFol
         assert "3.99" in " ".join(entry["last_lines"])
     (entry,) = orchestrate("status", "--brief", "--format", "json").document["failed"]
     assert (entry["stage"], "3.99" in entry["cause"]) == ("environment", True)
+    (failure,) = packet["failures"]
+    assert {key: failure[key] for key in ("stage", "last_lines", "log_path")} == {
+        key: shown["failed"][0][key] for key in ("stage", "last_lines", "log_path")
+    }
+    for text in (orchestrate("status").stdout, orchestrate("review").stdout):
+        assert re.search(r"^  environment +failed", text, re.M)
+        assert f"Log        {failure['log_path']}" in text
+    workspace.project("y", {"deep": {"pipeline": "diagnostics", "project": "x"}}, pipeline="outer")
+    (outer,) = orchestrate("start", "outer", "--project", "y", "--format", "json").document["failed"]
+    assert (outer["cause"]["stage"], "3.99" in outer["cause"]["line"]) == ("environment", True)
+    assert "3.99" in (workspace.root / outer["cause"]["log_path"]).read_text()

@@ -21,7 +21,7 @@ from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.plan import redactor_for
 from orchestrator.runner.first_record import drift
 from orchestrator.store.find import read_document
-from orchestrator.store.layout import ERRORS, Location
+from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _ERROR_LIMIT = 1 << 20
+_OF_STAGE = ("outcome", "exit_code", "signal", "log_path")
+_OF_FAILURE = ("stage", *_OF_STAGE, "last_lines", "tests", "tests_failed")
 
 
 def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
@@ -48,15 +50,17 @@ def packet_of(context: Context, store: RunStore, where: Location) -> dict[str, A
 
 
 def _failures(store: RunStore, where: Location, document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the stages that failed, allowed to or not, with the last lines that they printed."""
+    """Yield what failed, allowed to or not, with its last lines: stages, and an environment that could not be made."""
+    yield from (
+        {key: entry[key] for key in _OF_FAILURE} for entry in document["failed"] if entry["stage"] == ENVIRONMENT
+    )
     lines, tests = _error_notes(store, where)
     for command in document["commands"]:
         if command["outcome"] in (None, "success", "skip"):
             continue
         said = lines.get(command["id"]) or ([command["summary"]] if command["summary"] else [])
-        keys = ("outcome", "exit_code", "signal", "log_path")
         failed = tests.get(command["id"], NO_TESTS).fields()
-        yield {"stage": command["id"], **{key: command[key] for key in keys}, "last_lines": said, **failed}
+        yield {"stage": command["id"], **{key: command[key] for key in _OF_STAGE}, "last_lines": said, **failed}
 
 
 def _error_notes(store: RunStore, where: Location) -> tuple[dict[str, list[str]], dict[str, FailedTests]]:

@@ -58,6 +58,29 @@ def test_a_failed_test_says_more_than_the_last_line() -> None:
         assert found["cause"].startswith(cause)
 
 
+@pytest.mark.parametrize(
+    ("stage", "lines", "cause"),
+    [
+        ("environment", ["LookupError: no  version", "", "hint: Build failures are common"], "LookupError: no version"),
+        ("environment", ["error: no such index", "hint: try again"], "error: no such index"),
+        ("test", ["FAILED test_a.py::test_b - assert 0", "2 failed, see above"], "FAILED test_a.py::test_b - assert 0"),
+        (
+            "build",
+            ["npm error code ETARGET", "npm error notarget No version of x.", "npm error A complete log of this run"],
+            "npm error notarget No version of x.",
+        ),
+        ("build", ["npm error code 7", "npm error path /x", "npm error command failed"], "npm error command failed"),
+        ("build", ["npm error code 7", "npm error A complete log of this run"], "npm error code 7"),
+        ("lint", ["one line", ""], "one line"),
+        ("lint", [], ""),
+    ],
+)
+def test_the_line_that_names_a_failure_is_the_cause(stage: str, lines: list[str], cause: str) -> None:
+    """Advice that a tool prints after what went wrong is no cause."""
+    (found,) = brief_document(document({**failure(stage), "last_lines": lines}))["failed"]
+    assert found["cause"] == f"exit 3: {cause}".removesuffix(": ")
+
+
 def test_a_sub_pipeline_leads_to_the_stage_below() -> None:
     """The cause, log and run of a sub-pipeline are those of the stage that failed below it."""
     below = {"line": "go failed (exit 7)", "log_path": "child/go.log", "run_id": "c"}

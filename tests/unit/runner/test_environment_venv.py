@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.base.errors import StorageError
+from orchestrator.model.failure_lines import cause_in
 from orchestrator.model.plan import SessionPlan
 from orchestrator.runner.environment import (
     bin_paths,
@@ -22,7 +23,6 @@ from orchestrator.runner.environment import (
 )
 from orchestrator.runner.environment.steps import EnvironmentLock, prepare
 from orchestrator.runner.environment.venv import MARKER
-from orchestrator.runner.failure_lines import cause_in
 
 KEY = "made:installed"
 

@@ -35,7 +35,13 @@ _NAMES_FAILURE = re.compile(
     re.X,
 )
 _CAUSE = re.compile(r"\s*(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception):\s\S")
-_ADVICE = re.compile(r"\s*(?:hint:|for more information|see (?:above|https?:)|note: this (?:error|is))", re.I)
+_ADVICE = re.compile(
+    r"\s*(?:hint:|for more information|see (?:above|https?:)|note: this (?:error|is)|npm (?:error|ERR!) a complete)",
+    re.I,
+)
+_NPM = re.compile(r"npm (?:error|ERR!)\s+\S")
+_NPM_CODE = re.compile(r"npm (?:error|ERR!) code\s")
+_NPM_PATH = re.compile(r"npm (?:error|ERR!) path\s")
 
 
 def telling(lines: Sequence[str], most: int) -> list[str]:
@@ -69,8 +75,27 @@ def _closed(lines: list[str], most: int) -> list[str]:
 
 
 def cause_in(lines: Sequence[str]) -> str | None:
-    """Return the line that says what went wrong: the last exception or, without one, the last that is no advice."""
+    """Return the line that says what went wrong in making an environment: the last exception, else as ``named_in``."""
     said = [line for line in lines if line.strip() and not _ADVICE.match(line)]
     exception = next((line for line in reversed(said) if _CAUSE.match(line)), None)
-    found = exception or next(reversed(said), lines[-1] if lines else None)
-    return " ".join(found.split()) if found is not None else None
+    return _plain(exception) if exception else named_in(lines)
+
+
+def named_in(lines: Sequence[str]) -> str | None:
+    """Return the last line that names a failure; without one the last that is no advice."""
+    said = [line for line in lines if line.strip() and not _ADVICE.match(line)]
+    named = next((line for line in reversed(said) if _NAMES_FAILURE.match(line)), None)
+    if named is not None and _NPM.match(named):
+        named = _npms_reason(said) or named
+    found = named or next(reversed(said), lines[-1] if lines else None)
+    return _plain(found) if found is not None else None
+
+
+def _npms_reason(lines: Sequence[str]) -> str | None:
+    """Return npm's line after its last code: paths come before the reason at most, and advice after it."""
+    code = next((place for place in reversed(range(len(lines))) if _NPM_CODE.match(lines[place])), len(lines))
+    return next((line for line in lines[code + 1 :] if _NPM.match(line) and not _NPM_PATH.match(line)), None)
+
+
+def _plain(line: str) -> str:
+    return " ".join(line.split())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.runner.failure_lines import GAP, cause_in, telling
+from orchestrator.model.failure_lines import GAP, cause_in, telling
 
 ADVICE = [f"some advice, line {number}" for number in range(40)]
 
