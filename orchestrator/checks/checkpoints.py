@@ -21,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from orchestrator.git.user_git import GitRun
+
 REFS = "refs/codex-orchestrator/checkpoints"
 WITNESS_REFS = "refs/codex-orchestrator/witness"
 FILE = "checkpoint.json"
@@ -46,10 +48,6 @@ class Head(Record):
     def as_json(self) -> dict[str, Any]:
         """Return what the checkpoint holds; host and folder are digests."""
         return {key: getattr(self, key) for key in self._fields}
-
-
-GitRun = Callable[[Sequence[str], bytes, Mapping[str, str]], tuple[int, str, str]]
-"""Runs git in the workspace: arguments, input and variables; returns exit code, output and complaint."""
 
 
 def head_of(task: str, lines: Iterator[bytes], host: str, folder: str) -> Head | None:

@@ -1,4 +1,4 @@
-"""The one rule for the environment in which git is started.
+"""The one place for the environment in which git is started: for a look that trusts nothing, and as its user has it.
 
 git looks at a repository and runs nothing of it (contract, section 7, "The tree"). Every variable whose name
 begins with ``GIT_`` is removed, since a hook's or a caller's may point git at another repository, object store or
@@ -55,6 +55,23 @@ OPTIONS = (
     "--no-pager",
     *(word for name, value in SETTINGS for word in ("-c", f"{name}={value}")),
 )
+
+_REDIRECTING = frozenset(
+    (
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
+        *("GIT_NAMESPACE", "GIT_PREFIX"),
+    )
+)
+"""Variables of a hook that would point git at another repository."""
+
+USER_OPTIONS = ("-c", "core.hooksPath=/dev/null", "-c", "safe.bareRepository=explicit")
+"""What beats the settings of the repository where git works as its user has it: it runs no hook of it."""
+
+
+def user_git_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a git that works as its user has it: the caller's, of which nothing redirects it."""
+    env = {name: text for name, text in environ.items() if name not in _REDIRECTING}
+    return {**env, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def git_environ(environ: Mapping[str, str], settings: Iterable[tuple[str, str]] = ()) -> dict[str, str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from orchestrator.base.redaction import MASK
-from orchestrator.model.plan import stages_of
+from orchestrator.base.redaction import MASK, Redactor
+from orchestrator.model.plan import Plan, redacted, stages_of
 
 _MASKS = re.escape(MASK[0]) + f"{{{len(MASK)},}}"
 """One mask or more, and what is like it beside them, since ``****`` may be a star and a mask in either order."""
@@ -19,6 +19,21 @@ _MASKS = re.escape(MASK[0]) + f"{{{len(MASK)},}}"
 _NOT_COMPARED = frozenset({"digest", "compiler", "stages", "subpipelines", "config_digest", "approved", "spec_guard"})
 _Node = tuple[str, str]
 """Project and pipeline of a reached sub-pipeline."""
+
+
+def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:
+    """Return a line for each point in which the current plan differs from the recorded one, as ``plan_drift`` does."""
+    return plan_drift(recorded, redacted(plan, redactor.text).record())
+
+
+def unchanged_stages(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> frozenset[str]:
+    """Return the ids of the stages that are the same work in the recorded plan and in the current one."""
+    return unchanged(recorded, redacted(plan, redactor.text).record())
+
+
+def shown_plan(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> Plan:
+    """Return the current plan as a new attempt's record shows it: what the recorded one masks stays masked."""
+    return redacted(plan, as_recorded(recorded, plan.config_digest, redactor.text))
 
 
 def plan_drift(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:

@@ -134,27 +134,6 @@ def announce_to_parent(store: RunStore, run: OpenRun) -> None:
         raise
 
 
-def drift(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> tuple[str, ...]:
-    """Say in which points today's plan differs from the recorded one, a line each; empty when it does not."""
-    from orchestrator.model.plan_diff import plan_drift
-
-    return plan_drift(recorded, redacted(plan, redactor.text).record())
-
-
-def unchanged_stages(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> frozenset[str]:
-    """Return the ids of the stages that are the same work in the recorded plan and in today's."""
-    from orchestrator.model.plan_diff import unchanged
-
-    return unchanged(recorded, redacted(plan, redactor.text).record())
-
-
-def shown_plan(recorded: Mapping[str, object], plan: Plan, redactor: Redactor) -> Plan:
-    """Return today's plan as a new attempt's record shows it: what the recorded one has masked stays masked."""
-    from orchestrator.model.plan_diff import as_recorded
-
-    return redacted(plan, as_recorded(recorded, plan.config_digest, redactor.text))
-
-
 def _masked(text: str | None, redactor: Redactor) -> str | None:
     return None if text is None else redactor.text(text)
 

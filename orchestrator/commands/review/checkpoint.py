@@ -14,7 +14,6 @@ from orchestrator.base.text.safe_text import safe_text
 from orchestrator.checks.checkpoints import (
     REFS,
     WITNESS_REFS,
-    GitRun,
     Head,
     head_of,
     history_of,
@@ -23,11 +22,10 @@ from orchestrator.checks.checkpoints import (
 )
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.prepared_run import check_format
+from orchestrator.git.user_git import GitRun, user_git
 from orchestrator.store.chain import lines_of
 from orchestrator.store.find import task_ids
 from orchestrator.store.store import RunStore
-
-_SECONDS = 120
 
 
 def checkpoint(
@@ -43,7 +41,7 @@ def checkpoint(
     """
     check_format(format, ("text", "json"))
     store = context.store()
-    git = git_at(store.workspace.root, context.environ)
+    git = user_git(store.workspace.root, context.environ)
     if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
         raise UsageError(
             f"'{store.workspace.root}' is in no git repository",
@@ -121,7 +119,7 @@ def _push(git: GitRun, remote: str, heads: Sequence[Head]) -> None:
 
 def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str) -> list[Finding]:
     """Return what the checkpoints of ``remote`` say otherwise than the chains here. Raises UsageError."""
-    git = git_at(store.workspace.root, environ)
+    git = user_git(store.workspace.root, environ)
     if remote.startswith("-") or not remote.strip():
         raise UsageError("--witness names a remote", code="bad-remote")
     if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
@@ -143,35 +141,3 @@ def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str
         return None
 
     return list(witness_findings(refs, digests_of, os.uname().nodename, store.workspace.root))
-
-
-def git_at(root: str, environ: Mapping[str, str]) -> GitRun:
-    """Return what runs git in the workspace, as its user has it: remotes need helpers, keys and settings."""
-
-    def run(words: Sequence[str], data: bytes, names: Mapping[str, str]) -> tuple[int, str, str]:
-        import subprocess
-
-        env = {name: text for name, text in environ.items() if name not in _REDIRECTING}
-        env.update(GIT_TERMINAL_PROMPT="0", LC_ALL="C", **names)
-        command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "safe.bareRepository=explicit", "-C", root, *words]
-        try:
-            done = subprocess.run(command, env=env, input=data, capture_output=True, timeout=_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return 1, "", str(error)
-        return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
-
-    return run
-
-
-_REDIRECTING = frozenset(
-    (
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_COMMON_DIR",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-    )
-)
-"""Variables of a hook that would point git at another repository."""

@@ -16,13 +16,13 @@ from orchestrator.checks.signatures import agent_keys, allowed_key, is_ssh_key, 
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.look.status import view
-from orchestrator.commands.review.checkpoint import git_at
 from orchestrator.commands.review.granted_policy import with_base
 from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, with_proof
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.commands.run.prepared_run import with_delivery
+from orchestrator.git.user_git import user_git
 from orchestrator.model.accounts import Signed, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
 from orchestrator.model.manifest.document import render
@@ -158,7 +158,7 @@ def _signed(
 
 def _own_key(context: Context, store: RunStore, allowed: bytes | None) -> str:
     """Return the key of who calls: git's, else the one in ssh-agent that is a signer's. Raises UsageError."""
-    _, output, _ = git_at(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
+    _, output, _ = user_git(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
     own = output.strip()
     if own and is_ssh_key(own):
         return own

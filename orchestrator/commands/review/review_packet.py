@@ -19,7 +19,7 @@ from orchestrator.model.failed_tests import NO_TESTS, FailedTests, failed_tests_
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.plan import redactor_for
-from orchestrator.runner.first_record import drift
+from orchestrator.model.plan_diff import drift
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import ENVIRONMENT, ERRORS, Location
 from orchestrator.store.store import RunStore

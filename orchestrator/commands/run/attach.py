@@ -23,7 +23,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan, redactor_for
-from orchestrator.runner.first_record import drift
+from orchestrator.model.plan_diff import drift
 from orchestrator.runner.progress import Observer
 from orchestrator.runner.run_end import Result
 from orchestrator.runner.signals import SignalInbox

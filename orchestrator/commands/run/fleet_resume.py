@@ -13,7 +13,7 @@ from orchestrator.model.fleet import entries_of
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, builtin_versions, redactor_for
-from orchestrator.runner.first_record import drift
+from orchestrator.model.plan_diff import drift
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
 from orchestrator.store.store import RunStore

@@ -9,7 +9,7 @@ from orchestrator.base.errors import Refused, UsageError
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.quoting import shown
 from orchestrator.base.redaction import Redactor
-from orchestrator.runner.first_record import drift
+from orchestrator.model.plan_diff import drift
 from orchestrator.store.find import read_document
 from orchestrator.store.keys import HeldKey, key_name, keyed_run
 from orchestrator.store.layout import Location

@@ -25,8 +25,9 @@ from orchestrator.model.manifest.command import Command
 from orchestrator.model.manifest.manifest import Manifest, ResumeEvent
 from orchestrator.model.manifest.transitions import interrupted, queued, reset_for_resume
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
+from orchestrator.model.plan_diff import drift, shown_plan, unchanged_stages
 from orchestrator.runner.ci_job import with_ci_job
-from orchestrator.runner.first_record import WAITS_FOR_WORKER, drift, shown_plan, unchanged_stages
+from orchestrator.runner.first_record import WAITS_FOR_WORKER
 from orchestrator.store.claim import reopen
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
