@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.files import FILE_MODE
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.model.lineage import RUN_FOLDER_VARIABLE
@@ -135,7 +136,7 @@ def usable_cores() -> int:
 def _begin(run_folder: str, size: int | None, above: Mapping[str, str] | None) -> _Pool | None:
     """Write the run's file, and return its own pool, or None where it has only those above it."""
     upper = None if above is None else os.path.join(above[RUN_FOLDER_VARIABLE], JOBS_FILE)
-    fd = os.open(os.path.join(run_folder, JOBS_FILE), _FLAGS | os.O_CREAT, 0o644)
+    fd = os.open(os.path.join(run_folder, JOBS_FILE), _FLAGS | os.O_CREAT, FILE_MODE)
     try:
         content = json_codec.dumps({"jobs": size, "above": upper}).encode() + b"\n"
         os.ftruncate(fd, 0)

@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator
 from contextlib import suppress
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, explained, write_all
+from orchestrator.base.files import FILE_MODE, Folder, explained, write_all
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.store.layout import CLAIMS
 from orchestrator.store.store import RunStore
@@ -63,7 +63,7 @@ def _opened(runs: Folder, lock: int) -> int:
     Where the lock is not to be had in half a second it is done without: one place in an order is at stake.
     """
     for left in range(_LOOKS, -1, -1):
-        fd = runs.seam.open(CLAIMS, _OPEN, 0o644, runs.fd)
+        fd = runs.seam.open(CLAIMS, _OPEN, FILE_MODE, runs.fd)
         try:
             runs.seam.flock(fd, lock | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):

@@ -271,11 +271,11 @@ def test_a_swapping_attacker_finds_no_way_out(
     assert 8 in codes, f"the attacker never came in between: {codes}"
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o027, 0o077])
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o027, 0o077])
 def test_the_token_is_private_whatever_the_umask_and_records_follow_it(
     workspace: WorkspaceFolder, environ: dict[str, str], umask: int
 ) -> None:
-    """Token 0600; manifest, events, logs, metrics, state and pointers 0644 less the umask, folders 0755 less it."""
+    """Token 0600; manifest, events, logs, metrics, state and pointers 0664 less the umask, folders 0775 less it."""
     workspace.project("x", {"test": "exit 1"}, pipeline=PIPELINE)
     before = os.umask(umask)
     try:
@@ -289,9 +289,9 @@ def test_the_token_is_private_whatever_the_umask_and_records_follow_it(
     files += [run / "errors" / "02-test.json", run / ".heartbeat", workspace.root / "out" / TASK / "state.json"]
     files += [task / "mcp" / run.name / "manifest.json"]
     for path in files:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o644 & ~umask, path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o664 & ~umask, path
     for path in (run, run / "commands", task, workspace.root / "out" / TASK):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o755 & ~umask, path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o775 & ~umask, path
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files.locks import Lock, is_lock_held, take_lock, usual_patience
 from orchestrator.base.files.refusals import creating, explained, refuse_irregular
-from orchestrator.base.files.seam import Seam, write_all
+from orchestrator.base.files.seam import FILE_MODE, FOLDER_MODE, Seam, write_all
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -67,7 +67,7 @@ class Folder:
             self.fd = -1
 
     def sub(self, name: str, *, create: bool = False, sync: bool = True) -> Folder:
-        """Open the folder ``name`` in this one; make it (mode 0755) first when ``create`` is set.
+        """Open the folder ``name`` in this one; make it first when ``create`` is set.
 
         ``sync`` makes a new folder's name survive a power cut before this returns.
         """
@@ -80,7 +80,7 @@ class Folder:
                     raise
             with creating(path):
                 with contextlib.suppress(FileExistsError):
-                    self.seam.mkdir(name, 0o755, self.fd)
+                    self.seam.mkdir(name, FOLDER_MODE, self.fd)
                 if sync:
                     self.seam.fsync(self.fd)
                 return Folder(self.seam.open(name, _FOLDER, 0, self.fd), path, self.seam)
@@ -146,7 +146,9 @@ class Folder:
             raise StorageError(f"'{path}' is larger than {limit} bytes, which is the limit", code="too-large")
         return b"".join(chunks)
 
-    def write(self, name: str, data: bytes, *, mode: int = 0o644, sync: bool = True, sync_folder: bool = True) -> None:
+    def write(
+        self, name: str, data: bytes, *, mode: int = FILE_MODE, sync: bool = True, sync_folder: bool = True
+    ) -> None:
         """Replace the file ``name`` by one that holds ``data``: at every moment it is whole, old or new.
 
         One writer at a time per name (the holder of a lock). ``sync`` makes the bytes survive a power
@@ -159,7 +161,7 @@ class Folder:
             if sync_folder:
                 self.seam.fsync(self.fd)
 
-    def create(self, name: str, data: bytes, *, mode: int = 0o644, sync: bool = True) -> None:
+    def create(self, name: str, data: bytes, *, mode: int = FILE_MODE, sync: bool = True) -> None:
         """Write a new file in a folder that nobody sees yet; FileExistsError when the name is taken."""
         with creating(os.path.join(self.path, name)):
             fd = self.seam.open(name, _CREATE, mode, self.fd)
@@ -194,7 +196,7 @@ class Folder:
         """
         path = os.path.join(self.path, name)
         with creating(path):
-            fd = self.seam.open(name, _APPEND, 0o644, self.fd)
+            fd = self.seam.open(name, _APPEND, FILE_MODE, self.fd)
             try:
                 refuse_irregular(fd, path)
                 size = os.fstat(fd).st_size
@@ -217,7 +219,7 @@ class Folder:
         """Overwrite the few bytes of ``name`` in place; for content that nobody relies on after a crash."""
         path = os.path.join(self.path, name)
         with creating(path):
-            fd = self.seam.open(name, _TOUCH, 0o644, self.fd)
+            fd = self.seam.open(name, _TOUCH, FILE_MODE, self.fd)
             try:
                 refuse_irregular(fd, path)
                 self.seam.write(fd, data)
@@ -233,7 +235,7 @@ class Folder:
             finally:
                 os.close(fd)
 
-    def open_new(self, name: str, mode: int = 0o644) -> int:
+    def open_new(self, name: str, mode: int = FILE_MODE) -> int:
         """Create ``name`` and return a descriptor to write to; FileExistsError when the name is taken."""
         with creating(os.path.join(self.path, name)):
             return self.seam.open(name, (_CREATE & ~os.O_WRONLY) | os.O_RDWR, mode, self.fd)

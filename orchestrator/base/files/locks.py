@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files.refusals import creating, explained, planted, refuse_irregular
-from orchestrator.base.files.seam import Seam
+from orchestrator.base.files.seam import FILE_MODE, Seam
 
 HELD = "lock-held"
 """The code of the error for a lock that somebody else does not give back."""
@@ -87,7 +87,7 @@ def take_lock(
     began = time.monotonic()
     with creating(path):
         while True:
-            fd = seam.open(name, _LOCK, 0o644, folder)
+            fd = seam.open(name, _LOCK, FILE_MODE, folder)
             try:
                 refuse_irregular(fd, path)
                 if blocking:

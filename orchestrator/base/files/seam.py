@@ -6,6 +6,12 @@ import errno
 import fcntl
 import os
 
+FILE_MODE = 0o664
+"""Mode of a record's files before the account's umask: a team's (002) lets its group write, nobody lets others."""
+
+FOLDER_MODE = 0o775
+"""The same of folders."""
+
 
 class Seam:
     """The operating system's calls that a record rests on, one method each."""

@@ -133,7 +133,7 @@ def _put(tools: Folder, name: str, scripts: Mapping[str, bytes]) -> None:
     try:
         with tools.sub(fresh, create=True, sync=False) as folder:
             for script, content in scripts.items():
-                folder.create(script, content, mode=0o755, sync=False)
+                folder.create(script, content, mode=0o775, sync=False)
         with contextlib.suppress(FileExistsError, StorageError):
             tools.move_to(fresh, tools, name)
         if not _is_whole(tools, name, scripts):
