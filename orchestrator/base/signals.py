@@ -8,13 +8,16 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import (
+        SIG_DFL,
         SIG_IGN,
+        SIGCHLD,
         SIGHUP,
         SIGINT,
         SIGKILL,
         SIGPIPE,
         SIGTERM,
         SIGXFSZ,
+        default_int_handler,
         getsignal,
         set_wakeup_fd,
         signal,
@@ -22,39 +25,48 @@ if TYPE_CHECKING:
 else:
     try:
         from _signal import (
+            SIG_DFL,
             SIG_IGN,
+            SIGCHLD,
             SIGHUP,
             SIGINT,
             SIGKILL,
             SIGPIPE,
             SIGTERM,
             SIGXFSZ,
+            default_int_handler,
             getsignal,
             set_wakeup_fd,
             signal,
         )
     except ImportError:
         from signal import (
+            SIG_DFL,
             SIG_IGN,
+            SIGCHLD,
             SIGHUP,
             SIGINT,
             SIGKILL,
             SIGPIPE,
             SIGTERM,
             SIGXFSZ,
+            default_int_handler,
             getsignal,
             set_wakeup_fd,
             signal,
         )
 
 __all__ = (
+    "SIGCHLD",
     "SIGHUP",
     "SIGINT",
     "SIGKILL",
     "SIGPIPE",
     "SIGTERM",
     "SIGXFSZ",
+    "SIG_DFL",
     "SIG_IGN",
+    "default_int_handler",
     "getsignal",
     "set_wakeup_fd",
     "signal",

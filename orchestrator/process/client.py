@@ -18,6 +18,7 @@ from orchestrator.process.spawn_errors import sentence
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from guard.main import main; main()"
 _INTERPRETER = ("-I", "-S")  # no user's variables, no site-packages: half of an interpreter's start
+_WITH_PACKAGES = ("-P",)  # as whatever calls a program of ours starts it
 _LAST_RESORT_SECONDS = 1.0
 _FLUSH_SECONDS = 0.01
 _SEND_SECONDS = 0.2
@@ -52,8 +53,10 @@ class GuardClient:
         self._look_at = 0.0
 
     @classmethod
-    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True) -> GuardClient:
+    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True, program: str | None = None) -> GuardClient:
         """Start a guard and return without waiting for it.
+
+        ``program`` names the module of a program that the guard is to hold loaded (``guard.launch.Program``).
 
         ``keep_fds`` (a locked file's, say) stay open until every process of the run is gone. With
         ``subreaper`` False, trees are found as on systems without one. Raises OSError when the
@@ -63,7 +66,7 @@ class GuardClient:
         if theirs.fileno() < 3:  # stdin was closed: keep clear of the descriptors that the guard's are put on
             theirs = socket.socket(fileno=_above_standard(theirs.detach()))
         try:
-            pid = _start(theirs.fileno(), "subreaper" if subreaper else "ps")
+            pid = _start(theirs.fileno(), "subreaper" if subreaper else "ps", program)
         except OSError:
             ours.close()
             raise
@@ -277,9 +280,10 @@ class GuardClient:
             time.sleep(0.0005)
 
 
-def _start(sock: int, trees: str) -> int:
+def _start(sock: int, trees: str, program: str | None) -> int:
     folder = os.path.dirname(os.path.abspath(__file__))
-    argv = [sys.executable, *_INTERPRETER, "-c", _BOOT, folder, trees]
+    words, options = ((), _INTERPRETER) if program is None else ((program,), _WITH_PACKAGES)
+    argv = [sys.executable, *options, "-c", _BOOT, folder, trees, *words]
     return os.posix_spawn(
         sys.executable,
         argv,

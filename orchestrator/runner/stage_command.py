@@ -78,6 +78,11 @@ def isolated_program() -> tuple[str, ...]:
     return (sys.executable, "-I", "-c", _BOOTSTRAP, place)
 
 
+def child_program() -> tuple[str, ...]:
+    """Return the words before a child run's own: this program, by its own interpreter."""
+    return (sys.executable, "-P", "-m", "orchestrator")
+
+
 def _is_judges(name: str) -> bool:
     return name in _JUDGES or name.startswith(_JUDGES_PREFIXES)
 
@@ -140,7 +145,7 @@ class StageJobs(Record):
         if stage.kind == "shell":
             return (_SHELL, "-c", stage.shell or "")
         if stage.kind == "subpipeline":
-            return (sys.executable, "-P", "-m", "orchestrator", *self.subpipeline(stage))
+            return (*child_program(), *self.subpipeline(stage))
         options = guard_options(stage.argv, plan.project) if is_builtin_guard(stage, plan.project) else None
         if options is not None:
             task = () if "--task" in options else ("--task", self.manifest.task_id)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Orchestrator, WorkspaceFolder
-from tests.process_driver import marked, new_marker, soon
+from tests.process_driver import marked, new_marker, parent_of, soon
 
 JSON = ("--format", "json")
 NAMES = ("a", "b", "c", "d")
@@ -86,6 +86,32 @@ def test_a_child_that_is_killed_is_closed_with_its_fleet(workspace: WorkspaceFol
     [fleet] = fleets(workspace)
     assert {child["project"]: child["status"] for child in fleet["child_runs"]} == {"a": "failed", "b": "succeeded"}
     assert orchestrate("doctor").code == 0
+
+
+@pytest.mark.parametrize("killed", ["guard", "keeper"])
+def test_a_kill_of_what_the_children_are_copies_of(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, killed: str
+) -> None:
+    """Without the guard the fleet ends, without a keeper its child: no stage is left, and the resume ends whole."""
+    marker = new_marker()
+    workspace.project("a", {"build": f"test -e ../go || sh -c 'sleep 60' {marker}"}, pipeline="smoke")
+    process = orchestrate.popen("start", "smoke", "--all", stdout=-3, stderr=-3)
+    until = soon()
+    while not marked(marker) and time.monotonic() < until:
+        time.sleep(0.02)
+    [child] = workspace.runs("1-a")
+    keeper = parent_of(holder_of(child))
+    os.kill(keeper if killed == "keeper" else parent_of(keeper), signal.SIGKILL)
+    assert process.wait(30) == 3
+    assert gone(marker)
+    [fleet] = fleets(workspace)
+    assert "SIGKILL" in (fleet["commands"][0]["signal"] if killed == "keeper" else fleet["status_detail"])
+    workspace.write("packages/go", "")
+    done = orchestrate("resume", "latest", *JSON)
+    assert done.code == 0, done.stderr
+    assert workspace.manifest(child)["attempt"] == 2
+    checked = orchestrate("verify", *JSON)
+    assert (checked.code, checked.document["findings"]) == (0, [])
 
 
 def holder_of(run: Path) -> int:

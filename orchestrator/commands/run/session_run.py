@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nox.sessions import Session
 
     from orchestrator.git import Capture
+    from orchestrator.model.plan import Plan
     from orchestrator.runner.stage_cache import StageCache
 
 
@@ -46,9 +47,17 @@ def run_here(
     return results[0]
 
 
-def _guard() -> GuardClient:
+_LOADED_PROGRAM = "orchestrator.cli.loaded_program"
+
+
+def _guard(plan: Plan) -> GuardClient:
+    """Start the run's guard; that of a fleet holds the program loaded, of which each child is a copy.
+
+    Raises StorageError where no process can be made.
+    """
+    is_fleet = plan.selection is not None and sys.platform == "linux"  # elsewhere a copy can't use all of a system
     try:
-        return GuardClient.start()
+        return GuardClient.start(program=_LOADED_PROGRAM if is_fleet else None)
     except OSError as error:
         is_limit = error.errno in (errno.EAGAIN, errno.ENOMEM)
         raise StorageError(
@@ -70,7 +79,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         cache: StageCache | None,
         provenance: Capture,
     ) -> None:
-        self._host = _guard()
+        self._host = _guard(prepared.plan)
         self._setting = Setting(
             store=prepared.store,
             clock=context.clock,

@@ -13,7 +13,7 @@ import select
 import time
 
 from . import signals, wire
-from .launch import launch
+from .launch import Program, launch
 from .tree import GroupTree, ReapedTree, Tree, become_subreaper, kill_all, living
 
 SWEEP_GRACE = 0.5
@@ -52,10 +52,12 @@ class Keeper:
         self._killing_since: float | None = None
         self._wake, self._poll = _wakeups(control)
 
-    def run(self, argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int) -> None:
-        """Start the command and return when its tree is gone and has been reported."""
+    def run(
+        self, argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int, program: Program | None = None
+    ) -> None:
+        """Start the command and return when its tree is gone and has been reported; ``program`` as in ``launch``."""
         try:
-            launched = launch(argv, cwd, env, output)
+            launched = launch(argv, cwd, env, output, program)
         except OSError as error:
             self._report(("failed", self._key, "failed", error.errno or 0, str(error)))
             return

@@ -8,6 +8,12 @@ import posix
 
 from . import signals
 
+TYPE_CHECKING = False  # as typing has it, without its import
+if TYPE_CHECKING:
+    from typing import NoReturn, Protocol
+else:
+    Protocol = object
+
 DEFAULT_PATH = b"/usr/bin:/bin"  # where the environment has no PATH; glibc's confstr(_CS_PATH) less "."
 Failure = tuple[str, int, str]
 """Reason (``not-found``, ``not-executable``, ``bad-cwd``, ``failed``), error number, and what more is known."""
@@ -22,16 +28,34 @@ class Launched:
         self.failure = failure
 
 
-def launch(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int) -> Launched:
+class Program(Protocol):
+    """A program that this process holds loaded, so that a command which calls it need not be executed."""
+
+    def is_ready(self) -> bool:
+        """Load what the program has been found to need; tell whether copies of this process may still be made."""
+
+    def is_called_by(self, argv: list[bytes]) -> bool:
+        """Tell whether a command calls the program."""
+
+    def run(self, argv: list[bytes], env: dict[bytes, bytes]) -> NoReturn:
+        """Be the program, in a fresh process with standard descriptors, folder and signals as after an ``execve``.
+
+        Descriptors above those are this process's to close. Ends the process.
+        """
+
+
+def launch(
+    argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int, program: Program | None = None
+) -> Launched:
     """Fork and execute ``argv`` in ``cwd`` with exactly ``env``; stdout and stderr go to ``output``.
 
-    Returns when the command has begun or failed to; a failed process still has to be reaped. Raises
-    OSError when no process can be made.
+    A command that calls ``program`` is carried out by the forked process itself. Returns when the command has begun
+    or failed to; a failed process still has to be reaped. Raises OSError when no process can be made.
     """
     reading, writing = posix.pipe()
     pid = posix.fork()
     if pid == 0:
-        _become(argv, cwd, env, output, writing)
+        _become(argv, cwd, env, output, writing, program)
     posix.close(writing)
     said = b""
     while more := posix.read(reading, 4096):
@@ -40,9 +64,15 @@ def launch(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int) 
     return Launched(pid, marshal.loads(said) if said else None)  # noqa: S302  (written by _become)
 
 
-def _become(argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int, errors: int) -> None:
+def _become(
+    argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int, errors: int, program: Program | None
+) -> None:
     try:
-        failure = _prepare(cwd, output) or _execute(argv, env)
+        failure = _prepare(cwd, output)
+        if failure is None:
+            if program is not None and program.is_called_by(argv):
+                program.run(argv, env)
+            failure = _execute(argv, env)
     except BaseException as error:  # whatever it was, this process must not return to the keeper's loop
         failure = ("failed", getattr(error, "errno", None) or 0, str(error))
     try:

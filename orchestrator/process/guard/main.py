@@ -6,6 +6,8 @@ back. Reports: ``spawned``, ``failed`` and ``exited`` as the keepers send them, 
 guard itself breaks, and at the end ``("closed", processes killed)``.
 
 The owner's end closed, on purpose or because it died, means: kill everything, then exit.
+
+A guard may hold a program loaded (``program``, see ``launch``): its commands are copies of the guard, not executed.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 
 from . import signals, wire
 from .keeper import PATIENCE, Keeper
+from .launch import Program
 from .tree import ReapedTree, become_subreaper, go_on_without_parent, is_stopped, kill_all
 
 CLOSING_PATIENCE = PATIENCE + 1.0
@@ -51,8 +54,9 @@ class _Kept:
 class GuardServer:
     """The guard of one run. ``owner`` is the socket to it; without ``subreaper``, trees are found by a table."""
 
-    def __init__(self, owner: _socket.socket, *, subreaper: bool) -> None:
+    def __init__(self, owner: _socket.socket, *, subreaper: bool, program: Program | None = None) -> None:
         self._owner = owner
+        self._program = program
         self._subreaper = subreaper and become_subreaper()
         self._inbox = wire.Inbox()
         self._outbox = bytearray()
@@ -108,6 +112,8 @@ class GuardServer:
 
     def _spawn(self, message: wire.Message, output: int) -> None:
         key = message[1]
+        if self._program is not None and not self._program.is_ready():
+            self._program = None
         here, there = _socket.socketpair()
         try:
             pid = posix.fork()
@@ -137,7 +143,7 @@ class GuardServer:
             for fd in self._inbox.fds:  # the next stage's output may have come together with this order
                 posix.close(fd)
             _, key, argv, cwd, env = message
-            Keeper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output)
+            Keeper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output, self._program)
             code = 0
         finally:
             posix._exit(code)
@@ -246,14 +252,26 @@ def _reap() -> bool:
 
 
 def main() -> None:
-    """Be the guard: the socket to the owner is stdin, ``sys.argv[2]`` tells how trees are found."""
+    """Be the guard: the socket to the owner is stdin, ``sys.argv[2]`` tells how trees are found.
+
+    ``sys.argv[3]``, where it is given, is the module whose ``load`` returns the program that is to be held loaded.
+    """
     owner = _settle()
-    guard = GuardServer(owner, subreaper=sys.argv[2] == "subreaper")
+    guard = GuardServer(owner, subreaper=sys.argv[2] == "subreaper", program=_loaded(sys.argv[3:]))
     try:
         guard.run()
     except Exception as error:  # whatever it was, the owner hears of it; the keepers see this process end, and kill
         guard.say_lost(f"{type(error).__name__}: {error}")
     posix._exit(0)  # the run's lock is free when this process is gone: no time for taking an interpreter apart
+
+
+def _loaded(names: list[str]) -> Program | None:
+    """Return the program to hold loaded; None where there is none, or it can't be: then each command is executed."""
+    try:
+        program: Program | None = __import__(names[0], fromlist=["load"]).load() if names else None
+    except Exception:  # whatever it was, executing the program meets it again and reports it
+        return None
+    return program
 
 
 def _settle() -> _socket.socket:
