@@ -142,6 +142,7 @@ LATE = {
     "orchestrator.git.scope": "0.3 ms; without patterns all files are code",
     "orchestrator.model.plan_flags": "6 ms: the reader of shell words; a stored plan has its answer",
     "orchestrator.nox_session": "8 to 14 ms: a fleet, a resume and a detached start are hardly begun by nox",
+    "orchestrator.report.brief": "its patterns take 2 ms to compile, and only a failure needs them",
     "orchestrator.report.readiness": "0.1 ms; a program's status of a green run needs no words",
     "orchestrator.report.status_document": "0.5 ms for version 1, 0.6 for interrupted and waiting runs: rare",
     "orchestrator.runner.attempt": "masks that CI knows, 1 ms, and an XML parser, 12 ms: few runs need them",
