@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.base.errors import StorageError, UsageError
 from orchestrator.base.record import Record
-from orchestrator.cloud.survey import Survey
+from orchestrator.cloud.snapshot_survey import Survey
 from orchestrator.git.repository import common_folder, git_folder
 from orchestrator.git.scratch import GitFailed, Scratch, make_scratch
 from orchestrator.git.settings import tree_settings

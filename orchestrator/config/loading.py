@@ -42,7 +42,7 @@ def parse_bytes(name: str, data: bytes) -> ProjectConfig:
 def parse_project(source: Source) -> ProjectConfig:
     """Return the validated config of a parsed file; raises ConfigError with every fault in it."""
     from orchestrator.config.rules import rule_faults
-    from orchestrator.config.wording import validated
+    from orchestrator.config.validation import validated
 
     table, of_groups = with_groups(source.table)
     shaped, faults = validated(table)

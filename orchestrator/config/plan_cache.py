@@ -1,10 +1,10 @@
-"""A compiled and validated plan, kept beside the digests of what it was compiled from.
+"""A compiled and validated plan, stored beside the digests of what it was compiled from.
 
-Compiling costs about 100 ms, most of it for importing the validator; a kept plan is read in less than
+Compiling costs about 100 ms, most of it for importing the validator; a stored plan is read in less than
 one. An entry holds the sha256 of every config that was read and of ``workspace.toml``, the names of all configs,
 the day (waivers end), and what stands for this program's version; when any of them differs, the plan is compiled anew,
 as it is when the entry's guardrails, waivers or flags are not those of the configs. A plan with a secret in its
-environment is not kept.
+environment is not stored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SOURCES = ("base", "config", "git", "model", "process")
 
 
 class PlanCache:
-    """Compiles plans of a workspace, or finds them kept. ``keep`` writes what was compiled."""
+    """Compiles plans of a workspace, or finds them stored. ``store`` writes what was compiled."""
 
     def __init__(self, workspace: Workspace, seam: Seam | None = None) -> None:
         self._workspace = workspace
@@ -74,9 +74,9 @@ class PlanCache:
                 from orchestrator.config.planning import compile_plan
 
                 return compile_plan(self._workspace.root, project, pipeline, today=today, builtins=builtins)
-        kept = self.kept(project, pipeline, today=today)
-        if kept is not None:
-            return kept
+        stored = self.stored(project, pipeline, today=today)
+        if stored is not None:
+            return stored
         from orchestrator.config.planning import compile_with_sources
 
         name, conditions = _entry_name(project, pipeline), self.conditions(today)
@@ -89,16 +89,16 @@ class PlanCache:
         return plan
 
     def sources(self, project: str, pipeline: str) -> Mapping[str, str] | None:
-        """Return the sha256 of each config, by project, that a plan rests on that may be kept; None of any other."""
+        """Return the sha256 of each config, by project, that a plan rests on that may be stored; None of any other."""
         return self._sources.get((project, pipeline))
 
-    def keep(self) -> None:
+    def store(self) -> None:
         """Write the plans that were compiled, if any was; a disk that refuses only costs the next start time."""
         for name, data in self._fresh.items():
             write_sealed(self._workspace, name, data, self._seam)
 
-    def kept(self, project: str, pipeline: str, *, today: date) -> Plan | None:
-        """Return the kept plan if everything that it rests on is as it was; a damaged entry counts as none."""
+    def stored(self, project: str, pipeline: str, *, today: date) -> Plan | None:
+        """Return the stored plan if everything that it rests on is as it was; a damaged entry counts as none."""
         if (project, pipeline) not in self._found:
             self._found[project, pipeline] = self._read(project, pipeline, today)
         return self._found[project, pipeline]

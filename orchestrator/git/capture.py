@@ -226,8 +226,8 @@ class Capture:
         whole = self._digest_of_index(listed.output) if is_plain else None
         if whole is not None:
             if self._memory is not None and found.commit is not None:
-                self._memory.keep(found.commit, whole)
-            self._keep_start(found.commit)
+                self._memory.store(found.commit, whole)
+            self._note_start(found.commit)
             return _Tree(found.commit, found.branch, False, whole)
         listing = git.parse_list(listed.output)
         if not listing.entries and not found.changes and os.path.realpath(self._folder) != work.top:
@@ -240,10 +240,10 @@ class Capture:
             return _Tree(found.commit, found.branch, bool(found.changes), None, f"no digest of the tree: {error}")
         is_plain = not (listing.hidden or personal) and self._looks_whole(work, listed.output)
         is_plain = is_plain and all(entry[0] != FOLDER for entry in listing.entries.values())
-        self._keep_start(found.commit, tree, is_plain=is_plain)
+        self._note_start(found.commit, tree, is_plain=is_plain)
         return _Tree(found.commit, found.branch, tree.is_dirty, tree.digest(), _unknown_note(tree))
 
-    def _keep_start(self, commit: str | None, tree: TreeOnDisk | None = None, *, is_plain: bool = True) -> None:
+    def _note_start(self, commit: str | None, tree: TreeOnDisk | None = None, *, is_plain: bool = True) -> None:
         """Keep what a second look compares with."""
         index = None if self._work is None else status_of(self._work.index_file)
         self._start_of_run = self._start_of_run._replace(
@@ -274,7 +274,7 @@ class Capture:
             return None
         digest = None if found.changes or found.commit is None else self._memory.digest_at(found.commit)
         if digest is not None:
-            self._keep_start(found.commit)
+            self._note_start(found.commit)
         return None if digest is None else _Tree(found.commit, found.branch, False, digest)
 
     def _looks_whole(self, work: WorkTree, listed: bytes = b"") -> bool:

@@ -1,4 +1,4 @@
-"""The digest of a commit's tree, kept so that git need not list the index again while nothing differs from it."""
+"""The digest of a commit's tree, stored so that git need not list the index again while nothing differs from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGEST_LENGTH = 64
 
 
 class TreeMemory:
-    """What is kept for one folder: a commit, the digest of its tree, and the status of the index that was listed.
+    """What is stored for one folder: a commit, the digest of its tree, and the status of the index that was listed.
 
     The digest of a tree in which nothing differs from a commit follows from that commit; the index's status
     stands for what could make it another tree of the same name (git-replace(1)).
@@ -37,13 +37,13 @@ class TreeMemory:
         return self._index is not None and self._kept.get("index") == self._index
 
     def digest_at(self, commit: str) -> str | None:
-        """Return the digest (sha256, hex) of the tree of ``commit``, or None where it is not kept."""
+        """Return the digest (sha256, hex) of the tree of ``commit``, or None where it is not stored."""
         digest = self._kept.get("digest")
         known = self.is_likely and self._kept.get("commit") == commit
         return digest if known and isinstance(digest, str) and len(digest) == _DIGEST_LENGTH else None
 
-    def keep(self, commit: str, digest: str) -> None:
-        """Keep the digest of the tree of ``commit`` in the place of the one before."""
+    def store(self, commit: str, digest: str) -> None:
+        """Store the digest of the tree of ``commit`` in the place of the one before."""
         if self._index is not None:
             entry = {"commit": commit, "digest": digest, "index": self._index}
             write_sealed(self._workspace, self._name, json_codec.dumps(entry).encode())
@@ -51,7 +51,7 @@ class TreeMemory:
     def _read(self) -> dict[str, Any]:
         data = read_sealed(self._workspace, self._name, _LIMIT)
         try:
-            kept = json_codec.loads(data) if data is not None else {}
+            stored = json_codec.loads(data) if data is not None else {}
         except (ValueError, RecursionError):
             return {}
-        return kept if isinstance(kept, dict) else {}
+        return stored if isinstance(stored, dict) else {}

@@ -28,8 +28,8 @@ from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.documents import checklist_paths, spec_path, task_documents
 from orchestrator.onboarding.existing import as_proposal
 from orchestrator.onboarding.host import Host, embedded_warning, host_warnings
-from orchestrator.onboarding.limits import with_project
 from orchestrator.onboarding.proposal import Proposal
+from orchestrator.onboarding.sla_row import with_project
 from orchestrator.onboarding.task_index import INDEX_FILE, index_text, task_for
 
 _REVIEWED = re.compile(r"^last_review: (\d{4}-\d{2}-\d{2})$", re.M)

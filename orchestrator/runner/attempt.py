@@ -298,7 +298,7 @@ class _AttemptRun:
         self._recorder.add_moves(self._setting.provenance.moves())
         manifest = self._recorder.close(outcome=outcome, detail=detail)
         if self._setting.cache is not None:
-            self._setting.cache.keep(manifest)
+            self._setting.cache.store(manifest)
         return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
 
     def _why(self) -> str:

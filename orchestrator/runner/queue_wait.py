@@ -16,7 +16,7 @@ from orchestrator.runner.run_end import Result
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.store.lent_slots import keeps_slot, offer_slot
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.places import Place
+from orchestrator.store.queue_places import Place
 from orchestrator.store.store import RunStore
 
 _REPEAT_SECONDS = 30.0

@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestrator.store.places import Place
+    from orchestrator.store.queue_places import Place
 
 
 class OpenRun:

@@ -9,7 +9,7 @@ from orchestrator.base.record import Record
 from orchestrator.model.queue import Entry, QueueLimits, Standing, called, crowded, in_line, standing
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.places import PLACES_LOCK, Place, living, queue_folder, write_list
+from orchestrator.store.queue_places import PLACES_LOCK, Place, living, queue_folder, write_list
 from orchestrator.store.store import RunStore
 
 

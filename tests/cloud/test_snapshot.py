@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.errors import DamagedRecord, StorageError, UsageError
 from orchestrator.cloud.snapshot import Snapshot, pack_snapshot
-from orchestrator.cloud.survey import survey
+from orchestrator.cloud.snapshot_survey import survey
 from orchestrator.cloud.unpack import open_folders, unpack_snapshot
 from orchestrator.git.capture import tree_state
 from tests.cloud.repositories import ENVIRON, everything, git, on_disk, repository, write

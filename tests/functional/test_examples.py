@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.checks.spec_guard.reviews import review_findings
+from orchestrator.checks.spec_guard.spec_age import review_findings
 from orchestrator.commands.review.sla_limits import oldest_measurements
 from orchestrator.config.loading import load_project
 from tests.harness import REPOSITORY, Orchestrator, WorkspaceFolder

@@ -15,10 +15,10 @@ import os
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.finding import Finding
-from orchestrator.checks.spec_guard.changes import compare
 from orchestrator.checks.spec_guard.code import Specs
 from orchestrator.checks.spec_guard.repository import GitIn
-from orchestrator.checks.spec_guard.reviews import review
+from orchestrator.checks.spec_guard.spec_age import review
+from orchestrator.checks.spec_guard.spec_changes import compare
 from orchestrator.checks.spec_guard.values import TASK_INDEX, Question, Report
 from orchestrator.config.routing.task_index import read_index
 

@@ -62,7 +62,7 @@ def plan_of_fleet(
         answer = choice.selection.as_empty_answer()
         return Answer(EXIT_DONE, answer, selection_text(answer["selection"], width=seen.width, color=seen.color))
     made = planned(context, store, choice, pipeline)
-    made.keep()
+    made.store()
     plan = made.plan
     document = {**plan.record(), "task_id": plan.task_id, "owners": [], "subplans": {}, "guardrails": []}
     return Answer(EXIT_DONE, document, fleet_plan_text(document, width=seen.width, color=seen.color))

@@ -13,7 +13,7 @@ from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.record import Record
 from orchestrator.model.stage_tries import Try, tries_of
-from orchestrator.report.run_list.backwards import lines_backwards
+from orchestrator.report.run_list.lines_from_end import lines_backwards
 from orchestrator.report.run_list.metrics_lines import CLOCK_SLACK, OLD_LINES
 from orchestrator.report.statistics.gate import Finding, finding
 from orchestrator.report.statistics.metrics_record import End

@@ -22,7 +22,7 @@ from orchestrator.config.routing.projects import task_owner
 from orchestrator.report.projects_text import projects_text
 from orchestrator.report.run_list.last_runs import EndedRun, ended_runs, last_by_project
 from orchestrator.report.statistics.metrics_record import End
-from orchestrator.report.statistics.statistics import ratio
+from orchestrator.report.statistics.percentiles import ratio
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.cloud.connect import require_distributed, require_engine
 from orchestrator.cloud.engine_record import ENGINE
 from orchestrator.cloud.hub_client import hub_state
-from orchestrator.cloud.survey import Survey, survey
+from orchestrator.cloud.snapshot_survey import Survey, survey
 from orchestrator.commands.context import Context
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy, refuse_if_project_forbids
 from orchestrator.model.manifest.engine import Engine

@@ -45,7 +45,7 @@ def chosen(context: Context, store: RunStore, options: SelectionOptions, pipelin
     policy = read_fleet_policy(root)
     cache = MembersCache(store.workspace)
     members = read_members(root, cache.member)
-    cache.keep()
+    cache.store()
 
     def change() -> Base:
         return _change(context, store, options.base, members.projects, policy, pipeline)
@@ -55,24 +55,24 @@ def chosen(context: Context, store: RunStore, options: SelectionOptions, pipelin
 
 
 class Planned(Record):
-    """The frozen plan of a fleet; ``keep`` writes what was compiled for it, for the children and for the next time."""
+    """The frozen plan of a fleet; ``store`` writes what was compiled for it, for the children and for the next time."""
 
     plan: Plan
-    keep: Callable[[], None]
+    store: Callable[[], None]
 
 
 def planned(context: Context, store: RunStore, choice: Choice, pipeline: str, *, fail_fast: bool = False) -> Planned:
     """Return the plan of a fleet; a project whose config or folder is broken is an entry with its fault."""
     names, members = choice.selection.names, choice.members.projects
-    known, keep = _known_plans(context, store, names, members, pipeline)
+    known, write = _known_plans(context, store, names, members, pipeline)
     plan = fleet_plan(choice.selection, members, known, pipeline, choice.policy.task_id, fail_fast=fail_fast)
-    return Planned(plan, keep)
+    return Planned(plan, write)
 
 
 def _known_plans(
     context: Context, store: RunStore, names: Iterable[str], members: Mapping[str, Member], pipeline: str
 ) -> tuple[Mapping[str, Foreseen], Callable[[], None]]:
-    """Return what is known of the plan of each of the projects ``names``, and what keeps it."""
+    """Return what is known of the plan of each of the projects ``names``, and what writes it."""
     workspace, today = store.workspace, context.clock.now().date()
     plans = PlanCache(workspace)
     digests = {name: member.digest for name, member in members.items()}
@@ -85,19 +85,19 @@ def _known_plans(
 
     found: dict[str, Foreseen] = {}
     for name in names:
-        kept = cache.get(name)
+        stored = cache.get(name)
         path = members[name].path
-        if kept is not None and path is not None and is_folder(os.path.join(workspace.root, path)):
-            found[name] = kept
+        if stored is not None and path is not None and is_folder(os.path.join(workspace.root, path)):
+            found[name] = stored
             continue
         found[name] = foreseen(compile_one, name)
         cache.put(name, found[name], plans.sources(name, pipeline))
 
-    def keep() -> None:
-        plans.keep()
-        cache.keep()
+    def write() -> None:
+        plans.store()
+        cache.store()
 
-    return found, keep
+    return found, write
 
 
 def _change(

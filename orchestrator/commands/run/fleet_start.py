@@ -127,7 +127,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
             )
         finally:
             _release(held)
-        made.keep()
+        made.store()
         return run
 
     return PreparedRun(

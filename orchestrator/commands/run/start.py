@@ -123,7 +123,7 @@ class _Opening(Record):
         finally:
             if held is not None:
                 held.release()
-        self.plans.keep()
+        self.plans.store()
         return run
 
 
@@ -145,7 +145,7 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
     def known(name: str) -> Outline | None:
         if name_fault("project", name) is not None:
             return None
-        plan = plans.kept(name, pipeline_of(store.workspace.root, name, request.pipeline), today=today)
+        plan = plans.stored(name, pipeline_of(store.workspace.root, name, request.pipeline), today=today)
         return None if plan is None else Outline(name, plan.project_path, plan.task_id)
 
     parent = ancestry.parent

@@ -1,8 +1,8 @@
-"""What is known of the projects' plans, kept in one file: to read five hundred plans takes seconds.
+"""What is known of the projects' plans, stored in one file: to read five hundred plans takes seconds.
 
 An entry says the digest of a plan, the time allowed, and the sha256 of each config that it was compiled from; it holds
-under the same conditions as a kept plan. It decides nothing: each child compiles its own plan, and one whose digest is
-another refuses to start.
+under the same conditions as a stored plan. It decides nothing: each child compiles its own plan, and one whose digest
+is another refuses to start.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class ForeseenCache:
         return Foreseen(digest, float(seconds)) if is_current and is_whole else None
 
     def put(self, project: str, known: Foreseen, read: Mapping[str, str] | None) -> None:
-        """Keep what is known of a project; None: of what it rests on nobody can say whether it changed."""
+        """Note what is known of a project; None: of what it rests on nobody can say whether it changed."""
         if known.digest is not None and read is not None:
             self._is_changed = True
             self._entries[project] = {"read": dict(read), "digest": known.digest, "sla_seconds": known.sla_seconds}
 
-    def keep(self) -> None:
+    def store(self) -> None:
         """Write the entries, where one is new; a disk that refuses only costs the next fleet time."""
         if self._is_changed:
             document = {"conditions": self._conditions, "entries": self._entries}

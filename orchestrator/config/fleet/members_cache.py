@@ -1,4 +1,4 @@
-"""What the configs of a workspace say of their projects, kept in one file: to parse five hundred takes a tenth second.
+"""What the configs of a workspace say of their projects, in one file: to parse five hundred takes a tenth second.
 
 An entry holds for the bytes that it was read from, by their sha256, and for the program that read them. It decides
 which projects a fleet has, and nothing of what becomes of them: each child reads its own config.
@@ -25,7 +25,7 @@ _LISTS = ("owners", "tags", "depends_on", "also", "pipelines")
 
 
 class MembersCache:
-    """The projects that were read before, by the sha256 of their configs. ``keep`` writes what was read anew."""
+    """The projects that were read before, by the sha256 of their configs. ``store`` writes what was read anew."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -44,7 +44,7 @@ class MembersCache:
         self._used[name] = entry
         return found
 
-    def keep(self) -> None:
+    def store(self) -> None:
         """Write the entries, where one is new or one was not asked for; a disk that refuses only costs time."""
         if self._is_changed or self._used.keys() != self._known.keys():
             document = {"program": self._program, "members": self._used}

@@ -12,7 +12,7 @@ from orchestrator.base.record import Record
 from orchestrator.model.fleet import KIND, is_fleet
 from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.report.run_list.backwards import lines_backwards
+from orchestrator.report.run_list.lines_from_end import lines_backwards
 from orchestrator.store.find import is_alive, open_runs, read_document, task_ids
 from orchestrator.store.layout import METRICS, Location
 from orchestrator.store.store import RunStore

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.base.files import explained
-from orchestrator.report.run_list.backwards import lines_backwards
+from orchestrator.report.run_list.lines_from_end import lines_backwards
 from orchestrator.report.statistics.metrics_record import End, Hashed, end_of
 from orchestrator.store.layout import METRICS
 from orchestrator.store.store import RunStore

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestrator.report.statistics.metrics_record import End
-from orchestrator.report.statistics.statistics import percentile
+from orchestrator.report.statistics.percentiles import percentile
 from orchestrator.report.statistics.summary import HIGH
 
 WINDOW = timedelta(days=30)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orchestrator.report.statistics.metrics_record import End
-from orchestrator.report.statistics.statistics import median, percentile, ratio
+from orchestrator.report.statistics.percentiles import median, percentile, ratio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

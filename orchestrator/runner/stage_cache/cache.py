@@ -13,10 +13,7 @@ from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.command import Reused
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.stage_cache.entries import Entries, Entry, NotStored
-from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit, Unmoved
-from orchestrator.runner.stage_cache.ignored import Ignored
-from orchestrator.runner.stage_cache.inputs import (
+from orchestrator.runner.stage_cache.cache_key import (
     Observation,
     changed_names,
     contents,
@@ -25,6 +22,9 @@ from orchestrator.runner.stage_cache.inputs import (
     session_digest,
     stage_digest,
 )
+from orchestrator.runner.stage_cache.entries import Entries, Entry, NotStored
+from orchestrator.runner.stage_cache.fingerprints import FileState, Survey, Unfit, Unmoved
+from orchestrator.runner.stage_cache.ignored import Ignored
 from orchestrator.runner.stage_cache.named_files import named_files
 from orchestrator.runner.stage_cache.tools import tools_of, words_of
 from orchestrator.store.cited_run import CitedSuccess
@@ -76,7 +76,7 @@ class _Seen(Record):
     salt: str
     observation: Observation
     found: Entry | NotStored | None
-    """What was kept of the stage then: if something else is now, another run has had the last word."""
+    """What was stored of the stage then: if something else is now, another run has had the last word."""
 
 
 class _Success(Record):
@@ -86,11 +86,11 @@ class _Success(Record):
 
 
 class StageCache:
-    """The kept successes of one pipeline, as one attempt of a run sees them.
+    """The stored successes of one pipeline, as one attempt of a run sees them.
 
     ``env_of`` gives a stage's whole environment, ``cited`` returns the success that is cited, if the record of its
     run proves it, ``made`` the digest of the outputs by that run's events, ``now_ns`` is the wall clock in
-    nanoseconds. With ``fresh`` every stage runs, and is kept all the same.
+    nanoseconds. With ``fresh`` every stage runs, and is stored all the same.
     """
 
     def __init__(
@@ -130,24 +130,24 @@ class StageCache:
         if reason is not None:
             return Lookup(None, (reason,))
         found = self.entries.get(stage.id)
-        kept = found if isinstance(found, Entry) else None
-        salt = kept.salt if kept is not None else os.urandom(16).hex()
-        cited = None if kept is None else self.cited(stage.id, kept.shown_by)
-        survey = self._survey(stage, {} if kept is None or cited is None else kept.observation.inputs, cited)
+        stored = found if isinstance(found, Entry) else None
+        salt = stored.salt if stored is not None else os.urandom(16).hex()
+        cited = None if stored is None else self.cited(stage.id, stored.shown_by)
+        survey = self._survey(stage, {} if stored is None or cited is None else stored.observation.inputs, cited)
         try:
             observation = self._observe(stage, salt, survey)
         except Unfit as unfit:
             return Lookup(None, (f"its inputs can't be observed: {unfit}",))
         self._seen[stage.id] = _Seen(salt, observation, found)
-        if kept is None:
+        if stored is None:
             why = f": {found.reason}" if isinstance(found, NotStored) else ""
             return Lookup(None, (f"no success of it in a run that succeeded is stored{why}",), observation)
-        reasons = self._against(stage, kept, observation, cited)
+        reasons = self._against(stage, stored, observation, cited)
         if reasons:
             return Lookup(None, reasons, observation)
         if survey.reread and self.entries.get(stage.id) == found:
-            self.entries.put(stage.id, Entry(salt, observation, kept.outputs, kept.shown_by))
-        return Lookup(kept.shown_by, (), observation, cited)
+            self.entries.put(stage.id, Entry(salt, observation, stored.outputs, stored.shown_by))
+        return Lookup(stored.shown_by, (), observation, cited)
 
     def all_cached(self, stages: Iterable[PlannedStage]) -> bool:
         """Tell whether a success may stand for each of ``stages`` as things are, if nothing runs before it."""
@@ -168,10 +168,10 @@ class StageCache:
         self._lookups.clear()
 
     def ended(self, stage: PlannedStage, *, succeeded: bool) -> str | None:
-        """Say how a stage ended that ran. What it rested on must still be as it was, or nothing is kept of it.
+        """Say how a stage ended that ran. What it rested on must still be as it was, or nothing is stored of it.
 
-        Returns the digest of the outputs of a success that is kept, for the run's events; None where it declares
-        none. A success that is kept of the same work does not outlive a failure. Raises StorageError.
+        Returns the digest of the outputs of a success that is stored, for the run's events; None where it declares
+        none. A success that is stored of the same work does not outlive a failure. Raises StorageError.
         """
         self.ignored.ask()
         seen = self._seen.pop(stage.id, None)
@@ -193,13 +193,13 @@ class StageCache:
         self._succeeded[stage.id] = _Success(seen, after, outputs)
         return outputs_digest(outputs) if stage.outputs else None
 
-    def keep(self, manifest: Manifest) -> None:
-        """Keep the successes of a run that has ended, if it has succeeded itself."""
+    def store(self, manifest: Manifest) -> None:
+        """Store the successes of a run that has ended, if it has succeeded itself."""
         if manifest.status != "succeeded":
             return
         for stage_id, success in self._succeeded.items():
             if self.entries.get(stage_id) != success.seen.found:
-                continue  # another run has kept a success meanwhile, or has seen the same work fail
+                continue  # another run has stored a success meanwhile, or has seen the same work fail
             command = manifest.command(stage_id)
             shown_by = Reused(
                 run_id=manifest.run_id,
@@ -213,23 +213,23 @@ class StageCache:
             self.entries.put(stage_id, Entry(success.seen.salt, success.after, success.outputs, shown_by))
 
     def _against(
-        self, stage: PlannedStage, kept: Entry, now: Observation, cited: CitedSuccess | None
+        self, stage: PlannedStage, stored: Entry, now: Observation, cited: CitedSuccess | None
     ) -> tuple[str, ...]:
-        reasons = [*differences(kept.observation, now)]
+        reasons = [*differences(stored.observation, now)]
         if not reasons and stage.outputs:
             try:
-                found = self._outputs(stage, kept.outputs if cited is not None else {}, cited)
-                changed = changed_names(contents(kept.outputs), contents(found))
+                found = self._outputs(stage, stored.outputs if cited is not None else {}, cited)
+                changed = changed_names(contents(stored.outputs), contents(found))
                 reasons += [f"outputs changed: {changed}"] if changed else []
-                if not reasons and cited is not None and outputs_digest(found) != self.made(stage.id, kept.shown_by):
-                    reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not leave these outputs")
+                if not reasons and cited is not None and outputs_digest(found) != self.made(stage.id, stored.shown_by):
+                    reasons.append(f"run {stored.shown_by.run_id}, which it cites, did not leave these outputs")
             except Unfit as unfit:
                 reasons.append(f"its outputs can't be observed: {unfit}")
-        if not reasons and now.key != kept.shown_by.cache_key:
+        if not reasons and now.key != stored.shown_by.cache_key:
             # What the entry says of itself decides nothing: the key is what the cited run's record has of it.
-            reasons.append(f"run {kept.shown_by.run_id}, which it cites, did not succeed on this")
+            reasons.append(f"run {stored.shown_by.run_id}, which it cites, did not succeed on this")
         if not reasons and cited is None:
-            reasons.append(f"run {kept.shown_by.run_id}, which showed it, is gone or is another record now")
+            reasons.append(f"run {stored.shown_by.run_id}, which showed it, is gone or is another record now")
         if not reasons and self.fresh:
             reasons.append("--no-cache was given")
         return tuple(reasons)

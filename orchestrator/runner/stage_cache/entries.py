@@ -1,4 +1,4 @@
-"""A kept success of a stage: what it rested on, what it made, and the run that shows it."""
+"""A stored success of a stage: what it rested on, what it made, and the run that shows it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import Workspace
 from orchestrator.model.manifest.command import Reused
+from orchestrator.runner.stage_cache.cache_key import Observation
 from orchestrator.runner.stage_cache.fingerprints import FileState
-from orchestrator.runner.stage_cache.inputs import Observation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _LIMIT = 32 * 1024 * 1024
 
 
 class Entry(Record):
-    """One kept success. ``salt`` is that of the observation's digests of variables."""
+    """One stored success. ``salt`` is that of the observation's digests of variables."""
 
     salt: str
     observation: Observation
@@ -42,14 +42,14 @@ class Entry(Record):
 
 
 class NotStored(Record):
-    """Why a stage's last success is not kept; ``mark`` tells two such notes apart."""
+    """Why a stage's last success is not stored; ``mark`` tells two such notes apart."""
 
     reason: str
     mark: str
 
 
 class Entries:
-    """The kept successes of a pipeline's stages under one task: one for each stage, its last.
+    """The stored successes of a pipeline's stages under one task: one for each stage, its last.
 
     ``scope`` is task, project and pipeline. Without ``writes`` nothing is changed by looking.
     """
@@ -63,7 +63,7 @@ class Entries:
         self._writes = writes
 
     def get(self, stage_id: str) -> Entry | NotStored | None:
-        """Return what is kept of a stage; a damaged entry counts as none."""
+        """Return what is stored of a stage; a damaged entry counts as none."""
         data = read_cached(self._workspace, self._name(stage_id), _LIMIT, self._seam)
         if data is None:
             return None
@@ -71,14 +71,14 @@ class Entries:
             document = json_codec.loads(data)
             if document["entry"] != _VERSION:
                 return None
-            if "not_kept" in document:
-                return NotStored(_text(document["not_kept"]), _text(document["mark"]))
+            if "not_stored" in document:
+                return NotStored(_text(document["not_stored"]), _text(document["mark"]))
             return _entry(document)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, DamagedRecord):
             return None
 
     def put(self, stage_id: str, entry: Entry) -> None:
-        """Keep a success; one that was kept before is forgotten."""
+        """Store a success; one that was stored before is forgotten."""
         if not self._writes:
             return
         document = {
@@ -96,7 +96,7 @@ class Entries:
 
     def refuse(self, stage_id: str, reason: str) -> None:
         """Forget a stage's success, and note why there is none. Raises StorageError when an old one would stay."""
-        document = {"entry": _VERSION, "not_kept": reason, "mark": os.urandom(8).hex()}
+        document = {"entry": _VERSION, "not_stored": reason, "mark": os.urandom(8).hex()}
         write_cached(self._workspace, self._name(stage_id), _bytes(document), self._seam)
         if isinstance(self.get(stage_id), Entry):
             remove_cached(self._workspace, self._name(stage_id), self._seam)

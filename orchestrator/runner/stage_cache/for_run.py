@@ -38,7 +38,7 @@ def cache_for(
     """Return the cache of a pipeline's stages under a task, None where none of them may be cached.
 
     ``env_dir`` is the session's environment, ``environ`` the user's. With ``fresh`` nothing is taken from it, but
-    kept all the same; without ``writes`` not even the folder of tools is made. ``ignored`` tells what git
+    stored all the same; without ``writes`` not even the folder of tools is made. ``ignored`` tells what git
     ignores at first; else git is started at once, and ``ignored.abandon`` ends it. Raises StorageError.
     """
     if all(may_reuse(plan, stage) is not None for stage in plan.stages):

@@ -16,7 +16,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.checks.spec_guard.forms import render_text
 from orchestrator.checks.spec_guard.guard import run
 from orchestrator.checks.spec_guard.repository import GitReply, UnseenByGit
-from orchestrator.checks.spec_guard.reviews import review_findings
+from orchestrator.checks.spec_guard.spec_age import review_findings
 from orchestrator.checks.spec_guard.values import Question, Report
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 

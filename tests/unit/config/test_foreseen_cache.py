@@ -32,7 +32,7 @@ def kept(tmp_path: Path) -> Path:
     fresh.put("a", KNOWN, DIGESTS)
     fresh.put("c", KNOWN, None)
     fresh.put("d", Foreseen(fault="broken"), {"d": "3" * 64})
-    fresh.keep()
+    fresh.store()
     return tmp_path
 
 

@@ -32,7 +32,7 @@ def read(workspace: WorkspaceFolder) -> Members:
     """Return the projects as a fleet reads them."""
     cache = MembersCache(places(workspace))
     found = read_members(str(workspace.root), cache.member)
-    cache.keep()
+    cache.store()
     return found
 
 

@@ -1,4 +1,4 @@
-"""A kept plan is the plan that would be compiled, or it is not used."""
+"""A stored plan is the plan that would be compiled, or it is not used."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TODAY = date(2026, 11, 22)
 
 
 @pytest.fixture
-def kept(workspace: WorkspaceFolder) -> WorkspaceFolder:
-    """A workspace whose plan of ``x`` is kept."""
+def stored(workspace: WorkspaceFolder) -> WorkspaceFolder:
+    """A workspace whose plan of ``x`` is stored."""
     (workspace.root / ".runs").mkdir()
     workspace.project("y")
     workspace.project("x", {"far": {"pipeline": "diagnostics", "project": "y"}})
     cache = PlanCache(places(workspace))
     cache.plan("x", "diagnostics", today=TODAY)
-    cache.keep()
+    cache.store()
     assert entry(workspace).exists()
     return workspace
 
@@ -61,8 +61,8 @@ def entry(workspace: WorkspaceFolder) -> Path:
 
 
 def mark(workspace: WorkspaceFolder) -> None:
-    """Change the kept plan's title, so that its use can be seen."""
-    edit(workspace, lambda document: document["plan"].update(title="kept"))
+    """Change the stored plan's title, so that its use can be seen."""
+    edit(workspace, lambda document: document["plan"].update(title="stored"))
 
 
 def title(workspace: WorkspaceFolder, today: date = TODAY) -> str:
@@ -70,12 +70,12 @@ def title(workspace: WorkspaceFolder, today: date = TODAY) -> str:
     return PlanCache(places(workspace)).plan("x", "diagnostics", today=today).title
 
 
-def test_a_kept_plan_is_used_while_nothing_changed(kept: WorkspaceFolder) -> None:
+def test_a_stored_plan_is_used_while_nothing_changed(stored: WorkspaceFolder) -> None:
     """The entry is read, and it is equal to what is compiled."""
-    fresh = compile_plan(str(kept.root), "x", "diagnostics", today=TODAY)
-    assert PlanCache(places(kept)).plan("x", "diagnostics", today=TODAY) == fresh
-    mark(kept)
-    assert title(kept) == "kept"
+    fresh = compile_plan(str(stored.root), "x", "diagnostics", today=TODAY)
+    assert PlanCache(places(stored)).plan("x", "diagnostics", today=TODAY) == fresh
+    mark(stored)
+    assert title(stored) == "stored"
 
 
 def edit_own(workspace: WorkspaceFolder) -> None:
@@ -113,7 +113,7 @@ def moved(workspace: WorkspaceFolder) -> None:
     cache = PlanCache(places(workspace))
     cache.plan("y", "diagnostics", today=TODAY)
     mine = entry(workspace)
-    cache.keep()
+    cache.store()
     (other,) = set(mine.parent.iterdir()) - {mine}
     other.replace(mine)
 
@@ -135,11 +135,11 @@ def readable_by_others(workspace: WorkspaceFolder) -> None:
         *(edited_without_a_seal, moved, of_another_account, readable_by_others),
     ],
 )
-def test_a_change_makes_the_entry_void(kept: WorkspaceFolder, change: Callable[[WorkspaceFolder], None]) -> None:
+def test_a_change_makes_the_entry_void(stored: WorkspaceFolder, change: Callable[[WorkspaceFolder], None]) -> None:
     """Whatever the plan rests on, a change of it has the plan compiled anew."""
-    mark(kept)
-    change(kept)
-    assert title(kept) not in ("kept", "mine")
+    mark(stored)
+    change(stored)
+    assert title(stored) not in ("stored", "mine")
 
 
 WAIVED = {"guardrail": "spec-guard", "reason": "r", "approved_by": "me", "until": "2099-01-01"}
@@ -159,50 +159,50 @@ WAIVED = {"guardrail": "spec-guard", "reason": "r", "approved_by": "me", "until"
     ids=lambda lie: next(iter(lie)),
 )
 @pytest.mark.parametrize("part", ["plan", "sub-pipeline"])
-def test_policy_is_the_configs_and_not_the_entrys(kept: WorkspaceFolder, lie: dict[str, Any], part: str) -> None:
+def test_policy_is_the_configs_and_not_the_entrys(stored: WorkspaceFolder, lie: dict[str, Any], part: str) -> None:
     """An entry whose guardrails, waivers, flags or origin are not those of the configs is compiled anew."""
-    mark(kept)
+    mark(stored)
 
     def change(document: dict[str, Any]) -> None:
         plan = document["plan"]
         (plan if part == "plan" else plan["subplans"][0]).update(lie)
 
-    edit(kept, change)
-    assert title(kept) != "kept"
+    edit(stored, change)
+    assert title(stored) != "stored"
 
 
-def test_flags_of_a_sub_pipeline_are_computed(kept: WorkspaceFolder) -> None:
+def test_flags_of_a_sub_pipeline_are_computed(stored: WorkspaceFolder) -> None:
     """A flag that an entry leaves out of a plan that is reached is there again."""
 
     def change(document: dict[str, Any]) -> None:
         stages = document["plan"]["subplans"][0]["stages"]
         next(stage for stage in stages if stage["id"] == "spec-guard")["argv"] = ["true"]
 
-    edit(kept, change)
-    plan = PlanCache(places(kept)).plan("x", "diagnostics", today=TODAY)
+    edit(stored, change)
+    plan = PlanCache(places(stored)).plan("x", "diagnostics", today=TODAY)
     assert "guardrail-replaced" in {flag.code for flag in plan.subplans[0].flags}
 
 
-def test_another_day_makes_the_entry_void(kept: WorkspaceFolder) -> None:
-    """Waivers end at a date, so a plan is kept for a day."""
-    mark(kept)
-    assert title(kept, date(2026, 11, 23)) != "kept"
+def test_another_day_makes_the_entry_void(stored: WorkspaceFolder) -> None:
+    """Waivers end at a date, so a plan is stored for a day."""
+    mark(stored)
+    assert title(stored, date(2026, 11, 23)) != "stored"
 
 
-def test_a_broken_config_is_not_hidden(kept: WorkspaceFolder) -> None:
-    """A config that was broken since is refused although its old plan is kept."""
-    kept.config("x", "schema_version = 1\n[projct]\n")
+def test_a_broken_config_is_not_hidden(stored: WorkspaceFolder) -> None:
+    """A config that was broken since is refused although its old plan is stored."""
+    stored.config("x", "schema_version = 1\n[projct]\n")
     with pytest.raises(ConfigError):
-        title(kept)
+        title(stored)
 
 
-def test_a_plan_with_a_secret_is_not_kept(workspace: WorkspaceFolder) -> None:
+def test_a_plan_with_a_secret_is_not_stored(workspace: WorkspaceFolder) -> None:
     """A value whose name looks secret is written nowhere below the runs folder."""
     (workspace.root / ".runs").mkdir()
     workspace.project("x", extra='set_env = { API_TOKEN = "abcdef123456" }\n')
     cache = PlanCache(places(workspace))
     cache.plan("x", "diagnostics", today=TODAY)
-    cache.keep()
+    cache.store()
     assert not (workspace.root / ".runs" / CACHE_FOLDER).exists()
 
 

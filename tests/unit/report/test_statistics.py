@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from orchestrator.base.clock import stamp
 from orchestrator.model.manifest.transitions import closed, stage_skipped
 from orchestrator.model.metrics_policy import MetricsPolicy, policy_of
-from orchestrator.report.run_list.backwards import lines_backwards
+from orchestrator.report.run_list.lines_from_end import lines_backwards
 from orchestrator.report.statistics.flaky import flaky_stages, tries_of
 from orchestrator.report.statistics.gate import gate_findings
 from orchestrator.report.statistics.metrics_record import End, end_of, last_ends
-from orchestrator.report.statistics.statistics import median, percentile
+from orchestrator.report.statistics.percentiles import median, percentile
 from orchestrator.report.statistics.summary import project_summary
 from orchestrator.store.metrics_line import metrics_line
 from tests.records import START, TASK, make_manifest, make_run_id

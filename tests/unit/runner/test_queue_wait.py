@@ -16,8 +16,8 @@ from orchestrator.runner.progress import make_observer
 from orchestrator.runner.queue_wait import QueueWait
 from orchestrator.store.claim import claim
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.places import Place
 from orchestrator.store.queue import Wish, enter
+from orchestrator.store.queue_places import Place
 from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_workspace

@@ -87,7 +87,7 @@ class Scene:
         during()
         self.made[stage.id] = cache.ended(stage, succeeded=True)
         manifest = ended(self.plan, stage, lookup)
-        cache.keep(manifest)
+        cache.store(manifest)
         return manifest
 
     def lookup(self, stage: PlannedStage = BUILD) -> Lookup:
@@ -227,9 +227,9 @@ def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) ->
     place = scene.folder / "src/a.py"
     place.write_text("a = 2")
     status = place.stat()
-    kept = scene.entries.get("build")
-    assert isinstance(kept, Entry)
-    row = kept.observation.inputs["src/a.py"]._replace(
+    stored = scene.entries.get("build")
+    assert isinstance(stored, Entry)
+    row = stored.observation.inputs["src/a.py"]._replace(
         status=(
             status.st_size,
             status.st_mtime_ns,
@@ -240,8 +240,8 @@ def test_a_status_is_believed_only_of_what_did_not_change_since(scene: Scene) ->
         ),
         settled=True,
     )
-    observation = kept.observation._replace(inputs={**kept.observation.inputs, "src/a.py": row})
-    scene.entries.put("build", kept._replace(observation=observation))
+    observation = stored.observation._replace(inputs={**stored.observation.inputs, "src/a.py": row})
+    scene.entries.put("build", stored._replace(observation=observation))
     assert scene.lookup().reasons == ("inputs changed: src/a.py",)
 
 
@@ -250,10 +250,12 @@ def test_outputs_are_those_that_the_cited_run_left(scene: Scene) -> None:
     scene.succeed()
     assert scene.lookup().reused is not None
     scene.write("dist/app", "evil!")
-    kept = scene.entries.get("build")
-    assert isinstance(kept, Entry)
-    outputs = {path: state._replace(content="-" + sha256(b"evil!").hexdigest()) for path, state in kept.outputs.items()}
-    scene.entries.put("build", kept._replace(outputs=outputs))
+    stored = scene.entries.get("build")
+    assert isinstance(stored, Entry)
+    outputs = {
+        path: state._replace(content="-" + sha256(b"evil!").hexdigest()) for path, state in stored.outputs.items()
+    }
+    scene.entries.put("build", stored._replace(outputs=outputs))
     assert "did not leave these outputs" in "".join(scene.lookup().reasons)
 
 
@@ -263,11 +265,11 @@ def test_a_failed_run_keeps_nothing(scene: Scene) -> None:
     lookup = cache.lookup(BUILD)
     scene.write("dist/app", "built")
     cache.ended(BUILD, succeeded=True)
-    cache.keep(ended(scene.plan, BUILD, lookup, outcome="failure"))
+    cache.store(ended(scene.plan, BUILD, lookup, outcome="failure"))
     assert scene.lookup().reused is None
 
 
-def test_a_failure_ends_what_was_kept(scene: Scene) -> None:
+def test_a_failure_ends_what_was_stored(scene: Scene) -> None:
     """When the same work fails later, the earlier success stands for nothing any more."""
     scene.succeed()
     cache = scene.cache(fresh=True)
@@ -285,7 +287,7 @@ def test_a_failure_ends_what_was_kept(scene: Scene) -> None:
         (lambda scene: scene.tool("make", "echo other"), "tools changed: make"),
     ],
 )
-def test_what_changes_while_a_stage_runs_is_not_kept(
+def test_what_changes_while_a_stage_runs_is_not_stored(
     scene: Scene, during: Callable[[Scene], object], reason: str
 ) -> None:
     """A success on files that moved meanwhile proves nothing about either state of them, and this is told."""
@@ -396,7 +398,7 @@ def test_what_installers_note_counts(scene: Scene, tmp_path: Path, noted: str) -
 
 
 def test_a_failure_meanwhile_has_the_last_word(scene: Scene) -> None:
-    """A success that another run saw fail before it could be kept is not kept."""
+    """A success that another run saw fail before it could be stored is not stored."""
     first = scene.cache()
     lookup = first.lookup(BUILD)
     scene.write("dist/app", "built")
@@ -404,12 +406,12 @@ def test_a_failure_meanwhile_has_the_last_word(scene: Scene) -> None:
     second = scene.cache()
     second.lookup(BUILD)
     second.ended(BUILD, succeeded=False)
-    first.keep(ended(scene.plan, BUILD, lookup))
+    first.store(ended(scene.plan, BUILD, lookup))
     assert "failed since" in scene.lookup().reasons[0]
 
 
 def test_a_failure_on_unknown_files_counts_too(scene: Scene) -> None:
-    """Whatever the inputs are, a failure ends what was kept."""
+    """Whatever the inputs are, a failure ends what was stored."""
     scene.succeed()
     os.mkfifo(scene.folder / "src/pipe")
     cache = scene.cache()
@@ -472,7 +474,7 @@ def test_a_damaged_entry_counts_as_none(scene: Scene, text: str) -> None:
         ("shown_by", {"run_id": 5}),
         ("shown_by", 1),
         ("tools", []),
-        ("not_kept", 3),
+        ("not_stored", 3),
     ],
 )
 def test_an_entry_of_other_types_counts_as_none(scene: Scene, key: str, value: object) -> None:
@@ -502,7 +504,7 @@ def test_an_entry_tells_no_secret(scene: Scene) -> None:
     assert scene.lookup().reused is not None
 
 
-def test_with_no_cache_everything_runs_and_is_kept(scene: Scene) -> None:
+def test_with_no_cache_everything_runs_and_is_stored(scene: Scene) -> None:
     """A fresh lookup reuses nothing; what succeeds then may be cited by the next."""
     scene.succeed()
     assert scene.cache(fresh=True).lookup(BUILD).reasons == ("--no-cache was given",)

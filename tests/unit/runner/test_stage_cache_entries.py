@@ -1,4 +1,4 @@
-"""How files are kept in an entry of the stage cache, and digested for its key."""
+"""How files are stored in an entry of the stage cache, and digested for its key."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import ItemsView
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.runner.stage_cache.cache_key import files_digest
 from orchestrator.runner.stage_cache.entries import _columns, _files
 from orchestrator.runner.stage_cache.fingerprints import FileState
-from orchestrator.runner.stage_cache.inputs import files_digest
 
 STATUSES = st.tuples(*[st.integers(0, 2**63), st.integers(0, 2**62), *[st.integers(0, 2**64 - 1)] * 4])
 STATES = st.builds(FileState, st.text(max_size=9), st.booleans(), STATUSES)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), STATES, max_size=5))
-def test_files_are_read_as_they_were_kept(files: dict[str, FileState]) -> None:
+def test_files_are_read_as_they_were_stored(files: dict[str, FileState]) -> None:
     """What an entry says of files comes back through JSON."""
     assert _files(json.loads(json.dumps(_columns(files)))) == files
 

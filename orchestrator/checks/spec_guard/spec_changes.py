@@ -21,7 +21,7 @@ from orchestrator.checks.spec_guard.bases import (
 from orchestrator.checks.spec_guard.changed_files import GitFailedError, changed_files, names_of
 from orchestrator.checks.spec_guard.code import Specs, below, code_in
 from orchestrator.checks.spec_guard.repository import Git, GitIn, GitReply
-from orchestrator.checks.spec_guard.reviews import own_specs
+from orchestrator.checks.spec_guard.spec_age import own_specs
 from orchestrator.checks.spec_guard.values import (
     SPEC_FOLDER,
     Compared,
