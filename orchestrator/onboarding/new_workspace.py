@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
 from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.onboarding.proposal import REPORT
 from orchestrator.onboarding.template_text import template
 
 _FILES = {
@@ -30,8 +31,8 @@ CI_FILES = {
 }
 """The workflow of each CI system: where it stands, and its template."""
 
-_IGNORED = ("/.runs/", "/out/", "/.nox/")
-"""What runs and nox leave behind at the root of a workspace (contract, section 4)."""
+_IGNORED = (REPORT, "/.runs/", "/out/", "/.nox/")
+"""What runs and nox leave at the root of a workspace (contract, section 4), and what proposed tests report."""
 
 
 @dataclass(frozen=True, slots=True)

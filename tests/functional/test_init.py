@@ -58,7 +58,7 @@ def test_nothing_is_overwritten(orchestrate: Orchestrator, tmp_path: Path) -> No
     made = orchestrate("init", "--yes", "--format", "json", cwd=tmp_path)
     assert made.code == 0, made.stderr
     assert (tmp_path / "tasks.py").read_text() == "mine = 1\n"
-    assert (tmp_path / ".gitignore").read_text() == "*.log\n.runs\n/out/\n/.nox/\n"
+    assert (tmp_path / ".gitignore").read_text() == "*.log\n.runs\njunit.xml\n/out/\n/.nox/\n"
     assert not (tmp_path / "elsewhere.py").exists()
     notes = " ".join(made.document["notes"])
     assert "from orchestrator.cli import namespace as ns" in notes

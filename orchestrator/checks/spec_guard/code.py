@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterable, Iterator
 
 from orchestrator.base.build_artifacts import is_build_artifact
 from orchestrator.base.globs import Globs
+from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.checks.spec_guard.values import SPEC_FOLDER, Question
 from orchestrator.config.spec_guard_policy import DEFAULT_SPECS
 
 _SUFFIX = ".md"
 _WORKSPACES_OWN = ("tasks", ".agent", "docs/checklists", ".nox")
 """Below the workspace's root: task files, checklists, and environments. They are no project's code."""
+
+_CONFIG = ".toml"
 
 
 class Specs:
@@ -54,10 +57,19 @@ def code_in(question: Question, spec: Specs, tracked: Collection[str], untracked
         inside = below(path, folder)
         if inside is None or any(below(path, place) is not None for place in own) or spec.names(path):
             continue
+        if _is_config(path, root):
+            continue
         if path not in tracked and is_build_artifact(os.fsencode(inside)):
             continue
         if code.match(inside) and not left_out.match(inside):
             yield inside
+
+
+def _is_config(path: str, root: str) -> bool:
+    """Tell whether a file is a config of the workspace: the policy compares it, wherever the project lies."""
+    folder, _, name = path.rpartition("/")
+    configs = os.path.join(root, CONFIG_FOLDER)
+    return (folder == configs and name.endswith(_CONFIG)) or path == os.path.join(root, WORKSPACE_FILE)
 
 
 def below(path: str, folder: str) -> str | None:

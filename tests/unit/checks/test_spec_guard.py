@@ -249,6 +249,14 @@ def test_a_project_at_the_root_has_everything_but_records_and_documents(root: Pa
     assert _rules(_guard(root, FakeGit(root, [changed, "src/x.py"]), path=".")) == ["code-without-spec"]
 
 
+@pytest.mark.parametrize("changed", ["project_configs/a.toml", "workspace.toml"])
+def test_a_config_of_the_workspace_needs_no_spec(root: Path, changed: str) -> None:
+    """A tool that is raised in it is no change of code, wherever the project lies; code beside configs is code."""
+    assert _guard(root, FakeGit(root, [changed]), path=".").passed
+    for code in ("project_configs/a.py", "project_configs/sub/a.toml", f"src/{changed}"):
+        assert _rules(_guard(root, FakeGit(root, [changed, code]), path=".")) == ["code-without-spec"]
+
+
 def test_a_workspace_below_the_repositorys_top_is_found(root: Path) -> None:
     """Names that git gives from its top are matched with a workspace further down."""
     name = root.name
