@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from orchestrator.report.fleet_document import totals_text
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.stage_words import how_it_ended
 from orchestrator.store.layout import ENVIRONMENT
@@ -25,9 +26,10 @@ _KEYS = ("run_id", "project", "task_id", "status", "outcome", "attempt", "alive"
 def brief_document(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the brief form of a status document, which has ``failed`` besides: at most 2 KiB of JSON.
 
-    What does not fit is left out from the end of ``failed`` and counted in ``failed_left_out``.
+    What does not fit is left out from the end of ``failed``, where cancelled stages stand, and counted in
+    ``failed_left_out``. A fleet has its totals besides.
     """
-    failed = [_failed(entry) for entry in document["failed"]]
+    failed = [_failed(entry) for entry in sorted(document["failed"], key=_is_cancelled)]
     for longest in (_CAUSE, _CAUSE // 6):
         for count in range(min(len(failed), 20), 0, -1) if longest == _CAUSE // 6 else (len(failed),):
             found = _assembled(document, failed[:count], len(failed) - count, longest)
@@ -46,6 +48,8 @@ def brief_text(brief: Mapping[str, Any], *, width: int, color: bool) -> str:
     status = f"{brief['status'].replace('_', ' ')}{outcome}{unattended}, {ready}"
     lines = labelled(ink, "Run", [clean(brief["run_id"])], width, "bold")
     lines += labelled(ink, "Status", [clean(status)], width, style)
+    if "fleet" in brief:
+        lines += labelled(ink, "Totals", [totals_text(brief["fleet"]["totals"])], width)
     for entry in brief["failed"]:
         lines += labelled(ink, "Failed", [clean(f"{entry['stage']}: {entry['cause']}")], width, "red")
         if entry["log_path"]:
@@ -55,6 +59,10 @@ def brief_text(brief: Mapping[str, Any], *, width: int, color: bool) -> str:
     if brief["next_command"]:
         lines += labelled(ink, "Next", [clean(brief["next_command"])], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _is_cancelled(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["outcome"] == "cancellation")
 
 
 def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,8 +98,10 @@ def _assembled(
 ) -> dict[str, Any]:
     ready = document["ready"]
     reasons = [{**reason, "message": clip(reason["message"], longest)} for reason in ready["reasons"]]
+    fleet = document.get("fleet")
     return {
         **{key: document[key] for key in _KEYS},
+        **({} if fleet is None else {"fleet": {"totals": fleet["totals"]}}),
         "ready": {"ready": ready["ready"], "reasons": reasons if longest == _CAUSE else reasons[:4]},
         "failed": [{**entry, "cause": clip(entry["cause"], longest)} for entry in failed],
         "failed_left_out": left_out,

@@ -29,6 +29,11 @@ class Child(Record):
     cause: str | None = None
 
 
+def totals_text(totals: Mapping[str, int]) -> str:
+    """Return the totals in one line, without those that are 0."""
+    return ", ".join(f"{totals[key]} {key}" for key in TOTALS if totals[key]) or "no project"
+
+
 def newest_children(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the newest child run of each stage of a status document, by stage."""
     found: dict[str, Mapping[str, Any]] = {}

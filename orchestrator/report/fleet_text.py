@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.report.fleet_document import TOTALS, children_to_resume
+from orchestrator.report.fleet_document import children_to_resume, totals_text
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled, plural, table
 
 TYPE_CHECKING = False
@@ -16,11 +16,6 @@ _IN_FULL = 10
 """So many failed projects are shown with their last lines."""
 
 _LINES = 20
-
-
-def totals_text(totals: Mapping[str, int]) -> str:
-    """Return the totals in one line, without those that are 0."""
-    return ", ".join(f"{totals[key]} {key}" for key in TOTALS if totals[key]) or "no project"
 
 
 def fleet_status_text(document: Mapping[str, Any], *, width: int, color: bool) -> str:
@@ -47,7 +42,9 @@ def fleet_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width: i
     for entry in failed[:_IN_FULL]:
         lines += _failure(ink, entry, causes.get(entry["project"]), width)
     for entry in failed[_IN_FULL:]:
-        lines.append(ink("red", clip(f"Failed: {clean(entry['project'])} ({clean(entry['cause'] or '')})", width)))
+        lines.append(
+            ink("red", clip(f"{_word(entry)}: {clean(entry['project'])} ({clean(entry['cause'] or '')})", width))
+        )
     skipped = [entry for entry in body["fleet"]["projects"] if entry["status"] == "skipped"]
     for entry in skipped[:_IN_FULL]:
         text = f"Skipped: {clean(entry['project'])}: {clean(entry['cause'] or 'never begun')}"
@@ -119,7 +116,8 @@ def _row(entry: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
 
 
 def _failure(ink: Ink, entry: Mapping[str, Any], failed: Mapping[str, Any] | None, width: int) -> Iterator[str]:
-    yield ink("red", clip(f"Failed: {clean(entry['project'])} ({clean(entry['cause'] or entry['status'])})", width))
+    text = f"{_word(entry)}: {clean(entry['project'])} ({clean(entry['cause'] or entry['status'])})"
+    yield ink(_STYLES[entry["status"]], clip(text, width))
     if failed is None:
         return
     shown = failed["cause"] or failed
@@ -127,6 +125,10 @@ def _failure(ink: Ink, entry: Mapping[str, Any], failed: Mapping[str, Any] | Non
         yield clip(f"  | {clean(line)}", width)
     if shown["log_path"]:
         yield from labelled(ink, "Log", [clean(shown["log_path"])], width, whole=True)
+
+
+def _word(entry: Mapping[str, Any]) -> str:
+    return "Cancelled" if entry["status"] == "cancelled" else "Failed"
 
 
 def _next(ink: Ink, document: Mapping[str, Any], part: Mapping[str, Any], width: int) -> Iterator[str]:

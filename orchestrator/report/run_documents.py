@@ -265,6 +265,7 @@ class BriefDocument(Record):
     failed_left_out: Count
     next_command: str | None
     next_argv: tuple[str, ...] | None
+    fleet: FleetSummary | None = None
 
 
 class PlanDocument(Record):

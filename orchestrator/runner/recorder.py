@@ -171,7 +171,8 @@ class Recorder:
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         failed_below = self._failed_below(stage, lines) if ended.outcome == "failure" else None
-        summary = ended.detail or failed_below or (lines[-1] if lines else None)
+        says_nothing = stage.kind == "subpipeline" and ended.outcome == "success"  # its last line names its manifest
+        summary = ended.detail or failed_below or (lines[-1] if lines and not says_nothing else None)
         self._change(
             stage_ended(
                 self.manifest,

@@ -75,6 +75,8 @@ def test_a_fleet_is_one_record(mixed: WorkspaceFolder, orchestrate: Orchestrator
     assert found["below"]["cause"] == "needs 'bad', which did not succeed"
     assert (found["sick"]["run_id"], found["sick"]["cause"][:29]) == (None, "project_configs/sick.toml: li")
     assert found["lost"]["cause"].startswith("the folder of project 'lost' does not exist")
+    summaries = {command["id"]: command["summary"] for command in record["commands"]}
+    assert (summaries["bad"], summaries["good"]) == ("test failed (exit 1)", None)
     child = mixed.manifest(mixed.runs("1-bad")[0])
     assert child["parent_run_id"] == answer["run_id"]
     text = orchestrate("status").stdout

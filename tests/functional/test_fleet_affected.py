@@ -155,10 +155,10 @@ def test_places_that_git_does_not_see(committed: WorkspaceFolder, orchestrate: O
 
 
 def test_a_project_that_is_gone_is_no_entry(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """A deleted project is none; who depends on it fails by its config, and is named so."""
+    """A deleted project is none; who depends on it fails by its config, and is never left out."""
     (committed.root / "project_configs/core.toml").unlink()
     shutil.rmtree(committed.root / "packages/core")
-    assert affected(orchestrate) == {}
+    assert affected(orchestrate, "--no-dependents") == {"shop": ["depends on core, which is no project"]}
     planned = orchestrate("plan", "smoke", "--all", *JSON).document
     faults = {one["project"]: one["fault"] for one in planned["selection"]["projects"]}
     assert faults["api"] is None

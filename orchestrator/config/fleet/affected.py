@@ -32,9 +32,9 @@ def affected(members: Mapping[str, Member], change: Change, shared: Sequence[str
 
     A file belongs to the project with the longest path above it, to every project whose ``also`` matches, and
     ``project_configs/P.toml`` to P; one that matches ``shared`` concerns all. A project that nobody can say it of is
-    affected: its config can't be read, or it lies elsewhere.
+    affected: its config can't be read, names a project that there is not, or it lies elsewhere.
     """
-    found = {name: _unknown(member, change) for name, member in members.items()}
+    found = {name: _always(members, member, change) for name, member in members.items()}
     of_all = [file for file in change.files if globs(tuple(shared)).match(file)] if shared else []
     touched: dict[str, list[str]] = {name: [] for name in members}
     paths = {name: posixpath.normpath(member.path) for name, member in members.items() if member.path is not None}
@@ -71,11 +71,19 @@ def with_dependents(members: Mapping[str, Member], direct: Reasons) -> Reasons:
     return found
 
 
-def _unknown(member: Member, change: Change) -> tuple[str, ...]:
+def _always(members: Mapping[str, Member], member: Member, change: Change) -> tuple[str, ...]:
+    """Return why a project is affected whatever changed.
+
+    One that depends on no project has a broken config, and the change may be what removed that project.
+    """
     if member.path is None:
         return ("its config can't be read",)
+    gone = [name for name in member.depends_on if name not in members]
     why = change.outside.get(member.name)
-    return () if why is None else (why,)
+    return (
+        *([f"depends on {', '.join(gone)}, which is no project"] if gone else []),
+        *(() if why is None else (why,)),
+    )
 
 
 def _holders(paths: Mapping[str, str], file: str) -> Collection[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.text.safe_text import safe_text
 
 TYPE_CHECKING = False
@@ -65,8 +66,11 @@ def outcome_color(event: Mapping[str, Any]) -> str:
 def _run_start(event: Mapping[str, Any]) -> tuple[str, str]:
     attempt = event.get("attempt")
     again = f", attempt {shown(attempt)}" if isinstance(attempt, int) and attempt > 1 else ""
-    what = f"{shown(event.get('pipeline_id'))} of {shown(event.get('project'))} for {shown(event.get('task_id'))}"
-    return f"run {shown(event.get('run_id'))}: {what}{again}", "1"
+    of = f"{shown(event.get('project'))} for {shown(event.get('task_id'))}"
+    if event.get("project") == FLEET:
+        count = len(event.get("stages") or ())
+        of = f"{count} project{'' if count == 1 else 's'}"
+    return f"run {shown(event.get('run_id'))}: {shown(event.get('pipeline_id'))} of {of}{again}", "1"
 
 
 def _run_queued(event: Mapping[str, Any]) -> tuple[str, str]:

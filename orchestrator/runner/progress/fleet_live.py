@@ -23,6 +23,8 @@ _QUIET = frozenset({"stage:start", "stage:end", "stage:skip", "child:linked"})
 class FleetLive(LiveObserver):
     """Shows a fleet: each project's state, its stage, its time, and what failed last. Its output is in its log."""
 
+    _is_cut_at_end = True
+
     def __init__(self, sink: Sink, *, color: bool, clock: Clock) -> None:
         super().__init__(sink, color=color, clock=clock)
         self._notes = ProjectNotes()
@@ -53,11 +55,18 @@ class FleetLive(LiveObserver):
         states = [row.state for row in self._board.rows.values()]
         done = sum(state not in ("waiting", "running", "retrying") for state in states)
         failed = sum(state not in ("waiting", "running", "retrying", "succeeded", "skipped") for state in states)
-        phase = self._board.phase
-        self._board.phase = "; ".join(
-            filter(None, (phase, f"{done} done", f"{states.count('running')} running", f"{failed} failed"))
+        counts = "; ".join(
+            filter(None, (self._board.phase, f"{done} done", f"{states.count('running')} running", f"{failed} failed"))
         )
-        try:
-            return super()._header(now, columns)
-        finally:
-            self._board.phase = phase
+        clock = self._board.clock(now)
+        style = "bold red" if self._board.breached else ""
+        for text, time in (
+            (f"{self._board.title} – {counts}", clock),
+            (counts, clock),
+            (counts, clock.split(" of ")[0]),
+        ):
+            head = Text(text, style="bold")
+            if head.cell_len + 2 + len(time) <= columns:
+                break
+        head.truncate(max(1, columns - len(time) - 2), overflow="ellipsis")
+        return head.append("  ").append(time, style=style)

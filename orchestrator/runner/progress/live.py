@@ -30,6 +30,9 @@ _REFRESH = 0.2
 _FLOOD = 256 * 1024
 """Bytes of output that are collected between two drawings; more are written without a table."""
 
+_ALL = 10_000
+"""Lines of a window that holds any table."""
+
 _WIDE = 60
 """Columns from which each stage's last line stands beside it."""
 
@@ -64,6 +67,9 @@ class LiveObserver:
     """Shows a run in a terminal. Without ``color`` the table is the same, in one colour."""
 
     refresh_seconds: float | None = _REFRESH
+
+    _is_cut_at_end = False
+    """Whether the table that stays is no longer than the window."""
 
     def __init__(self, sink: Sink, *, color: bool, clock: Clock) -> None:
         self.sink = self._sink = sink
@@ -101,8 +107,8 @@ class LiveObserver:
         self._lines.close()
         for row in self._board.rows.values():
             row.tail = b""
-        columns, _ = self._sink.size()
-        self._draw(self._rendered(columns, 10_000))
+        columns, lines = self._sink.size()
+        self._draw(self._rendered(columns, lines if self._is_cut_at_end else _ALL))
         self._drawn = []
         self._sink.close()
 

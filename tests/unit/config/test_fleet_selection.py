@@ -204,6 +204,14 @@ def test_a_file_belongs_to_the_nearest_project(file: str, expected: set[str]) ->
     assert set(found) == expected
 
 
+def test_what_depends_on_no_project_is_affected() -> None:
+    """A project whose config names one that is not there is broken: affected whatever changed, with its dependents."""
+    some = {each.name: each for each in (project("a", depends_on=("gone", "b")), project("b"), project("c"))}
+    some["c"] = some["c"]._replace(depends_on=("a",))
+    found = affected(some, Change(), (), dependents=True)
+    assert found == {"a": ("depends on gone, which is no project",), "c": ("depends on a",)}
+
+
 def test_reasons_name_five_files() -> None:
     """Of many changed files the first five are named and the others counted; a place that git can't see is a reason."""
     change = Change(tuple(f"packages/outer/{n}" for n in range(7)), {"sibling": "it lies outside"})

@@ -102,6 +102,18 @@ def test_two_kibibytes_are_never_exceeded(count: int, text: str) -> None:
     assert found["next_argv"][-1] == RUN
 
 
+def test_a_fleet_is_counted() -> None:
+    """Of a fleet the totals stand there, those that are not 0 in the text; what was cancelled comes after failures."""
+    totals = {"queued": 0, "running": 0, "succeeded": 7, "failed": 1, "cancelled": 1, "skipped": 3}
+    stopped = {**failure("a"), "outcome": "cancellation"}
+    found = brief_document({**document(stopped, failure("b")), "fleet": {"totals": totals, "projects": []}})
+    assert found["fleet"] == {"totals": totals}
+    assert [entry["stage"] for entry in found["failed"]] == ["b", "a"]
+    text = brief_text(found, width=80, color=False)
+    assert "Totals     7 succeeded, 1 failed, 1 cancelled, 3 skipped\n" in text
+    assert "fleet" not in brief_document(document())
+
+
 def test_the_text_is_a_few_lines() -> None:
     """People get the run, how it stands, what failed, its log and the next command, and nothing else."""
     text = brief_text(brief_document(document(failure("test"))), width=80, color=False)

@@ -147,6 +147,9 @@ def test_ten_failed_projects_are_shown_in_full() -> None:
     assert text.index("12 failed") < text.index("Failed: p00 (test failed (exit 1))")
     assert (text.count("the.log"), text.count("| line 29"), text.count("| line 9\n")) == (10, 10, 0)
     assert "Failed: p11" in text
+    document["fleet"] = fleet_part(document, {name: child(name, "cancelled") for name in names})
+    stopped = fleet_digest(answer, document, width=80, color=False)
+    assert ("Failed: " in stopped, stopped.count("Cancelled: p")) == (False, 12)
     assert children_to_resume(document["fleet"]) is None
     alone = fleet_part(body(command("a", "failed", "failure"), command("b")), {"a": child("a", "failed")})
     assert children_to_resume(alone) == ["codex-orchestrator", "resume", "run-a"]

@@ -57,6 +57,33 @@ def test_two_hundred_projects_fit_into_a_window() -> None:
     assert not any("noise" in line for line in lines)
 
 
+def test_a_narrow_window_keeps_the_counts() -> None:
+    """Where the line at the top is too long, the name of the pipeline is cut before the counts and the time."""
+    window = Window(40, 24)
+    live = FleetLive(window, color=False, clock=SystemClock())
+    live.event({**start(200), "pipeline_id": "diagnostics", "sla_seconds": 120000})
+    live.event({"type": "stage:start", "stage": "p000", "command": None})
+    window.taken()
+    live.tick()
+    head = next(line for line in window.taken() if "running" in line)
+    assert head == "0 done; 1 running; 0 failed  0s"
+
+
+def test_the_last_table_leaves_the_usual_out() -> None:
+    """What stays on the screen at the end is a line for each project only where that is one window."""
+    for count, hidden in ((200, True), (5, False)):
+        window = Window(100, 24)
+        live = FleetLive(window, color=False, clock=SystemClock())
+        live.event(start(count))
+        for number in range(count):
+            live.event(end(f"p{number:03d}", outcome="failure" if number == 3 else "success", exit_code=1))
+        window.taken()
+        live.close()
+        lines = window.taken()
+        assert (len(lines) <= 24, any(line.startswith("  … ") for line in lines)) == (True, hidden)
+        assert any(line.startswith("✗ p003 failed") for line in lines)
+
+
 def test_without_a_terminal_starts_and_ends_are_lines() -> None:
     """Each start, skip and end is a line with how many are done; after 30 s of silence a line says what runs."""
     raw, clock = io.BytesIO(), FakeClock()
@@ -77,7 +104,7 @@ def test_without_a_terminal_starts_and_ends_are_lines() -> None:
     observer.event(end("p000"))
     observer.close()
     assert raw.getvalue().decode().splitlines() == [
-        "==> run r: smoke of fleet for ",
+        "==> run r: smoke of 3 projects",
         "==> p000 started",
         "==> p001 started",
         "==> p001 failed with exit code 2 in 2.0s: project_configs/x.toml: is odd (1 of 3)",
