@@ -70,6 +70,10 @@ def fleet_ready(body: Mapping[str, Any], children: Mapping[str, Child]) -> dict[
         {"code": code, "message": f"{_WORDS.get(code, f'{code} of projects')}: {_named(list(dict.fromkeys(projects)))}"}
         for code, projects in by_code.items()
     ]
+    unknown = [one["id"] for one in body["commands"] if one["status"] == "succeeded" and one["id"] not in children]
+    if unknown and body["status"] in TERMINAL:
+        message = f"projects whose run is not known: {_named(unknown)}"
+        found.append({"code": "child-not-succeeded", "message": message})
     return {"ready": not own and not found, "reasons": [*own, *found]}
 
 
@@ -114,7 +118,7 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
             "alive": False,
             "attended": None,
             "failed_stage": None,
-            "cause": command["summary"] or ("cancelled" if command["outcome"] == "cancellation" else None),
+            "cause": _cause_without_run(command),
             "guardrails": {},
             "sla_breached": False,
             "manifest": None,
@@ -136,9 +140,17 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
     }
 
 
+def _cause_without_run(command: Mapping[str, Any]) -> str | None:
+    if command["outcome"] == "success":
+        return "its run is not known"
+    return command["summary"] or ("cancelled" if command["outcome"] == "cancellation" else None)
+
+
 def _without_run(command: Mapping[str, Any], *, alive: bool) -> str:
     if command["status"] == "running":
         return "in_progress"
+    if command["status"] == "succeeded":
+        return "succeeded"
     if command["status"] == "failed":
         return "cancelled" if command["outcome"] == "cancellation" else "failed"
     return "queued" if alive and command["status"] == "pending" else "skipped"

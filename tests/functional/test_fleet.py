@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -231,6 +232,30 @@ def test_a_key_stands_for_the_options(workspace: WorkspaceFolder, orchestrate: O
     child = orchestrate("start", "smoke", "--project", "a", "--key", "k/a", *JSON)
     assert (child.document["deduplicated"], child.document["run_id"]) == (True, workspace.runs("1-a")[0].name)
     assert len(workspace.runs("fleet")) == 1
+    assert again.document["fleet"] == first.document["fleet"]
+    assert "Totals     2 succeeded\n" in orchestrate("wait", first.document["run_id"]).stdout
+
+
+def test_a_child_may_be_the_run_of_its_key(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A project whose key was used before is that run, in totals and status; where it is gone, nothing is ready."""
+    fleet_of(workspace, "a")
+    fleet_of(workspace, "b", test="exit 1")
+    for name in ("a", "b"):
+        orchestrate("start", "smoke", "--project", name, "--key", f"k/{name}")
+    fleet = orchestrate(*ALL, "--key", "k", *JSON)
+    totals = fleet.document["fleet"]["totals"]
+    assert (fleet.code, totals["succeeded"], totals["failed"]) == (3, 1, 1)
+    found = entries(orchestrate("status", *JSON).document)
+    assert [found[name]["run_id"] for name in ("a", "b")] == [
+        workspace.runs(f"1-{name}")[0].name for name in ("a", "b")
+    ]
+    assert found["b"]["cause"] == "test failed (exit 1)"
+    fleet_of(workspace, "b")
+    alone = orchestrate("start", "smoke", "--projects", "a", "--key", "k/x", *JSON).document
+    assert orchestrate("status", *JSON).document["ready"]["ready"]
+    shutil.rmtree(workspace.runs("1-a")[-1])
+    gone = orchestrate("status", alone["run_id"], *JSON).document
+    assert (gone["ready"]["ready"], gone["fleet"]["totals"]["succeeded"]) == (False, 1)
 
 
 def test_a_resume_starts_children_as_the_start_asked(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 
-from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.errors import EXIT_RUN_FAILED, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.commands.look.run_view import child_standing, observe, record_fault, with_decisions
 from orchestrator.commands.review.project_policy import review_policy
@@ -14,6 +15,7 @@ from orchestrator.report.fleet_document import Child, fleet_next, fleet_part, fl
 from orchestrator.report.next_step import with_next
 from orchestrator.report.status_document import status_document
 from orchestrator.store.failed_stage import failed_stage
+from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
 
@@ -39,7 +41,35 @@ def children_of(store: RunStore, document: Mapping[str, Any], environ: Mapping[s
                 found[project] = child_of(store, Location(task_id, run_id), environ)
             except (NotFound, DamagedRecord, StorageError) as error:
                 store.warn(f"run '{run_id}' of project '{project}' can't be shown: {error.message}")
+    if document["dedup_key"] is not None:
+        for project, where in _runs_of_keys(store, document, found):
+            found[project] = child_of(store, where, environ)
     return found
+
+
+def _runs_of_keys(
+    store: RunStore, document: Mapping[str, Any], known: Collection[str]
+) -> Iterator[tuple[str, Location]]:
+    """Yield the projects of a fleet whose keys had been used before, each with the run that its start found.
+
+    Nobody started that run here, so that no link leads to it. A start that was refused (5) found none.
+    """
+    from orchestrator.commands.run.child_start import (
+        read_child_start,
+    )  # few fleets have a key, and few of those need it
+    from orchestrator.store.keys import key_name, keyed_run
+
+    for command in document["commands"]:
+        if command["id"] in known or not (command["status"] == "succeeded" or command["exit_code"] == EXIT_RUN_FAILED):
+            continue
+        with suppress(FileNotFoundError, NotFound, DamagedRecord, StorageError):
+            with store.run_folder(Location(document["task_id"], document["run_id"])) as folder:
+                key = read_child_start(folder).key
+            name = key_name(command["id"], str(document["pipeline_id"]), f"{key}/{command['id']}")
+            where = None if key is None else keyed_run(store, name)
+            if where is not None:
+                read_document(store, where)
+                yield command["id"], where
 
 
 def child_of(store: RunStore, where: Location, environ: Mapping[str, str]) -> Child:

@@ -94,5 +94,10 @@ def run_answer(context: Context, document: Mapping[str, Any], *, exit_code: int)
         next_argv=document["next_argv"],
     )
     seen = appearance(context.stdout, context.environ)
+    if "fleet" in document:
+        from orchestrator.report.fleet_text import fleet_digest
+
+        text = fleet_digest(answer, document, width=seen.width, color=seen.color)
+        return Answer(exit_code, {**answer, "fleet": {"totals": document["fleet"]["totals"]}}, text)
     text = failure_digest(answer, document, width=seen.width, color=seen.color)
     return Answer(exit_code, answer, text)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, Refusal, StorageError
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.look.fleet_view import children_of
 from orchestrator.commands.look.status import view
 from orchestrator.commands.review.decision import DecisionRequest, check_words, decided
-from orchestrator.report.fleet_document import newest_children
 from orchestrator.report.fleet_text import fleet_decided_text
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -27,19 +27,18 @@ def decided_fleet(context: Context, store: RunStore, where: Location, asked: Dec
     """
     check_words(asked)
     document = view(store, where, context.environ)
-    newest = newest_children(document)
+    children = children_of(store, document, context.environ)
     recorded: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     for command in document["commands"]:
-        child = newest.get(command["id"])
+        child = children.get(command["id"])
         if child is None:
             left_out.append({"project": command["id"], "run_id": None, "reason": "it has no run"})
             continue
-        entry = {"project": command["id"], "run_id": str(child["run_id"])}
+        entry = {"project": command["id"], "run_id": str(child.document["run_id"])}
         try:
-            answer = decided(
-                context, store, Location(str(child["task_id"]), entry["run_id"]), replace(asked, shown=None)
-            )
+            of_child = Location(str(child.document["task_id"]), entry["run_id"])
+            answer = decided(context, store, of_child, replace(asked, shown=None))
             recorded.append({**entry, "recorded": (answer.document or {}).get("recorded")})
         except StorageError:
             raise

@@ -119,6 +119,17 @@ def test_a_child_that_nobody_attends_comes_first() -> None:
     assert fleet_part(body(command("b"), status="failed"), children)["projects"][0]["attended"] is False
 
 
+def test_a_success_whose_run_is_not_known_is_not_ready() -> None:
+    """A project that succeeded is counted so, but nothing says that its run is ready when there is none to read."""
+    found = body(command("a"), command("b"), command("c", "skipped", "skip"))
+    part = fleet_part(found, {"a": child("a")})
+    assert (part["totals"]["succeeded"], part["totals"]["skipped"]) == (2, 1)
+    assert part["projects"][2]["cause"] == "its run is not known"
+    ready = fleet_ready(found, {"a": child("a")})
+    assert ready["reasons"] == [{"code": "child-not-succeeded", "message": "projects whose run is not known: b"}]
+    assert not ready["ready"]
+
+
 def test_a_child_that_failed_is_one_reason() -> None:
     """However a child ended badly, the fleet says so once; many projects are counted."""
     children = {f"p{number}": child(f"p{number}", "failed", "run-not-succeeded") for number in range(7)}
