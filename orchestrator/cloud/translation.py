@@ -12,7 +12,7 @@ from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.command import Attempt, Command
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.transitions import stage_ended
+from orchestrator.model.manifest.transitions import pending_again, stage_ended
 from orchestrator.model.outcome import Ended
 
 TYPE_CHECKING = False
@@ -48,27 +48,8 @@ def shifting(offset_seconds: float, uncertainty_seconds: float) -> Callable[[str
 
 
 def cleared(manifest: Manifest, done: Collection[str]) -> Manifest:
-    """Return the record with every stage that is not ``done`` as one that is still to run; its attempts are kept."""
-    commands = tuple(
-        command
-        if command.id in done
-        else command._replace(
-            status="pending",
-            started_at=None,
-            completed_at=None,
-            exit_code=None,
-            summary=None,
-            log_path=None,
-            error_file=None,
-            sub_run_id=None,
-            outcome=None,
-            signal=None,
-            duration_seconds=None,
-            cache_key=None,
-            reused=None,
-        )
-        for command in manifest.commands
-    )
+    """Return the record with every stage that is not ``done`` as one that is still to run."""
+    commands = tuple(command if command.id in done else pending_again(command) for command in manifest.commands)
     return manifest._replace(commands=commands)
 
 

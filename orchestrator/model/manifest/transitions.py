@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from orchestrator.base.clock import later, parse_stamp, stamp
 from orchestrator.model.manifest.account import AttemptAccount
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_NOT_RUN: Mapping[str, Any] = MappingProxyType(
+    {
+        "status": "pending",
+        "started_at": None,
+        "completed_at": None,
+        "exit_code": None,
+        "summary": None,
+        "log_path": None,
+        "error_file": None,
+        "sub_run_id": None,
+        "outcome": None,
+        "signal": None,
+        "duration_seconds": None,
+        "cache_key": None,
+        "reused": None,
+    }
+)
+"""What the entry of a stage says of how it stands, before it runs."""
+
+
 def pending_command(index: int, stage: PlannedStage) -> Command:
     """Return the entry of a stage that has not run."""
     return Command(
@@ -25,21 +46,16 @@ def pending_command(index: int, stage: PlannedStage) -> Command:
         title=stage.title,
         command=stage.command,
         kind="subpipeline" if stage.kind == "subpipeline" else "command",
-        status="pending",
-        started_at=None,
-        completed_at=None,
-        exit_code=None,
-        summary=None,
-        log_path=None,
-        error_file=None,
-        sub_run_id=None,
         needs=stage.needs,
         guardrail=stage.guardrail,
-        outcome=None,
-        signal=None,
-        duration_seconds=None,
         attempts=(),
+        **_NOT_RUN,
     )
+
+
+def pending_again(command: Command) -> Command:
+    """Return the entry of a stage as one that is still to run; its attempts stay as they are."""
+    return command._replace(**_NOT_RUN)
 
 
 def with_command(manifest: Manifest, command: Command) -> Manifest:
