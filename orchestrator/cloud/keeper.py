@@ -42,7 +42,6 @@ _WAIT_SECONDS = 10.0
 _CLOCK_TRIES = 3
 _OUTCOMES = frozenset({"success", "failure", "timeout", "cancellation", "error"})
 _BY_STAGES = frozenset({"success", "failure", "timeout"})
-_UNKNOWN = "the hub does not know the run: its disk was emptied, or the run is older than it keeps any"
 
 
 class Keeper:

@@ -312,18 +312,6 @@ class Capture:
         return self._deadline - self._monotonic()
 
 
-def tree_state(
-    project_folder: str,
-    root: str,
-    environ: Mapping[str, str],
-    *,
-    ignored: Iterable[str] = (),
-    code: CodePatterns = EVERY_FILE,
-) -> dict[str, Any]:
-    """Return ``commit, branch, dirty, tree_digest, note`` of the folder as it is now, to compare with a record's."""
-    return Capture.begin(project_folder, root, environ, ignored=ignored, code=code).finish_tree()
-
-
 def _cause(complaint: bytes) -> str:
     """Return the first line of what git said, and the command that it names for a checkout of another owner."""
     from orchestrator.git.ownership import exception_command

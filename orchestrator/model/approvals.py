@@ -62,7 +62,7 @@ class ReviewContext(Record):
     """What a run is judged by and is not in its record.
 
     ``fault`` says why the project's policy is not known (then ``policy`` is the default one); ``tree`` is the
-    project's current tree (``provenance.tree_state``), None when nobody looked; ``approved_run`` is
+    project's current tree (``git.Capture.finish_tree``), None when nobody looked; ``approved_run`` is
     the run whose plan was approved last for this pipeline, ``drift`` how this run's plan differs from it.
     """
 

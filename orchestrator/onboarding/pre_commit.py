@@ -32,7 +32,6 @@ class Hook:
     arguments: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    names_files: bool = True
 
 
 def hooks(codebase: Codebase) -> tuple[Hook, ...]:
@@ -77,7 +76,6 @@ def _hooks_of(repo: dict[str, object], frozen: dict[str, str], whole: tuple[str,
             tuple(texts(entry.get("args"))),
             tuple(item for item in beside if not re.match(rf"{re.escape(tool)}\s*==", item)),
             (*whole, *((exclude,) if isinstance(exclude, str) else ())),
-            entry.get("pass_filenames", True) is not False,
         )
 
 

@@ -121,10 +121,9 @@ _ORDERS: Mapping[str, Callable[[Row], tuple[Any, ...]]] = {
     "completed": lambda row: (row["completed_at"] or "", row["run_id"]),
     "duration": lambda row: (-1.0 if row["duration_seconds"] is None else row["duration_seconds"], row["run_id"]),
 }
-SORTS = tuple(_ORDERS)
 """What a list may be sorted by: the latest, or longest, first; what has no such value comes last."""
 
 
 def sorted_rows(rows: Sequence[Row], order: str) -> list[Row]:
-    """Return ``rows`` in one of ``SORTS``."""
+    """Return ``rows`` sorted by ``order``: ``started``, ``completed`` or ``duration``."""
     return sorted(rows, key=_ORDERS[order], reverse=True)

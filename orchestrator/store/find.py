@@ -69,13 +69,6 @@ def open_runs(store: RunStore, task_id: str) -> frozenset[str]:
     return frozenset()
 
 
-def iterate_runs(store: RunStore) -> Iterator[Location]:
-    """Yield every run of the workspace, task by task, oldest first."""
-    for task_id in task_ids(store):
-        for run_id in run_ids(store, task_id):
-            yield Location(task_id, run_id)
-
-
 def find_run(store: RunStore, reference: str = "latest") -> Location:
     """Return the run that an id, a unique prefix or ``latest`` names: the newest one that no other run started.
 

@@ -15,7 +15,7 @@ from orchestrator.base.errors import DamagedRecord, StorageError, UsageError
 from orchestrator.cloud.snapshot import Snapshot, pack_snapshot
 from orchestrator.cloud.snapshot_survey import survey
 from orchestrator.cloud.unpack import open_folders, unpack_snapshot
-from orchestrator.git.capture import tree_state
+from orchestrator.git import Capture
 from tests.cloud.repositories import ENVIRON, everything, git, on_disk, repository, write
 
 _FIRST: dict[str, str | bytes] = {"a.py": "a = 1\n", "src/b.py": "b = 2\n", ".gitignore": "generated/\n*.log\n"}
@@ -32,7 +32,7 @@ def _send(
 
 
 def _state(root: Path | str) -> dict[str, Any]:
-    return tree_state(str(root), str(root), ENVIRON)
+    return Capture.begin(str(root), str(root), ENVIRON).finish_tree()
 
 
 def test_a_dirty_tree_arrives_as_it_is(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator.base.workspace import Workspace
-from orchestrator.git import Capture, tree_state
+from orchestrator.git import Capture
 from orchestrator.git.scope import CodePatterns
 
 ENVIRON = {
@@ -33,7 +33,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 def state(repository: Path, project: Path | None = None, environ: Mapping[str, str] = ENVIRON) -> dict[str, Any]:
     """Return the tree's state of ``project`` in the workspace ``repository``."""
-    return tree_state(str(project or repository), str(repository), environ)
+    return Capture.begin(str(project or repository), str(repository), environ).finish_tree()
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_declared_outputs_are_left_out_unless_they_are_code(repository: Path) ->
     outputs = ("made/*", "code.py")
 
     def now() -> dict[str, Any]:
-        return tree_state(str(project), str(repository), ENVIRON, ignored=outputs, code=code)
+        return Capture.begin(str(project), str(repository), ENVIRON, ignored=outputs, code=code).finish_tree()
 
     before = now()
     (project / "made").mkdir()
@@ -271,7 +271,7 @@ def test_personal_rules_hide_no_code(repository: Path, tmp_path: Path) -> None:
     code = CodePatterns(exclude=("*.md",))
 
     def now() -> dict[str, Any]:
-        return tree_state(str(repository), str(repository), environ, code=code)
+        return Capture.begin(str(repository), str(repository), environ, code=code).finish_tree()
 
     (repository / ".idea").mkdir()
     (repository / ".idea/w.xml").touch()

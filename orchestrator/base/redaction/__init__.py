@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from orchestrator.base.redaction.names import MASK, looks_secret
 from orchestrator.base.redaction.redactor import Redactor
-from orchestrator.base.redaction.values import MIN_BYTES, secret_values, too_short
+from orchestrator.base.redaction.values import MIN_BYTES, secret_values
 
-__all__ = ["MASK", "MIN_BYTES", "Redactor", "looks_secret", "secret_values", "too_short"]
+__all__ = ["MASK", "MIN_BYTES", "Redactor", "looks_secret", "secret_values"]

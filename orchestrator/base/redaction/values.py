@@ -20,29 +20,24 @@ def secret_values(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[st
     every URL in any variable. ``named`` may hold patterns (``DEPLOY_*``). Of a value of several lines each line
     is masked too. Values, and lines, of less than ``MIN_BYTES`` bytes are left out.
     """
-    found = {piece for _, value in _secrets(env, named) for piece in _pieces(value)}
+    found = {piece for value in _secrets(env, named) for piece in _pieces(value)}
     return tuple(sorted(found, key=lambda value: (-len(value), value)))
 
 
-def too_short(env: Mapping[str, str], named: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the sorted names of the secret variables in ``env`` that are not masked, as they are too short."""
-    return tuple(sorted({name for name, value in _secrets(env, named) if value and not _long_enough(value)}))
-
-
-def _secrets(env: Mapping[str, str], named: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each variable with a secret, and the secret."""
+def _secrets(env: Mapping[str, str], named: Iterable[str]) -> Iterator[str]:
+    """Yield the value of each variable that is a secret or holds one."""
     patterns = tuple(named)
     for name, value in env.items():
         if looks_secret(name) or any(_named(name, pattern) for pattern in patterns):
-            yield name, value
+            yield value
         if "://" not in value:
             continue
         import re
 
         for match in re.finditer(_URL_USERINFO, value):
-            yield name, match[1]
+            yield match[1]
             if "%" in match[1]:
-                yield name, _unquote(match[1])
+                yield _unquote(match[1])
 
 
 def _named(name: str, pattern: str) -> bool:

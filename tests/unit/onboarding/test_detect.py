@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.options import OneOf
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.detect import TEMPLATES, propose
 from orchestrator.onboarding.python_codebase import interpreter_for
@@ -242,7 +244,13 @@ def test_templates_by_name(make: Make) -> None:
     assert "nothing in the codebase looks like go" in propose(codebase, "go").remarks
     generic = propose(codebase, "generic")
     assert does(generic) == dict.fromkeys(("build", "lint", "test"), "-")
-    assert set(TEMPLATES) == {"python", "node", "go", "rust", "make", "just", "task", "generic"}
+
+
+def test_the_option_takes_every_template() -> None:
+    """``onboard --template`` allows the kinds that can be proposed, and no other."""
+    (option,) = (option for option in COMMANDS["onboard"].options if option.name == "template")
+    assert isinstance(option.read, OneOf)
+    assert set(option.read.allowed) == set(TEMPLATES)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff", '"x"', "[1]", '{"scripts": [1], "dependencies": 3}'])
