@@ -38,9 +38,10 @@ def test_a_lease_that_outlasts_worker_ttl_is_refused(engine: Engine, tmp_path: P
     """With the hub's own worker-ttl of 30 s a lease of 40 s is refused, and nothing is written."""
     place = CloudWorkspace(tmp_path / "ws", engine, 'lease = "40s"')
     place.project({"a": "true"})
-    done = place.call("start", "work", "--project", "x", "--mode", "cloud", "--format", "json")
-    assert (done.code, done.document["error"]["code"]) == (2, "bad-lease")
-    assert not place.folder.runs("1-x")
+    for which in (("--project", "x"), ("--all",)):
+        done = place.call("start", "work", *which, "--mode", "cloud", "--format", "json")
+        assert (done.code, done.document["error"]["code"]) == (2, "bad-lease")
+    assert not (place.folder.root / ".runs").exists()
 
 
 def test_a_project_that_keeps_its_runs_here_is_refused(cloud: CloudWorkspace) -> None:

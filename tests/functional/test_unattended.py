@@ -6,12 +6,13 @@ import json
 import subprocess
 import time
 from contextlib import closing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.base.clock import stamp
 from orchestrator.base.redaction import Redactor
 from orchestrator.commands.run.ancestry import Ancestry
 from orchestrator.commands.run.create_run import begin_run
@@ -142,6 +143,29 @@ def test_a_fleet_is_not_resumed_over_it(workspace: WorkspaceFolder, orchestrate:
     assert [(entry["status"], entry["attended"]) for entry in shown["fleet"]["projects"]] == [("in_progress", False)]
     assert shown["next_command"] == f"codex-orchestrator attach {child.name}"
     assert [(entry["alive"], entry["attended"]) for entry in shown["child_runs"]] == [(None, False)]
+
+
+def test_a_workspace_without_an_engine_gives_it_up_too(
+    unattended: Path, workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Without [cloud] the scheduler is named, and nothing is changed; after a week attach closes the run as lost."""
+    (workspace.root / "workspace.toml").unlink()
+
+    def heard(at: datetime) -> None:
+        edit(unattended, lambda document: document["engine"].update(last_contact_at=stamp(at)))
+
+    heard(datetime.now(UTC))
+    before = snapshot(unattended)
+    for words in (("attach", unattended.name), ("cancel", unattended.name)):
+        done = orchestrate(*words, *JSON)
+        assert (done.code, done.document["error"]["code"]) == (2, "no-engine")
+        assert workspace.manifest(unattended)["engine"]["scheduler"] in done.document["error"]["hint"]
+    assert snapshot(unattended) == before
+    heard(datetime.now(UTC) - timedelta(days=8))
+    assert orchestrate("cancel", unattended.name).code == 2
+    assert orchestrate("attach", unattended.name).code == 3
+    record = workspace.manifest(unattended)
+    assert (record["outcome"], record["engine"]["state"]) == ("error", "lost")
 
 
 def in_cloud(document: dict[str, Any]) -> None:

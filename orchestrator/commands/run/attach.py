@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import Refusal, Refused, UsageError
+from orchestrator.base.quoting import shown
+from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.cloud.connect import require_distributed, require_engine
 from orchestrator.cloud.hub_client import HubClient, HubGone, HubRefused
 from orchestrator.cloud.keeper_notes import notes_without, read_notes, read_plan
@@ -72,15 +74,7 @@ def attached(
     context: Context, store: RunStore, where: Location, observer: Observer, stop: Stop | None = None
 ) -> Result:
     """Keep an open cloud run to its end; with ``stop`` it is asked to end at once. Raises as ``attach`` does."""
-    policy = read_cloud_policy(store.workspace.root, context.environ)
-    require_distributed()
-    is_lost = False
-    try:
-        require_engine(policy)
-    except UsageError:
-        if stop is not None or not _is_given_up(context, store, where):
-            raise
-        is_lost = True
+    policy = _engine_of(context, store, where, may_give_up=stop is None)
     run = take_cloud_run(store, where)
     try:
         if run.manifest.is_terminal:  # its keeper came to close it meanwhile, or nearly
@@ -91,7 +85,7 @@ def attached(
         manifest = run.manifest
         notes = read_notes(run.folder, manifest.attempt) or notes_without(manifest)
         keeping = Keeping(store, plan, redactor, context.clock, observer, _active(manifest, context))
-        if is_lost:
+        if policy is None:
             reason = "lost: its engine has not been reached for 7 days"
             return LocalRecord(keeping, run, notes).close("error", reason, None, "lost")
         with SignalInbox() as inbox:
@@ -99,6 +93,29 @@ def attached(
     finally:
         observer.close()
         run.close()
+
+
+def _engine_of(context: Context, store: RunStore, where: Location, *, may_give_up: bool) -> CloudPolicy | None:
+    """Return where the run's engine is reached; None where the run is given up, if it may be: it was away too long.
+
+    Raises UsageError as ``attach`` does, and ``no-engine`` where the workspace names none any more.
+    """
+    try:
+        policy = read_cloud_policy(store.workspace.root, context.environ)
+        require_distributed()
+        require_engine(policy)
+    except UsageError as error:
+        if error.code in _AWAY and may_give_up and _is_given_up(context, store, where):
+            return None
+        if error.code != "no-engine":
+            raise
+        engine = read_document(store, where).get("engine") or {}
+        hint = f"the run is on {shown(str(engine.get('scheduler')))}: bring [cloud] of {WORKSPACE_FILE} back"
+        raise UsageError(error.message, hint=hint, code=error.code) from error
+    return policy
+
+
+_AWAY = frozenset({"engine-unreachable", "no-engine"})
 
 
 def has_ended_there(policy: CloudPolicy, where: Location, attempt: int, *, when_unknown: bool = False) -> bool:

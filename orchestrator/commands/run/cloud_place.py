@@ -45,6 +45,12 @@ def cloud_place(context: Context, root: str, plan: Plan) -> CloudPlace:
     require_distributed()
     require_engine(policy)
     found = survey(root, _needed(root, plan), context.environ, policy.include)
+    check_lease(policy)
+    return CloudPlace(policy, found)
+
+
+def check_lease(policy: CloudPolicy) -> None:
+    """Ask the hub, and raise UsageError (``bad-lease``) where a run would go on beside its own repetition."""
     state = asyncio.run(hub_state(policy))
     if state["worker_ttl"] is not None and policy.lease >= state["worker_ttl"]:
         raise UsageError(
@@ -53,7 +59,6 @@ def cloud_place(context: Context, root: str, plan: Plan) -> CloudPlace:
             hint="make the lease shorter than the scheduler's worker-ttl",
             code="bad-lease",
         )
-    return CloudPlace(policy, found)
 
 
 def _needed(root: str, plan: Plan) -> list[str]:

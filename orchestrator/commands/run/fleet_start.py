@@ -166,11 +166,13 @@ def _checked_options(context: Context, request: StartRequest) -> SelectionOption
 def _require_engine(root: str, environ: Mapping[str, str]) -> None:
     """Raise UsageError where no child could be placed: the fleet itself runs here, and each child by itself there."""
     from orchestrator.cloud.connect import require_distributed, require_engine  # of mode cloud alone
+    from orchestrator.commands.run.cloud_place import check_lease
     from orchestrator.config.cloud_policy import read_cloud_policy
 
     policy = read_cloud_policy(root, environ)
     require_distributed()
     require_engine(policy)
+    check_lease(policy)
 
 
 def _claiming(child_start: ChildStart) -> Callable[[RunStore, Manifest, str], OpenRun]:
