@@ -16,7 +16,9 @@ from contextlib import suppress
 from importlib import import_module
 
 from orchestrator.base import signals
+from orchestrator.base.kinds import kinds_of
 from orchestrator.base.module_finder import install
+from orchestrator.base.record import Record
 from orchestrator.runner.stage_command import child_program
 
 TYPE_CHECKING = False
@@ -56,6 +58,7 @@ class LoadedProgram:
         os.set_blocking(self._reported, False)
         self._is_single = True
         self._load(_FIRST)
+        _warm()
 
     def is_ready(self) -> bool:
         """Load what children reported that they loaded; False once this process can't be copied any more."""
@@ -106,6 +109,19 @@ def load() -> LoadedProgram:
     install("orchestrator")
     sys.path.pop()  # the guard's own folder
     return LoadedProgram()
+
+
+def _warm() -> None:
+    """Make what the first use makes and later ones find: it would be made anew in each child."""
+    from orchestrator.config.plan_cache import program_mark
+    from orchestrator.model.lineage import trace_of
+
+    with suppress(OSError):  # the child that needs it reports it
+        program_mark()
+    trace_of("none", "")
+    for cls in Record.__subclasses__():
+        with suppress(KeyError, TypeError):  # a record that JSON does not hold
+            kinds_of(cls)
 
 
 def _may_load(name: str) -> bool:

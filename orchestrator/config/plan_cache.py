@@ -205,6 +205,14 @@ def source_files() -> Iterator[tuple[str, int]]:
                     yield entry.path, entry.stat().st_mtime_ns
 
 
+_MARK: list[Any] = []
+
+
 def program_mark() -> list[Any]:
-    """Return what changes when this program does: its version and Python's, and when its sources were written."""
-    return [__version__, sys.version, max(written for _, written in source_files())]
+    """Return what changes when this program does: its version and Python's, and when its sources were written.
+
+    The sources are looked at once: what a process has loaded of them stays as it is.
+    """
+    if not _MARK:
+        _MARK.extend((__version__, sys.version, max(written for _, written in source_files())))
+    return _MARK

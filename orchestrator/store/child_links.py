@@ -19,7 +19,7 @@ from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.claim import take_over
-from orchestrator.store.find import read_document
+from orchestrator.store.find import goes_on, read_document, read_manifest
 from orchestrator.store.layout import CHILDREN, Location
 from orchestrator.store.store import RunStore
 
@@ -70,12 +70,13 @@ def leave_link(store: RunStore, child: Manifest) -> None:
 
 
 def _leave(store: RunStore, parent: Location, child: Manifest, *, sync: bool) -> None:
-    if read_document(store, parent)["version"] == 1:
-        return
-    note = ChildNote(child.run_id, child.task_id, child.lineage.parent_stage_id)
-    with store.run_folder(parent) as folder, folder.sub(CHILDREN, create=True, sync=False) as children:
-        data = json_text(note._asdict()).encode() + b"\n"
-        children.write(_note_name(child), data, sync=sync, sync_folder=sync)
+    with store.run_folder(parent) as folder:
+        if not goes_on(folder, parent) and read_manifest(folder, parent)["version"] == 1:
+            return
+        note = ChildNote(child.run_id, child.task_id, child.lineage.parent_stage_id)
+        with folder.sub(CHILDREN, create=True, sync=False) as children:
+            data = json_text(note._asdict()).encode() + b"\n"
+            children.write(_note_name(child), data, sync=sync, sync_folder=sync)
         if sync:
             folder.sync()
 
@@ -89,8 +90,11 @@ def settle_with_parent(store: RunStore, child: Manifest) -> None:
     parent = parent_location(child)
     if parent is None:
         return
-    with suppress(NotFound, Refused, DamagedRecord):
-        document = read_document(store, parent)
+    with suppress(FileNotFoundError, NotFound, Refused, DamagedRecord):
+        with store.run_folder(parent) as folder:
+            if goes_on(folder, parent):
+                return
+            document = read_manifest(folder, parent)
         if document["version"] == 1 or document["status"] not in TERMINAL:
             return
         run = take_over(store, parent)
@@ -124,14 +128,15 @@ def with_children(
 ) -> Manifest:
     """Return the manifest with every child that left a note in ``folder``, in its current state.
 
-    Those that are ``settled`` stay as the manifest has them.
+    Those that are ``settled`` stay as the manifest has them. What has not changed is the same object, which is written
+    without being rendered anew.
     """
     known = {child.run_id: child for child in manifest.child_runs}
     for note in notes_left(folder, settled):
         where = Location(note.task_id, note.run_id)
         with suppress(NotFound, DamagedRecord, StorageError):
             document = read_document(store, where)
-            known[note.run_id] = ChildRun(
+            found = ChildRun(
                 run_id=note.run_id,
                 pipeline_id=document["pipeline_id"],
                 status=document["status"],
@@ -140,11 +145,15 @@ def with_children(
                 project=str(document.get("project") or ""),
                 stage_id=note.stage_id,
             )
+            if known.get(note.run_id) != found:
+                known[note.run_id] = found
     children = tuple(known[run_id] for run_id in sorted(known))
     by_stage = {child.stage_id: child.run_id for child in children}
     commands = tuple(
         command._replace(sub_run_id=by_stage[command.id])
-        if command.kind == "subpipeline" and command.id in by_stage and command.status != "pending"
+        if command.kind == "subpipeline"
+        and command.status != "pending"
+        and by_stage.get(command.id, command.sub_run_id) != command.sub_run_id
         else command
         for command in manifest.commands
     )

@@ -21,6 +21,9 @@ HEARTBEAT_SECONDS = 5
 HEARTBEAT_STALE_SECONDS = 30
 """Seconds. A heartbeat's age counts only where the lock can't tell whether a run is alive (``run_store.liveness``)."""
 
+_HEAD = 4096
+"""Bytes of a manifest that hold its version, id and status, which come first."""
+
 _LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance", "runs"})
 """Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
@@ -58,6 +61,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def is_in_progress(data: bytes, run_id: str) -> bool:
+    """Tell whether bytes begin as ``render`` writes the record of the run ``run_id``, in progress; reads no more of it.
+
+    Text in JSON holds no line break, so that a line is a key of the record itself. Whatever was written otherwise is
+    none: its document tells.
+    """
+    head = data[:_HEAD]
+    lines = (f'\n  "run_id": "{run_id}",\n', '\n  "status": "in_progress",\n')
+    return head.startswith(f'{{\n  "version": {VERSION},\n'.encode()) and all(line.encode() in head for line in lines)
 
 
 def check_version(document: dict[str, Any], where: str) -> int:

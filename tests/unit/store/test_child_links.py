@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from orchestrator.base.files import Folder
@@ -20,8 +21,8 @@ from orchestrator.store.child_links import (
     withdraw_note,
 )
 from orchestrator.store.claim import claim
-from orchestrator.store.find import read_document
-from orchestrator.store.layout import CHILDREN
+from orchestrator.store.find import goes_on, read_document
+from orchestrator.store.layout import CHILDREN, MANIFEST
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
@@ -80,6 +81,51 @@ def test_only_children_that_ended_with_their_stage_are_settled(tmp_path: Path) -
         run.close()
 
 
+def test_what_has_not_changed_is_the_same_object(tmp_path: Path) -> None:
+    """A fleet's record is rendered by what is new: stages and children whose runs stand as before are not made anew."""
+    store = make_store(tmp_path)
+    plan = make_plan(*(make_stage(stage)._replace(kind="subpipeline", pipeline="smoke") for stage in ("a", "b")))
+    parent = claim(store, make_manifest(1, plan), "token")
+    runs = {}
+    for number, stage in enumerate(("a", "b"), start=2):
+        child = nested(number, parent)
+        child = child._replace(lineage=child.lineage._replace(parent_stage_id=stage))
+        runs[stage] = claim(store, child, "token")
+        leave_link(store, child)
+    manifest = parent.manifest
+    for stage in ("a", "b"):
+        manifest = stage_started(manifest, stage, AT, f"logs/{stage}", None)
+    linked = with_children(store, parent.folder, manifest)
+    assert [command.sub_run_id for command in linked.commands] == [run.manifest.run_id for run in runs.values()]
+    assert with_children(store, parent.folder, linked) is linked
+    end(runs["a"])
+    later = with_children(store, parent.folder, linked)
+    assert statuses(later) == {"a": "failed", "b": "in_progress"}
+    assert all(after is before for after, before in zip(later.commands, linked.commands, strict=True))
+    assert later.child_runs[1] is linked.child_runs[1]
+    for run in (parent, *runs.values()):
+        run.close()
+
+
+def test_a_parent_that_goes_on_is_known_by_its_first_lines(tmp_path: Path) -> None:
+    """Only of the run asked for, in progress, as this program writes it; each other record is read."""
+    store = make_store(tmp_path)
+    run = claim(store, make_manifest(1)._replace(summary='\n  "status": "succeeded",\n'), "token")
+    where, written = run.where, run.folder.read(MANIFEST, 1 << 20)
+    assert goes_on(run.folder, where)
+    assert not goes_on(run.folder, where._replace(run_id=make_manifest(2).run_id))
+    compact = json.dumps(json.loads(written)).encode()
+    for other in (compact, written.replace(b'"version": 2', b'"version": 1'), b"", b"{", written[:40]):
+        run.folder.write(MANIFEST, other)
+        assert not goes_on(run.folder, where)
+    run.folder.remove(MANIFEST)
+    assert not goes_on(run.folder, where)
+    run.folder.write(MANIFEST, written)
+    end(run)
+    assert not goes_on(run.folder, where)
+    run.close()
+
+
 def nested(number: int, parent: OpenRun) -> Manifest:
     """Return the first record of a run inside ``parent``, of another task."""
     manifest = make_manifest(number)
@@ -121,9 +167,9 @@ def test_a_run_that_ends_closes_its_children_that_were_killed(tmp_path: Path) ->
     """One whose process died before its end was published is published; one that goes on is left alone."""
     store = make_store(tmp_path)
     parent = claim(store, make_manifest(1), "token")
-    died, ended_only, goes_on = (nested(number, parent) for number in (2, 3, 4))
-    runs = {manifest.run_id: claim(store, manifest, "token") for manifest in (died, ended_only, goes_on)}
-    for manifest in (died, ended_only, goes_on):
+    died, ended_only, open_one = (nested(number, parent) for number in (2, 3, 4))
+    runs = {manifest.run_id: claim(store, manifest, "token") for manifest in (died, ended_only, open_one)}
+    for manifest in (died, ended_only, open_one):
         leave_link(store, manifest)
     end(runs[ended_only.run_id])
     for manifest in (died, ended_only):
@@ -132,6 +178,6 @@ def test_a_run_that_ends_closes_its_children_that_were_killed(tmp_path: Path) ->
     for manifest in (died, ended_only):
         record = read_document(store, where_is(manifest))
         assert (record["status"], record["metrics_recorded"]) == ("failed", True)
-    assert read_document(store, where_is(goes_on))["status"] == "in_progress"
-    runs[goes_on.run_id].close()
+    assert read_document(store, where_is(open_one))["status"] == "in_progress"
+    runs[open_one.run_id].close()
     parent.close()
