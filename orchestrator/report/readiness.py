@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.base.identifiers import FLEET
 from orchestrator.model.approvals import reasons
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.manifest.document import INTERRUPTED
@@ -136,9 +135,6 @@ def _of_trees(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 "tree-moved-while-running",
                 f"it is not known whether files changed while stages ran: {at_end['note']}",
             )
-    for project, run_id, _ in _children_elsewhere(body).values() if body["project"] != FLEET else ():
-        if moved := body.get("child_moves", {}).get(run_id):
-            yield "tree-moved-while-running", f"in child run {run_id} of '{project}' {_moved({'moved': moved})}"
 
 
 def _moved(at_end: Mapping[str, Any]) -> str:
@@ -150,21 +146,25 @@ def _moved(at_end: Mapping[str, Any]) -> str:
 
 
 def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """A child counts unless a later one did the same work, or its stage may fail."""
-    for child in unsuccessful_children(body):
-        yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"
+    """No run is readier than a child that counts."""
+    for child in counting_children(body):
+        if child["status"] != "succeeded":
+            yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"
+        for reason in body.get("child_reasons", {}).get(child["run_id"], ()):
+            yield reason["code"], f"in child run {child['run_id']} of '{child['project']}': {reason['message']}"
 
 
 def unsuccessful_children(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the child runs that keep a run from being ready, oldest first."""
+    """Return the child runs whose end keeps a run from being ready, oldest first."""
+    return [child for child in counting_children(body) if child["status"] != "succeeded"]
+
+
+def counting_children(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the child runs that count, oldest first: no later one did the same work, and its stage may not fail."""
     latest = {}
     for child in sorted(body["child_runs"], key=lambda child: str(child["run_id"])):
         latest[child["stage_id"], child["task_id"], child["project"], child["pipeline_id"]] = child
-    return [
-        child
-        for child in latest.values()
-        if child["status"] != "succeeded" and not body["plan_stages"].get(child["stage_id"], False)
-    ]
+    return [child for child in latest.values() if not body["plan_stages"].get(child["stage_id"], False)]
 
 
 def _of_reviews(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from orchestrator.base.clock import CLOCK_TOLERANCE, datetime, parse_stamp
 from orchestrator.base.errors import DamagedRecord
+from orchestrator.base.identifiers import FLEET
 from orchestrator.base.json_values import plain
 from orchestrator.base.kinds import Count, is_moment
 from orchestrator.base.record import Record
@@ -20,7 +21,7 @@ from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
 from orchestrator.report.next_step import next_argv, with_next
-from orchestrator.report.readiness import readiness
+from orchestrator.report.readiness import counting_children, readiness
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 ChildLookup: TypeAlias = "Callable[[str, str], Mapping[str, Any] | None]"
 """From a child's task and run id to its current ``standing``, or None when its record can't be read."""
+
+ReasonLookup: TypeAlias = "Callable[[str, str], Sequence[Mapping[str, str]]]"
+"""From a child's task and run id to the reasons why that run, which succeeded, is not ready but for approvals."""
 
 KEYS = (
     *("run_id", "status", "status_detail", "started_at", "completed_at", "manifest", "artifact_root", "log_path"),
@@ -57,6 +61,7 @@ def status_document(
     manifest: str,
     heartbeat: str | None = None,
     child: ChildLookup = lambda task_id, run_id: None,
+    child_reasons: ReasonLookup = lambda task_id, run_id: (),
     review_context: ReviewContext | None = None,
     record_fault: tuple[str, str] | None = None,
     logs_pruned: str | None = None,
@@ -70,7 +75,8 @@ def status_document(
 
     ``alive`` tells whether it goes on and ``alive_by`` what says so (its lock, unless given), ``manifest``
     where the record was read, ``heartbeat`` what the ``.heartbeat`` file says. Times of a live run are
-    computed up to ``now`` (UTC). An open run of mode cloud that is not alive here goes on elsewhere: ``alive`` is
+    computed up to ``now`` (UTC). ``child_reasons`` is asked of the child runs that count; a fleet has its own way.
+    An open run of mode cloud that is not alive here goes on elsewhere: ``alive`` is
     null, ``attended`` false. Raises DamagedRecord, naming the key, when a field can't be read.
     """
     with of_run(record):
@@ -87,7 +93,11 @@ def status_document(
         body = _live(body, now) if goes_on else _died(body, _is_end_known(record))
     body["child_runs"] = [_child(entry, child) for entry in body["child_runs"]]
     body["child_trees"] = {entry["run_id"]: entry.pop("tree_digest", None) for entry in body["child_runs"]}
-    body["child_moves"] = {entry["run_id"]: entry.pop("tree_moved", ()) for entry in body["child_runs"]}
+    body["child_reasons"] = {
+        entry["run_id"]: child_reasons(entry["task_id"], entry["run_id"])
+        for entry in counting_children(body)
+        if entry["status"] == "succeeded" and body["project"] != FLEET
+    }
     body["manifest"] = manifest
     body.update(_reviewed(record, body, review_context or ReviewContext()))
     body["notes"] = list(_notes(body, now))
@@ -172,7 +182,7 @@ def standing(record: Mapping[str, Any], *, alive: bool) -> dict[str, Any]:
     """Return the current ``status``, ``outcome``, ``alive`` and ``attended`` of a run. Raises DamagedRecord."""
     read = _Standing.from_json(record)
     found: dict[str, Any] = {"attended": alive if is_open_in_cloud(record) else None}
-    found.update(tree_digest=_last_tree(record), tree_moved=_last_moves(record))
+    found["tree_digest"] = _last_tree(record)
     if read.status not in TERMINAL and not alive:
         if found["attended"] is not None:
             return {"status": read.status, "outcome": None, "alive": None, **found}
@@ -187,15 +197,6 @@ def _last_tree(record: Mapping[str, Any]) -> str | None:
     last = entries[-1] if isinstance(entries, list) and entries else None
     tree = last.get("tree_digest") if isinstance(last, Mapping) else None
     return tree if isinstance(tree, str) else None
-
-
-def _last_moves(record: Mapping[str, Any]) -> list[str]:
-    """Return the files that changed while the last attempt's stages ran, as far as the record names them."""
-    entries = record.get("provenance")
-    last = entries[-1] if isinstance(entries, list) and entries else None
-    at_end = last.get("at_end") if isinstance(last, Mapping) else None
-    moved = at_end.get("moved") if isinstance(at_end, Mapping) else None
-    return [str(path) for path in moved] if isinstance(moved, list) else []
 
 
 class _Flag(Record):

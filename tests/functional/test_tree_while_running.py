@@ -130,7 +130,7 @@ def test_a_tree_of_another_project_that_is_reached_counts(code: WorkspaceFolder,
     code.commit()
     at_end, reasons, text = run(code, orchestrate, {"pipeline": "smoke", "project": "y"})
     assert (at_end["moved"], reasons) == ([], ["tree-moved-while-running"])
-    assert "of 'y' files changed while stages ran: b.py" in " ".join(text.split())
+    assert "of 'y': files changed while stages ran: b.py" in " ".join(text.split())
     code.project("y", {"test": "true"}, pipeline="smoke")
     code.commit()
     assert run(code, orchestrate, {"pipeline": "smoke", "project": "y"})[1] == []

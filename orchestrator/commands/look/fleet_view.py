@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from orchestrator.base.errors import EXIT_RUN_FAILED, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
-from orchestrator.commands.look.run_view import child_standing, observe, record_fault, with_decisions
+from orchestrator.commands.look.run_view import child_reasons, child_standing, observe, record_fault, with_decisions
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import ReviewContext
@@ -91,6 +91,7 @@ def child_of(store: RunStore, where: Location, environ: Mapping[str, str]) -> Ch
         now=store.clock.now(),
         manifest=store.paths(where).manifest,
         child=child_standing(store),
+        child_reasons=child_reasons(store),
         review_context=context,
     )
     if document["outcome"] in (None, "success"):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, is_task_folder
 from orchestrator.base.record import Record
 from orchestrator.base.text.appearance import descriptor
+from orchestrator.model.approvals import REASON_CODES
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.report.status_document import standing
+from orchestrator.report.status_document import standing, status_document
 from orchestrator.store.chain import read_first_hint
 from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
@@ -24,6 +25,7 @@ from orchestrator.store.store import RunStore
 
 _PUBLISH_PATIENCE_SECONDS = 2.0
 _PUBLISH_LOOK_SECONDS = 0.002
+_OF_ITS_REVIEWERS = REASON_CODES - {"changes-requested"}
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,6 +130,39 @@ def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | 
             seen = observe(store, Location(task_id, run_id))
             return standing(seen.record, alive=seen.alive)
         return None
+
+    return look
+
+
+def child_reasons(store: RunStore) -> Callable[[str, str], Sequence[Mapping[str, str]]]:
+    """Return a lookup of why a child run that succeeded is not ready, but for what a reviewer of it alone would add.
+
+    Its own children are asked too, each run once: who forged a circle of records waits for no end.
+    """
+    asked = set()
+
+    def look(task_id: str, run_id: str) -> Sequence[Mapping[str, str]]:
+        if not is_task_folder(task_id) or not is_run_id(run_id) or (task_id, run_id) in asked:
+            return ()
+        asked.add((task_id, run_id))
+        where = Location(task_id, run_id)
+        try:
+            seen = observe(store, where)
+            record, altered = with_decisions(store, where, seen.record)
+            document = status_document(
+                record,
+                alive=seen.alive,
+                record_fault=record_fault(store, where, seen) or altered,
+                now=store.clock.now(),
+                manifest=store.paths(where).manifest,
+                child=child_standing(store),
+                child_reasons=look,
+            )
+        except NotFound:
+            return ()  # it was pruned, or verify misses it
+        except (DamagedRecord, StorageError) as error:
+            return ({"code": ALTERED, "message": error.message},)
+        return [reason for reason in document["ready"]["reasons"] if reason["code"] not in _OF_ITS_REVIEWERS]
 
     return look
 

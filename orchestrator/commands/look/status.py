@@ -13,6 +13,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.failures import failures
 from orchestrator.commands.look.run_view import (
     Patience,
+    child_reasons,
     child_standing,
     heartbeat_of,
     observe,
@@ -100,6 +101,7 @@ def view(
         manifest=store.paths(where).manifest,
         heartbeat=heartbeat_of(store, where),
         child=child_standing(store),
+        child_reasons=child_reasons(store),
         review_context=review_context or review_context_of(store, record, environ),
     )
     document = {**document, "failed": failures(store, where, document)}

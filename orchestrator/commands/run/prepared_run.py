@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, UsageError
@@ -220,6 +220,11 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
 
         return child_standing(store)(task_id, run_id)
 
+    def reasons(task_id: str, run_id: str) -> Sequence[Mapping[str, str]]:
+        from orchestrator.commands.look.run_view import child_reasons
+
+        return child_reasons(store)(task_id, run_id)
+
     record = read_document(store, where)
     if is_fleet(record):
         return _ended_fleet(context, store, where, record)
@@ -229,6 +234,7 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
         now=context.clock.now(),
         manifest=store.paths(where).manifest,
         child=child,
+        child_reasons=reasons,
         review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
     )
 

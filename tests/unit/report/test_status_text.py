@@ -331,7 +331,7 @@ def test_lineage_session_mode_and_provenance_are_shown() -> None:
 def test_standing_says_how_a_run_is() -> None:
     """The short form for children: live, dead, ended, and of version 1."""
     live = make_manifest().as_json()
-    known: dict[str, Any] = {"attended": None, "tree_digest": None, "tree_moved": []}
+    known: dict[str, Any] = {"attended": None, "tree_digest": None}
     assert standing(live, alive=True) == {"status": "in_progress", "outcome": None, "alive": True, **known}
     assert standing(live, alive=False) == {"status": "failed", "outcome": "error", "alive": False, **known}
     assert standing(succeeded().as_json(), alive=False)["outcome"] == "success"
