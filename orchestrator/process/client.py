@@ -31,7 +31,7 @@ STOPPED_PATIENCE = 2.0
 """Seconds after a stage's end was due (its grace is over) that a guard may be stopped; then it is killed."""
 
 SILENT_PATIENCE = 12.0
-"""The same of a guard that runs: keepers and guard may take some 6 s each for what can't be killed."""
+"""The same of a guard that runs: reapers and guard may take some 6 s each for what can't be killed."""
 
 
 class GuardClient:
@@ -72,7 +72,7 @@ class GuardClient:
             raise
         finally:
             theirs.close()
-        # Guard and keepers hold the other end, and no command does: when it closes, all of them have ended.
+        # Guard and reapers hold the other end, and no command does: when it closes, all of them have ended.
         life, held = os.pipe()
         guard = cls(ours, life, pid)
         for fd in (*keep_fds, held):
@@ -146,7 +146,7 @@ class GuardClient:
         """Kill what is left and wait until it and the guard are gone; return the number of processes killed.
 
         What has been heard and not read is dropped. After the timeout the guard itself is killed, and its
-        keepers kill what they can. A second call does nothing and returns 0.
+        reapers kill what they can. A second call does nothing and returns 0.
         """
         if self._life < 0:
             return 0

@@ -88,11 +88,11 @@ def test_a_child_that_is_killed_is_closed_with_its_fleet(workspace: WorkspaceFol
     assert orchestrate("doctor").code == 0
 
 
-@pytest.mark.parametrize("killed", ["guard", "keeper"])
+@pytest.mark.parametrize("killed", ["guard", "reaper"])
 def test_a_kill_of_what_the_children_are_copies_of(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, killed: str
 ) -> None:
-    """Without the guard the fleet ends, without a keeper its child: no stage is left, and the resume ends whole."""
+    """Without the guard the fleet ends, without a reaper its child: no stage is left, and the resume ends whole."""
     marker = new_marker()
     workspace.project("a", {"build": f"test -e ../go || sh -c 'sleep 60' {marker}"}, pipeline="smoke")
     process = orchestrate.popen("start", "smoke", "--all", stdout=-3, stderr=-3)
@@ -100,12 +100,12 @@ def test_a_kill_of_what_the_children_are_copies_of(
     while not marked(marker) and time.monotonic() < until:
         time.sleep(0.02)
     [child] = workspace.runs("1-a")
-    keeper = parent_of(holder_of(child))
-    os.kill(keeper if killed == "keeper" else parent_of(keeper), signal.SIGKILL)
+    reaper = parent_of(holder_of(child))
+    os.kill(reaper if killed == "reaper" else parent_of(reaper), signal.SIGKILL)
     assert process.wait(30) == 3
     assert gone(marker)
     [fleet] = fleets(workspace)
-    assert "SIGKILL" in (fleet["commands"][0]["signal"] if killed == "keeper" else fleet["status_detail"])
+    assert "SIGKILL" in (fleet["commands"][0]["signal"] if killed == "reaper" else fleet["status_detail"])
     workspace.write("packages/go", "")
     done = orchestrate("resume", "latest", *JSON)
     assert done.code == 0, done.stderr

@@ -21,7 +21,7 @@ PAGE = 4096
 SET_PIPE_SIZE = 1031
 """``F_SETPIPE_SZ`` of Linux, which Python 3.11 does not name everywhere."""
 OWNER = 'O=$(cut -d" " -f4 /proc/$(cut -d" " -f4 /proc/$PPID/stat)/stat)'
-"""The orchestrator's process, as a stage finds it: above its keeper and the guard."""
+"""The orchestrator's process, as a stage finds it: above its reaper and the guard."""
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGINT"])

@@ -1,4 +1,4 @@
-"""Whatever ends first, the command, the guard, a keeper or the owner: nothing of the tree is left."""
+"""Whatever ends first, the command, the guard, a reaper or the owner: nothing of the tree is left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.process_driver import (
 if TYPE_CHECKING:
     from orchestrator.process.guard.tree import ProcessTable
 
-needs_subreaper = pytest.mark.skipif(not LINUX, reason="orphans come back to their keeper on Linux only")
+needs_subreaper = pytest.mark.skipif(not LINUX, reason="orphans come back to their reaper on Linux only")
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -240,8 +240,8 @@ def test_nothing_is_left_when_the_guard_is_killed() -> None:
 
 
 @needs_subreaper
-def test_nothing_is_left_when_a_keeper_is_killed() -> None:
-    """The guard sweeps what a killed keeper kept, reports the stage as killed, and serves on."""
+def test_nothing_is_left_when_a_reaper_is_killed() -> None:
+    """The guard sweeps what a killed reaper kept, reports the stage as killed, and serves on."""
     marker = new_marker()
     with Driver() as driver:
         key = driver.spawn(zoo(marker, "stay"))
@@ -255,15 +255,15 @@ def test_nothing_is_left_when_a_keeper_is_killed() -> None:
         assert driver.wait(Exited, other).exit_code == 7
 
 
-@pytest.mark.parametrize(("stopped", "timeout"), [("keeper", 10.0), ("guard", 0.1)])
+@pytest.mark.parametrize(("stopped", "timeout"), [("reaper", 10.0), ("guard", 0.1)])
 def test_what_is_stopped_does_not_stop_the_end(stopped: str, timeout: float) -> None:
-    """A stopped keeper is woken to kill its tree; a guard that does not answer in time is killed, with the tree."""
+    """A stopped reaper is woken to kill its tree; a guard that does not answer in time is killed, with the tree."""
     marker = new_marker()
     driver = Driver()
     key = driver.spawn(zoo(marker, "stay"))
     assert driver.line(key) == b"ready\n"
-    keeper = parent_of(driver.wait(Spawned, key).pid)
-    os.kill(keeper if stopped == "keeper" else parent_of(keeper), signal.SIGSTOP)
+    reaper = parent_of(driver.wait(Spawned, key).pid)
+    os.kill(reaper if stopped == "reaper" else parent_of(reaper), signal.SIGSTOP)
     began = time.monotonic()
     driver.guard.close(timeout_seconds=timeout)
     assert marked(marker) == []

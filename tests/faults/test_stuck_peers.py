@@ -1,4 +1,4 @@
-"""Runs whose peers never move: readers that don't read, guards and keepers that are stopped or killed, held locks."""
+"""Runs whose peers never move: readers that don't read, guards and reapers that are stopped or killed, held locks."""
 
 from __future__ import annotations
 
@@ -223,14 +223,14 @@ def test_signals_and_cancel_while_nobody_reads(workspace: WorkspaceFolder, orche
         stream.close()
 
 
-def keepers_of(guard: int) -> list[int]:
-    """Return the keepers of a guard."""
+def reapers_of(guard: int) -> list[int]:
+    """Return the reapers of a guard."""
     return [int(child) for child in Path(f"/proc/{guard}/task/{guard}/children").read_text().split()]
 
 
-@pytest.mark.parametrize("who", ["guard", "keeper", "both"])
+@pytest.mark.parametrize("who", ["guard", "reaper", "both"])
 @pytest.mark.parametrize("how", ["once", "again and again"])
-def test_a_guard_or_keeper_that_is_stopped(
+def test_a_guard_or_reaper_that_is_stopped(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, who: str, how: str
 ) -> None:
     """A stage's timeout is late by 5 s at most beside its grace, and nothing is left running."""
@@ -238,8 +238,8 @@ def test_a_guard_or_keeper_that_is_stopped(
     workspace.project("x", {"build": {"shell": f"touch ../../up; sleep {marker}", "timeout": "2s"}})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    (keeper,) = [pid for pid in keepers_of(guard) if marker.encode() in children_text(pid)]
-    targets = {"guard": [guard], "keeper": [keeper], "both": [keeper, guard]}[who]
+    (reaper,) = [pid for pid in reapers_of(guard) if marker.encode() in children_text(pid)]
+    targets = {"guard": [guard], "reaper": [reaper], "both": [reaper, guard]}[who]
     began = time.monotonic()
     while process.poll() is None and time.monotonic() < began + 30:
         if how == "again and again" or time.monotonic() < began + 0.2:
@@ -255,15 +255,15 @@ def test_a_guard_or_keeper_that_is_stopped(
 
 
 def test_a_run_all_of_whose_processes_are_stopped(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """It is shown as it is, and cancel from another terminal ends it: owner, guard, keeper and stage are gone."""
+    """It is shown as it is, and cancel from another terminal ends it: owner, guard, reaper and stage are gone."""
     marker = f"62{os.getpid() % 1000}.7"
     workspace.project("x", {"build": f"touch ../../up; sleep {marker}"})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    keepers = keepers_of(guard)
-    stages = [child for keeper in keepers for child in keepers_of(keeper)]
-    for pid in (process.pid, guard, *keepers, *stages):
-        with contextlib.suppress(ProcessLookupError):  # a keeper of a stage that has just ended
+    reapers = reapers_of(guard)
+    stages = [child for reaper in reapers for child in reapers_of(reaper)]
+    for pid in (process.pid, guard, *reapers, *stages):
+        with contextlib.suppress(ProcessLookupError):  # a reaper of a stage that has just ended
             os.kill(pid, signal.SIGSTOP)
     assert orchestrate("status", "latest", "--brief", "--format", "json").document["status"] == "in_progress"
     assert orchestrate("cancel", "latest", timeout=90).code == 0
@@ -277,7 +277,7 @@ def test_an_owner_that_died_beside_a_stopped_guard(workspace: WorkspaceFolder, o
     workspace.project("x", {"build": "touch ../../up; [ -e ../../again ] || sleep 600"})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    for pid in (*keepers_of(guard), guard):
+    for pid in (*reapers_of(guard), guard):
         os.kill(pid, signal.SIGSTOP)
     process.kill()
     process.wait()
@@ -286,7 +286,7 @@ def test_an_owner_that_died_beside_a_stopped_guard(workspace: WorkspaceFolder, o
     assert orchestrate("resume", "latest").code == 0
 
 
-def test_a_stage_that_stops_its_keeper(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+def test_a_stage_that_stops_its_reaper(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Without any timeout too, the stage's end is heard within seconds."""
     workspace.project("x", {"build": "kill -STOP $PPID; exit 0"})
     began = time.monotonic()

@@ -162,7 +162,7 @@ def test_nothing_survives_the_death_of_the_orchestrator(
     assert marked(marker) == []
 
 
-@pytest.mark.skipif(not LINUX, reason="the guard is found as the parent of a stage's keeper")
+@pytest.mark.skipif(not LINUX, reason="the guard is found as the parent of a stage's reaper")
 def test_a_stopped_guard_ends_the_tree_of_a_killed_run(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Its owner's death wakes it up; and as long as a copy of the run's lock is held, nobody can take the run over."""
     marker = new_marker()

@@ -192,7 +192,7 @@ def test_two_hundred_starts_leave_no_descriptor_and_no_zombie(driver: Driver) ->
         for key in range(1000, 1200):
             assert driver.wait(Exited, key).exit_code == 0
     driver.run(["true"])
-    assert children(guard) <= 2  # the one that sleeps, and perhaps the last one's keeper
+    assert children(guard) <= 2  # the one that sleeps, and perhaps the last one's reaper
     assert (descriptors(os.getpid()), descriptors(guard)) <= (before[0] + 1, before[1] + 1)
 
 
@@ -253,7 +253,7 @@ def test_descendants_are_the_same_with_and_without_the_kernels_lists(driver: Dri
     assert driver.line(key) == b"up\n"
     listed, scanned = ReapedTree(listed=True), ReapedTree(listed=False)
     found = listed.members()
-    assert len(found) >= 6  # guard, keeper, shells, sleeps
+    assert len(found) >= 6  # guard, reaper, shells, sleeps
     assert sorted(found) == sorted(scanned.members())
     assert all(listed.runs(pid) for pid in found)
     guard = found[0]

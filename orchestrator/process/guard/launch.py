@@ -73,7 +73,7 @@ def _become(
             if program is not None and program.is_called_by(argv):
                 program.run(argv, env)
             failure = _execute(argv, env)
-    except BaseException as error:  # whatever it was, this process must not return to the keeper's loop
+    except BaseException as error:  # whatever it was, this process must not return to the reaper's loop
         failure = ("failed", getattr(error, "errno", None) or 0, str(error))
     try:
         posix.write(errors, marshal.dumps(failure))

@@ -1,8 +1,8 @@
-"""The guard's own loop: takes orders from the owner, forks a keeper for each stage, passes reports on.
+"""The guard's own loop: takes orders from the owner, forks a reaper for each stage, passes reports on.
 
 Orders: ``("keep",)`` with a descriptor to hold until the end; ``("spawn", key, argv, cwd, env)`` with the
 output's descriptor; ``("terminate", key or None for all, seconds)``; ``("echo", message)``, which comes
-back. Reports: ``spawned``, ``failed`` and ``exited`` as the keepers send them, ``("lost", text)`` when the
+back. Reports: ``spawned``, ``failed`` and ``exited`` as the reapers send them, ``("lost", text)`` when the
 guard itself breaks, and at the end ``("closed", processes killed)``.
 
 The owner's end closed, on purpose or because it died, means: kill everything, then exit.
@@ -19,27 +19,27 @@ import sys
 import time
 
 from . import signals, wire
-from .keeper import PATIENCE, Keeper
 from .launch import Program
+from .reaper import PATIENCE, Reaper
 from .tree import ReapedTree, become_subreaper, go_on_without_parent, is_stopped, kill_all
 
 CLOSING_PATIENCE = PATIENCE + 1.0
-"""Seconds that keepers have to kill their trees; then they are killed, and the guard does it."""
+"""Seconds that reapers have to kill their trees; then they are killed, and the guard does it."""
 STOPPED_PATIENCE = 2.0
-"""Seconds that a keeper may be stopped after its tree should have ended; then it is killed, and the guard does it."""
+"""Seconds that a reaper may be stopped after its tree should have ended; then it is killed, and the guard does it."""
 LOOK = 2.0
-"""Seconds between two times that keepers are made to go on, in case that somebody has stopped them."""
+"""Seconds between two times that reapers are made to go on, in case that somebody has stopped them."""
 HURRIED_LOOK = 0.5
 """The same while a tree is to end."""
 STRAY_PATIENCE = 1.0
-"""Seconds of SIGKILL for what a dead keeper has left; the guard does nothing else in that time."""
+"""Seconds of SIGKILL for what a dead reaper has left; the guard does nothing else in that time."""
 FLUSH_SECONDS = 1.0
 """Seconds that an owner has to read the last reports."""
 KILLED = 9  # the wait status of a process that SIGKILL ended
 
 
-class _Kept:
-    """A keeper as the guard sees it; ``reported`` once it has reported its stage's end."""
+class _ReaperEntry:
+    """A reaper as the guard sees it; ``reported`` once it has reported its stage's end."""
 
     def __init__(self, key: int, pid: int, sock: _socket.socket) -> None:
         self.key = key
@@ -60,7 +60,7 @@ class GuardServer:
         self._subreaper = subreaper and become_subreaper()
         self._inbox = wire.Inbox()
         self._outbox = bytearray()
-        self._keepers: dict[int, _Kept] = {}
+        self._reapers: dict[int, _ReaperEntry] = {}
         self._closing_at: float | None = None
         self._killed = 0
         self._look_at = 0.0
@@ -70,7 +70,7 @@ class GuardServer:
 
     def run(self) -> None:
         """Serve until the owner's end is closed and nothing is left of what it started."""
-        while self._closing_at is None or self._keepers:
+        while self._closing_at is None or self._reapers:
             for fd, events in self._poll.poll(self._milliseconds()):
                 if fd != self._owner.fileno():
                     self._hear(fd)
@@ -78,7 +78,7 @@ class GuardServer:
                     self._flush()
                 elif self._closing_at is None:
                     self._obey()
-            self._mind_keepers(time.monotonic())
+            self._mind_reapers(time.monotonic())
         self._say(("closed", self._killed))
         self._flush(wait=FLUSH_SECONDS)
 
@@ -88,9 +88,9 @@ class GuardServer:
         self._flush(wait=FLUSH_SECONDS)
 
     def _milliseconds(self) -> float | None:
-        if not self._keepers:
+        if not self._reapers:
             return None
-        is_hurried = self._closing_at is not None or any(kept.due is not None for kept in self._keepers.values())
+        is_hurried = self._closing_at is not None or any(reaper.due is not None for reaper in self._reapers.values())
         return (HURRIED_LOOK if is_hurried else LOOK) * 1000
 
     def _obey(self) -> None:
@@ -106,7 +106,7 @@ class GuardServer:
             elif message[0] == "echo":
                 self._say(message[1])
             elif message[0] == "keep":
-                self._inbox.fds.pop(0)  # held by being open, here and in the keepers forked from now on
+                self._inbox.fds.pop(0)  # held by being open, here and in the reapers forked from now on
         if not connected:
             self._close()
 
@@ -125,82 +125,82 @@ class GuardServer:
             return
         if pid == 0:
             here.close()
-            self._keep(there, message, output)
+            self._be_reaper(there, message, output)
         posix.close(output)
         there.close()
-        self._keepers[here.fileno()] = _Kept(key, pid, here)
+        self._reapers[here.fileno()] = _ReaperEntry(key, pid, here)
         self._poll.register(here, select.POLLIN)
 
-    def _keep(self, control: _socket.socket, message: wire.Message, output: int) -> None:
-        """Be the keeper. It drops the guard's sockets, or their closing would not be seen; it keeps the locks."""
+    def _be_reaper(self, control: _socket.socket, message: wire.Message, output: int) -> None:
+        """Be the reaper. It drops the guard's sockets, or their closing would not be seen; it keeps the locks."""
         code = 1
         try:
             posix.setsid()
             go_on_without_parent()
             self._owner.close()
-            for other in self._keepers.values():
+            for other in self._reapers.values():
                 other.sock.close()
             for fd in self._inbox.fds:  # the next stage's output may have come together with this order
                 posix.close(fd)
             _, key, argv, cwd, env = message
-            Keeper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output, self._program)
+            Reaper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output, self._program)
             code = 0
         finally:
             posix._exit(code)
 
     def _terminate(self, key: int | None, grace: float) -> None:
-        for kept in self._keepers.values():
-            if key is None or kept.key == key:
+        for reaper in self._reapers.values():
+            if key is None or reaper.key == key:
                 due = time.monotonic() + max(grace, 0.0)
-                kept.due = due if kept.due is None else min(due, kept.due)
-                signals.send(kept.pid, signals.CONT)
+                reaper.due = due if reaper.due is None else min(due, reaper.due)
+                signals.send(reaper.pid, signals.CONT)
                 try:
-                    kept.sock.send(wire.frame(("grace", grace)), _socket.MSG_DONTWAIT)
+                    reaper.sock.send(wire.frame(("grace", grace)), _socket.MSG_DONTWAIT)
                 except OSError:  # it has just ended, or has been stopped for long: then it is killed when it is due
                     continue
 
-    def _mind_keepers(self, now: float) -> None:
-        """Let keepers that somebody stopped go on; kill those whose tree should have ended, and that can't be moved."""
-        for kept in self._keepers.values():
-            due = kept.due if self._closing_at is None else self._closing_at
+    def _mind_reapers(self, now: float) -> None:
+        """Let reapers that somebody stopped go on; kill those whose tree should have ended, and that can't be moved."""
+        for reaper in self._reapers.values():
+            due = reaper.due if self._closing_at is None else self._closing_at
             late = 0.0 if due is None else now - due
-            if late > CLOSING_PATIENCE or (late > STOPPED_PATIENCE and is_stopped(kept.pid)):
-                signals.send(kept.pid, signals.KILL)
+            if late > CLOSING_PATIENCE or (late > STOPPED_PATIENCE and is_stopped(reaper.pid)):
+                signals.send(reaper.pid, signals.KILL)
             elif now >= self._look_at:
-                signals.send(kept.pid, signals.CONT)
+                signals.send(reaper.pid, signals.CONT)
         if now >= self._look_at:
             self._look_at = now + LOOK
 
     def _hear(self, fd: int) -> None:
-        kept = self._keepers[fd]
-        connected = kept.inbox.receive(kept.sock)
-        for message in kept.inbox.messages():
-            kept.reported = kept.reported or message[0] != "spawned"
+        reaper = self._reapers[fd]
+        connected = reaper.inbox.receive(reaper.sock)
+        for message in reaper.inbox.messages():
+            reaper.reported = reaper.reported or message[0] != "spawned"
             if message[0] == "exited" and self._closing_at is not None:
                 self._killed += message[-1]
             self._say(message)
         if not connected:
-            self._part(fd, kept)
+            self._part(fd, reaper)
 
-    def _part(self, fd: int, kept: _Kept) -> None:
+    def _part(self, fd: int, reaper: _ReaperEntry) -> None:
         self._poll.unregister(fd)
-        del self._keepers[fd]
-        kept.sock.close()
+        del self._reapers[fd]
+        reaper.sock.close()
         try:  # noqa: SIM105  (no contextlib here)
-            posix.waitpid(kept.pid, 0)
+            posix.waitpid(reaper.pid, 0)
         except ChildProcessError:  # a sweep was faster
             pass
         strays = self._sweep()
-        if not kept.reported:
-            self._say(("exited", kept.key, KILLED, 0.0, 0, strays, len(self._hopeless), strays))
+        if not reaper.reported:
+            self._say(("exited", reaper.key, KILLED, 0.0, 0, strays, len(self._hopeless), strays))
         if self._closing_at is not None:
             self._killed += strays
 
     def _sweep(self) -> int:
-        """Kill what a dead keeper has left to this process, and return how many processes that were."""
+        """Kill what a dead reaper has left to this process, and return how many processes that were."""
         if not self._subreaper:
             return 0
-        tree = ReapedTree(besides={kept.pid for kept in self._keepers.values()} | self._hopeless)
+        tree = ReapedTree(besides={reaper.pid for reaper in self._reapers.values()} | self._hopeless)
         until = time.monotonic() + STRAY_PATIENCE
         found: set[int] = set()
         while _reap() and tree.members():
@@ -214,12 +214,12 @@ class GuardServer:
     def _close(self) -> None:
         self._closing_at = time.monotonic()
         self._poll.unregister(self._owner)
-        for kept in self._keepers.values():
+        for reaper in self._reapers.values():
             try:  # noqa: SIM105  (no contextlib here)
-                kept.sock.shutdown(_socket.SHUT_WR)
+                reaper.sock.shutdown(_socket.SHUT_WR)
             except OSError:  # it has just ended
                 pass
-            signals.send(kept.pid, signals.CONT)  # in case that someone has stopped it
+            signals.send(reaper.pid, signals.CONT)  # in case that someone has stopped it
 
     def _say(self, message: wire.Message) -> None:
         self._outbox += wire.frame(message)
@@ -260,7 +260,7 @@ def main() -> None:
     guard = GuardServer(owner, subreaper=sys.argv[2] == "subreaper", program=_loaded(sys.argv[3:]))
     try:
         guard.run()
-    except Exception as error:  # whatever it was, the owner hears of it; the keepers see this process end, and kill
+    except Exception as error:  # whatever it was, the owner hears of it; the reapers see this process end, and kill
         guard.say_lost(f"{type(error).__name__}: {error}")
     posix._exit(0)  # the run's lock is free when this process is gone: no time for taking an interpreter apart
 

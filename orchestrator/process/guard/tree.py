@@ -1,4 +1,4 @@
-"""Who belongs to a stage: the descendants of its keeper, or what can be known of them without a subreaper."""
+"""Who belongs to a stage: the descendants of its reaper, or what can be known of them without a subreaper."""
 
 from __future__ import annotations
 

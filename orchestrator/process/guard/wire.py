@@ -1,4 +1,4 @@
-"""Messages between the owner, the guard and its keepers: framed tuples on a Unix stream socket.
+"""Messages between the owner, the guard and its reapers: framed tuples on a Unix stream socket.
 
 A frame is the length of its body (4 bytes, big end first) and the body, a tuple in ``marshal`` form. Both
 ends are the same interpreter, so the form is the same; it is part of the interpreter, which costs no

@@ -1,4 +1,4 @@
-"""One stage's keeper: starts the command, watches its tree, and ends only when the tree is gone.
+"""One stage's reaper: starts the command, watches its tree, and ends only when the tree is gone.
 
 It talks to the guard over a socket: in come grace periods (``("terminate", seconds)``), out go the
 messages that the owner gets. When the guard closes the socket, or dies, everything is killed at once.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _socket
 import posix
-import resource  # noqa: F401  (wait4 imports it at its first call: once here, not once in each keeper)
+import resource  # noqa: F401  (wait4 imports it at its first call: once here, not once in each reaper)
 import select
 import time
 
@@ -24,14 +24,14 @@ nothing may hold a stage for longer (issue "Nothing lost", point 6)."""
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at a tree that processes can leave (no subreaper); one look costs some 10 ms."""
 POLL_INTERVAL = 0.02
-"""Seconds between two looks while processes are dying that are not children of the keeper, and send no SIGCHLD."""
+"""Seconds between two looks while processes are dying that are not children of the reaper, and send no SIGCHLD."""
 TERM_PASSES = 3
 """A process may fork while the tree is walked; the second and third walk find those children."""
 RSS_UNIT = 1 if posix.uname().sysname == "Darwin" else 1024
 """Bytes in a unit of ``ru_maxrss``: getrusage(2) counts bytes on macOS, KiB on Linux."""
 
 
-class Keeper:
+class Reaper:
     """The life of one stage's tree. ``control`` is the socket to the guard, ``key`` the owner's name for it."""
 
     def __init__(self, control: _socket.socket, key: int, *, subreaper: bool) -> None:
