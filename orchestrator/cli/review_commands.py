@@ -36,8 +36,8 @@ COMMANDS = (
             Option(
                 "base", "the commit to compare with; left out: $BASE_SHA, the config's, or the default branch", "COMMIT"
             ),
-            Option("sarif", "a file to write the findings to besides, as SARIF 2.1.0", "FILE"),
-            Option("dry-run", "report the findings, and exit with 0 all the same"),
+            Option("sarif", "also write the findings to this file, as SARIF 2.1.0", "FILE"),
+            Option("dry-run", "report the findings, and exit with 0 nevertheless"),
             Option(
                 "format",
                 "text, json, sarif, or github (annotations of a workflow)",
@@ -68,12 +68,10 @@ COMMANDS = (
     ),
     Command(
         "checkpoint",
-        "Keep the newest line of each task's chain in a git ref; with --push a remote witnesses it.",
+        "Store the newest line of each task's chain in a git ref; --push gives it to a remote as witness.",
         Late("orchestrator.commands.review.checkpoint", "checkpoint"),
         (
-            Option(
-                "push", "a remote, by name or URL, that keeps the checkpoints and takes only more of each", "REMOTE"
-            ),
+            Option("push", "the remote, by name or URL, to push to; it refuses a chain that lost lines", "REMOTE"),
             FORMAT,
         ),
     ),
@@ -86,7 +84,7 @@ COMMANDS = (
             Option("run", "the run that proves the item", "RUN"),
             Option("task", "the task of the checklist; left out: the run's, or all for sync", "ID"),
             Option("yes", "with sync: write without asking, needed where there is no terminal; tick never asks"),
-            Option("drop-lines", "with sync: drop lines of mirrors that are no items and stand nowhere else"),
+            Option("drop-lines", "with sync: remove lines of a mirror that are not items and are in no other copy"),
             _DRY_RUN,
             FORMAT,
         ),
@@ -104,7 +102,14 @@ COMMANDS = (
         Late("orchestrator.commands.review.export", "export"),
         (
             LATEST,
-            Option("as", "the form", "FORM", default="in-toto", read=OneOf(*_FORMS), parameter="kind"),
+            Option(
+                "as",
+                "junit, otlp, otlp-json, chrome-trace, github-summary, github-annotations or in-toto",
+                "FORM",
+                default="in-toto",
+                read=OneOf(*_FORMS),
+                parameter="kind",
+            ),
             Option("sign", "a file with an ed25519 private key in PEM, to sign with (DSSE)", "KEY"),
             Option("output", "the file to write to, a pipe or a device gets the bytes; left out: stdout", "FILE"),
             Option("to", "the address to send it to, by HTTP", "URL"),
@@ -166,7 +171,7 @@ COMMANDS = (
     ),
     Command(
         "import",
-        "Take runs of another machine's records into this workspace's history.",
+        "Copy runs of another machine into this workspace's history.",
         Late("orchestrator.commands.setup.import_runs", "import_runs"),
         (
             Option("path", "another machine's .runs, or the folder that holds it", "DIR", required=True),
@@ -199,7 +204,7 @@ COMMANDS = (
     ),
     Command(
         "cloud",
-        "Report what is there of the engine of mode cloud ('check').",
+        "Check the engine of mode cloud: address, certificate, scheduler and workers ('check').",
         Late("orchestrator.commands.maintain.cloud", "cloud"),
         (Option("words", "check", "WORDS", repeatable=True), FORMAT),
         positional="words",
@@ -207,17 +212,17 @@ COMMANDS = (
     ),
     Command(
         "prune",
-        "Remove old runs by the rules of [prune]; chain and metrics go on to say what they were.",
+        "Remove old runs by the rules of [prune]; their lines in chain and metrics stay.",
         Late("orchestrator.commands.maintain.prune", "prune"),
         (
             Option("task", "runs of this task only", "ID"),
             Option("project", "runs of this project only", "NAME"),
-            Option("keep-last", "as many runs of each project and pipeline stay, 100 at least", "N", read=whole),
-            Option("keep-within", "runs that ended within this time stay, such as 90d", "SPAN"),
-            Option("keep-failed", "runs that failed within this time stay, such as 365d", "SPAN"),
-            Option("logs-only", "records stay: only events, logs and error files go"),
-            Option("acknowledge", "a run that was removed by hand: write that down, with --reason", "RUN"),
-            Option("dry-run", "show what would go and why the rest is kept, and remove nothing"),
+            Option("keep-last", "keep the last N runs of each project and pipeline, at least 100", "N", read=whole),
+            Option("keep-within", "keep runs that ended within this time, such as 90d", "SPAN"),
+            Option("keep-failed", "keep runs that failed within this time, such as 365d", "SPAN"),
+            Option("logs-only", "remove events, logs and error files only; the records stay"),
+            Option("acknowledge", "record that this run was removed by hand; needs --reason", "RUN"),
+            Option("dry-run", "show what would be removed and why the rest is kept, and remove nothing"),
             Option("yes", "remove without asking; needed where there is no terminal"),
             Option("actor", "the person or program behind the call; recorded", "NAME"),
             Option("reason", "the reason; recorded", "TEXT"),

@@ -39,19 +39,29 @@ _STATUSES = ("queued", "in_progress", "succeeded", "failed", "cancelled", "damag
 _OUTCOMES = ("success", "failure", "timeout", "cancellation", "error")
 _SELECTION = (
     Option(
-        "all", "every project that has the pipeline; a selection makes one run of many projects", parameter="everything"
+        "all",
+        "all projects that have the pipeline, as one run (a fleet), as with any selection below",
+        parameter="everything",
     ),
     Option("projects", "these projects", "A,B"),
-    Option("affected", "projects that a change since --base touches, and what depends on them"),
+    Option("affected", "projects with changes since --base, and those that depend on them"),
     Option(
         "base",
         "the commit to compare with, or last-success; left out: $BASE_SHA, the default branch",
         "REV",
     ),
-    Option("no-dependents", "with --affected: not those that only depend on a touched one"),
-    Option("owner", "projects of this owner, may be repeated: either", "NAME", repeatable=True, parameter="owners"),
-    Option("tag", "projects with this tag, may be repeated: either", "NAME", repeatable=True, parameter="tags"),
-    Option("exclude", "not these projects", "A,B"),
+    Option("no-dependents", "with --affected: leave out projects that only depend on a changed one"),
+    Option(
+        "owner",
+        "projects of this owner; may be repeated, for any of several",
+        "NAME",
+        repeatable=True,
+        parameter="owners",
+    ),
+    Option(
+        "tag", "projects with this tag; may be repeated, for any of several", "NAME", repeatable=True, parameter="tags"
+    ),
+    Option("exclude", "leave out these projects", "A,B"),
     Option("failed", "projects whose last run of the pipeline did not succeed, or that the last fleet skipped"),
     Option("shard", "the I-th of N parts of the selection", "I/N"),
 )
@@ -80,19 +90,19 @@ COMMANDS = (
             ),
             Option("override-reason", "the reason for the overrides; recorded", "TEXT"),
             _NO_CACHE,
-            Option("key", "a start with a key that was used returns that run; 1 to 256 bytes of text", "KEY"),
+            Option("key", "repeating a start with the same key returns the first one's run; 1 to 256 bytes", "KEY"),
             Option(
                 "priority",
-                "the place in line where runs have to wait: -9 to 9, higher first",
+                "the place in the queue where runs have to wait: -9 to 9, higher first",
                 "N",
                 default=0,
                 read=integer,
             ),
-            Option("wait", "the longest time to wait in line, such as 5m; left out: as long as it takes", "SPAN"),
-            Option("no-wait", "refuse (5) instead of waiting in line"),
+            Option("wait", "the longest time to wait in the queue, such as 5m; left out: as long as it takes", "SPAN"),
+            Option("no-wait", "refuse (exit code 5) instead of waiting in the queue"),
             Option("detach", "print the run's id and return while the run goes on"),
             *_SELECTION,
-            Option("fail-fast", "of a selection: after the first failed project, start no other"),
+            Option("fail-fast", "of a selection: start no other project after the first failed one"),
             _EVENTS,
         ),
         positional="pipeline",
@@ -206,7 +216,7 @@ COMMANDS = (
     ),
     Command(
         "projects",
-        "List the projects: last run, ready, coverage, errors of configs; what is red comes first.",
+        "List the projects: last run, ready, coverage, errors of configs; failed ones first.",
         Late("orchestrator.commands.look.projects", "projects"),
         (
             Option(
@@ -236,7 +246,7 @@ COMMANDS = (
     ),
     Command(
         "artifacts",
-        "List the files of a run that may leave the machine.",
+        "List the files of a run that may be uploaded: all but its token and locks.",
         Late("orchestrator.commands.look.artifacts", "artifacts"),
         (_RUN, FORMAT),
         positional="run",
