@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 
 from orchestrator.base.errors import GateNotMet, UsageError
+from orchestrator.base.installation import extra_hint, recorded_source
 from orchestrator.base.json_values import json_text
 from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.manifest.manifest import manifest_digest
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-INSTALL = "pip install 'codex-orchestrator[sign]'"
 
 
 def statement_of(document: Mapping[str, Any], link: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -115,7 +115,8 @@ def signing_key(pem: bytes, path: str) -> Ed25519PrivateKey:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError:
-        raise UsageError("signing needs the package 'cryptography'", hint=INSTALL, code="no-cryptography") from None
+        hint = extra_hint("sign", recorded_source())
+        raise UsageError("signing needs the package 'cryptography'", hint=hint, code="no-cryptography") from None
     hint = f"openssl genpkey -algorithm ed25519 -out {path}"
     try:
         key = load_pem_private_key(pem, password=None)

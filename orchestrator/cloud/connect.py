@@ -8,6 +8,7 @@ import ssl
 import time
 
 from orchestrator.base.errors import ConfigError, UsageError
+from orchestrator.base.installation import extra_hint, recorded_source
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.cloud_policy import CloudPolicy
@@ -22,8 +23,6 @@ PROBE_SECONDS = 5.0
 _READ_SECONDS = 2.0
 """Under TLS 1.3 a client's handshake ends before the server has looked at its certificate: its refusal is read after
 (RFC 8446, section 4.4.2). A dask scheduler sends its greeting at once, so whoever accepts us is heard before that."""
-
-PIP_LINE = "python -m pip install 'codex-orchestrator[cloud]'"
 
 
 class Unreachable(Record):
@@ -44,7 +43,7 @@ def require_distributed() -> None:
     except ImportError as error:
         raise UsageError(
             f"cloud mode needs the extra 'cloud', which is not installed ({error.name or error} is missing)",
-            hint=PIP_LINE,
+            hint=extra_hint("cloud", recorded_source()),
             code="no-extra",
         ) from error
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from orchestrator.base.files.changes import FileChange, UnfitFileError, current_text
+from orchestrator.base.installation import CI_VARIABLE, NAME
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.onboarding.proposal import REPORT
 from orchestrator.onboarding.template_text import template
@@ -31,6 +33,10 @@ CI_FILES = {
 }
 """The workflow of each CI system: where it stands, and its template."""
 
+_OTHERWISE = "%OTHERWISE%"
+_PLAIN_URL = re.compile(r"[A-Za-z0-9 :/@._~+#=%&?,-]+")
+"""What needs no quoting, neither in YAML nor in an expression or a shell's word."""
+
 _IGNORED = (REPORT, "/.runs/", "/out/", "/.nox/")
 """What runs and nox leave at the root of a workspace (contract, section 4), and what proposed tests report."""
 
@@ -43,11 +49,12 @@ class NewWorkspace:
     notes: tuple[str, ...]
 
 
-def new_workspace(root: str, ci: str | None = None) -> NewWorkspace:
+def new_workspace(root: str, ci: str | None = None, package: str | None = None) -> NewWorkspace:
     """Return what makes the folder ``root`` a workspace. Files that are there are kept as they are.
 
     Only ``.gitignore`` gets lines that it lacks; a new one also lists what builds leave, which is no code that a
-    spec has to follow. ``ci`` adds the workflow of a CI system (``CI_FILES``).
+    spec has to follow. ``ci`` adds the workflow of a CI system (``CI_FILES``), which installs what the system's
+    variable ``CI_VARIABLE`` names, or ``package`` (a requirement of pip) where that is known.
     """
     changes, notes = [], []
     if ci is not None:
@@ -55,7 +62,9 @@ def new_workspace(root: str, ci: str | None = None) -> NewWorkspace:
         if os.path.lexists(os.path.join(root, path)):
             notes.append(f"{path} was left as it is; a workflow for it is in docs/ci.md")
         else:
-            changes.append(FileChange(path, None, template(source)))
+            known = package if package and _PLAIN_URL.fullmatch(package) else None
+            changes.append(FileChange(path, None, _workflow(ci, source, known)))
+            notes.append(_package_note(ci, known))
     for path, source in _FILES.items():
         if not os.path.lexists(os.path.join(root, path)):
             changes.append(FileChange(path, None, template(source)))
@@ -66,6 +75,24 @@ def new_workspace(root: str, ci: str | None = None) -> NewWorkspace:
     except UnfitFileError as error:
         notes.append(f".gitignore was left as it is ({error}); it should list {' '.join(_IGNORED)}")
     return NewWorkspace(tuple(change for change in changes if change.action != "unchanged"), tuple(notes))
+
+
+def _workflow(ci: str, source: str, package: str | None) -> str:
+    if ci == "github":
+        otherwise = f" || '{package}'" if package else ""
+    else:
+        otherwise = f"-{package}" if package else "?names what to install, see docs/ci.md"
+    return template(source).replace(_OTHERWISE, otherwise)
+
+
+def _package_note(ci: str, package: str | None) -> str:
+    place = "repository's variable" if ci == "github" else "project's CI/CD variable"
+    if package:
+        return f"the workflow installs '{package}'; the {place} {CI_VARIABLE} names another"
+    return (
+        f"set the {place} {CI_VARIABLE} to what pip installs there, such as "
+        f"'{NAME} @ git+https://HOST/REPOSITORY@COMMIT': '{NAME}' alone is another product on the package index"
+    )
 
 
 def _entry_point_note(root: str, path: str) -> list[str]:

@@ -104,6 +104,9 @@ def test_the_workflow_of_github(tmp_path: Path, orchestrate: Orchestrator, job: 
     output = tmp_path / "GITHUB_OUTPUT"
     env = {**job, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output)}
     env["GITHUB_STEP_SUMMARY"] = str(tmp_path / "GITHUB_STEP_SUMMARY")
+    for one in ("sessions", "diagnostics"):
+        install = steps(workflow, one)["install"]["run"]
+        assert "names what to install" in sh(install, clone, {**env, "CODEX_ORCHESTRATOR_PACKAGE": ""}, code=1)
     sh(steps(workflow, "sessions")["list the projects' sessions"]["run"], clone, env)
     assert json.loads(output.read_text().removeprefix("sessions=")) == ["diagnostics-app"]
     run = steps(workflow, "diagnostics")["run"]
@@ -128,6 +131,7 @@ def test_the_workflow_of_gitlab(tmp_path: Path, orchestrate: Orchestrator, job: 
     sh("git update-ref -d refs/remotes/origin/trunk && git remote set-head origin -d", clone, job)
     (one,) = yaml.safe_load((clone / ".gitlab-ci.yml").read_text()).values()
     assert one["variables"]["GIT_DEPTH"] == "0"
+    assert "names what to install" in sh("\n".join(one["before_script"]), clone, job, code=1)
     env = {
         **job,
         "GITLAB_CI": "true",

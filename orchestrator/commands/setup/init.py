@@ -7,6 +7,7 @@ import shlex
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.files.changes import diff_text
+from orchestrator.base.installation import portable_requirement, recorded_source
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review import consent
 from orchestrator.commands.run.prepared_run import check_format
@@ -33,7 +34,7 @@ def init(
     root = os.path.realpath(os.path.join(context.cwd, path or "."))
     if path == "" or (os.path.lexists(root) and not os.path.isdir(root)):
         raise UsageError(f"--path '{path}' is no folder", hint="name the folder of the workspace", code="no-folder")
-    made = new_workspace(root, ci)
+    made = new_workspace(root, ci, portable_requirement(recorded_source()) if ci else None)
     became = consent.settle(context, root, made.changes, yes=yes, dry_run=dry_run)
     document = {
         "workspace": root,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from orchestrator.base.errors import UsageError
+from orchestrator.base.installation import extra_hint, recorded_source
 from orchestrator.report.exports.exported import ExportedRun
 from orchestrator.report.exports.spans import SERVER, SERVICE, Span, spans
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LONGEST_WORDS = 300
-INSTALL = "pip install 'codex-orchestrator[otel]'"
 
 
 def protobuf(runs: Sequence[ExportedRun]) -> bytes:
@@ -64,9 +64,8 @@ def check_installed() -> None:
     try:
         import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401
     except ImportError:
-        raise UsageError(
-            "otlp needs OpenTelemetry's packages", hint=f"{INSTALL}, or --as otlp-json", code="no-otel"
-        ) from None
+        hint = f"{extra_hint('otel', recorded_source())}, or --as otlp-json"
+        raise UsageError("otlp needs OpenTelemetry's packages", hint=hint, code="no-otel") from None
 
 
 def _readable(runs: Sequence[ExportedRun]) -> list[ReadableSpan]:
