@@ -47,7 +47,8 @@ def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width:
     """Return the closing lines of a run, of its run document and its record or status document.
 
     Of one that did not succeed: each failed stage with its last lines and its log, then what to type
-    next. Of one that succeeded: how long it took, its guardrails, and where its manifest is.
+    next. Of one that succeeded: how long it took, its guardrails, why it is not ready for review if it is not, and
+    where its manifest is. ``body`` has ``ready``, as a status document.
     """
     ink = Ink(color)
     width = max(width, 20)
@@ -56,6 +57,9 @@ def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width:
         lines += _failure(ink, failure, width)
     for guardrail in body["guardrails"]:
         lines += _guardrail(ink, guardrail, width)
+    if answer["status"] == "succeeded" and not body["ready"]["ready"]:
+        reasons = [clean(f"- {reason['message']}") for reason in body["ready"]["reasons"]]
+        lines += labelled(ink, "Ready", ["no", *reasons], width, "yellow")
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     if answer["next_command"] is not None:
         lines += labelled(ink, "Next", [clean(answer["next_command"])], width, "bold", whole=True)

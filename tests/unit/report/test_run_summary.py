@@ -92,10 +92,13 @@ def test_a_run_that_goes_on_has_no_exit_code_yet() -> None:
     assert (found["status"], found["outcome"], found["exit_code"], found["failed"]) == ("in_progress", None, None, [])
 
 
-def digest(manifest: Manifest, lines: dict[str, list[str]], width: int = 80) -> str:
-    """Return the closing lines of a record."""
+def digest(
+    manifest: Manifest, lines: dict[str, list[str]], width: int = 80, reasons: Sequence[Mapping[str, str]] = ()
+) -> str:
+    """Return the closing lines of a record, which is ready unless there are ``reasons``."""
     answer = document(manifest, last_lines=lines)
-    return failure_digest(answer, manifest.as_json(), width=width, color=False)
+    body = {**manifest.as_json(), "ready": {"ready": not reasons, "reasons": reasons}}
+    return failure_digest(answer, body, width=width, color=False)
 
 
 def test_the_digest_of_a_failed_run() -> None:
@@ -125,6 +128,21 @@ def test_the_closing_lines_of_success() -> None:
     assert "spec-guard passed" in text
     assert f"{make_run_id(1)}/manifest.json" in text
     assert "resume" not in text
+    assert "Ready" not in text
+
+
+def test_a_success_that_is_not_ready_says_so() -> None:
+    """Whoever reads only the end of a green start sees that a reviewer will not take it, and each reason."""
+    reasons = [{"code": code, "message": f"{code} it is"} for code in ("nothing-checked", "approval-missing")]
+    text = digest(succeeded(), {}, reasons=reasons)
+    assert "Ready      no\n" in text
+    assert "- nothing-checked it is\n" in text
+    assert "- approval-missing it is\n" in text
+
+
+def test_a_failure_does_not_repeat_that_it_is_not_ready() -> None:
+    """A failed run has its causes already."""
+    assert "Ready" not in digest(failed_run(), {}, reasons=[{"code": "run-not-succeeded", "message": "it failed"}])
 
 
 def test_a_narrow_digest_keeps_commands_and_paths_whole() -> None:
