@@ -54,9 +54,10 @@ def clip(text: str, width: int) -> str:
         return text
     if width < 1:
         return ""
-    kept = ""
+    kept, used = "", 0
     for ch in text:
-        if columns(kept + ch) > width - 1:
+        used += columns(ch)
+        if used > width - 1:
             break
         kept += ch
     return kept + "…"

@@ -238,7 +238,7 @@ def test_bounded_memory() -> None:
     for begin, more in ((GITHUB, "a"), (JWT, "b"), (PEM[:300], "MIIE\n"), ("", "ababab"), ("", "eyJ"), ("", "-----")):
         stream = Redactor(["abababab"]).stream()
         stream.feed(begin.encode())
-        out = b"".join(stream.feed(more.encode() * 100) for _ in range(100))
+        out = b"".join(stream.feed(more.encode() * 100) for _ in range(40))
         assert len(stream._held) < 1200
         assert len(out) < 10 or "eyJ" in more or "-----" in more
 
@@ -383,7 +383,7 @@ def test_noise_hides_nothing(finder: FinderMaker, noise: bytes, secret: str) -> 
     redactor = redactor_of(finder) if secret in (GITHUB, PEM) else redactor_of(finder, secret)
     colours = noise * 3 if noise.endswith(b"m") else b""
     expected = b"a=***" + colours + b" end\n"
-    sizes = (1, 2, 5) if len(whole) < 300 else (97,)
+    sizes = (1, 2, 5) if len(whole) < 300 else (97,) if len(whole) < 3000 else (997,)
     assert redactor.stream().whole(whole) == expected
     for size in sizes:
         assert through(redactor, [whole[at : at + size] for at in range(0, len(whole), size)]) == expected
@@ -433,8 +433,8 @@ def test_noise_without_end_is_not_kept() -> None:
     """Inside of a secret that does not go on, 64 KiB of noise are held back at most, and it is masked all the same."""
     stream = Redactor(["hunter22"]).stream()
     out = stream.feed(b"a hunt")
-    for _ in range(12):
-        out += stream.feed(b"\0" * 10_000)
+    for _ in range(6):
+        out += stream.feed(b"\0" * 20_000)
         assert len(stream._held) < MOST_NOISE + 20_000
     assert out + stream.feed(b"er22 b") + stream.flush() == b"a *** b"
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.base.text.appearance import wants_color
 from orchestrator.base.text.safe_text import RESET, safe_text
 from orchestrator.base.text.terminal_filter import TerminalFilter
+from tests.generated import in_ci
 
 
 def shown(data: bytes, *, color: bool = True) -> bytes:
@@ -152,7 +153,7 @@ def test_harmless_output_passes_as_filtered_output_does() -> None:
     """A whole line, which passes as it is where nothing in it needs filtering, comes out as one cut in a character."""
     code_points = (*range(0x80, 0x3200), *range(0xFB00, 0x10000), 0x1F642, *range(0xE0000, 0xE0200))
     differ = []
-    for character in map(chr, code_points):
+    for character in map(chr, code_points[:: 1 if in_ci() else 10]):
         line = f"a{character}b\n".encode()
         whole, cut = TerminalFilter(), TerminalFilter()
         if whole.feed(line) != cut.feed(line[:2]) + cut.feed(line[2:]):

@@ -21,6 +21,7 @@ from orchestrator.config.planning import compile_plan
 from orchestrator.model.plan import Flag, Plan, PlannedStage, SessionPlan, Waiver
 from tests.cache_seals import edit_cached
 from tests.harness import WorkspaceFolder
+from tests.sources import statements
 
 TODAY = date(2026, 11, 22)
 
@@ -246,7 +247,7 @@ def test_every_module_that_decides_a_plan_makes_it_void() -> None:
 
 def imported(module: Path) -> Iterator[str]:
     """Yield the dotted names of all that a module of this program imports, late imports too."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in statements(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -39,14 +39,22 @@ from tests.unit.store.test_verification import codes, edited, ended, resumed, ru
 AT = "2026-11-22T08:44:00.000Z"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> RunStore:
-    """A store with four ended runs, the second of them resumed once."""
-    store = make_store(tmp_path)
+@pytest.fixture(scope="module")
+def four_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with four ended runs, the second of them resumed once, to be copied."""
+    root = tmp_path_factory.mktemp("four")
+    store = make_store(root)
     for number in (1, 2, 3, 4):
         ended(store, number)
     resumed(store, 2)
-    return store
+    return root
+
+
+@pytest.fixture
+def store(tmp_path: Path, four_runs: Path) -> RunStore:
+    """A store with four ended runs, the second of them resumed once."""
+    shutil.copytree(four_runs, tmp_path, symlinks=True, dirs_exist_ok=True)
+    return make_store(tmp_path)
 
 
 def named(store: RunStore, number: int) -> NamedRun:
