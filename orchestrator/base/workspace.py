@@ -135,6 +135,15 @@ def project_folder(root: str, name: str, path: str) -> str:
     return folder
 
 
+def is_empty(folder: str) -> bool:
+    """Tell whether a folder has no entry; one that can't be read has some."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
+
+
 def _walk_up(start: str) -> str:
     found = _nearest(start)
     if found is None:

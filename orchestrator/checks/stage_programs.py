@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 FROM_OUTSIDE = frozenset(
     (
@@ -17,13 +17,17 @@ FROM_OUTSIDE = frozenset(
 _BREAK = re.compile(r"&&|\|\||[;|\n]")
 
 
+def programs_in(command: str) -> Iterator[str]:
+    """Yield the first word of each command of a line, variables before it apart."""
+    for part in _BREAK.split(command):
+        yield from [word for word in part.split() if not re.fullmatch(r"\w+=\S*", word)][:1]
+
+
 def missing_programs(stages: Iterable[tuple[str, str]], path: str) -> Mapping[str, list[str]]:
     """Return each such program that is not on ``path``, with the stages that call it; ``stages`` are id and command."""
     found: dict[str, list[str]] = {}
     for stage_id, command in stages:
-        for part in _BREAK.split(command):
-            words = [word for word in part.split() if not re.fullmatch(r"\w+=\S*", word)]
-            program = words[0] if words else ""
+        for program in programs_in(command):
             if program in FROM_OUTSIDE and shutil.which(program, path=path) is None:
                 listed = found.setdefault(program, [])
                 listed += [] if stage_id in listed else [stage_id]

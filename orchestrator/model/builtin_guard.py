@@ -29,8 +29,11 @@ VERDICT_BYTES = 64 * 1024
 NO_VERDICT = "guard-verdict-missing"
 REPLACED = "guardrail-replaced"
 
-STAGE_KEYS = frozenset({"id", "run", "needs", "timeout", "log_limit"})
-"""What a stage may say of it; every other key would soften or redirect it."""
+STAGE_KEYS = frozenset({"id", "run", "needs", "timeout", "log_limit", "guardrail"})
+"""What a stage may say of it; every other key would soften or redirect it.
+
+That it is a guardrail is asked for in every pipeline that is bound besides ``diagnostics``.
+"""
 
 _PROGRAM = "codex-orchestrator"
 _SHIM = "scripts/spec-guard.sh"

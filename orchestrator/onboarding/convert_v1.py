@@ -41,6 +41,9 @@ _MOST_STAGES = 500
 """Stages of one pipeline after its sets were put in; the largest real one has 60."""
 
 _SHELL_CHARACTERS = re.compile(r"[|&;<>()$`\\*?\[\]#~!{}\n]|^\w+=")
+_STRANGER = re.compile(r"\bnpx\s+(?:-\S+\s+)*codex-orchestrator\b(?!/)")
+"""Without a ``node_modules`` that has it, npx downloads and runs the npm package of that name: another author's."""
+
 _ABSENT = "the early version's pipeline had no such stage"
 _KNOWN_OF_FILE = frozenset({"defaultPipeline", "pipelines", "stageSets"})
 _KNOWN_OF_PIPELINE = frozenset({"id", "title", "stages"})
@@ -228,6 +231,11 @@ def _command_keys(conversion: _Conversion, at: str, entry: dict[str, Any], words
     script = next((name for name in sorted(_GUARD_SCRIPTS) if name in line), None)
     if script is not None:
         conversion.note(f"{at} calls {script} among other things: it is no guardrail; split the line to make it one")
+    if _STRANGER.search(line):
+        conversion.warnings.append(
+            f"{FILE}: {at} calls 'npx codex-orchestrator': on npm that is a program of another author; "
+            "write codex-orchestrator alone, which is this one"
+        )
     said = entry.get("cwd")
     cwd = os.path.normpath(os.path.join(conversion.up, said if isinstance(said, str) else "."))
     if cwd != ".":

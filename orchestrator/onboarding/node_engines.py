@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import shutil
+import subprocess
 
 from orchestrator.onboarding.codebase import Codebase, table
 
@@ -51,3 +54,16 @@ def _part_holds(have: tuple[int, int, int], sign: str | None, major: str, minor:
     if sign == "~":
         return have >= low and have[: min(2, len(given))] == tuple(given[:2])
     return have[: len(given)] == tuple(given)
+
+
+@functools.cache
+def node_version(path: str) -> str | None:
+    """Return what the ``node`` on ``path`` says of its version, None where there is none or it says nothing."""
+    node = shutil.which("node", path=path)
+    if node is None:
+        return None
+    try:
+        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -23,6 +23,9 @@ _LOOSE = {"npm": "npm install --no-package-lock", "pnpm": "pnpm install --no-loc
 """Without a lock file: none is written either, which would be a change of the code that a run is about."""
 
 _LOCAL = {"npm": "npx --no-install", "pnpm": "pnpm exec", "yarn": "yarn", "bun": "bun x --no-install"}
+_INSTALLS = re.compile(r"\b(npm|pnpm) (?:ci|i|install)((?:\s+-[\w=-]+)*)\s*(?=[\"'&|;#)]|$)", re.M)
+"""An install of the dependencies, and not of a tool by its name, with its options."""
+
 _DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies")
 _HIGHEST = 6
 """So many folders above a codebase the root of a repository of many packages is looked for."""
@@ -47,8 +50,11 @@ class Manager:
         """Return the command that installs the dependencies, empty where there are none."""
         if not has_dependencies(codebase) and self.root is None:
             return ""
+        home = codebase if self.root is None else Codebase(os.path.join(codebase.path, self.root))
+        return self._install(home) + (" --ignore-scripts" if _ignores_scripts(home, self.name) else "")
+
+    def _install(self, home: Codebase) -> str:
         if self.name == "yarn":
-            home = codebase if self.root is None else Codebase(os.path.join(codebase.path, self.root))
             if home.has(".yarnrc.yml") or re.match(r"[2-9]", self.version) is not None:
                 return "yarn install --immutable" if self.locked else "yarn install"
             return f"yarn install {'--frozen-lockfile' if self.locked else '--no-lockfile'}"
@@ -93,6 +99,12 @@ def uses(codebase: Codebase, package: str) -> bool:
     """Tell whether the codebase names a package among its dependencies."""
     document = codebase.json("package.json")
     return any(package in table(document, key) for key in _DEPENDENCIES)
+
+
+def _ignores_scripts(codebase: Codebase, manager: str) -> bool:
+    """Tell whether the codebase's CI installs by that manager without ever running the scripts of packages."""
+    calls = [options for name, options in _INSTALLS.findall(codebase.workflows()) if name == manager]
+    return bool(calls) and all("--ignore-scripts" in options.split() for options in calls)
 
 
 def _named(codebase: Codebase) -> tuple[str, str, list[str]]:

@@ -303,7 +303,7 @@ def test_what_is_not_repaired(workspace: WorkspaceFolder, orchestrate: Orchestra
 
 def test_a_world_writable_workspace_is_a_warning(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """It is told, and the exit code stays 0."""
-    workspace.project("x")
+    (workspace.project("x") / "main.py").touch()
     workspace.root.chmod(0o777)
     done = orchestrate("doctor", "--format", "json")
     assert (done.code, codes(done.document)) == (0, {"world-writable"})

@@ -39,6 +39,8 @@ def test_a_failed_run_is_resumed(workspace: WorkspaceFolder, orchestrate: Orches
     for document in (started, events(resumed.stdout)[-1], shown):
         assert document["next_argv"] == ["codex-orchestrator", "resume", run_id]
         assert document["next_command"] == " ".join(document["next_argv"])
+    # As version 1 had them: its readers refuse an empty reason.
+    assert (shown["status_detail"], shown["resume_events"][0]["reason"]) == ("stage:test:failed", "manual-resume")
 
 
 def test_a_detached_run_is_watched(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -146,6 +146,7 @@ def test_words_are_passed_on(told: Shims, call: tuple[str, ...], words: list[str
     done = told(*call)
     assert done.stdout.splitlines()[1:] == words
     assert f"{call[0]}: now: codex-orchestrator {words[0]}\n" in done.stderr
+    assert ("metrics-summary.json is not written" in done.stderr) == (words[0] == "metrics")
     assert ("has no counterpart" in done.stderr) == bool({"--timeout", "--timeout=9", "--summarize"} & set(call[:5]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import date
 
@@ -59,7 +60,7 @@ def plan_of_project(
     check_project_folder(workspace.root, compiled)
     document = _document(context, workspace.root, compiled, target.task_id, today)
     if form == "text":
-        _warn_of_missing(context, compiled)
+        _warn_of_missing(context, workspace.root, compiled)
     document["drift"] = _drift(context, document, against)
     if explain:
         _explain(context, compiled, target.task_id, document)
@@ -102,10 +103,19 @@ def _explain(context: Context, compiled: Plan, task_id: str, document: Mapping[s
         stage["explain"] = explanations[stage["id"]]
 
 
-def _warn_of_missing(context: Context, compiled: Plan) -> None:
-    """Say on stderr which programs that the stages call are not on PATH."""
+def _warn_of_missing(context: Context, root: str, compiled: Plan) -> None:
+    """Say on stderr which programs that the stages call are not on PATH, and whether it is another Node than asked."""
+    path = context.environ.get("PATH", "")
     stages = [(stage.id, stage.shell or " ".join(stage.argv)) for stage in compiled.stages]
-    for text in words_of(missing_programs(stages, context.environ.get("PATH", ""))):
+    found = words_of(missing_programs(stages, path))
+    folder = os.path.join(root, compiled.project_path)
+    if os.path.isfile(os.path.join(folder, "package.json")):
+        from orchestrator.onboarding.codebase import Codebase
+        from orchestrator.onboarding.node_engines import engine_warning, node_version
+
+        engine = engine_warning(Codebase(folder), node_version(path))
+        found = [*found, *filter(None, (engine,))]
+    for text in found:
         context.stderr.write(f"warning: {safe_text(text)}\n")
 
 

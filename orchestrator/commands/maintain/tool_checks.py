@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import glob
 import importlib.util
 import os
 import shutil
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from orchestrator.base.errors import ConfigError, NoxUnavailable, UsageError
-from orchestrator.base.finding import Finding
+from orchestrator.base.finding import Finding, Level
+from orchestrator.base.quoting import shown
 from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
+from orchestrator.checks.empty_folder import empty_folder_fault
 from orchestrator.checks.stage_programs import missing_programs, words_of
 from orchestrator.config.collisions import environment_folder, session_names
 from orchestrator.config.export_policy import read_export_policy
@@ -23,7 +23,7 @@ from orchestrator.config.values import ProjectConfig, StageConfig
 from orchestrator.git.ownership import foreign_repositories
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.host import embedded_warning
-from orchestrator.onboarding.node_engines import engine_warning
+from orchestrator.onboarding.node_engines import engine_warning, node_version
 from orchestrator.onboarding.python_codebase import takes_version_from_git
 from orchestrator.runner.environment import TOOLS
 from orchestrator.runner.environment.nox import run_session
@@ -50,10 +50,19 @@ def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig]
             Finding("config", WORKSPACE_FILE, fault, hint="see docs/configuration.md") for fault in error.faults
         )
     try:
-        read_index(root)
+        findings += _foreign_tasks(read_index(root).foreign)
     except UsageError as error:
         findings.append(Finding(error.code, INDEX_FILE, error.message, hint=error.hint))
     return configs, [*findings, *_shared_tasks(configs.values())]
+
+
+def _foreign_tasks(ids: Sequence[str]) -> Iterator[Finding]:
+    """Yield, in one finding, the tasks of the index whose ids only the early version allowed."""
+    if ids:
+        subject = "1 task has an id that is" if len(ids) == 1 else f"{len(ids)} tasks have ids that are"
+        message = f"{subject} not allowed here, such as {shown(ids[0])}: no run can be started for it"
+        hint = "nothing has to be done: their early runs are shown; new work needs a new id"
+        yield Finding("early-task-id", INDEX_FILE, message, hint=hint, level="warning")
 
 
 def _shared_tasks(configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
@@ -92,16 +101,20 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
         if _needs_node(root, config) and shutil.which("node", path=path) is None:
             message = "the project has a package.json, but node is not on PATH"
             yield Finding("no-node", config.file, message, hint="install Node.js", level="warning")
-        yield from _place_findings(root, config, path)
+        yield from _place_findings(root, config, path, environ)
 
 
-def _place_findings(root: str, config: ProjectConfig, path: str) -> Iterator[Finding]:
+def _place_findings(root: str, config: ProjectConfig, path: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what a project's stages call that is not there, and what its folder is that others will not have."""
     codebase = Codebase(os.path.join(root, config.path))
     stages = [(stage.id, _line(stage)) for pipeline in config.pipelines.values() for stage in pipeline.stages]
     missing = missing_programs(stages, path)
     for text in words_of({name: listed for name, listed in missing.items() if name != "node"}):
         yield Finding("no-program", config.file, text, hint="install it", level="warning")
+    if not codebase.names and os.path.isdir(codebase.path):
+        message, hint, is_link = empty_folder_fault(root, config.path, environ)
+        level: Level = "error" if is_link else "warning"
+        yield Finding("empty-project-folder", config.file, message, hint=hint, level=level)
     engine = engine_warning(codebase, node_version(path)) if codebase.has("package.json") else None
     if engine is not None:
         yield Finding("other-node", config.file, engine, hint="install that version", level="warning")
@@ -127,19 +140,6 @@ def _is_ignored(root: str, path: str) -> bool:
         return False
     parts = os.path.normpath(path).split(os.sep)
     return any("/".join(parts[:count]) in lines for count in range(1, len(parts) + 1))
-
-
-@functools.cache
-def node_version(path: str) -> str | None:
-    """Return what the ``node`` on ``path`` says of its version, None where there is none or it says nothing."""
-    node = shutil.which("node", path=path)
-    if node is None:
-        return None
-    try:
-        done = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def shadowing_findings(environments_dir: str, configs: Mapping[str, ProjectConfig]) -> Iterator[Finding]:

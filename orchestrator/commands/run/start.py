@@ -8,7 +8,7 @@ from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import RESERVED_PIPELINES, name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.base.workspace import project_folder
+from orchestrator.base.workspace import is_empty, project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.carry_out import carry_out
@@ -163,7 +163,7 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
     builtins = ancestry.builtins(target.project, pipeline)
     task_id = target.task_id if given is None or given.task_id is None else given.task_id
     plan = plans.plan(target.project, pipeline, today=today, builtins=builtins, command=request.command)
-    _check_set_up(store.workspace.root, plan)
+    _check_set_up(store.workspace.root, plan, context.environ)
     ancestry.lineage("")
     redactor = redactor_for(plan, context.environ)
     ancestry.check_plan(plan, redactor)
@@ -212,9 +212,12 @@ def _place_in_cloud(context: Context, store: RunStore, plan: Plan) -> CloudPlace
     return cloud_place(context, store.workspace.root, plan)
 
 
-def _check_set_up(root: str, plan: Plan) -> None:
-    """Raise UsageError where the project's folder is missing, ConfigError for a wrong ``[export]``."""
-    project_folder(root, plan.project, plan.project_path)
+def _check_set_up(root: str, plan: Plan, environ: Mapping[str, str]) -> None:
+    """Raise UsageError where the project's folder is missing or not fetched, ConfigError for a wrong ``[export]``."""
+    if is_empty(project_folder(root, plan.project, plan.project_path)):
+        from orchestrator.checks.empty_folder import refuse_empty_folder
+
+        refuse_empty_folder(root, plan, environ)
     exports_on_close(root, plan.project)
 
 

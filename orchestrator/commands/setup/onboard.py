@@ -10,11 +10,11 @@ from orchestrator.base.files.writing import CHANGED
 from orchestrator.base.identifiers import check_name
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.maintain.tool_checks import node_version
 from orchestrator.commands.review import consent
 from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.onboarding.files import Onboarding, Wish, onboarding
 from orchestrator.onboarding.host import Host
+from orchestrator.onboarding.node_engines import node_version
 from orchestrator.onboarding.refresh import refreshed, remarks
 
 TYPE_CHECKING = False

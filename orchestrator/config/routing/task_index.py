@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from orchestrator.base.errors import UsageError
@@ -21,10 +21,14 @@ MOST_BYTES = 4 * 1024 * 1024
 
 
 class TaskIndex(Record):
-    """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it."""
+    """The tasks by id; None for one whose project the index doesn't name, as the early version wrote it.
+
+    ``foreign`` are ids that only the early version allowed: they are no tasks here.
+    """
 
     projects: Mapping[str, str | None]
     slugs: Mapping[str, str] = MappingProxyType({})
+    foreign: tuple[str, ...] = ()
 
     def owner(self, task: str) -> str | None:
         """Return the project that the index names for ``task``, or None."""
@@ -59,7 +63,12 @@ def read_index(root: str) -> TaskIndex:
     items = document.get("items") if isinstance(document, dict) else None
     if not isinstance(items, list):
         raise _broken("must be an object with a list 'items'")
-    return TaskIndex(_projects(items), _slugs(items))
+    return TaskIndex(_projects(items), _slugs(items), tuple(_foreign(items)))
+
+
+def _foreign(items: list[Any]) -> Iterator[str]:
+    ids = (item["id"] for item in items if isinstance(item.get("id"), str))
+    return (task for task in ids if name_fault("task", task) is not None)
 
 
 def _slugs(items: list[Any]) -> dict[str, str]:

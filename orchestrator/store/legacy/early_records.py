@@ -32,6 +32,9 @@ _GUARDRAIL = "spec-guard"
 _MOMENTS = ("started_at", "updated_at", "completed_at", "heartbeat_at")
 _OPEN = frozenset({"queued", "in_progress"})
 _UNSEEN = "a session of the early version's server; when it ended was not written down"
+_SERVER = "mcp-server"
+"""A word of the command of the early version's server, which ran until somebody stopped it."""
+
 _STALE_SECONDS = 30.0
 """After this long without a heartbeat the early version took a run for dead."""
 
@@ -99,12 +102,12 @@ def as_version_1(
     ``result`` is what a session's ``result.json`` holds, ``folder`` where the record will be, ``source`` where
     it was found, ``digest`` the sha256 of what was found there. What was never written stays unknown: without
     an end the run is in progress, which is shown as a run whose process died, and its end as unknown unless it left
-    heartbeats. A session of the server, which ran no command, was ended by whoever had started it.
+    heartbeats. A session of the server was ended by whoever had started it.
     """
     started = moment(document.get("started_at")) or moment(run_id) or datetime.fromtimestamp(0, UTC)
     ended = moment(document.get("completed_at")) or moment((result or {}).get("finished_at"))
     status = _status(document, result)
-    is_server = not isinstance(document.get("commands"), list) and not isinstance(document.get("command"), str)
+    is_server = not isinstance(document.get("commands"), list) and _SERVER in (_text(document, "command") or _SERVER)
     ended_unseen = ended is None and moment(document.get("heartbeat_at")) is None
     if is_server and ended_unseen and status in _OPEN:
         status = "cancelled"

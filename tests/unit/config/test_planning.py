@@ -347,6 +347,17 @@ def test_outputs_that_take_the_whole_project_are_refused(workspace: WorkspaceFol
     assert "takes the whole project" in faults_of(workspace)[0]
 
 
+def test_the_built_in_guard_binds_another_pipeline_too(workspace: WorkspaceFolder) -> None:
+    """As a stage of a pipeline that ``guardrails.pipelines`` names it says that it is a guardrail."""
+    stage = {"run": "codex-orchestrator spec-guard", "guardrail": True}
+    bound = '[guardrails]\npipelines = ["ci"]\n'
+    workspace.project("demo", {"spec-guard": stage}, pipeline="ci", extra=bound)
+    plan = plan_of(workspace, pipeline="ci")
+    assert (plan.required_guardrails, plan.flags) == (("spec-guard",), ())
+    workspace.project("demo", {"spec-guard": {**stage, "guardrail": False}}, pipeline="ci", extra=bound)
+    assert "stages[spec-guard].guardrail: must be true" in faults_of(workspace, pipeline="ci")[0]
+
+
 @pytest.mark.parametrize(
     "run",
     [

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.config.planning import survey
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.convert_v1 import FILE, converted
@@ -22,13 +24,17 @@ Convert = Callable[..., Proposal]
 
 @pytest.fixture
 def convert(tmp_path: Path) -> Convert:
-    """Convert the pipelines of a config that is the codebase's, or else the workspace's."""
+    """Convert the pipelines of a config that is the codebase's, or else the workspace's, to a config that holds."""
 
     def call(*pipelines: object, at: str = "packages/a", **others: object) -> Proposal:
         (tmp_path / "packages/a").mkdir(parents=True, exist_ok=True)
         (tmp_path / at / FILE).write_text(json.dumps({"pipelines": pipelines, **others}))
         codebase = Codebase(str(tmp_path / "packages/a"))
-        return converted(codebase, str(tmp_path), "a", propose(codebase))
+        found = converted(codebase, str(tmp_path), "a", propose(codebase))
+        (tmp_path / "project_configs").mkdir(exist_ok=True)
+        (tmp_path / "project_configs/a.toml").write_text(config_text("a", "packages/a", "1-a", (), found))
+        assert survey(str(tmp_path), today=date.max)[1] == []
+        return found
 
     return call
 
@@ -261,3 +267,19 @@ def test_a_config_of_five_megabytes(convert: Convert) -> None:
     found = convert({"id": "ci", "stages": [command("x", "y" * 5_000_000)]})
     assert any("larger than" in text for text in found.warnings)
     assert [pipeline.id for pipeline in found.pipelines] == ["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_warned"),
+    [
+        ("npx codex-orchestrator start diagnostics", True),
+        ("npm test && npx --yes codex-orchestrator plan", True),
+        ("codex-orchestrator plan", False),
+        ("npx @kbediako/codex-orchestrator plan", False),
+        ("node codex-orchestrator.js", False),
+    ],
+)
+def test_the_npm_package_of_another_author_is_warned_of(convert: Convert, line: str, is_warned: bool) -> None:
+    """Npx would download and run it where the early version's own package is not installed."""
+    found = convert({"id": "ci", "stages": [command("check", line)]})
+    assert any("of another author" in text for text in found.warnings) == is_warned

@@ -21,6 +21,23 @@ def test_package_manager_goes_before_lock_files(make: Make) -> None:
     assert any("several lock files" in note and "packageManager says pnpm" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("npm ci --ignore-scripts", "npm ci --ignore-scripts"),
+        ("npm i -g npm@latest && npm install --ignore-scripts --no-audit", "npm ci --ignore-scripts"),
+        ("npm ci --ignore-scripts\n      - run: npm ci", "npm ci"),
+        ("npm install typescript@next --ignore-scripts", "npm ci"),
+        ("pnpm install --ignore-scripts", "npm ci"),
+    ],
+)
+def test_scripts_of_packages_run_as_in_ci(make: Make, lines: str, expected: str) -> None:
+    """Where each install of the codebase's CI leaves the scripts of packages out, they may not even work."""
+    workflow = f"jobs:\n  a:\n    steps:\n      - run: {lines}\n"
+    files = {"package.json": '{"dependencies": {"a": "1"}}', "package-lock.json": "{}"}
+    assert does(propose(make({**files, ".github/workflows/ci.yml": workflow})))["build"] == expected
+
+
 def test_an_unknown_package_manager_is_warned_of(make: Make) -> None:
     """The lock file decides then."""
     package = {"packageManager": "vlt@1.0.0", "dependencies": {"a": "1"}}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
-from orchestrator.onboarding.detect import propose
+from orchestrator.onboarding.detect import HOLLOW, propose
 from tests.unit.onboarding.conftest import Make, does
 
 WORKSPACE = {
@@ -71,21 +73,40 @@ def test_five_kinds_at_once(make: Make) -> None:
     assert any("looks like node and go and rust too" in note for note in found.notes)
 
 
-def test_an_empty_codebase(make: Make) -> None:
-    """Nothing is made up for it."""
-    found = propose(make({}))
+@pytest.mark.parametrize("files", [{}, {"main.zig": "pub fn main() void {}", "src/a.f90": "end", "README": "x"}])
+def test_a_codebase_of_no_known_kind(make: Make, files: dict[str, str]) -> None:
+    """Nothing is made up for it, nor for an empty one: all is skipped, and the first word says so."""
+    found = propose(make(files))
     assert (found.template, set(does(found).values())) == ("generic", {"-"})
+    assert found.remarks[0] == HOLLOW
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_codebase_without_read_permission(tmp_path: Path) -> None:
-    """It is a warning, and no crash."""
-    folder = tmp_path / "closed"
-    folder.mkdir()
-    folder.chmod(0)
-    found = propose(Codebase(str(folder)))
-    folder.chmod(0o700)
-    assert any("the folder could not be read" in text for text in found.warnings)
+@pytest.fixture
+def another_user() -> Iterator[None]:
+    """Go on as a user for whom modes of files hold: root reads everything."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+def test_a_codebase_without_read_permission(request: pytest.FixtureRequest) -> None:
+    """A folder, or a file in it, that can't be read is a warning with its name, and no crash."""
+    with tempfile.TemporaryDirectory() as place:  # not pytest's, which only its own user enters
+        os.chmod(place, 0o755)
+        closed, half = Path(place, "closed"), Path(place, "half")
+        closed.mkdir(mode=0)
+        half.mkdir()
+        half.chmod(0o755)
+        (half / "package.json").write_text('{"scripts": {"test": "x"}}')
+        (half / "package.json").chmod(0)
+        request.getfixturevalue("another_user")
+        of_folder, of_file = propose(Codebase(str(closed))), propose(Codebase(str(half)))
+        os.seteuid(os.getuid())
+        assert any("the folder could not be read: Permission denied" in text for text in of_folder.warnings)
+        assert any("package.json could not be read: Permission denied" in text for text in of_file.warnings)
+        closed.chmod(0o700)
 
 
 @pytest.mark.parametrize(

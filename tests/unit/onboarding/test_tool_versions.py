@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.onboarding import lock_files
 from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.lock_files import locked
 from orchestrator.onboarding.poetry_groups import poetry_groups
@@ -79,11 +80,14 @@ def test_a_lock_file_that_is_cut_or_newer_says_nothing(make: Make, text: str, no
     assert any(note in text for text in found.remarks)
 
 
-def test_a_lock_file_that_is_too_large(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not parsed, however long that would take, and noted."""
-    monkeypatch.setattr(lock_files, "_MOST_BYTES", 100)
-    found = propose(make({"pyproject.toml": PROJECT, "uv.lock": UV_LOCK}))
-    assert "ruff" in " ".join(found.install) or "dev" in found.install
+def test_a_lock_file_that_is_too_large(make: Make, tmp_path: Path) -> None:
+    """One of 50 MB is not parsed, however long that would take, and noted; the next source decides."""
+    codebase = make({"pyproject.toml": PROJECT, ".pre-commit-config.yaml": HOOKS.format(rev="v0.12.0")})
+    with open(tmp_path / "uv.lock", "w") as stream:
+        stream.write(UV_LOCK)
+        stream.truncate(50 * 1024 * 1024)
+    found = propose(codebase)
+    assert "ruff==0.12.0" in found.install
     assert any("uv.lock could not be read: larger than" in text for text in found.warnings)
 
 

@@ -140,7 +140,7 @@ def test_whatever_an_early_record_holds_can_be_shown(document: dict[str, Any], r
 
 def test_a_session_without_an_end_stays_without_one() -> None:
     """What a session did not write is not invented: it is shown as interrupted, under a pipeline of its own."""
-    record = converted(dict(SESSION))
+    record = converted({**SESSION, "command": "codex exec"})
     assert (record["status"], record["completed_at"], record["pipeline_id"]) == ("in_progress", None, "local-mcp")
     assert record["mode"] == "mcp"
     shown = status_document(record, alive=False, now=START, manifest="manifest.json")
@@ -396,7 +396,8 @@ def test_layouts_of_before_are_left_alone_by_name(store: RunStore, tmp_path: Pat
 
 def test_an_end_that_nobody_wrote_down_is_unknown() -> None:
     """A session without heartbeats is shown without an end, whatever rewrote its record later."""
-    record = converted({**SESSION, "status": "in_progress", "updated_at": "2025-10-19T07:25:00Z"})
+    open_session = {**SESSION, "command": "codex exec", "status": "in_progress"}
+    record = converted({**open_session, "updated_at": "2025-10-19T07:25:00Z"})
     shown = status_document(record, alive=False, now=START, manifest="m")
     assert (shown["status"], shown["outcome"], shown["completed_at"]) == ("failed", "error", None)
     assert [command["duration_seconds"] for command in shown["commands"]] == [None]
@@ -404,9 +405,10 @@ def test_an_end_that_nobody_wrote_down_is_unknown() -> None:
     assert status_document(beat, alive=False, now=START, manifest="m")["completed_at"] == "2025-10-16T01:25:00.000Z"
 
 
-def test_a_session_of_the_server_is_no_failed_run() -> None:
-    """One that ran no command and whose end is unknown was ended by its user."""
-    record = converted({key: text for key, text in SESSION.items() if key != "command"})
+@pytest.mark.parametrize("command", [None, "codex -C /Users/me/CO mcp-server", "codex mcp-server"])
+def test_a_session_of_the_server_is_no_failed_run(command: str | None) -> None:
+    """One whose end is unknown was ended by its user, also where the record names how the server was started."""
+    record = converted({**SESSION, "command": command, "updated_at": "2025-10-19T07:25:00.037Z"})
     shown = status_document(record, alive=False, now=START, manifest="m")
     assert (shown["status"], shown["outcome"], shown["completed_at"]) == ("cancelled", "cancellation", None)
     assert "was not written down" in shown["status_detail"]
