@@ -68,6 +68,8 @@ def onboarding(root: str, wish: Wish, today: date, host: Host | None = None) -> 
     ConfigError when the new config would not hold beside the others.
     """
     path = _path(root, wish)
+    # Read before a number is chosen by it: one that another onboarding takes after that is found when this is written.
+    before = _shared(root, INDEX_FILE)
     task = task_for(root, wish.project, wish.task)
     proposal, owners = _proposal(root, path, wish)
     title = f"Onboarding of {wish.project}"
@@ -81,7 +83,6 @@ def onboarding(root: str, wish: Wish, today: date, host: Host | None = None) -> 
         wanted = {place: text for place, text in wanted.items() if place not in checklist_paths(task)}
     config = config_text(wish.project, path, task, owners, proposal)
     changes, kept = _beside(root, {**wanted, config_file(wish.project): config}, task, keep=wish.keep)
-    before = _shared(root, INDEX_FILE)
     index = FileChange(INDEX_FILE, before, index_text(before, task, wish.project, title))
     limits = with_project(_shared(root, PAGE), root, wish.project)
     if any(change.path == config_file(wish.project) and change.action == "create" for change in changes):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from orchestrator.base.errors import ConfigError, Refused, StorageError, UsageError
 from orchestrator.base.files import Seam
 from orchestrator.base.files.changes import FileChange, diff_text
-from orchestrator.base.files.writing import write_files
+from orchestrator.base.files.writing import CHANGED, write_files
 from orchestrator.checks.checklists.items import items_of
 from orchestrator.config.loading import load_project
+from orchestrator.onboarding import files
 from orchestrator.onboarding.documents import checklist_paths
 from orchestrator.onboarding.files import Onboarding, Wish, onboarding
 from orchestrator.onboarding.task_index import index_text, task_for
@@ -169,6 +171,23 @@ def test_which_task(workspace: WorkspaceFolder) -> None:
             task_for(root, "b", bad)
     with pytest.raises(UsageError, match="too long"):
         task_for(root, "n" * 62, None)
+
+
+def test_a_number_that_somebody_takes_meanwhile(workspace: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two onboardings at once the later one finds the index changed, however early it looked: no number is twice."""
+    workspace.write("packages/a/Makefile", "test:\n")
+
+    def looks_and_is_late(*asked: Any) -> str:
+        found = task_for(*asked)
+        workspace.write("tasks/index.json", '{"items": [{"id": "0001-b", "project": "b"}]}')
+        return found
+
+    monkeypatch.setattr(files, "task_for", looks_and_is_late)
+    late = onboarding(str(workspace.root), Wish("a"), TODAY)
+    assert late.task == "0001-a"
+    with pytest.raises(Refused) as refused:
+        write_files(str(workspace.root), late.changes)
+    assert refused.value.code == CHANGED
 
 
 def test_an_early_checklist_of_the_task_is_the_checklist(workspace: WorkspaceFolder) -> None:
