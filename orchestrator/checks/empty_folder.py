@@ -9,6 +9,7 @@ from orchestrator.base.errors import UsageError
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.checks.stage_programs import programs_in
 from orchestrator.git.repository import repository_top
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,8 +78,6 @@ def _submodules(top: str) -> set[str]:
 
 
 def _is_gitlink(folder: str, environ: Mapping[str, str]) -> bool:
-    from orchestrator.git.work_tree import WorkTree
-
     try:
         tree = WorkTree.around(os.path.dirname(folder), environ)
         answer = None if tree is None else tree.start(("ls-files", "--stage", "-z"), folder).answer(_SECONDS)

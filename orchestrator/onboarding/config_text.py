@@ -24,6 +24,8 @@ def config_text(project: str, path: str, task: str, owners: Sequence[str], propo
     ]
     if proposal.guarded:
         blocks.append(["[guardrails]", *_lines({"pipelines": ["diagnostics", *proposal.guarded]})])
+    if proposal.not_code:
+        blocks.append(["[spec_guard]", *_lines({"exclude": list(proposal.not_code)})])
     for pipeline in proposal.pipelines:
         blocks += _pipeline(pipeline)
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"

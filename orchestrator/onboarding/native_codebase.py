@@ -81,7 +81,8 @@ def propose_rust(codebase: Codebase) -> Proposal:
     if not is_locked:
         written = {"outputs": ["Cargo.lock"]}
         notes.append(
-            "there is no Cargo.lock: the build writes one; commit it, or ignore it: spec-guard takes it for code"
+            "there is no Cargo.lock: the build writes one, which spec-guard leaves out; commit it, or ignore it, "
+            "and take it out of outputs and exclude"
         )
     return Proposal(
         RUST,
@@ -91,5 +92,6 @@ def propose_rust(codebase: Codebase) -> Proposal:
             run("test", f"cargo test{every}{locked}", "Cargo.toml", timeout="30m"),
         ),
         pass_env=("CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_*", "RUSTFLAGS"),
+        not_code=() if is_locked else ("Cargo.lock",),
         notes=tuple(notes),
     )

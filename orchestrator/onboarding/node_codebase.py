@@ -21,9 +21,12 @@ _TYPES = (
     *("typecheck", "type-check", "types:check", "check:types", "check:type", "test:types", "test:typescript"),
     *("check-types", "typescript", "types", "tsc", "test-types"),
 )
+_FORMATS = ("format", "fmt", "prettier")
+"""Names of scripts that usually change files."""
+
 _FORMAT = (
     *("format:check", "check:format", "fmt:check", "check:fmt", "format-check", "prettier:check", "format:ci"),
-    *("test:format", "format", "fmt", "prettier"),
+    *("test:format", *_FORMATS),
 )
 _CHECKS_ONLY = re.compile(r"--check\b|--list-different\b|(?:^|\s)-[cl]\b")
 _CHANGES = re.compile(r"--write\b|--fix\b|(?:^|\s)-w\b")
@@ -138,17 +141,18 @@ def _report(codebase: Codebase, script: str) -> tuple[str | None, str]:
 def _extra(codebase: Codebase, manager: Manager, stage_id: str, names: tuple[str, ...], done: set[str]) -> Stage | None:
     """Return a stage for a check of types or format that no other stage's script runs already."""
     scripts = scripts_of(codebase)
-    usable = (name for name in names if name in scripts and _only_checks(stage_id, scripts[name]))
+    usable = (name for name in names if name in scripts and _only_checks(stage_id, name, scripts[name]))
     name = next(usable, None)
     if name is None or name in done or circle(scripts, name):
         return None
     return run(stage_id, manager.script(name), f"script '{name}': {scripts[name]}", timeout="10m", needs=["build"])
 
 
-def _only_checks(stage_id: str, line: str) -> bool:
+def _only_checks(stage_id: str, name: str, line: str) -> bool:
+    """Tell whether a script changes nothing: by its options, or, where they say neither, by its name."""
     if _CHANGES.search(line):
         return False
-    return stage_id != "format" or _CHECKS_ONLY.search(line) is not None
+    return stage_id != "format" or name not in _FORMATS or _CHECKS_ONLY.search(line) is not None
 
 
 def _done(codebase: Codebase, stages: list[Stage]) -> set[str]:

@@ -53,7 +53,8 @@ class Pipeline:
 class Proposal:
     """A whole config, but for the project's own table.
 
-    ``guarded`` are pipelines besides ``diagnostics`` that the guardrail binds; ``warnings`` say what will fail or is
+    ``guarded`` are pipelines besides ``diagnostics`` that the guardrail binds, ``not_code`` what it is to leave out
+    (globs); ``warnings`` say what will fail or is
     not checked, ``notes`` what else a person should know.
     """
 
@@ -67,6 +68,7 @@ class Proposal:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     default_pipeline: str | None = None
+    not_code: tuple[str, ...] = ()
 
     @property
     def diagnostics(self) -> Pipeline:

@@ -112,7 +112,14 @@ def _proposed(codebase: Codebase, tool: str, file: str) -> Proposal:
         _stage(codebase, tool, stage) or skip(stage, f"{file} has no target {' or '.join(_TARGETS[stage])}")
         for stage in STAGES
     ]
-    return Proposal(tool, diagnostics(*stages))
+    proposal = Proposal(tool, diagnostics(*stages))
+    if stages[0].skipped is None and not codebase.has(".gitignore"):
+        # Which files these are is known to the tools that the target calls, and not from here.
+        return proposal.noted(
+            "there is no .gitignore: what the build writes is code to spec-guard, which then fails; "
+            "let git ignore it, or name it in exclude of [spec_guard]"
+        )
+    return proposal
 
 
 def _stage(codebase: Codebase, tool: str, stage_id: str) -> Stage | None:

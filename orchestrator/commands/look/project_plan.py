@@ -21,6 +21,8 @@ from orchestrator.model.canary import own_guards
 from orchestrator.model.guardrails import foreseen
 from orchestrator.model.plan import Plan, redacted, redactor_for
 from orchestrator.model.plan_diff import plan_drift
+from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.node_engines import engine_warning, node_version
 from orchestrator.report.plan_text import plan_document, plan_text
 from orchestrator.runner.environment import environment_folder
 from orchestrator.runner.stage_cache.explain import explained
@@ -110,9 +112,6 @@ def _warn_of_missing(context: Context, root: str, compiled: Plan) -> None:
     found = words_of(missing_programs(stages, path))
     folder = os.path.join(root, compiled.project_path)
     if os.path.isfile(os.path.join(folder, "package.json")):
-        from orchestrator.onboarding.codebase import Codebase
-        from orchestrator.onboarding.node_engines import engine_warning, node_version
-
         engine = engine_warning(Codebase(folder), node_version(path))
         found = [*found, *filter(None, (engine,))]
     for text in found:

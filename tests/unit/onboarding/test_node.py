@@ -83,6 +83,12 @@ def test_a_member_takes_the_manager_of_its_root(tmp_path: Path, form: str) -> No
         ({"scripts": {"test:types": "tsd", "test": "x && npm run test:types"}}, {"typecheck": ""}),
         ({"scripts": {"format": "prettier --check ."}}, {"format": "npm run format"}),
         ({"scripts": {"format": "prettier --write ."}}, {"format": ""}),
+        (
+            {"scripts": {"format:check": "biome format .", "format": "biome format --write ."}},
+            {"format": "npm run format:check"},
+        ),
+        ({"scripts": {"format:check": "prettier --write ."}}, {"format": ""}),
+        ({"scripts": {"format": "dprint fmt"}}, {"format": ""}),
     ],
 )
 def test_scripts(make: Make, package: object, expected: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.onboarding.codebase import Codebase
+from orchestrator.onboarding.config_text import config_text
 from orchestrator.onboarding.detect import HOLLOW, propose
 from tests.unit.onboarding.conftest import Make, does
 
@@ -53,9 +54,20 @@ def test_a_go_workspace(make: Make) -> None:
 
 
 def test_what_a_build_writes_is_an_output(make: Make) -> None:
-    """A crate without a lock file gets one by its build."""
-    build = propose(make({"Cargo.toml": "[package]\n"})).diagnostics.stages[0]
-    assert build.keys["outputs"] == ["Cargo.lock"]
+    """A crate without a lock file gets one by its build, which the guard leaves out; one with it locks its builds."""
+    found = propose(make({"Cargo.toml": "[package]\n"}))
+    assert (found.diagnostics.stages[0].keys["outputs"], found.not_code) == (["Cargo.lock"], ("Cargo.lock",))
+    assert '[spec_guard]\nexclude = ["Cargo.lock"]\n' in config_text("a", "a", "1-a", (), found)
+    locked = propose(make({"Cargo.lock": ""}))
+    assert (locked.not_code, does(locked)["build"]) == ((), "cargo build --locked")
+
+
+def test_a_makefile_without_a_gitignore_is_noted(make: Make) -> None:
+    """What its build writes can't be known, and would be code; without a build, or with the file, there is no word."""
+    text = "there is no .gitignore"
+    assert not any(text in word for word in propose(make({"Makefile": "test:\n\tx\n"})).notes)
+    assert any(text in note for note in propose(make({"Makefile": "build:\n\tcc\n"})).notes)
+    assert not any(text in note for note in propose(make({".gitignore": "*.o\n"})).notes)
 
 
 def test_five_kinds_at_once(make: Make) -> None:
