@@ -16,6 +16,7 @@ from orchestrator.config.fleet.affected import Change
 from orchestrator.git.ownership import exception_command
 
 _NAME_ONE = "name one: --base origin/main"
+_NAME_ANOTHER = "name one that HEAD came from (git branch --all)"
 _HEAD_HINT = "--base HEAD^1 compares with the commit before, --base last-success with what succeeded last"
 
 
@@ -74,7 +75,8 @@ def compared_with(repository: Repository, asked: str | None, variable: str) -> C
     found = find_base(git, wanted, lambda: False, default)
     if found.commit is None or found.is_root:
         problem = found.problem or found.nothing or "there is no default branch to compare with"
-        raise UsageError(f"--affected: {problem.replace('name the base by $BASE_SHA', _NAME_ONE)}", code="no-base")
+        advice = _NAME_ANOTHER if wanted.reference else _NAME_ONE
+        raise UsageError(f"--affected: {problem.replace('name the base by $BASE_SHA', advice)}", code="no-base")
     named = wanted.reference or str(default.reference)
     change = changed_since(repository, found.commit)
     if not wanted.reference and found.commit == head_of(git) and not change.files:

@@ -74,6 +74,8 @@ def test_the_workflow_of_ten_projects(workspace: WorkspaceFolder, orchestrate: O
     include = json.loads(typed(plan[1]).stdout)["include"]
     assert sorted(name for job in include for name in job["projects"].split(",")) == names
     assert [job["shard"] for job in include] == ["1/3", "2/3", "3/3"]
+    each = orchestrate("projects", "--format", "github-matrix").document["include"]
+    assert [(job["project"], job["session"]) for job in each] == [(name, f"diagnostics-{name}") for name in names]
     done = typed(f"{start[1]} --pipeline smoke", PROJECTS=include[2]["projects"])
     assert done.returncode == 0, done.stdout + done.stderr
     record = workspace.manifest(workspace.runs("fleet")[0])

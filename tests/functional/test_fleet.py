@@ -250,6 +250,8 @@ def test_a_child_may_be_the_run_of_its_key(workspace: WorkspaceFolder, orchestra
         workspace.runs(f"1-{name}")[0].name for name in ("a", "b")
     ]
     assert found["b"]["cause"] == "test failed (exit 1)"
+    again = orchestrate("plan", "smoke", "--failed", *JSON).document["selection"]["projects"]
+    assert [one["project"] for one in again] == ["b"]
     fleet_of(workspace, "b")
     alone = orchestrate("start", "smoke", "--projects", "a", "--key", "k/x", *JSON).document
     assert orchestrate("status", *JSON).document["ready"]["ready"]
@@ -292,6 +294,36 @@ def test_a_resume_starts_children_as_the_start_asked(workspace: WorkspaceFolder,
     assert (damaged.code, damaged.document["error"]["code"]) == (7, "damaged-child-start")
     asked.write_text(text)
     assert orchestrate("resume", fleet["run_id"]).code == 0
+
+
+def test_a_resume_goes_on_with_what_is_left(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A child that is alive is named; what succeeded, meanwhile too, keeps its plan; one without token starts anew."""
+    repaired, go = workspace.root / "repaired", workspace.root / "go"
+    fleet_of(workspace, "good")
+    fleet_of(workspace, "bad", test=f"test -e {repaired} && until test -e {go}; do sleep 0.05; done")
+    fleet = orchestrate(*ALL, *JSON).document["run_id"]
+    child = workspace.runs("1-bad")[0].name
+    fleet_of(workspace, "good", test="true && true")
+    repaired.touch()
+    alone = orchestrate.popen("resume", child, stdout=-3, stderr=-3)
+    running(orchestrate, 1)
+    refused = orchestrate("resume", fleet, *JSON)
+    assert (refused.code, refused.document["error"]["code"]) == (5, "alive")
+    assert child in refused.document["error"]["message"]
+    go.touch()
+    assert alone.wait(30) == 0
+    done = orchestrate("resume", fleet, *JSON)
+    assert (done.code, done.document["fleet"]["totals"]["succeeded"]) == (0, 2), done.stderr
+    assert [len(workspace.runs(task)) for task in ("1-bad", "1-good")] == [1, 1]
+
+    repaired.unlink()
+    second = orchestrate("start", "smoke", "--projects", "bad", *JSON).document["run_id"]
+    (workspace.runs("1-bad")[1] / ".resume-token").unlink()
+    repaired.touch()
+    assert orchestrate("resume", second).code == 0
+    entry = entries(orchestrate("status", second, *JSON).document)["bad"]
+    assert (entry["run_id"], entry["attempt"]) == (workspace.runs("1-bad")[2].name, 1)
+    assert len(workspace.manifest(workspace.runs("fleet")[1])["child_runs"]) == 2
 
 
 def test_fresh_children_are_not_those_of_the_key(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

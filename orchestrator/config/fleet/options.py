@@ -66,9 +66,12 @@ class SelectionOptions(Record):
 def check_options(options: SelectionOptions) -> None:
     """Raise UsageError for options that can't be read or make no sense together."""
     if not options.affected:
-        for given, flag in ((options.base is not None, "--base"), (options.no_dependents, "--no-dependents")):
+        for given, flag, hint in (
+            (options.base is not None, "--base", "--base origin/main"),
+            (options.no_dependents, "--no-dependents", "--no-dependents"),
+        ):
             if given:
-                raise UsageError(f"{flag} is for --affected", hint=f"--affected {flag}", code="option-conflict")
+                raise UsageError(f"{flag} is for --affected", hint=f"--affected {hint}", code="option-conflict")
     if options.everything and options.projects is not None:
         raise UsageError("--all and --projects contradict each other", hint="give one", code="option-conflict")
     if options.base is not None and (not options.base.strip() or options.base.startswith("-")):

@@ -90,13 +90,13 @@ def failed_last(store: RunStore, runs: list[EndedRun]) -> dict[str, str]:
 
 
 def _entries(store: RunStore, fleet: EndedRun) -> Iterator[tuple[str, str | None]]:
-    """Yield the projects of a fleet, each with why it has no run there, None for one that has."""
+    """Yield the projects of a fleet, each with why it has no run there, None for one that has or that succeeded."""
     try:
         record = read_document(store, fleet.where)
     except (NotFound, DamagedRecord, StorageError):
         return
     for command in record.get("commands") or ():
-        if command.get("sub_run_id") is not None:
+        if command.get("sub_run_id") is not None or command.get("status") == "succeeded":
             yield str(command.get("id")), None
         else:
             how = "it was skipped" if command.get("status") == "skipped" else "it could not be started"

@@ -113,7 +113,7 @@ def test_nothing_changed_and_nothing_failed_are_answers() -> None:
         (SelectionOptions(everything=True, shard="x"), "bad-shard", ""),
         (SelectionOptions(everything=True, shard="1/0"), "bad-shard", ""),
         (SelectionOptions(everything=True, projects="api"), "option-conflict", ""),
-        (SelectionOptions(everything=True, base="main"), "option-conflict", ""),
+        (SelectionOptions(everything=True, base="main"), "option-conflict", "--affected --base origin/main"),
         (SelectionOptions(everything=True, no_dependents=True), "option-conflict", ""),
         (SelectionOptions(affected=True, base=""), "bad-base", ""),
     ],
