@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.base.identifiers import FLEET
@@ -51,6 +52,8 @@ def _parts(runs: Sequence[ExportedRun]) -> Iterator[str]:
         if is_fleet and run.parent and run.body["status"] == "succeeded":
             continue  # the fleet's table has it
         yield _heading(run)
+        if is_fleet and not run.parent:
+            yield _totals(run)
         for entry in run.failed:
             yield _failed(entry, shown)
         yield from _stages(run)
@@ -71,6 +74,13 @@ def _heading(run: ExportedRun) -> str:
     )
     about = f"Run {link}, attempt {body['attempt']}{detail}"
     return f"\n{level} {title}: {status}{outcome}{took}\n\n{about}\n"
+
+
+def _totals(run: ExportedRun) -> str:
+    """Return how many projects of a fleet ended how, as the fleet's own stages say."""
+    counts = Counter("cancelled" if c["outcome"] == "cancellation" else c["status"] for c in run.body["commands"])
+    order = ("pending", "running", "succeeded", "failed", "cancelled", "skipped")
+    return f"\n{', '.join(f'{counts[key]} {key}' for key in order if counts[key]) or 'no project'}\n"
 
 
 def _failed(entry: Mapping[str, Any], shown: Container[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 
 from orchestrator.base.identifiers import FLEET
@@ -115,7 +116,9 @@ def _breach(event: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _cancelling(event: Mapping[str, Any]) -> tuple[str, str]:
-    return f"stopping the run ({shown(event.get('signal'))})", "33"
+    number = event.get("signal")
+    name = next((each.name for each in signal.Signals if each == number), shown(number))
+    return f"stopping the run ({name})", "33"
 
 
 def _run_end(event: Mapping[str, Any]) -> tuple[str, str]:

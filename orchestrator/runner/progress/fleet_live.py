@@ -53,10 +53,15 @@ class FleetLive(LiveObserver):
 
     def _header(self, now: float, columns: int) -> Text:
         states = [row.state for row in self._board.rows.values()]
-        done = sum(state not in ("waiting", "running", "retrying") for state in states)
+        skipped = states.count("skipped")
+        done = sum(state not in ("waiting", "running", "retrying", "skipped") for state in states)
         failed = sum(state not in ("waiting", "running", "retrying", "succeeded", "skipped") for state in states)
         counts = "; ".join(
-            filter(None, (self._board.phase, f"{done} done", f"{states.count('running')} running", f"{failed} failed"))
+            (
+                *filter(None, (self._board.phase,)),
+                *(f"{done} done", f"{states.count('running')} running", f"{failed} failed"),
+                *([f"{skipped} skipped"] if skipped else []),
+            )
         )
         clock = self._board.clock(now)
         style = "bold red" if self._board.breached else ""

@@ -69,6 +69,20 @@ def test_a_narrow_window_keeps_the_counts() -> None:
     assert head.endswith("\x1b[J0 done; 1 running; 0 failed  0s")
 
 
+def test_what_was_skipped_is_not_done() -> None:
+    """Skipped projects are counted by themselves, as in the totals; where there are none, nothing is said of them."""
+    window = Window(100, 24)
+    live = FleetLive(window, color=False, clock=FakeClock())
+    live.event(start(3))
+    live.event(end("p000", outcome="failure", exit_code=1))
+    live.event({"type": "stage:skip", "stage": "p001", "reason": "needs 'p000'"})
+    window.taken()
+    live.tick()
+    assert any("1 done; 0 running; 1 failed; 1 skipped" in line for line in window.taken())
+    live.event({"type": "run:cancelling", "signal": 15})
+    assert "==> stopping the run (SIGTERM)" in window.taken()[0]
+
+
 def test_the_last_table_leaves_the_usual_out() -> None:
     """What stays on the screen at the end is a line for each project only where that is one window."""
     for count, hidden in ((200, True), (5, False)):

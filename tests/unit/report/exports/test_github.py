@@ -21,6 +21,14 @@ def test_failed_stages_come_first() -> None:
     assert "https://ci.example/1" in text
 
 
+def test_a_fleet_is_counted_first() -> None:
+    """How many projects ended how stands above the first failure; another run has no such line."""
+    stages = {"a": "success", "b": "failure", "c": "skip", "d": "skip"}
+    text = github_summary([exported(stages, project="fleet")]).decode()
+    assert text.index("\n1 succeeded, 1 failed, 2 skipped\n") < text.index("**b** failed")
+    assert "1 succeeded, " not in github_summary([exported(stages)]).decode()
+
+
 def test_output_ends_no_fence_and_makes_no_markup() -> None:
     """Output with fences is one block of code; names and reasons are text."""
     run = exported({"a": "failure", "b": "skip"}, last_lines={"a": [NASTY], "b": [NASTY]})
