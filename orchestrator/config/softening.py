@@ -134,8 +134,14 @@ def _commands(
     base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False
 ) -> Iterator[tuple[str, str]]:
     for place, old, new in _pairs(base, now, pipeline, every=every):
-        if old is not None and new is not None and _work(old) != _work(new):
+        if old is None or new is None:
+            continue
+        if _work(old) != _work(new):
             yield place, "its command is another one than at the base"
+        if (new.retries or 0) > (old.retries or 0):
+            yield f"{place}.retries", f"it may be tried {new.retries} times more, not {old.retries or 0}"
+        if new.inputs and (not old.inputs or not set(old.inputs) <= set(new.inputs)):
+            yield f"{place}.inputs", "an earlier success stands for it by other files than at the base"
     if base.session.set_env != now.session.set_env:
         yield "session.set_env", "what it sets for each stage is another than at the base"
 

@@ -226,3 +226,13 @@ def test_of_another_project_each_stage_counts() -> None:
 def test_variables_of_a_command_are_named(change: tuple[str, str]) -> None:
     """What a stage's or a session's variables make of a command keeps no run from being ready, and is said."""
     assert [code for code, _ in compared(change)] == [COMMAND_CHANGED]
+
+
+@pytest.mark.parametrize("key", ["retries = 5", 'inputs = ["none.txt"]'])
+def test_fewer_real_passes_are_named(key: str) -> None:
+    """More tries, and an earlier success that stands for one by other files, are said; the other way nothing is."""
+    harder, softer = 'run = "pytest"', f'run = "pytest"\n{key}'
+    place = f"{STAGE}[test].{key.split()[0]}"
+    assert compared((harder, softer)) == [(COMMAND_CHANGED, place)]
+    base, now = (parse_bytes("x", (HEAD + text).encode()) for text in (STRICT.replace(harder, softer), STRICT))
+    assert softenings(base, now, "diagnostics") == ()
