@@ -156,7 +156,7 @@ LATE = {
     "orchestrator.runner.progress.observers": "rich, 30 ms, and 0.6 to 2 ms for the other forms: one is chosen",
     "orchestrator.runner.recorder": "0.2 to 0.8 ms each: a cached attempt starts no stage and fails none",
     "orchestrator.store.cited_run": "0.5 ms; a cited run is stored, unless it was removed by hand",
-    "orchestrator.store.claim": "1 to 2 ms: a start takes over no run, and no run is pruned meanwhile",
+    "orchestrator.store.take_over": "1 to 2 ms: a start takes over no run, and no run is pruned meanwhile",
     "orchestrator.store.find": "1 ms; only of a run that a prune removed or is about to",
     "orchestrator.store.legacy.documents": "6 ms: the reader of shell words, for few records of version 1",
     "orchestrator.store.publish": "0.3 to 1.3 ms: no export on close, and a state that is as it was left",

@@ -18,10 +18,10 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.store.claim import take_over
 from orchestrator.store.find import goes_on, read_document, read_manifest
 from orchestrator.store.layout import CHILDREN, Location
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 
 _NOTE_LIMIT = 16 * 1024
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from orchestrator.base.errors import Refused
 from orchestrator.model.manifest.engine import is_open_in_cloud
-from orchestrator.store.claim import go_on_writing, take_over
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import go_on_writing, take_over
 
 
 def take_cloud_run(store: RunStore, where: Location) -> OpenRun:

@@ -40,7 +40,8 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.owner import write_owner
-from orchestrator.store.publish import check_publishable, folded_state, point_older, pointer_bytes
+from orchestrator.store.pointers import point_older, pointer_bytes
+from orchestrator.store.publish import check_publishable, folded_state
 from orchestrator.store.run_files import chunks_of, size_of
 from orchestrator.store.store import RunStore
 

@@ -19,7 +19,6 @@ from orchestrator.store.chain import PlacedLine, add_link, find_link, metrics_di
 from orchestrator.store.find import read_document, run_ids
 from orchestrator.store.layout import (
     CHAIN,
-    CLI,
     MANIFEST,
     MCP,
     METRICS,
@@ -31,6 +30,7 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.metrics_line import event_id, in_form_of, metrics_line
 from orchestrator.store.open_run import OpenRun
+from orchestrator.store.pointers import point_newly, point_older, pointer_bytes
 from orchestrator.store.record_proof import altered
 from orchestrator.store.state_file import State, added, entry_of, is_countable, is_readable, rebuilt
 from orchestrator.store.store import RunStore
@@ -70,7 +70,7 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
                     with store.runs() as runs, runs.sub(OLD_POINTERS, create=True) as pointers:
                         point_older(pointers, where)
             else:
-                _point_newly(store, mcp, run)
+                point_newly(store, mcp, run)
         forms = store.on_close(run.manifest.project)
         if forms:
             from orchestrator.store.outbox import put  # most workspaces export nothing
@@ -172,52 +172,6 @@ def check_publishable(store: RunStore, task_id: str) -> None:
 def _check_regular(folder: Folder, name: str) -> None:
     with suppress(FileNotFoundError):
         os.close(folder.open_read(name))
-
-
-def _point_newly(store: RunStore, mcp: Folder, run: OpenRun) -> None:
-    """Make both pointers to a prepared run."""
-    where = run.where
-    with (
-        store.runs() as runs,
-        runs.sub(OLD_POINTERS, create=True) as pointers,
-        mcp.sub(where.run_id, create=True, sync=False) as pointer,
-        pointers.sub(where.run_id, create=True, sync=False) as older,
-    ):
-        # Journals write all that was changed so far at the first sync; what is changed before it shares it.
-        older.link(MANIFEST, _older_target(where))
-        pointer.write(MANIFEST, pointer_bytes(store, run.manifest))
-        for folder in (mcp, older, pointers):
-            folder.sync()
-    run.is_pointed = True
-
-
-def _older_target(where: Location) -> str:
-    return f"../../{where.task_id}/{CLI}/{where.run_id}/{MANIFEST}"
-
-
-def point_older(pointers: Folder, where: Location) -> None:
-    """Make the pointer to a run that early programs follow, a link in ``.runs/local-mcp``."""
-    with pointers.sub(where.run_id, create=True, sync=False) as older:
-        older.link(MANIFEST, _older_target(where))
-        older.sync()
-        pointers.sync()
-
-
-def pointer_bytes(store: RunStore, manifest: Manifest) -> bytes:
-    """Return the compatibility pointer of a run (contract, section 4) as it is written."""
-    return json_text(pointer_document(store, manifest), indent=2).encode() + b"\n"
-
-
-def pointer_document(store: RunStore, manifest: Manifest) -> dict[str, Any]:
-    """Return what the compatibility pointer of a run says."""
-    paths = store.paths(Location(manifest.task_id, manifest.run_id))
-    return {
-        "redirect_to": paths.folder,
-        "manifest": paths.manifest,
-        "status": manifest.status,
-        "completed_at": manifest.completed_at,
-        "updated_at": manifest.updated_at,
-    }
 
 
 def _add_metrics(store: RunStore, task: Folder, run: OpenRun, *, certain: bool) -> tuple[bool, dict[str, Any]]:

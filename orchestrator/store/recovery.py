@@ -16,7 +16,6 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import forgotten
 from orchestrator.store.attempt_files import events_of
 from orchestrator.store.child_links import notes_left, settle_with_parent, with_children
-from orchestrator.store.claim import take_over
 from orchestrator.store.event_log import INTERRUPTED_END, NOTHING, by_attempt, contradictions, read_events, unproved
 from orchestrator.store.find import open_runs, read_manifest
 from orchestrator.store.layout import CLI, EVENTS, HEARTBEAT, IMPORTED, OPEN, STAGING, Location
@@ -27,6 +26,7 @@ from orchestrator.store.publish import publish, published_otherwise
 from orchestrator.store.record_proof import altered
 from orchestrator.store.run_files import file_digest
 from orchestrator.store.store import RunStore, is_pruning
+from orchestrator.store.take_over import take_over
 
 Closer = Callable[[Manifest, str], Manifest]
 """Closes the manifest of a run that died at the given moment."""

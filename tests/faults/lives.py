@@ -40,7 +40,7 @@ from orchestrator.runner.first_record import announce_to_parent
 from orchestrator.runner.progress import make_observer
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.child_links import with_children
-from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.event_log import by_attempt, contradictions, read_events, unproved
 from orchestrator.store.layout import CHAIN, CLI, MANIFEST, METRICS, OPEN, OUTBOX, STAGING, STATE, Location
 from orchestrator.store.open_run import OpenRun
@@ -49,6 +49,7 @@ from orchestrator.store.publish import publish
 from orchestrator.store.record_proof import prove
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import reopen, take_over
 from tests.fake_processes import FakeHost, Script
 from tests.faults.crash_seam import QuickSeam
 from tests.records import TASK, FakeClock, make_manifest, make_plan, make_stage, make_workspace

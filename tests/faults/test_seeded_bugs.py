@@ -14,13 +14,14 @@ from orchestrator.base.files import Folder
 from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import interrupted
-from orchestrator.store.claim import claim, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.find import run_ids
 from orchestrator.store.layout import CLI, MANIFEST, METRICS, OPEN, RESERVE, Location
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
 from orchestrator.store.recovery import Closer, last_sign_of_life, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 from tests.faults.conftest import Scenes
 from tests.faults.crash_seam import Crash, QuickSeam, ShortSeam, TornSeam, crash_at
 from tests.faults.lives import Told, Verbs, check, plain_life, recover

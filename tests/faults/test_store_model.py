@@ -22,12 +22,13 @@ from orchestrator.model.manifest.transitions import (
     stage_started,
 )
 from orchestrator.model.outcome import Ended
-from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import CLI, RUN_LOCK, Location
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.publish import publish
 from orchestrator.store.recovery import finish, recover_task
+from orchestrator.store.take_over import reopen, take_over
 from tests.faults.crash_seam import Crash, QuickSeam
 from tests.faults.lives import AT, Told, cancelled, check, metrics, recover, store_of
 from tests.records import TASK, make_manifest, make_plan

@@ -23,7 +23,7 @@ from orchestrator.base.files.writing import write_files
 from orchestrator.model.manifest.document import HEARTBEAT_STALE_SECONDS
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.runner.environment.steps import PortableLocks
-from orchestrator.store.claim import claim, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.find import life_of, read_document
 from orchestrator.store.layout import HEARTBEAT, OPEN, RUN_LOCK, STAGING
 from orchestrator.store.liveness import sign_of_life
@@ -32,6 +32,7 @@ from orchestrator.store.owner import Owner, read_owner, started_at
 from orchestrator.store.publish import publish
 from orchestrator.store.recovery import recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 from tests.faults.crash_seam import QuickSeam
 from tests.harness import Orchestrator, WorkspaceFolder
 from tests.records import START, TASK, FakeClock, make_manifest, make_workspace, where_is

@@ -19,9 +19,9 @@ from orchestrator.commands.run.create_run import begin_run
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.transitions import begun, stage_started
 from orchestrator.runner.first_record import RunTerms
-from orchestrator.store.claim import reopen, take_over
 from orchestrator.store.keys import HeldKey, key_name
 from orchestrator.store.layout import Location
+from orchestrator.store.take_over import reopen, take_over
 from tests.attacks.test_records import edit, snapshot
 from tests.functional.test_fleet import ALL, fleet_of
 from tests.functional.test_schema import check

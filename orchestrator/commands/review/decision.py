@@ -31,7 +31,6 @@ from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.review_text import decided_text
-from orchestrator.store.claim import take_over
 from orchestrator.store.decisions import add_decision
 from orchestrator.store.last_approved import ApprovedRun, note_approved
 from orchestrator.store.layout import Location
@@ -39,6 +38,7 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import read_owner
 from orchestrator.store.recovery import finish
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

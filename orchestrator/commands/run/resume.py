@@ -28,7 +28,6 @@ from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.model.plan_diff import drift, shown_plan, unchanged_stages
 from orchestrator.runner.ci_job import with_ci_job
 from orchestrator.runner.first_record import WAITS_FOR_WORKER
-from orchestrator.store.claim import reopen
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import TOKEN
@@ -36,6 +35,7 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.record_proof import logs_pruned_at
 from orchestrator.store.recovery import finish, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.prepared_run import answer_for, with_delivery
 from orchestrator.runner.progress.unseen import Unseen
 from orchestrator.store.cancel_request import CancelRequest
-from orchestrator.store.claim import take_over
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 
 
 def cancel_unattended(context: Context, store: RunStore, where: Location, who: str, why: str) -> Answer:

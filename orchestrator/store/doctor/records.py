@@ -20,7 +20,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.layout import CLI, EVENTS, MANIFEST, MCP, OLD_POINTERS, RESERVE, TOKEN, Location
 from orchestrator.store.liveness import sign_of_life
-from orchestrator.store.publish import pointer_document
+from orchestrator.store.pointers import pointer_document
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False

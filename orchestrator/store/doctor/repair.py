@@ -14,7 +14,6 @@ from itertools import count
 
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
-from orchestrator.store.claim import take_over
 from orchestrator.store.doctor.finding import Repaired, repaired
 from orchestrator.store.doctor.records import inspect_run, is_temp, torn_tail
 from orchestrator.store.doctor.repair_folds import fold_again
@@ -31,6 +30,7 @@ from orchestrator.store.liveness import beyond_locks
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import Closer, recover_run, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 
 
 def repair(store: RunStore, seen: RecordsSeen, close: Closer) -> Iterator[Repaired]:

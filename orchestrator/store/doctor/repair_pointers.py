@@ -14,7 +14,7 @@ from orchestrator.store.doctor.workspace import older_orphans
 from orchestrator.store.find import run_ids
 from orchestrator.store.layout import CLI, MANIFEST, MCP, OLD_POINTERS, Location
 from orchestrator.store.open_run import OpenRun
-from orchestrator.store.publish import pointer_bytes
+from orchestrator.store.pointers import pointer_bytes
 from orchestrator.store.store import RunStore
 
 

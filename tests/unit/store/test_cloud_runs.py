@@ -16,13 +16,14 @@ from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.transitions import begun, closed, interrupted
 from orchestrator.runner.first_record import RunTerms
 from orchestrator.store.child_links import leave_link
-from orchestrator.store.claim import claim, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.cloud_runs import take_cloud_run
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.liveness import sign_of_life
 from orchestrator.store.recovery import finish, recover_run, recover_task
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import take_over
 from orchestrator.store.verification.tasks import verify_task
 from tests.records import TASK, FakeClock, make_engine, make_manifest, make_plan, make_store, where_is
 

@@ -12,11 +12,12 @@ import pytest
 from orchestrator.base.files import Folder
 from orchestrator.model.manifest.transitions import interrupted, stage_started
 from orchestrator.store.chain import last_line, lines_of, read_first_hint
-from orchestrator.store.claim import claim, reopen, take_over
+from orchestrator.store.claim import claim
 from orchestrator.store.decisions import add_decision, decisions_of
 from orchestrator.store.layout import Location
 from orchestrator.store.publish import publish
 from orchestrator.store.store import RunStore
+from orchestrator.store.take_over import reopen, take_over
 from orchestrator.store.verification.alignment import align_task
 from orchestrator.store.verification.recent import verify_recent
 from orchestrator.store.verification.tasks import verify_all, verify_run, verify_task
