@@ -322,6 +322,18 @@ def test_a_run_that_does_not_prove_an_item_ticks_nothing(workspace: WorkspaceFol
     assert not (workspace.root / "tasks" / "evidence").exists()
 
 
+def test_a_config_that_asks_for_more_names_the_run_to_approve(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Who asks for two approvals from now on sees of each ticked item which run lacks one, and what to do."""
+    config = app.root / "project_configs" / "app.toml"
+    config.write_text(config.read_text() + "[review]\napprovals = 2\n")
+    run = run_of(app).name
+    found = [one for one in orchestrate("verify", "--docs", "--format", "json").document["findings"] if one["hint"]]
+    assert {one["code"] for one in found} == {"approval-missing"}
+    assert all("1 of 2 approvals" in one["message"] for one in found)
+    assert all(f"of run {run} that it cites" in one["message"] for one in found)
+    assert all(f"codex-orchestrator review {run} --decision approve" in one["hint"] for one in found)
+
+
 def test_sync_shows_a_difference_and_repairs_mirrors(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Without anybody to ask it only shows; with --yes mirrors are made equal, and a tick is nowhere lost."""
     source, mirror = app.root / PLACES[0], app.root / PLACES[1]

@@ -13,7 +13,7 @@ from orchestrator.checks.checklists.items import Citation, Item, task_of_path, w
 from orchestrator.checks.checklists.needs import APPROVAL
 from orchestrator.checks.checklists.needs_shown import gaps, is_recomputable, waived_in
 from orchestrator.model.accounts import Signed, people_of
-from orchestrator.model.approvals import APPROVE, Subject, Validity, reasons, validities
+from orchestrator.model.approvals import APPROVE, REASON_CODES, Subject, Validity, reasons, validities
 from orchestrator.model.base_policy import unapproved_softening
 from orchestrator.model.clean_tree import tree_fault
 from orchestrator.model.fleet import is_fleet
@@ -86,7 +86,7 @@ def _findings(item: Item, sources: Sources) -> Iterator[Finding]:
     yield from _proof_findings(item, sources, finding)
 
 
-def _proof_findings(item: Item, sources: Sources, finding: Callable[[str, str], Finding]) -> Iterator[Finding]:
+def _proof_findings(item: Item, sources: Sources, finding: Callable[..., Finding]) -> Iterator[Finding]:
     kept: list[Evidence] = []
     for citation in item.citations:
         try:
@@ -104,7 +104,14 @@ def _proof_findings(item: Item, sources: Sources, finding: Callable[[str, str], 
             yield finding(code, message)
     if len(kept) == len(item.citations):
         for code, message in _claim_faults(item, kept, sources):
-            yield finding(code, message)
+            yield finding(code, message, _approving(kept[-1]) if code in REASON_CODES else "")
+
+
+def _approving(evidence: Evidence) -> str:
+    run = evidence.run_id
+    return (
+        f"codex-orchestrator review {run} --decision approve, by somebody else; then tick again: that is evidence, too"
+    )
 
 
 def _early_finding(item: Item, cited: tuple[str, str], sources: Sources) -> Finding:
@@ -238,7 +245,8 @@ def _review_faults(item: Item, evidence: Evidence, sources: Sources) -> Iterator
         yield "review-policy-unknown", fault
     policy = policy._replace(approvals=max(policy.approvals, int(asked)), stale_when_tree_moves=False)
     entries = judged_reviews(_latest_reviews(evidence, sources), evidence, policy, sources)
-    yield from reasons(entries, policy)
+    for code, message in reasons(entries, policy):
+        yield code, f"{message}, of run {evidence.run_id} that it cites"
     yield from unapproved_softening(evidence.manifest.get("policy") or (), entries)
     approval = approval_of(entries)
     said = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
