@@ -147,6 +147,7 @@ LATE = {
     "orchestrator.report.brief": "its patterns take 2 ms to compile, and only a failure needs them",
     "orchestrator.report.readiness": "0.1 ms; a program's status of a green run needs no words",
     "orchestrator.report.status_document": "0.5 ms for version 1, 0.6 for interrupted and waiting runs: rare",
+    "orchestrator.report.run_summary": "its patterns take 2 ms to compile, and only a failure needs them",
     "orchestrator.runner.attempt": "masks that CI knows, 1 ms, and an XML parser, 12 ms: few runs need them",
     "orchestrator.runner.environment.fingerprint": "9 ms; of a session that installs something",
     "orchestrator.runner.environment.make": "3 ms; of an environment whose maker is gone",

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 GAP = "…"
 """Stands where lines were left out."""
 
-_FIRST, _LATER = 4, 5
-"""Of the lines that name a failure and stand before the last ones: so many first, and so many last ones."""
+_FIRST, _LATER = 5, 4
+"""Of the lines that name a failure and stand before the last ones: a fifth of all first, and a quarter last ones."""
 
 _NAMES_FAILURE = re.compile(
     r"""
@@ -21,7 +21,7 @@ _NAMES_FAILURE = re.compile(
     | (?:FAILED|ERROR)\s \S                                  # pytest's summary
     | E\s{3,}\S                                              # pytest's lines of a failure
     | _{3,}\s.+\s_{3,}$                                      # and its heading
-    | --- \s FAIL: | FAIL\t                                  # go
+    | --- \s FAIL: | FAIL(?:\t|\s\s+)\S                                  # go
     | \S+\.go:\d+:\d+:
     | not \s ok \s
     | npm \s (?:error|ERR!) \s+ [^\s]                        # npm: code and reason come first
@@ -39,21 +39,26 @@ _ADVICE = re.compile(
     r"\s*(?:hint:|for more information|see (?:above|https?:)|note: this (?:error|is)|npm (?:error|ERR!) a complete)",
     re.I,
 )
+_OF_MAKE = re.compile(r"make(?:\[\d+\])?:\s\*\*\*\s")
 _NPM = re.compile(r"npm (?:error|ERR!)\s+\S")
 _NPM_CODE = re.compile(r"npm (?:error|ERR!) code\s")
 _NPM_PATH = re.compile(r"npm (?:error|ERR!) path\s")
 
 
 def telling(lines: Sequence[str], most: int) -> list[str]:
-    """Return at most ``most`` lines: the last ones and, with a mark at each gap, those before that name a failure."""
+    """Return at most ``most`` lines: the last ones and, with a mark at each gap, those before that name a failure.
+
+    ``most`` is 10 or more.
+    """
     last = list(lines[-most:])
     before = lines[: len(lines) - len(last)]
     if not any(map(_NAMES_FAILURE.match, before)):
         return last
-    room = most - _FIRST - _LATER - 3
+    first, later = most // _FIRST, most // _LATER
+    room = most - first - later - 3
     head = lines[: len(lines) - room]
     named = [place for place, line in enumerate(head) if _NAMES_FAILURE.match(line)]
-    kept = sorted({*named[:_FIRST], *named[-_LATER:], *range(len(head), len(lines))})
+    kept = sorted({*named[:first], *named[-later:], *range(len(head), len(lines))})
     found: list[str] = []
     for place, following in zip(kept, [*kept[1:], len(lines)], strict=True):
         found.append(lines[place])
@@ -84,7 +89,9 @@ def cause_in(lines: Sequence[str]) -> str | None:
 def named_in(lines: Sequence[str]) -> str | None:
     """Return the last line that names a failure; without one the last that is no advice."""
     said = [line for line in lines if line.strip() and not _ADVICE.match(line)]
-    named = next((line for line in reversed(said) if _NAMES_FAILURE.match(line)), None)
+    every = [line for line in said if _NAMES_FAILURE.match(line)]
+    # make only says that what it called failed.
+    named = next((line for line in reversed(every) if not _OF_MAKE.match(line)), next(reversed(every), None))
     if named is not None and _NPM.match(named):
         named = _npms_reason(said) or named
     found = named or next(reversed(said), lines[-1] if lines else None)

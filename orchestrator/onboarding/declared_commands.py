@@ -222,7 +222,8 @@ def _scripts(codebase: Codebase) -> Iterator[tuple[str, str]]:
         text = codebase.text(f"scripts/{name}") or ""
         if text.startswith("#!") and "python" not in text.partition("\n")[0]:
             for line in text.splitlines():
-                yield re.sub(r"\$\{?PREFIX\}?", "", line), f"scripts/{name}"
+                # What is passed on to a script is nothing when it is called bare.
+                yield re.sub(r"\$\{?PREFIX\}?|\"?\$[@*]\"?", "", line), f"scripts/{name}"
 
 
 def _ci_lines(codebase: Codebase) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,9 @@ from orchestrator.onboarding.requirement import applies, bare_name, exact_versio
 from orchestrator.onboarding.tool_versions import Pin, requirement_files
 
 _TOOLS = frozenset({"pytest", "ruff", "flake8", "mypy", "black", "pylint", "tox", "coverage", "nose", "unittest2"})
+_OWN = re.compile(r"^(?:-e|--editable)\s+\.(?:\[([\w,\s.-]*)\]|\s*$)", re.M)
+"""A line of a requirements file that installs the codebase itself, with extras."""
+
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TEST_FILES = (
     "requirements/tests.txt",
@@ -40,7 +43,8 @@ class Needs:
     """The arguments of ``session.install``, as they come together.
 
     ``known`` are the requirements that the codebase itself brings along by what is installed of it, ``sources`` where
-    they stand, ``pins`` the versions taken from its files, ``loose`` the tools whose version nobody names.
+    they stand, ``pins`` the versions taken from its files, ``loose`` the tools whose version nobody names, ``extras``
+    those of the codebase that are installed.
     """
 
     facts: PythonFacts
@@ -52,6 +56,7 @@ class Needs:
     notes: list[str] = field(default_factory=list)
     pins: dict[str, Pin] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
+    extras: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, facts: PythonFacts) -> Needs:
@@ -63,6 +68,7 @@ class Needs:
             needs._take_files(facts.codebase)
         if needs.install in ([], ["-e", "."]) and not needs.tools:
             needs._take_tox(facts.codebase)
+        needs._note_extras()
         needs._pin_known()
         return needs
 
@@ -124,17 +130,23 @@ class Needs:
         if not is_package or poetry.get("package-mode") is False:
             return
         self._know(texts(project.get("dependencies")))
-        for name in facts.chosen_extras:
-            self._know(facts.extras[name])
+        self._take_extras(facts.chosen_extras)
         chosen = ",".join(facts.chosen_extras)
         self.install += ["-e", f".[{chosen}]" if chosen else "."]
-        left = [name for name in facts.extras if name not in facts.chosen_extras and facts.extras[name]]
-        if left:
+        if codebase.has("setup.py") and not facts.extras and not project:
+            self.notes.append("setup.py is not run here: extras that only it names have to be added to install")
+
+    def _take_extras(self, names: Iterable[str]) -> None:
+        self.extras = {name for name in names if name in self.facts.extras}
+        for name in sorted(self.extras):
+            self._know(self.facts.extras[name])
+
+    def _note_extras(self) -> None:
+        left = [name for name, listed in self.facts.extras.items() if listed and name not in self.extras]
+        if left and self.install:
             self.notes.append(
                 f"extras that are not installed: {', '.join(left)}; tests that need one fail or are skipped"
             )
-        if codebase.has("setup.py") and not facts.extras and not project:
-            self.notes.append("setup.py is not run here: extras that only it names have to be added to install")
 
     def _take_groups(self, facts: PythonFacts) -> None:
         for name in facts.chosen_groups:
@@ -159,8 +171,10 @@ class Needs:
 
     def _add_file(self, codebase: Codebase, name: str) -> None:
         text = codebase.text(name) or ""
-        if re.search(r"^(?:-e|--editable)\s+\.(?:\[|\s*$)", text, re.M) and self.install[:1] == ["-e"]:
+        own = _OWN.search(text)
+        if own is not None and self.install[:1] == ["-e"]:
             del self.install[:2]  # the file installs the codebase, with the extras that are needed
+            self._take_extras(re.split(r"[,\s]+", own[1] or ""))
         self.install += ["-r", name]
         self._know(requirement_lines(text), name)
 

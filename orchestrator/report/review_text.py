@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from orchestrator.model.failure_lines import telling
 from orchestrator.report.layout import Ink, clean, clip, labelled
 from orchestrator.report.review_lines import review_line
 from orchestrator.report.stage_words import how_it_ended
@@ -46,7 +47,7 @@ def review_text(packet: Mapping[str, Any], *, width: int, color: bool, digest: s
 def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     how = how_it_ended(failure)
     head = ink("red", f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else ""))
-    lines = [head, *(clip(f"  | {clean(line)}", width) for line in failure["last_lines"][-_LINES:])]
+    lines = [head, *(clip(f"  | {clean(line)}", width) for line in telling(failure["last_lines"], _LINES))]
     return lines + (
         labelled(ink, "Log", [clean(failure["log_path"])], width, whole=True) if failure["log_path"] else []
     )

@@ -91,7 +91,9 @@ def _failure(ink: Ink, failure: Mapping[str, Any], width: int) -> list[str]:
     head = f"Failed: {clean(failure['stage'])}" + (f" ({clean(how)})" if how else "")
     if cause is not None:
         failure = cause
-    shown = failure["last_lines"][-_DIGEST_LINES:]
+    from orchestrator.model.failure_lines import telling
+
+    shown = telling(failure["last_lines"], _DIGEST_LINES)
     lines = [ink("red", head), *(clip(f"  | {clean(line)}", width) for line in shown)]
     for test in failure["tests"]:
         lines += [clip(f"  - {clean(test['name'])}", width), *_about_test(test, width)]

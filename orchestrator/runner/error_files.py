@@ -58,7 +58,7 @@ def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
 
     plain = TerminalFilter(color=False)
     text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")
-    lines = [safe_text(line)[:SHOWN_COLUMNS] for line in mask(text).rstrip().splitlines()]
+    lines = [safe_text(line.expandtabs())[:SHOWN_COLUMNS] for line in mask(text).rstrip().splitlines()]
     if len(lines) <= SHOWN_LINES:
         return lines
     from orchestrator.model.failure_lines import telling  # its pattern takes a millisecond to compile

@@ -19,6 +19,7 @@ ADVICE = [f"some advice, line {number}" for number in range(40)]
         "____________ test_b ____________",
         "--- FAIL: TestCmp (0.00s)",
         "FAIL\texample.org/cmp\t0.1s",
+        "FAIL    example.org/cmp 0.1s",
         "npm error code EUSAGE",
         "src/a.ts(3,1): error TS2304: Cannot find name 'x'.",
         "error[E0425]: cannot find value `x` in this scope",
@@ -29,11 +30,12 @@ ADVICE = [f"some advice, line {number}" for number in range(40)]
 )
 def test_a_line_that_names_a_failure_is_among_them(line: str) -> None:
     """Far above the last lines too; where something was left out a mark stands."""
-    found = telling(["start", line, *ADVICE], 20)
-    assert line in found
-    assert found[-1] == ADVICE[-1]
-    assert GAP in found
-    assert len(found) <= 20
+    for most in (20, 10):
+        found = telling(["start", line, *ADVICE], most)
+        assert line in found
+        assert found[-1] == ADVICE[-1]
+        assert GAP in found
+        assert len(found) <= most
 
 
 def test_an_output_without_such_lines_is_its_end() -> None:

@@ -138,10 +138,12 @@ def test_pins_that_contradict_what_is_installed(make: Make) -> None:
 def test_requirements_beside_a_pyproject(make: Make) -> None:
     """A requirements file with the tools is installed, in place of the codebase alone where it installs that too."""
     files = {
-        "pyproject.toml": '[project]\nname = "a"\n[project.optional-dependencies]\ncli = ["click"]\n[tool.mypy]\n',
+        "pyproject.toml": '[project]\nname = "a"\n[project.optional-dependencies]\ncli = ["click"]\nx = ["y"]\n'
+        "[tool.mypy]\n",
         "a/__init__.py": "",
         "requirements.txt": "-e .[cli]\n\nruff==0.12.11\nmypy==1.17.1  # types\npytest==8.4.1 \\\n  --hash=x\n",
-        "scripts/check": '#!/bin/sh -e\nexport PREFIX="venv/bin/"\n${PREFIX}mypy a\n${PREFIX}ruff format a --diff\n',
+        "scripts/check": '#!/bin/sh -e\nexport PREFIX="venv/bin/"\n${PREFIX}mypy a\n${PREFIX}ruff format a --diff\n'
+        '${PREFIX}pytest "$@"\n',
         "tests/test_a.py": "import pytest\n",
     }
     found = propose(make(files))
@@ -153,6 +155,8 @@ def test_requirements_beside_a_pyproject(make: Make) -> None:
         "typecheck": "python -m mypy a",
     }
     assert any("mypy 1.17.1 (requirements.txt)" in note for note in found.notes)
+    assert any("extras that are not installed: x;" in note for note in found.notes)
+    assert not any("was left out" in note for note in found.notes)
 
 
 def test_markers_are_evaluated(make: Make) -> None:

@@ -72,6 +72,12 @@ def test_a_failed_test_says_more_than_the_last_line() -> None:
         ("build", ["npm error code 7", "npm error path /x", "npm error command failed"], "npm error command failed"),
         ("build", ["npm error code 7", "npm error A complete log of this run"], "npm error code 7"),
         ("lint", ["one line", ""], "one line"),
+        (
+            "test",
+            ["--- FAIL: TestCmp", "ok x", "FAIL    a.org/cmp 0.1s", "FAIL", "make: *** [test] Error 1"],
+            "FAIL a.org/cmp 0.1s",
+        ),
+        ("test", ["nothing", "make: *** [test] Error 1"], "make: *** [test] Error 1"),
         ("lint", [], ""),
     ],
 )

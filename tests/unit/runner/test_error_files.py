@@ -15,6 +15,11 @@ def test_last_lines_are_plain_and_few() -> None:
     assert last_lines("", str) == []
 
 
+def test_tabs_are_columns() -> None:
+    """A tab is shown as what a terminal makes of it, as go's table of packages has them."""
+    assert last_lines("FAIL\texample.org/cmp\t0.1s\n", str) == ["FAIL    example.org/cmp 0.1s"]
+
+
 def test_what_is_made_safe_is_masked_then() -> None:
     """No secret comes together where something unprintable was dropped, however long that was."""
     apart = "Tr0\x1b]0;" + "t" * 5000 + "\x07ub4dor"
