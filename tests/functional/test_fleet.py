@@ -232,6 +232,8 @@ def test_a_key_stands_for_the_options(workspace: WorkspaceFolder, orchestrate: O
     child = orchestrate("start", "smoke", "--project", "a", "--key", "k/a", *JSON)
     assert (child.document["deduplicated"], child.document["run_id"]) == (True, workspace.runs("1-a")[0].name)
     assert len(workspace.runs("fleet")) == 1
+    listed = orchestrate("runs", "--project", "fleet", *JSON).document["runs"]
+    assert [row["run_id"] for row in listed] == [first.document["run_id"]]
     assert again.document["fleet"] == first.document["fleet"]
     assert "Totals     2 succeeded\n" in orchestrate("wait", first.document["run_id"]).stdout
 

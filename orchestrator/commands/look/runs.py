@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
-from orchestrator.base.identifiers import check_name, is_run_id, make_run_id, nearest
+from orchestrator.base.identifiers import FLEET, check_name, is_run_id, make_run_id, nearest
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe, record_fault
@@ -49,7 +49,7 @@ def runs(
     (0: all), unless another order than ``started`` needs them all. Raises UsageError and NotFound.
     """
     store = context.store()
-    for kind, name in (("project", project), ("task", task), ("pipeline", pipeline)):
+    for kind, name in (("project", None if project == FLEET else project), ("task", task), ("pipeline", pipeline)):
         if name is not None:
             check_name(kind, name)
     wanted = Wanted(project, status, outcome, pipeline, _parent(store, parent))
@@ -135,6 +135,6 @@ def _hint(store: RunStore, names: Names, tasks: list[str], task: str | None, pro
     near = None
     if task is not None and not names.runs and task not in tasks:
         near = nearest(task, tasks)
-    elif project is not None and project not in project_names(store.workspace.root):
+    elif project not in (None, FLEET) and project not in project_names(store.workspace.root):
         near = nearest(project, project_names(store.workspace.root))
     return f"did you mean '{near}'?" if near else ""

@@ -101,7 +101,7 @@ def select(
         raise UsageError(
             "nothing is selected: "
             + ("no project has all that was asked for" if projects else "there is no project in this workspace"),
-            hint="codex-orchestrator projects",
+            hint="codex-orchestrator projects" if projects else "codex-orchestrator onboard NAME --path FOLDER",
             code="nothing-selected",
         )
     base = sources.change() if options.affected else None

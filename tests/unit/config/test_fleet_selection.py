@@ -126,6 +126,13 @@ def test_what_is_wrong_is_refused_with_the_nearest(options: SelectionOptions, co
     assert hint in caught.value.hint
 
 
+def test_an_empty_workspace_has_nothing_to_select() -> None:
+    """Where there is no project, the hint is how one comes to be."""
+    with pytest.raises(UsageError) as caught:
+        chosen(SelectionOptions(everything=True), Members({}))
+    assert (caught.value.code, "onboard" in caught.value.hint) == ("nothing-selected", True)
+
+
 def test_nothing_selected_is_judged_before_a_change_narrows() -> None:
     """An owner whose projects are all left out is refused, whatever changed."""
     with pytest.raises(UsageError) as caught:
