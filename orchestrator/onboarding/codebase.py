@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST_BYTES = 1024 * 1024
 """Far above any file that people write to set up a build; more is not read."""
 
+ENTRY_POINTS = ("tasks.py", "noxfile.py")
+"""What Invoke and nox read at a workspace's root."""
+
 _MOST_TEST_FILES = 50
 _TEST_FOLDERS = ("tests", "test", "testing", "src")
 _TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|conftest)\.py")
@@ -46,6 +49,12 @@ class Codebase:
     def first(self, *names: str) -> str | None:
         """Return the first of ``names`` that is there, or None."""
         return next((name for name in names if self.has(name)), None)
+
+    def is_entry_point(self, name: str) -> bool:
+        """Tell whether ``tasks.py`` or ``noxfile.py`` is the workspace's own, and no code of the codebase."""
+        if name not in ENTRY_POINTS:
+            return False
+        return re.search(r"^\s*(?:from|import) orchestrator\b", self.text(name) or "", re.M) is not None
 
     def text(self, name: str, most: int = MOST_BYTES) -> str | None:
         """Return the text of a regular file of at most ``most`` bytes, None where there is none."""

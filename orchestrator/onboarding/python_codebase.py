@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
+from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.onboarding.codebase import Codebase, table, texts
 from orchestrator.onboarding.nox_files import FILE as NOX_FILE
 from orchestrator.onboarding.proposal import Proposal, Stage, diagnostics, skip
@@ -36,14 +37,7 @@ def is_weak(codebase: Codebase) -> bool:
     """Tell whether the codebase looks like Python without saying so; a workspace's own entry points say nothing."""
     if codebase.first("requirements.txt", "pyproject.toml", "tox.ini") is not None:
         return True
-    return any(name.endswith(".py") and not _is_entry_point(codebase, name) for name in codebase.names)
-
-
-def _is_entry_point(codebase: Codebase, name: str) -> bool:
-    return (
-        name in ("tasks.py", NOX_FILE)
-        and re.search(r"^\s*(?:from|import) orchestrator\b", codebase.text(name) or "", re.M) is not None
-    )
+    return any(name.endswith(".py") and not codebase.is_entry_point(name) for name in codebase.names)
 
 
 def propose(codebase: Codebase) -> Proposal:
@@ -55,7 +49,7 @@ def propose(codebase: Codebase) -> Proposal:
     stages = [_build(codebase, needs), *checks(facts, needs), tests(facts, needs)]
     order = ("build", "lint", "test")
     stages.sort(key=lambda stage: order.index(stage.id) if stage.id in order else len(order))
-    warnings = [*_version_warning(codebase), *needs.warnings]
+    warnings = [*_version_warning(codebase), *_discovery_warning(codebase), *needs.warnings]
     if python is not None:
         warnings.append(f"requires-python is '{requires}', so Python {python} is asked for: it has to be installed")
     return Proposal(
@@ -85,7 +79,7 @@ def _notes(facts: PythonFacts, needs: Needs, stages: list[Stage]) -> list[str]:
     others = also_run(facts, stages)
     if others:
         notes.append(f"the codebase also runs, and this does not: {', '.join(others)}")
-    if facts.codebase.has(NOX_FILE) and not _is_entry_point(facts.codebase, NOX_FILE):
+    if facts.codebase.has(NOX_FILE) and not facts.codebase.is_entry_point(NOX_FILE):
         notes.append(f"{NOX_FILE} was only read: its sessions would make environments inside this one")
     return [*notes, *needs.notes]
 
@@ -96,6 +90,27 @@ def _version_warning(codebase: Codebase) -> list[str]:
     return [
         "the version is taken from git, and the folder is no repository of its own: the install fails, unless "
         'set_env in [session] names one (SETUPTOOLS_SCM_PRETEND_VERSION = "1.0" for setuptools-scm and hatch-vcs)'
+    ]
+
+
+def _discovery_warning(codebase: Codebase) -> list[str]:
+    """Return what fails where the workspace's folders lie beside a package that setuptools looks for by itself.
+
+    Source: setuptools' "Package Discovery", automatic discovery: with a flat layout each folder that its list of
+    names does not leave out is a package, and several of them end the build.
+    """
+    pyproject, cfg = codebase.toml("pyproject.toml"), codebase.ini("setup.cfg").get("options", {})
+    backend = str(table(pyproject, "build-system").get("build-backend", "setuptools"))
+    named = {"packages", "py-modules"} & table(pyproject, "tool", "setuptools").keys()
+    named |= {"packages", "py_modules"} & dict(cfg).keys()
+    looks = backend.startswith("setuptools") and codebase.first("setup.py", "src") is None and "project" in pyproject
+    if not codebase.has(CONFIG_FOLDER) or named or not looks:
+        return []
+    packages = sorted(name for name in codebase.names if codebase.has(f"{name}/__init__.py"))
+    include = ", ".join(f'"{name}*"' for name in packages) or '"NAME*"'
+    return [
+        f"setuptools looks for packages by itself and takes {CONFIG_FOLDER} and out for some, so that the build fails: "
+        f"write [tool.setuptools.packages.find] include = [{include}] into pyproject.toml"
     ]
 
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from itertools import pairwise
 
-from orchestrator.onboarding.codebase import Codebase, table, texts
+from orchestrator.onboarding.codebase import ENTRY_POINTS, Codebase, table, texts
 from orchestrator.onboarding.declared_commands import Declared
 from orchestrator.onboarding.proposal import REPORT, Stage, is_inside, run, skip
 from orchestrator.onboarding.python_facts import PythonFacts, modules_of
@@ -68,6 +68,9 @@ def _pytest(facts: PythonFacts, needs: Needs, calls: list[Declared], where: str 
     source = call.source if call is not None else where
     written, added = _report(options)
     reports = {"reports": [written]} if written else {}
+    if "--doctest-modules" in options:
+        # It imports every module that it finds, and neither Invoke nor nox is in the session's environment.
+        added += [f"--ignore={name}" for name in ENTRY_POINTS if facts.codebase.is_entry_point(name)]
     line = shlex.join(["python", "-m", "pytest", *words, *added])
     return run("test", line, f"detected by {source}", timeout="15m", **reports)
 
