@@ -116,6 +116,7 @@ def _warm() -> None:
     from orchestrator.config.plan_cache import program_mark
     from orchestrator.model.lineage import trace_of
 
+    _main_module()
     with suppress(OSError):  # the child that needs it reports it
         program_mark()
     trace_of("none", "")
@@ -156,8 +157,7 @@ def _begin(argv: list[bytes], env: dict[bytes, bytes]) -> None:
     words = [os.fsdecode(word) for word in argv]
     sys.orig_argv = words
     sys.argv = [str(_main_module().__file__), *words[len(child_program()) :]]
-    os.environ.clear()
-    os.environb.update(env)
+    _set_environ(env)
     time.tzset()
     for number in (signals.SIGPIPE, signals.SIGXFSZ):
         signals.signal(number, signals.SIG_IGN)
@@ -170,6 +170,16 @@ def _begin(argv: list[bytes], env: dict[bytes, bytes]) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     gc.enable()
+
+
+def _set_environ(env: dict[bytes, bytes]) -> None:
+    """Make this process's variables those of ``env``; most of a child's are its fleet's."""
+    before = dict(os.environb)
+    for name in before.keys() - env.keys():
+        del os.environb[name]
+    for name, value in env.items():
+        if before.get(name) != value:
+            os.environb[name] = value
 
 
 def _main_module() -> ModuleType:

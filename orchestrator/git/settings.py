@@ -16,6 +16,7 @@ _USER_VALUES = frozenset((b"name", b"email"))
 _UNSIMPLE = frozenset(b'\\"#;')
 """Escapes, quotes and comments inside a value."""
 _MOST_BYTES = 1 << 20
+_CHUNK = 1 << 14
 _TIMEOUT_SECONDS = 10.0
 _QUERY = ("config", "--null", "--get-regexp", r"^(filter\..*|core\.excludesfile)$")
 LFS = "lfs"
@@ -138,13 +139,20 @@ def _has_rules(path: str) -> bool:
 
 
 def _content(path: str) -> bytes:
-    with suppress(OSError, ValueError), open(path, "rb", opener=_unblocked) as stream:
-        return stream.read(_MOST_BYTES)
+    with suppress(OSError, ValueError):
+        return _bytes_of(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     return b""
 
 
-def _unblocked(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+def _bytes_of(fd: int) -> bytes:
+    """Return what can be read of an open file, up to a limit, and close it: a start reads a dozen tiny ones."""
+    data = b""
+    try:
+        while len(data) < _MOST_BYTES and (chunk := os.read(fd, _CHUNK)):
+            data += chunk
+    finally:
+        os.close(fd)
+    return data
 
 
 def _configured(top: str, environ: Mapping[str, str]) -> dict[str, str]:
