@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli import review_commands, run_commands
+from orchestrator.cli import look_commands, review_commands, run_commands
 from orchestrator.cli.options import table
 
-COMMANDS = table(*run_commands.COMMANDS, *review_commands.COMMANDS)
+COMMANDS = table(*run_commands.COMMANDS, *look_commands.COMMANDS, *review_commands.COMMANDS)

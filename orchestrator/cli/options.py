@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import near_hint
+from orchestrator.base.limits import UNNAMED_PIPELINE
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 
@@ -34,21 +35,21 @@ def text(flag: str, given: str) -> str:
 
 
 def count(flag: str, given: str) -> int:
-    """Return a whole number from 1 to 999999."""
+    """Return a whole number from 1 to 999999; UsageError for anything else, as in every reader here."""
     if not _is_whole(given) or int(given) == 0:
         raise UsageError(f"--{flag} is a whole number from 1 to 999999, not {shown(given)}", hint=f"--{flag} 4")
     return int(given)
 
 
 def whole(flag: str, given: str) -> int:
-    """Return a whole number from 0 to 999999."""
+    """Return a whole number from 0 to 999999, or raise UsageError."""
     if not _is_whole(given):
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 20")
     return int(given)
 
 
 def integer(flag: str, given: str) -> int:
-    """Return a whole number from -999999 to 999999."""
+    """Return a whole number from -999999 to 999999, or raise UsageError."""
     if not _is_whole(given.removeprefix("-")):
         raise UsageError(f"--{flag} is a whole number, not {shown(given)}", hint=f"--{flag} 5")
     return int(given)
@@ -59,7 +60,7 @@ def _is_whole(given: str) -> bool:
 
 
 def share(flag: str, given: str) -> float:
-    """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``."""
+    """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``, or raise UsageError."""
     import re
 
     match = re.fullmatch(_SHARE, given)
@@ -70,7 +71,7 @@ def share(flag: str, given: str) -> float:
 
 
 def seconds(flag: str, given: str) -> float:
-    """Return a number of seconds; a tenth is the least, so that nothing polls without a pause."""
+    """Return a number of seconds; a tenth is the least, so that nothing polls without a pause. Raises UsageError."""
     import re
 
     if re.fullmatch(_SECONDS, given) is None or float(given) < _SHORTEST_INTERVAL:
@@ -81,7 +82,7 @@ def seconds(flag: str, given: str) -> float:
 
 
 def assignment(flag: str, given: str) -> str:
-    """Return ``given`` when it has the form ``KEY=VALUE`` with a key; the value may be empty."""
+    """Return ``given`` when it has the form ``KEY=VALUE`` with a key; the value may be empty. Raises UsageError."""
     if given.find("=") < 1:
         raise UsageError(f"--{flag} has the form KEY=VALUE, not {shown(given)}")
     return given
@@ -208,6 +209,36 @@ def table(*commands: Command) -> Commands:
 
 
 PROJECT = Option("project", "the project; left out: that of the task, of the current folder, or the only one", "NAME")
+PIPELINE = Option("pipeline", "the pipeline, else the project's default_pipeline", "NAME", default=UNNAMED_PIPELINE)
+RUN = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", required=True)
+SELECTION = (
+    Option(
+        "all",
+        "all projects that have the pipeline, as one run (a fleet), as with any selection below",
+        parameter="everything",
+    ),
+    Option("projects", "these projects", "A,B"),
+    Option("affected", "projects with changes since --base, and those that depend on them"),
+    Option(
+        "base",
+        "the commit to compare with, or last-success; left out: $BASE_SHA, the default branch",
+        "REV",
+    ),
+    Option("no-dependents", "with --affected: leave out projects that only depend on a changed one"),
+    Option(
+        "owner",
+        "projects of this owner; may be repeated, for any of several",
+        "NAME",
+        repeatable=True,
+        parameter="owners",
+    ),
+    Option(
+        "tag", "projects with this tag; may be repeated, for any of several", "NAME", repeatable=True, parameter="tags"
+    ),
+    Option("exclude", "leave out these projects", "A,B"),
+    Option("failed", "projects whose last run of the pipeline did not succeed, or that the last fleet skipped"),
+    Option("shard", "the I-th of N parts of the selection", "I/N"),
+)
 TASK = Option("task", "the task; left out: $MCP_RUNNER_TASK_ID, the parent run's, or the project's own", "ID")
 FORMAT = Option("format", "text or json", "FORMAT", default="text", read=OneOf("text", "json"))
 LATEST = Option("run", "a run's id, a unique prefix of it, or 'latest'", "RUN", default="latest")

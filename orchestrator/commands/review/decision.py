@@ -72,7 +72,10 @@ class DecisionRequest:
 
 
 def decided(context: Context, store: RunStore, where: Location, asked: DecisionRequest) -> Answer:
-    """Record the decision, and answer with the run's status document and the new entry, ``recorded``."""
+    """Record the decision, and answer with the run's status document and the new entry, ``recorded``.
+
+    Raises UsageError for words that are none, Refused where the run or the reviewer's standing forbids the decision.
+    """
     check_words(asked)
     seen = observe(store, where)
     if seen.record["version"] == 1:

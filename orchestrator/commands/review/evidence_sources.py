@@ -81,7 +81,10 @@ def kept_evidence(root: str, task_id: str, run_id: str) -> Evidence | None:
 
 
 def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
-    """Return the full record of a run where it exists here, as after a fresh clone it doesn't."""
+    """Return the full record of a run where it exists here, as after a fresh clone it doesn't.
+
+    Raises DamagedRecord where it can't be read or is altered.
+    """
     if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
         return None
     try:
@@ -96,7 +99,7 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
 
 
 def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
-    """Return the line of the task's chain of an ended attempt, None where there is none."""
+    """Return the line of the task's chain of an ended attempt, None where there is none. Raises DamagedRecord."""
     event = event_id(where.run_id, attempt)
     try:
         with store.task(where.task_id) as task:

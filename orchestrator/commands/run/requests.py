@@ -114,7 +114,10 @@ def _visible(name: str) -> str:
 
 
 def overrides_of(request: StartRequest) -> dict[str, str]:
-    """Return the overrides as a mapping. Mode and overrides are recorded, never enforced."""
+    """Return the overrides as a mapping. Mode and overrides are recorded, never enforced.
+
+    Raises UsageError.
+    """
     if request.mode not in ("local", "cloud"):
         raise UsageError(f"--mode is '{request.mode}'; it is local or cloud", code="bad-mode")
     found: dict[str, str] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 
 from orchestrator.base.identifiers import FLEET
@@ -116,6 +115,8 @@ def _breach(event: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _cancelling(event: Mapping[str, Any]) -> tuple[str, str]:
+    import signal  # 3 ms with ``enum``, for a run that somebody stopped
+
     number = event.get("signal")
     name = next((each.name for each in signal.Signals if each == number), shown(number))
     return f"stopping the run ({name})", "33"
