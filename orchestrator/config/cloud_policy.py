@@ -76,7 +76,7 @@ def read_cloud_policy(root: str, environ: Mapping[str, str]) -> CloudPolicy:
             hint=f"add [cloud] with scheduler, ca, cert and key to {WORKSPACE_FILE} (docs/cloud.md), or --mode local",
             code="no-engine",
         )
-    faults = list(_faults(table))
+    faults = list(cloud_faults(table))
     if faults:
         raise ConfigError([f"{WORKSPACE_FILE}: {fault}" for fault in faults])
     named = environ.get(SCHEDULER_VARIABLE)
@@ -199,7 +199,8 @@ def _mode(key: str, path: str) -> int:
     return mode
 
 
-def _faults(table: object) -> Iterator[str]:
+def cloud_faults(table: object) -> Iterator[str]:
+    """Yield what is wrong with the keys of a ``[cloud]``; whether its files are there is no part of it."""
     if not isinstance(table, dict):
         yield "cloud: is no table"
         return

@@ -83,13 +83,14 @@ def _project_table(root: str, project: str) -> Mapping[str, Any]:
 
 
 def _checked(file: str, table: object) -> Mapping[str, Any]:
-    faults = list(_faults(table))
+    faults = list(export_faults(table))
     if faults or not isinstance(table, dict):
         raise ConfigError([f"{file}: {fault}" for fault in faults])
     return table
 
 
-def _faults(table: object) -> Iterator[str]:
+def export_faults(table: object) -> Iterator[str]:
+    """Yield what is wrong with an ``[export]``, each with its key."""
     if not isinstance(table, dict):
         yield "export: is no table"
         return

@@ -30,13 +30,14 @@ def read_fleet_policy(root: str) -> FleetPolicy:
         return FleetPolicy()
     table = read_toml(root, WORKSPACE_FILE)
     fleet = table.get("fleet", {})
-    faults = [*top_faults(table), *_faults(fleet)]
+    faults = [*top_faults(table), *fleet_faults(fleet)]
     if faults:
         raise ConfigError([f"{WORKSPACE_FILE}: {text}" for text in faults])
     return FleetPolicy(fleet.get("task_id", FLEET), tuple(fleet.get("shared", SHARED)))
 
 
-def _faults(fleet: object) -> Iterator[str]:
+def fleet_faults(fleet: object) -> Iterator[str]:
+    """Yield what is wrong with a ``[fleet]``, each with its key."""
     if not isinstance(fleet, dict):
         yield "fleet: is no table"
         return

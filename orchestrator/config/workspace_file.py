@@ -9,6 +9,7 @@ from orchestrator.base.errors import ConfigError
 from orchestrator.base.globs import fault
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
+from orchestrator.config.faults import did_you_mean
 from orchestrator.config.source import read_toml
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def read_docs_policy(root: str) -> DocsPolicy:
     if not os.path.lexists(os.path.join(root, WORKSPACE_FILE)):
         return DocsPolicy()
     table = read_toml(root, WORKSPACE_FILE)
-    faults = list(_faults(table))
+    faults = [*top_faults(table), *docs_faults(table.get("docs", {}))]
     if faults:
         raise ConfigError([f"{WORKSPACE_FILE}: {text}" for text in faults])
     docs = table.get("docs", {})
@@ -43,22 +44,18 @@ def top_faults(table: dict[str, Any]) -> list[str]:
     faults = []
     if table.get("schema_version") != 1 or isinstance(table.get("schema_version"), bool):
         faults.append("schema_version: is not 1")
-    return faults + [f"{key}: is no table of this file (known: {', '.join(TABLES)})" for key in _unknown(table, TABLES)]
+    unknown = sorted(set(table) - {"schema_version", *TABLES})
+    return faults + [f"{key}: is no table of this file{did_you_mean(key, TABLES)}" for key in unknown]
 
 
-def _faults(table: dict[str, Any]) -> list[str]:
-    faults = top_faults(table)
-    docs = table.get("docs", {})
+def docs_faults(docs: object) -> list[str]:
+    """Return what is wrong with a ``[docs]``, each with its key."""
     if not isinstance(docs, dict):
-        return [*faults, "docs: is no table"]
-    faults += [f"docs.{key}: is no key of this table (known: since, ignore)" for key in set(docs) - {"since", "ignore"}]
+        return ["docs: is no table"]
+    faults = [f"docs.{key}: is no key of this table (known: since, ignore)" for key in set(docs) - {"since", "ignore"}]
     since, ignore = docs.get("since"), docs.get("ignore", [])
     if since is not None and (not isinstance(since, str) or _COMMIT.fullmatch(since) is None):
         faults.append("docs.since: is no commit: at least 7 of its hexadecimal digits (a branch would move)")
     if not isinstance(ignore, list) or not all(isinstance(pattern, str) for pattern in ignore):
         return [*faults, "docs.ignore: is no list of patterns"]
     return faults + [f"docs.ignore: {pattern!r} {text}" for pattern in ignore if (text := fault(pattern)) is not None]
-
-
-def _unknown(table: dict[str, Any], known: tuple[str, ...]) -> list[str]:
-    return sorted(set(table) - {"schema_version", *known})

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.finding import Finding
-from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.prune_policy import project_rules, workspace_rules
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.config.source import source_of
@@ -24,11 +23,8 @@ def size_findings(store: RunStore, projects: Iterable[str]) -> Iterator[Finding]
     root = store.workspace.root
     try:
         general = workspace_rules(root)
-    except ConfigError as error:
-        for fault in error.faults:
-            said = fault.removeprefix(f"{WORKSPACE_FILE}: ")
-            yield Finding("config", WORKSPACE_FILE, said, hint="see docs/retention.md")
-        return
+    except ConfigError:
+        return  # a finding of the configs
     runs_dir = store.workspace.runs_dir
     sizes = {task_id: folder_size(os.path.join(runs_dir, task_id)) for task_id in task_ids(store)}
     place = store.workspace.shown(runs_dir)

@@ -12,14 +12,14 @@ from datetime import date
 from orchestrator.base.errors import ConfigError, NoxUnavailable, UsageError
 from orchestrator.base.finding import Finding, Level
 from orchestrator.base.quoting import shown
-from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
+from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.checks.empty_folder import empty_folder_fault
 from orchestrator.checks.stage_programs import missing_programs, words_of
 from orchestrator.config.collisions import environment_folder, session_names
-from orchestrator.config.export_policy import read_export_policy
 from orchestrator.config.planning import check_project_folder, survey
-from orchestrator.config.routing.task_index import INDEX_FILE, read_index
+from orchestrator.config.routing.task_index import INDEX_FILE, TaskIndex, read_index
 from orchestrator.config.values import ProjectConfig, StageConfig
+from orchestrator.config.workspace_check import checked_workspace
 from orchestrator.git.ownership import foreign_repositories
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.host import embedded_warning
@@ -37,26 +37,43 @@ _ALWAYS = frozenset({"none", "venv"})
 def config_findings(root: str, today: date) -> tuple[Mapping[str, ProjectConfig], list[Finding]]:
     """Return the valid configs by project, and every fault of every config and of the list of tasks."""
     configs, faults = survey(root, today=today)
-    findings = [Finding("config", CONFIG_FOLDER, fault, hint="see docs/configuration.md") for fault in faults]
+    try:
+        checked_workspace(root)
+    except ConfigError as error:
+        faults = [*faults, *error.faults]
+    findings = [_of_file(fault) for fault in faults]
     for config in configs.values():
         try:
             check_project_folder(root, config)
         except UsageError as error:
             findings.append(Finding(error.code, config.file, error.message, hint=error.hint))
     try:
-        read_export_policy(root)
-    except ConfigError as error:
-        findings += (
-            Finding("config", WORKSPACE_FILE, fault, hint="see docs/configuration.md") for fault in error.faults
-        )
-    try:
-        findings += _foreign_tasks(read_index(root).foreign)
+        index = read_index(root)
     except UsageError as error:
-        findings.append(Finding(error.code, INDEX_FILE, error.message, hint=error.hint))
-    return configs, [*findings, *_shared_tasks(configs.values())]
+        said = error.message.removeprefix(f"{INDEX_FILE}: ")
+        return configs, [*findings, Finding(error.code, INDEX_FILE, said, hint=error.hint)]
+    tasks = (*_early_tasks(index.foreign), *_foreign_tasks(index, configs.values()))
+    return configs, [*findings, *tasks, *_shared_tasks(index, configs.values())]
 
 
-def _foreign_tasks(ids: Sequence[str]) -> Iterator[Finding]:
+def _of_file(fault: str) -> Finding:
+    """Return a fault of a config, which begins with the file's name, as a finding of that file."""
+    file, found, said = fault.partition(": ")
+    place, message = (file, said) if found else (CONFIG_FOLDER, fault)
+    return Finding("config", place.rstrip("/"), message, hint="see docs/configuration.md")
+
+
+def _foreign_tasks(index: TaskIndex, configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
+    """Yield each default task that the index gives to another project: every start under it is refused."""
+    for config in configs:
+        owner = index.owner(config.task_id)
+        if owner not in (None, config.name):
+            message = f"project.task_id: task '{config.task_id}' belongs to project '{owner}' by {INDEX_FILE}"
+            hint = f"give '{config.name}' a task of its own"
+            yield Finding("foreign-task", config.file, message, hint=hint)
+
+
+def _early_tasks(ids: Sequence[str]) -> Iterator[Finding]:
     """Yield, in one finding, the tasks of the index whose ids only the early version allowed."""
     if ids:
         subject = "1 task has an id that is" if len(ids) == 1 else f"{len(ids)} tasks have ids that are"
@@ -65,7 +82,7 @@ def _foreign_tasks(ids: Sequence[str]) -> Iterator[Finding]:
         yield Finding("early-task-id", INDEX_FILE, message, hint=hint, level="warning")
 
 
-def _shared_tasks(configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
+def _shared_tasks(index: TaskIndex, configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
     """Yield each default task that more than one config names (contract, section 3)."""
     named: dict[str, list[ProjectConfig]] = {}
     for config in configs:
@@ -73,7 +90,9 @@ def _shared_tasks(configs: Iterable[ProjectConfig]) -> Iterator[Finding]:
     for task_id, sharing in named.items():
         if len(sharing) > 1:
             message = f"task '{task_id}' is the default task of more than one project"
-            hint = "give each its own project.task_id, or name the task's project in tasks/index.json"
+            hint = "give each its own project.task_id"
+            if index.owner(task_id) is None:
+                hint += f", or name the task's project in {INDEX_FILE}"
             files = ", ".join(config.file for config in sharing)
             yield Finding("shared-task", files, message, hint=hint, level="warning")
 

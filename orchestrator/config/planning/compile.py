@@ -28,8 +28,9 @@ from orchestrator.config.planning.exec_pipeline import exec_pipeline
 from orchestrator.config.planning.policy import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.config.project_names import project_names
-from orchestrator.config.queue_policy import read_queue_limit
+from orchestrator.config.queue_policy import queue_limit
 from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
+from orchestrator.config.workspace_check import checked_workspace
 from orchestrator.model.canary import CANARY
 from orchestrator.model.exec_command import EXEC
 from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, StageKind
@@ -85,7 +86,7 @@ def compile_with_sources(
     digests = {name: reached.digest for name, reached in reach.configs.items()} | dict(needed.read)
     has_rivals = bool(rivals(pipeline, config.name, project_names(root)))
     below = tuple(_plan(reach.configs[node[0]], reached) for node, reached in reach.below(config.name, chosen))
-    queue = QueueLimits(config.queue, read_queue_limit(root))
+    queue = QueueLimits(config.queue, queue_limit(checked_workspace(root).get("queue", {})))
     plan = with_flags(_plan(config, chosen)._replace(subplans=below, queue=queue))
     return plan, None if has_rivals else digests
 

@@ -14,6 +14,7 @@ from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.config.outlines import Outline
 from orchestrator.config.routing.projects import Projects
+from orchestrator.config.routing.task_index import INDEX_FILE
 
 TASK_VARIABLE = "MCP_RUNNER_TASK_ID"
 
@@ -56,7 +57,23 @@ def route(
         return Route(chosen.name, given)
     if parent_task is not None and parent_project == chosen.name:
         return Route(chosen.name, parent_task)
+    _check_default(projects, chosen)
     return Route(chosen.name, chosen.task_id)
+
+
+def _check_default(projects: Projects, chosen: Outline) -> None:
+    """Refuse a config's default task that the index gives to another project; a broken index gives nobody anything."""
+    try:
+        owner = projects.index().owner(chosen.task_id)
+    except UsageError:
+        return  # its own message comes from who needs the index: spec-guard, doctor, --task
+    if owner not in (None, chosen.name):
+        raise UsageError(
+            f"{CONFIG_FOLDER}/{chosen.name}.toml: project.task_id: task '{chosen.task_id}' belongs to project '{owner}'"
+            f" by {INDEX_FILE}, not to '{chosen.name}'",
+            hint=f"give '{chosen.name}' a task of its own, or correct the entry's project",
+            code="foreign-task",
+        )
 
 
 def _check_task(projects: Projects, task: str, where: str) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from orchestrator.base import json_codec
 from orchestrator.base.errors import UsageError
 from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import Record
@@ -52,10 +53,8 @@ def read_index(root: str) -> TaskIndex:
         return TaskIndex({})
     except OSError as error:
         raise _broken(f"cannot be read: {error.strerror or error}") from error
-    import json
-
     try:
-        document = json.loads(raw)
+        document = json_codec.loads(raw)
     except RecursionError:
         raise _broken("nests too deep") from None
     except ValueError as error:  # broken JSON, broken UTF-8, a huge number

@@ -278,3 +278,12 @@ def test_an_index_that_names_an_unknown_project_is_reported(town: WorkspaceFolde
     """The index's project has no config: that is said, with the nearest one."""
     town.write("tasks/index.json", json.dumps({"items": [{"id": "5-x", "project": "bb"}]}))
     assert refusal(town, task="5-x").code == "unknown-project"
+
+
+def test_a_default_task_of_another_project_is_refused(town: WorkspaceFolder) -> None:
+    """A config can't take a task that the index gives to somebody else, however the project was found."""
+    town.project("a", task_id="2-b")
+    for refused in (refusal(town, project="a"), refusal(town, cwd="packages/a")):
+        assert refused.code == "foreign-task"
+        assert refused.message.startswith("project_configs/a.toml: project.task_id: task '2-b' belongs to project 'b'")
+    assert routed(town, project="a", task="9-new") == Route("a", "9-new")
