@@ -149,7 +149,7 @@ def _walk_up(start: str) -> str:
     if found is None:
         raise UsageError(
             f"no workspace here: neither '{start}' nor a folder above it holds {CONFIG_FOLDER}/",
-            hint=f"go to a workspace, make {CONFIG_FOLDER}/<project>.toml, or set ${ROOT_VARIABLE}",
+            hint=f"make one here with: codex-orchestrator init; or go to one, or set ${ROOT_VARIABLE}",
             code="no-workspace",
         )
     return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.git.process import GitProcess
 from orchestrator.model.builtin_guard import GUARD, option_in
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GIT_SECONDS = 30.0
+_MOST_COMMITS = 500
+"""So many changes of one config are looked through, the newest first."""
 
 
 def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) -> bytes | None:
@@ -24,6 +27,42 @@ def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) 
     except (OSError, TimeoutError):
         return None
     return answer.output if answer.code == 0 else None
+
+
+class ConfigHistory:
+    """The configs of a workspace as any commit of its own repository has them, found by their sha256.
+
+    A project may lie in a repository of its own, whose commits hold no config. Each config's history is read once.
+    """
+
+    def __init__(self, root: str, environ: Mapping[str, str]) -> None:
+        self._root = root
+        self._environ = environ
+        self._known: dict[str, dict[str, bytes]] = {}
+
+    def find(self, project: str, digest: str) -> bytes | None:
+        """Return the bytes of a project's config with that sha256, None where no commit has them."""
+        if project not in self._known:
+            self._known[project] = {sha256(data).hexdigest(): data for data in self._versions(project)}
+        return self._known[project].get(digest)
+
+    def _versions(self, project: str) -> Iterator[bytes]:
+        path = f"{CONFIG_FOLDER}/{project}.toml"
+        listing = ("rev-list", "--all", "--objects", "--full-history", f"--max-count={_MOST_COMMITS}")
+        listed = self._git(listing, (path,)) or b""
+        blobs = [line.partition(b" ") for line in listed.splitlines()]
+        for blob, _, name in blobs:
+            if name == path.encode() or name.endswith(f"/{path}".encode()):
+                data = self._git(("cat-file", "blob", blob.decode("ascii")), None)
+                if data is not None:
+                    yield data
+
+    def _git(self, command: Sequence[str], paths: Sequence[str] | None) -> bytes | None:
+        try:
+            answer = GitProcess.start(self._root, command, self._environ, paths=paths).answer(_GIT_SECONDS)
+        except (OSError, TimeoutError):
+            return None
+        return answer.output if answer.code == 0 else None
 
 
 def configured_base(config: bytes, pipeline: str) -> str | None:

@@ -1,7 +1,7 @@
 """``workspace.toml`` as a whole: every fault of every table, before anything of it is used.
 
-Who compiles a plan asks for it, so that no command runs half of a pipeline by a file that another part refuses. A stored
-plan rests on the file's digest, and is not asked again.
+Who compiles a plan asks for it, so that no command runs half of a pipeline by a file that another part refuses. A
+stored plan rests on the file's digest, and is not asked again.
 """
 
 from __future__ import annotations

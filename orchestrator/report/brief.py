@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.report.fleet_document import totals_text
 from orchestrator.report.layout import Ink, clean, clip, labelled
+from orchestrator.report.next_step import first_in_words
 from orchestrator.report.stage_words import how_it_ended
 from orchestrator.store.layout import ENVIRONMENT
 
@@ -56,6 +57,9 @@ def brief_text(brief: Mapping[str, Any], *, width: int, color: bool) -> str:
             lines += labelled(ink, "Log", [clean(entry["log_path"])], width, whole=True)
     if brief["failed_left_out"]:
         lines += labelled(ink, "Failed", [f"and {brief['failed_left_out']} more"], width)
+    if (first := first_in_words(brief["status"], brief["next_argv"])) is not None:
+        lines += labelled(ink, "Not ready", [clean(reason["message"]) for reason in brief["ready"]["reasons"]], width)
+        lines += labelled(ink, "First", [first], width)
     if brief["next_command"]:
         lines += labelled(ink, "Next", [clean(brief["next_command"])], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"

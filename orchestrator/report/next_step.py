@@ -67,6 +67,16 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
     return _starting(body)
 
 
+def first_in_words(status: str, argv: Sequence[str] | None) -> str | None:
+    """Return what comes before the next command of a run; None where that can be typed as it is.
+
+    The same start answers the same: after a run that succeeded, something is to be changed first.
+    """
+    if status != "succeeded" or argv is None or argv[1] != "start":
+        return None
+    return "change what keeps the run from being ready; the same start alone changes nothing"
+
+
 def _cannot_resume(body: Mapping[str, Any], codes: Collection[str]) -> bool:
     return bool(_FOR_GOOD in codes or body.get("pruned") or body.get("imported_from"))
 

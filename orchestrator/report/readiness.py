@@ -106,8 +106,16 @@ def _of_guardrails(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "nothing-checked": True,
         }
         if standing.get(flag["code"]):
-            yield flag["code"], flag["message"]
+            advice = f" ({_ADVICE[flag['code']]} in project_configs/{body['project']}.toml)"
+            yield flag["code"], f"{flag['message']}{advice}"
 
+
+_ADVICE = {
+    "guardrail-replaced": "take 'run', 'shell' or 'pipeline' of that stage out",
+    "guardrail-cannot-fail": "give it a command that can fail",
+    "nothing-checked": "give build, lint or test a command",
+}
+"""What is to be changed: another start of the same plan is flagged as this one was."""
 
 _WORDS = {"failed": "failed", "missing": "is missing", "skipped": "was skipped", "advisory": "is only advisory"}
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled, test_place
-from orchestrator.report.next_step import with_next
+from orchestrator.report.next_step import PROGRAM, first_in_words, with_next
 from orchestrator.report.stage_words import how_it_ended
 
 TYPE_CHECKING = False
@@ -61,6 +61,8 @@ def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width:
         reasons = [clean(f"- {reason['message']}") for reason in body["ready"]["reasons"]]
         lines += labelled(ink, "Ready", ["no", *reasons], width, "yellow")
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
+    if (first := first_in_words(answer["status"], answer["next_argv"])) is not None:
+        lines += labelled(ink, "First", [f"{first}: {' '.join([PROGRAM, 'status', clean(answer['run_id'])])}"], width)
     if answer["next_command"] is not None:
         lines += labelled(ink, "Next", [clean(answer["next_command"])], width, "bold", whole=True)
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table, test_place
+from orchestrator.report.next_step import first_in_words
 from orchestrator.report.review_lines import listed, review_lines, tree_line
 from orchestrator.report.stage_words import STAGE_STYLE, STAGE_WORD, how_it_ended, run_detail
 from orchestrator.store.layout import ENVIRONMENT
@@ -248,6 +249,8 @@ def _to_copy(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "Log", entry["log_path"], ""
     yield "Manifest", document["manifest"], ""
     yield "Events", document["log_path"], ""
+    if (first := first_in_words(document["status"], document["next_argv"])) is not None:
+        yield "First", first, ""
     if document["next_command"]:
         yield "Next", document["next_command"], "bold"
 

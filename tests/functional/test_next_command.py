@@ -67,7 +67,11 @@ def test_a_run_that_waits_for_a_reviewer(workspace: WorkspaceFolder, orchestrate
 def test_a_run_that_no_resume_makes_ready(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A succeeded run whose guardrail can't fail is started anew, once the config is right."""
     workspace.project("x", guard="true")
-    assert orchestrate("start", "--project", "x", "--format", "json").document["next_argv"] == START
+    done = orchestrate("start", "--project", "x", "--format", "json")
+    assert done.document["next_argv"] == START
+    brief = orchestrate("status", "--brief")
+    assert "First" in brief.stdout
+    assert "is not the built-in guard" in brief.stdout
 
 
 def test_the_cause_of_a_sub_pipeline(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

@@ -130,6 +130,21 @@ def test_nobody_approves_a_run_of_their_own(
     assert workspace.manifest(run)["approvals"][0]["own_run"] is True
 
 
+def test_an_account_that_ran_it_is_not_called_by_another_name(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Who gives another actor is told that this account ran it, and what of [review] the base commit lacks yet."""
+    passed(workspace, orchestrate)
+    config = workspace.root / "project_configs/x.toml"
+    config.write_text(config.read_text() + "[review]\nalone = true\n")
+    git(workspace.root, "commit", "-qam", "alone")
+    command = orchestrate.command("review", "--decision", "approve", "--actor", "carol", "--format", "json")
+    done = subprocess.run(command, cwd=workspace.root, env=dict(orchestrate.environ), capture_output=True, check=False)
+    message = json.loads(done.stdout)["error"]["message"]
+    assert message.startswith("this account ran '")
+    assert "'review.alone' is not set at the base commit" in message
+
+
 def test_gits_identity_counts(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """Who ran it under the address that git knows can't approve it under the login name."""
     passed(workspace, orchestrate)

@@ -25,6 +25,8 @@ format of objects."""
 _ZERO_SHA = re.compile(r"0+")
 _HISTORY_HINT = "the clone is shallow: fetch the whole history (git fetch --unshallow; fetch-depth: 0 in CI)"
 
+_NAME_ONE = f"name the base by ${BASE_VARIABLE}"
+
 
 class NamedBase(Record):
     """The commit that somebody named, and where: ``reference`` is empty when nobody did."""
@@ -48,16 +50,18 @@ class Base(Record):
     is_root: bool = False
 
 
-def named_base(named: str, configured: str | None) -> tuple[NamedBase, tuple[str, ...]]:
-    """Return what is named by ``$BASE_SHA``, else by the config; and notes.
+def named_base(
+    named: str, configured: str | None, origin: str = f"${BASE_VARIABLE}"
+) -> tuple[NamedBase, tuple[str, ...]]:
+    """Return what is ``named`` by ``origin`` (an option, or ``$BASE_SHA``), else by the config; and notes.
 
     All zeros is what GitHub and GitLab send as "before" of a branch that is new.
     """
     notes: tuple[str, ...] = ()
     if named and _ZERO_SHA.fullmatch(named):
-        notes = (f"${BASE_VARIABLE} is all zeros (a new branch): the default branch was taken",)
+        notes = (f"{origin} is all zeros (a new branch): the default branch was taken",)
     elif named:
-        return NamedBase(named, f"${BASE_VARIABLE}"), ()
+        return NamedBase(named, origin), ()
     if configured is not None:
         return NamedBase(configured, "spec_guard.base of the project's config"), notes
     return NamedBase(), notes
@@ -104,13 +108,17 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default
             return _without_default(git, shallow)
         reference, origin = standing, "the default branch"
     elif not is_commit(git, reference):
-        return _unknown(f"{origin} '{printable(reference)}' is not a commit of this repository", shallow)
+        text = f"{origin} '{printable(reference)}' is not a commit of this repository"
+        return _unknown(text, shallow, "name a commit, branch or tag that 'git rev-parse' knows there")
     head, *parents = _head_and_parents(git) or [""]
     base: str | None = head
     if wanted.reference or not head or known.commit != head:
         base = _merge_base(git, reference)
     if base is None:
-        return _unknown(f"HEAD and {origin} '{printable(reference)}' have no common commit", shallow)
+        text = f"HEAD and {origin} '{printable(reference)}' have no common commit"
+        return _unknown(
+            text, shallow, "name a base from which HEAD's branch was made" if wanted.reference else _NAME_ONE
+        )
     if base != head:
         return _reached(git, base, reference, shallow)
     if wanted.reference and standing is not None:
@@ -166,15 +174,14 @@ def _reached(git: Git, base: str, reference: str, shallow: frozenset[str]) -> Ba
 def _without_default(git: Git, shallow: frozenset[str]) -> Base:
     problem = "there is no default branch to compare with"
     if shallow:
-        return _unknown(problem, shallow)
+        return _unknown(problem, shallow, _NAME_ONE)
     head, *parents = _head_and_parents(git) or [""]
     found = _first_parent(git, "HEAD", head, parents, shallow)
-    return found if found.is_root else Base(None, nothing=f"{problem}: name the base by ${BASE_VARIABLE}")
+    return found if found.is_root else Base(None, nothing=f"{problem}: {_NAME_ONE}")
 
 
-def _unknown(problem: str, shallow: frozenset[str]) -> Base:
-    hint = _HISTORY_HINT if shallow else f"name the base by ${BASE_VARIABLE}"
-    return Base(None, "base-unknown", f"{problem}: {hint}")
+def _unknown(problem: str, shallow: frozenset[str], hint: str) -> Base:
+    return Base(None, "base-unknown", f"{problem}: {_HISTORY_HINT if shallow else hint}")
 
 
 def _default_branch(git: Git) -> DefaultBranch:

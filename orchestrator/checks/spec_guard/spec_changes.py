@@ -82,7 +82,7 @@ def _compare(question: Question, git_in: GitIn, specs: Specs) -> Report:
     if theirs is None:
         where = "the workspace" if ours is None and below(folder, root) else f"'{question.shown}'"
         raise _UntoldError(uncompared(f"{where} is not a git repository: code changes were not compared"))
-    wanted, notes = named_base(question.named_base, question.policy.base)
+    wanted, notes = named_base(question.named_base, question.policy.base, question.named_by)
     if ours is not None and ours.top == theirs.top:
         base = find_base(
             ours.git,

@@ -19,7 +19,7 @@ class Question:
     """One project and its task, in the workspace at ``root`` (absolute).
 
     ``project_path`` is the project's folder as its config names it (from the root, or absolute); ``today`` a
-    date in UTC; ``named_base`` the value of ``$BASE_SHA``, or empty; ``records`` the folders of runs and
+    date in UTC; ``named_base`` the base that ``named_by`` names, or empty; ``records`` the folders of runs and
     snapshots (absolute). ``other_tasks`` are the tasks of other projects' configs, whose specs are not ours;
     ``runs_code``: the project's build or test runs something. ``default_then`` is the default branch's commit when
     the run began, in the workspace's repository (``NO_DEFAULT_BRANCH``: there was none), or empty; after a blank that
@@ -36,6 +36,7 @@ class Question:
     other_tasks: tuple[str, ...] = ()
     runs_code: bool = False
     default_then: str = ""
+    named_by: str = "$BASE_SHA"
 
     @property
     def folder(self) -> str:

@@ -54,7 +54,14 @@ def plan_of_project(
     """
     workspace = context.workspace()
     target = route(
-        workspace, context.cwd, context.environ, project=project, task=task, parent_project=None, parent_task=None
+        workspace,
+        context.cwd,
+        context.environ,
+        project=project,
+        task=task,
+        parent_project=None,
+        parent_task=None,
+        pipeline=pipeline,
     )
     today = context.clock.now().date()
     pipeline = pipeline_of(workspace.root, target.project, pipeline)

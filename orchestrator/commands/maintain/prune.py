@@ -77,7 +77,7 @@ def prune(
     if not (yes or dry_run or may_ask):
         raise UsageError(
             "there is no terminal to ask at, and nobody agreed",
-            hint="agree with --yes; --dry-run only looks",
+            hint="agree with --yes, as a cron job does; --dry-run only looks",
             code="unasked",
         )
     if not dry_run:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, GateNotMet, Refused, StorageError, UsageError
 from orchestrator.base.identifiers import check_name, near_hint
+from orchestrator.base.person_names import forms_of
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.base.text.appearance import appearance
 from orchestrator.checks.signatures import agent_keys, allowed_key, is_ssh_key, sign, signer_of, statement_of
@@ -23,7 +24,7 @@ from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
 from orchestrator.commands.run.prepared_run import with_delivery
 from orchestrator.git.user_git import user_git
-from orchestrator.model.accounts import Signed, people_of
+from orchestrator.model.accounts import Signed, given_names, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
 from orchestrator.model.manifest.document import render
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
@@ -111,7 +112,8 @@ def decided(context: Context, store: RunStore, where: Location, asked: DecisionR
         if asked.decision == APPROVE:
             if signer is not None:
                 own = not is_nobody_of(signer, people_of(run.manifest.as_json()))
-            _check_own(where, reviewer, own=own, alone=around.fault is None and around.policy.alone)
+            if own and not (around.fault is None and around.policy.alone):
+                raise _own_run(where, reviewer, run.manifest, _not_yet(context, store, run.manifest.project))
             if around.policy.signed and signer is None:
                 raise UsageError(
                     "the project counts signed approvals only", hint="add --sign, or --sign KEY", code="unsigned"
@@ -202,14 +204,21 @@ def _check_role(role: str, roles: tuple[str, ...]) -> None:
         )
 
 
-def _check_own(where: Location, reviewer: Reviewer, *, own: bool, alone: bool) -> None:
-    if own and not alone:
-        raise Refused(
-            f"'{reviewer.actor}' ran '{where.run_id}', and nobody approves a run of their own",
-            hint="another account approves (another user, another person's CI job), or 'review --sign' with a key that "
-            "[review] signers gives to somebody else; who works alone has [review] alone = true in an earlier commit",
-            code="own-run",
-        )
+def _own_run(where: Location, reviewer: Reviewer, manifest: Manifest, not_yet: str) -> Refused:
+    """Return the refusal; ``not_yet`` says what of the config would have allowed it in a later commit."""
+    is_named = bool(forms_of(reviewer.actor) & given_names(manifest.as_json()))
+    who = f"'{reviewer.actor}'" if is_named else "this account"
+    return Refused(
+        f"{who} ran '{where.run_id}', and nobody approves a run of their own{not_yet and f' ({not_yet})'}",
+        hint="another account approves (another user, another person's CI job), or 'review --sign' with a key that "
+        "[review] signers gives to somebody else; who works alone has [review] alone = true in an earlier commit",
+        code="own-run",
+    )
+
+
+def _not_yet(context: Context, store: RunStore, project: str) -> str:
+    root = store.workspace.root
+    return with_base(root, project, review_policy(root, project)[0], context.environ).not_yet
 
 
 def _check_ready(where: Location, document: Mapping[str, Any]) -> None:

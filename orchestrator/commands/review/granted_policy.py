@@ -21,11 +21,15 @@ _LINK = "120000"
 
 
 class GrantedPolicy(Record):
-    """The policy that holds, and the content of its allowed_signers; ``fault`` says why they are not known."""
+    """The policy that holds, and the content of its allowed_signers; ``fault`` says why they are not known.
+
+    ``not_yet`` says what the config grants and the base commit does not, empty where there is nothing of it.
+    """
 
     policy: ReviewPolicy
     signers: bytes | None = None
     fault: str | None = None
+    not_yet: str = ""
 
 
 def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[str, str]) -> GrantedPolicy:
@@ -44,17 +48,22 @@ def with_base(root: str, project: str, policy: ReviewPolicy, environ: Mapping[st
     if commit is None or asked is None:
         # Nothing is granted that the base does not grant; what is asked for besides stands.
         fault = "no base commit has the allowed_signers that signed reviews need" if policy.signed else None
-        return GrantedPolicy(policy._replace(alone=False), fault=fault)
+        not_yet = "no base commit has this [review]: what it grants counts from the commit after it on"
+        return GrantedPolicy(policy._replace(alone=False), fault=fault, not_yet=not_yet)
     held = policy._replace(
         alone=policy.alone and asked.alone, signed=policy.signed or asked.signed, signers=asked.signers
     )
+    at = f"at the base commit {commit[:12]}"
+    not_yet = f"'review.alone' is not set {at}: it counts from the next commit on" if policy.alone > asked.alone else ""
     if asked.signers is None:
-        what = f"'review.signers' is not set at the base commit {commit[:12]}: it counts from the next commit on"
-        return GrantedPolicy(held, fault=what if held.signed else None)
+        what = f"'review.signers' is not set {at}: it counts from the next commit on"
+        is_due = not_yet == "" and policy.signers is not None
+        return GrantedPolicy(held, fault=what if held.signed else None, not_yet=what if is_due else not_yet)
     signers = _regular_file(git, commit, asked.signers)
     if signers is None:
-        return GrantedPolicy(held, fault=f"'{asked.signers}' is no regular file at the base commit {commit[:12]}")
-    return GrantedPolicy(held, signers.encode("utf-8", "surrogateescape"))
+        what = f"'{asked.signers}' is no regular file {at}"
+        return GrantedPolicy(held, fault=what, not_yet=not_yet or what)
+    return GrantedPolicy(held, signers.encode("utf-8", "surrogateescape"), not_yet=not_yet)
 
 
 def _base_commit(git: Git, project: str, environ: Mapping[str, str]) -> str | None:

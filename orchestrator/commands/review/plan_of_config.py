@@ -18,7 +18,7 @@ from orchestrator.base.identifiers import name_fault
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
-from orchestrator.config.committed import config_at
+from orchestrator.config.committed import ConfigHistory, config_at
 from orchestrator.config.planning import compile_plan
 from orchestrator.model.exec_command import recorded_command
 from orchestrator.model.fleet import is_fleet
@@ -49,13 +49,17 @@ class PlanProof(Record):
 
 
 def plan_proof(
-    root: str, record: Mapping[str, Any], environ: Mapping[str, str], compiled: Compiled | None = None
+    root: str,
+    record: Mapping[str, Any],
+    environ: Mapping[str, str],
+    compiled: Compiled | None = None,
+    history: ConfigHistory | None = None,
 ) -> PlanProof:
     """Return how the plan of a run's ``record`` (version 2) stands to the configs whose digests it names.
 
     Their bytes are the current files of the workspace at ``root`` or, where these changed, those of the commits that
-    the run names. Not comparable where the bytes are nowhere, or another version of the compiler made the plan.
-    ``compiled`` holds what was compiled already.
+    the run names, else of any commit of the workspace's repository (``history``). Not comparable where the bytes are
+    nowhere, or another version of the compiler made the plan. ``compiled`` holds what was compiled already.
     """
     if is_fleet(record):
         return PlanProof()  # it has no config: its projects' runs are compared with theirs
@@ -64,9 +68,10 @@ def plan_proof(
         return PlanProof(NOT_COMPARABLE, "another version of this program made the plan")
     wanted = _configs(plan)
     commits = _commits(record)
+    history = history or ConfigHistory(root, environ)
     found: dict[str, bytes] = {}
     for project, digest in wanted.items():
-        data = _bytes_of(root, project, digest, commits, environ)
+        data = _bytes_of(root, project, digest, commits, environ, history)
         if data is None:
             return PlanProof(NOT_COMPARABLE, f"the config of '{project}' that it names is neither here nor in git")
         found[project] = data
@@ -107,6 +112,7 @@ class PlanProofs:
         self._environ = environ
         self._known: dict[object, PlanProof] = {}
         self._compiled: Compiled = {}
+        self._history = ConfigHistory(store.workspace.root, environ)
         self._found: dict[Location, list[tuple[Finding, bool]]] = {}
 
     def judge(self, where: Location, record: Mapping[str, Any]) -> None:
@@ -124,7 +130,9 @@ class PlanProofs:
         if isinstance(plan, Mapping):
             key = (digest_of(plan), *_commits(record), str(record.get("started_at"))[:10], record.get("attempt"))
         if key is None or key not in self._known:
-            self._known[key] = plan_proof(self._store.workspace.root, record, self._environ, self._compiled)
+            self._known[key] = plan_proof(
+                self._store.workspace.root, record, self._environ, self._compiled, self._history
+            )
         return self._known[key]
 
     def findings(self, where: Location, record: Mapping[str, Any]) -> Iterator[tuple[Finding, bool]]:
@@ -153,7 +161,14 @@ def _commits(record: Mapping[str, Any]) -> list[str]:
     return [commit for commit in dict.fromkeys(reversed(named)) if isinstance(commit, str) and commit.isalnum()]
 
 
-def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], environ: Mapping[str, str]) -> bytes | None:
+def _bytes_of(
+    root: str,
+    project: str,
+    digest: str,
+    commits: Sequence[str],
+    environ: Mapping[str, str],
+    history: ConfigHistory,
+) -> bytes | None:
     """Return the bytes of a project's config with that sha256, None where they are nowhere."""
     if name_fault("project", project) is not None:
         return None
@@ -167,7 +182,7 @@ def _bytes_of(root: str, project: str, digest: str, commits: Sequence[str], envi
         kept = config_at(root, commit, project, environ)
         if kept is not None and sha256(kept).hexdigest() == digest:
             return kept
-    return None
+    return history.find(project, digest)
 
 
 def _compiled(configs: Mapping[str, bytes], plan: Mapping[str, Any], day: Any, known: Compiled) -> dict[str, Any]:

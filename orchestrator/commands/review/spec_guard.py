@@ -78,8 +78,7 @@ def spec_guard(
     )
     config = load_project(workspace.root, target.project)
     git_in = system_git(context.environ)
-    named = base or context.environ.get("BASE_SHA", "")
-    question = _question(workspace, config, target.task_id, named, context)
+    question = _question(workspace, config, target.task_id, base, context)
     report = run(question, git_in)
     proved = (_finding(finding) for finding in _findings(store, config.spec_guard, target.task_id, context.environ))
     report = report.with_findings(proved)
@@ -105,14 +104,17 @@ def spec_guard(
     return Answer(exit_code, document, forms.render_text(report))
 
 
-def _question(workspace: Workspace, config: ProjectConfig, task_id: str, named: str, context: Context) -> Question:
+def _question(
+    workspace: Workspace, config: ProjectConfig, task_id: str, base: str | None, context: Context
+) -> Question:
     stages = [stage for pipeline in config.pipelines.values() for stage in pipeline.stages]
     return Question(
         root=workspace.root,
         project_path=config.path,
         task_id=task_id,
         today=context.clock.now().date(),
-        named_base=named,
+        named_base=base or context.environ.get("BASE_SHA", ""),
+        named_by="--base" if base else "$BASE_SHA",
         policy=config.spec_guard,
         default_then=context.environ.get(DEFAULT_BRANCH_VARIABLE, "") if VERDICT_VARIABLE in context.environ else "",
         records=(workspace.runs_dir, workspace.out_dir),

@@ -158,6 +158,7 @@ def prepare(context: Context, request: StartRequest, *, given: GivenRun | None =
         parent_project=parent.project if parent else None,
         parent_task=parent.task_id if parent else None,
         known=known,
+        pipeline=request.pipeline,
     )
     pipeline = pipeline_of(store.workspace.root, target.project, request.pipeline)
     builtins = ancestry.builtins(target.project, pipeline)

@@ -51,7 +51,7 @@ def onboard(
     """
     check_format(format, ("text", "json"))
     check_name("project", project)
-    workspace = _workspace(context)
+    workspace = context.workspace()
     if refresh:
         if keep or owners or any(given is not None for given in (path, task, template)):
             raise UsageError(
@@ -97,14 +97,6 @@ def _refreshed(context: Context, workspace: Workspace, project: str, *, yes: boo
     lines += [f"{change.action} {change.path}" for change in found.changes if change.action != "unchanged"]
     lines.append(consent.verdict(became) or "The documents say what the config runs.")
     return Answer(consent.exit_code(became), document, safe_text("\n".join(lines), lines=True))
-
-
-def _workspace(context: Context) -> Workspace:
-    try:
-        return context.workspace()
-    except UsageError as error:
-        hint = "make one with: codex-orchestrator init" if error.code == "no-workspace" else error.hint
-        raise UsageError(error.message, hint=hint, code=error.code) from None
 
 
 def _folder(context: Context, workspace: Workspace, path: str | None) -> str | None:

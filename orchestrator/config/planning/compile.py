@@ -77,7 +77,7 @@ def compile_with_sources(
     None takes the place of the digests where other configs were read, for a collision of their sessions.
     """
     config = load_project(root, project)
-    chosen = _chosen(config, pipeline, builtins.get(pipeline), command)
+    chosen = _chosen(root, config, pipeline, builtins.get(pipeline), command)
     reach = Reach(root, {project: config}, builtins=builtins)
     needed = Dependencies() if alone or not config.depends_on else dependencies_of(root, project)
     faults = [*_faults(reach, config, pipeline, today), *_collisions(root, config, pipeline), *needed.faults]
@@ -114,7 +114,9 @@ def check_project_folder(root: str, project: ProjectConfig | Plan) -> str:
     return project_folder(root, project.name, project.path)
 
 
-def _chosen(config: ProjectConfig, pipeline: str, version: int | None, command: tuple[str, ...] = ()) -> PipelineConfig:
+def _chosen(
+    root: str, config: ProjectConfig, pipeline: str, version: int | None, command: tuple[str, ...] = ()
+) -> PipelineConfig:
     if pipeline == CANARY:
         return canary_pipeline(config)
     if pipeline == EXEC:
@@ -123,9 +125,10 @@ def _chosen(config: ProjectConfig, pipeline: str, version: int | None, command: 
     check_name("pipeline", pipeline, known)
     chosen = merged(pipeline, config.pipelines, config.name, version)
     if chosen is None:
+        is_project = pipeline in project_names(root)
         raise UsageError(
             f"project '{config.name}' has no pipeline '{pipeline}'",
-            hint=near_hint(pipeline, known),
+            hint=f"'{pipeline}' is a project: --project {pipeline}" if is_project else near_hint(pipeline, known),
             code="unknown-pipeline",
         )
     return chosen

@@ -13,6 +13,7 @@ from orchestrator.base.identifiers import FLEET, check_name, near_hint, nearest
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
 from orchestrator.config.outlines import Outline
+from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import Projects
 from orchestrator.config.routing.task_index import INDEX_FILE
 
@@ -36,10 +37,12 @@ def route(
     parent_project: str | None,
     parent_task: str | None,
     known: Callable[[str], Outline | None] = lambda name: None,
+    pipeline: str | None = None,
 ) -> Route:
     """Return the project and the task of a command called in ``cwd``.
 
-    ``known`` may give a project's outline without its config being parsed.
+    ``known`` may give a project's outline without its config being parsed. ``pipeline`` is the one that was asked for:
+    where that is a project's name, the refusal says so.
 
     ``project`` and ``task`` are the flags, ``parent_project`` and ``parent_task`` those of the run that
     the command runs below; None where there is none. With ``project`` and without a task only that
@@ -51,7 +54,15 @@ def route(
     where = "--task" if task is not None else f"${TASK_VARIABLE}"
     if given is not None:
         _check_task(projects, given, where)
-    chosen = projects.outline(project) if project is not None else _by_task_or_folder(projects, cwd, given, where)
+    if project is not None:
+        chosen = projects.outline(project)
+    else:
+        try:
+            chosen = _by_task_or_folder(projects, cwd, given, where)
+        except UsageError as error:
+            if error.code == "which-project" and pipeline is not None and pipeline in project_names(workspace.root):
+                raise _no_pipeline(error.message, pipeline) from None
+            raise
     if given is not None:
         _check_owner(projects, chosen, given, where)
         return Route(chosen.name, given)
@@ -164,6 +175,11 @@ def _check_owner(projects: Projects, chosen: Outline, task: str, where: str) -> 
         hint=f"the task of '{chosen.name}' is '{chosen.task_id}'; or use --project {' or '.join(owners)}",
         code="foreign-task",
     )
+
+
+def _no_pipeline(reason: str, project: str) -> UsageError:
+    reason = f"'{project}' was taken as the pipeline, and is a project; {reason}"
+    return UsageError(reason, hint=f"--project {project}", code="which-project")
 
 
 def _undecided(reason: str, names: Iterable[str]) -> UsageError:

@@ -279,6 +279,14 @@ def test_an_unknown_base_is_a_finding(root: Path) -> None:
     assert _rules(_guard(root, FakeGit(root), base="--output=x")) == ["base-unknown"]
 
 
+def test_an_unknown_base_is_named_by_who_gave_it(root: Path) -> None:
+    """The finding names the option or variable that was used, and asks for another commit, not for what was done."""
+    question = Question(str(root), "packages/a", "1001-a", TODAY, "-x", named_by="--base", runs_code=True)
+    (finding,) = run(question, lambda folder: FakeGit(root)).findings
+    assert finding.message.startswith("--base '-x' is not a commit of this repository: name a commit")
+    assert "$BASE_SHA" not in finding.message
+
+
 def test_a_shallow_clone_says_how_to_repair_it(root: Path) -> None:
     """In a shallow clone without a base the finding names the missing history."""
     git = FakeGit(root, answers={BRANCHES: GitReply(0, "")})

@@ -97,6 +97,26 @@ def test_an_unknown_project_is_refused_with_the_list(town: WorkspaceFolder) -> N
     assert refused.message.endswith(": a, b, c")
 
 
+def test_a_project_given_as_the_pipeline_is_told(town: WorkspaceFolder) -> None:
+    """``start a``, the likeliest first mistake, leads to --project; a pipeline's name changes nothing."""
+    root = str(town.root)
+    workspace = Workspace(root, os.path.join(root, ".runs"), os.path.join(root, "out"))
+    for pipeline, code, hint in (("a", "'a' was taken as the pipeline", "--project a"), ("smoke", "which", "name one")):
+        with pytest.raises(UsageError) as caught:
+            route(
+                workspace,
+                root,
+                {},
+                project=None,
+                task=None,
+                parent_project=None,
+                parent_task=None,
+                pipeline=pipeline,
+            )
+        assert caught.value.message.startswith(code)
+        assert caught.value.hint.startswith(hint)
+
+
 def test_two_projects_in_one_folder_are_refused(town: WorkspaceFolder) -> None:
     """A folder that two projects share tells nothing."""
     town.project("twin", path="packages/a")

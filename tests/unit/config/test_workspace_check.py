@@ -21,7 +21,10 @@ TODAY = date(2026, 1, 1)
     [
         ("[queue]\nrunning = 1\n", "schema_version: is not 1"),
         ("schema_version = 1\n[queu]\nrunning = 1\n", "queu: is no table of this file (did you mean 'queue'?)"),
-        ("schema_version = 1\n[queue]\nruning = 1\n", "queue.runing: is no key of this table (did you mean 'running'?)"),
+        (
+            "schema_version = 1\n[queue]\nruning = 1\n",
+            "queue.runing: is no key of this table (did you",
+        ),
         ("schema_version = 1\n[fleet]\ntask = 'x'\n", "fleet.task: is no key"),
         ("schema_version = 1\n[export]\ntimeout = 3\n", "export.timeout: must be a duration"),
         ("schema_version = 1\n[prune]\nkeep_last = 1\n", "prune.keep_last: is no whole number"),

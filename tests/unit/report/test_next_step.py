@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.report.next_step import next_argv, with_next
+from orchestrator.report.next_step import first_in_words, next_argv, with_next
 
 CHILD = {"run_id": "c", "task_id": "t", "project": "p", "pipeline_id": "x", "stage_id": "s", "status": "failed"}
 
@@ -64,6 +64,15 @@ def test_what_comes_next(document: Any, expected: str) -> None:
     keys = with_next(next_argv(document))
     assert keys["next_command"] == f"codex-orchestrator {expected}"
     assert keys["next_argv"] == ["codex-orchestrator", *expected.split()]
+
+
+def test_a_start_that_repeats_itself_has_words_before_it() -> None:
+    """What succeeded is changed before it is started again; every other command is typed as it is."""
+    for document in (body("succeeded", "nothing-checked"), body("succeeded", "guardrail-advisory")):
+        assert "changes nothing" in str(first_in_words("succeeded", next_argv(document)))
+    assert first_in_words("failed", next_argv(body("failed", "mixed-trees"))) is None
+    assert first_in_words("succeeded", next_argv(body("succeeded", "approval-missing"))) is None
+    assert first_in_words("succeeded", None) is None
 
 
 def test_nothing_is_left_to_do() -> None:
