@@ -97,7 +97,7 @@ def test_an_unknown_project_is_refused_with_the_list(town: WorkspaceFolder) -> N
     assert refused.message.endswith(": a, b, c")
 
 
-def test_a_project_given_as_the_pipeline_is_told(town: WorkspaceFolder) -> None:
+def test_a_project_given_as_the_pipeline_is_named(town: WorkspaceFolder) -> None:
     """``start a``, the likeliest first mistake, leads to --project; a pipeline's name changes nothing."""
     root = str(town.root)
     workspace = Workspace(root, os.path.join(root, ".runs"), os.path.join(root, "out"))
