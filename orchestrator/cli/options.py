@@ -187,12 +187,17 @@ class Command(Record):
         """Return the option called ``name``, or None."""
         return next((option for option in self.options if option.name == name), None)
 
+    def _asked(self, option: Option) -> str:
+        """Return how an option is given: what takes all bare words stands behind ``--``."""
+        is_rest = option.repeatable and option.name == self.positional
+        return f"-- {option.value} …" if is_rest else f"{option.flag} {option.value}"
+
     def arguments(self, given: Given) -> dict[str, Any]:
         """Return the keyword arguments of the command's function; UsageError for what is wrong or missing."""
         for option in self.options:
             if option.required and given.get(option.name) is None:
                 raise UsageError(
-                    f"'{self.name}' needs {option.flag} {option.value}",
+                    f"'{self.name}' needs {self._asked(option)}",
                     hint=f"codex-orchestrator {self.name} --help",
                     code="missing-option",
                 )

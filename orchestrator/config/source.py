@@ -11,7 +11,7 @@ from orchestrator.base.identifiers import check_name, name_fault, near_hint
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
-from orchestrator.config.project_names import project_names
+from orchestrator.config.project_names import config_stems, project_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,14 @@ def source_of(root: str, name: str) -> Source:
         return read_source(root, name)
     except FileNotFoundError:
         known = project_names(root)
-        hint = near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
+        hint = _misnamed(root, name) or near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
         raise UsageError(f"there is no project '{name}'", hint=hint, code="unknown-project") from None
+
+
+def _misnamed(root: str, name: str) -> str:
+    """Return what to do with a config whose file is called as the project but for capitals; nothing without one."""
+    found = next((stem for stem in config_stems(root) if stem != name and stem.casefold() == name), None)
+    return "" if found is None else f"rename {config_file(found)} to {name}.toml: names are in lower case"
 
 
 def read_source(root: str, name: str) -> Source:

@@ -127,6 +127,7 @@ def _path(root: str, wish: Wish) -> str:
         path = f"packages/{wish.project}"
     else:
         path = os.path.relpath(os.path.abspath(wish.path), root)
+        _check_same_codebase(root, wish.project, path)
         if path.split(os.sep)[0] == os.pardir:  # outside: as it is reached whatever links lead here
             path = os.path.relpath(os.path.realpath(wish.path), os.path.realpath(root))
     if not os.path.isdir(os.path.join(root, path)):
@@ -134,6 +135,23 @@ def _path(root: str, wish: Wish) -> str:
             f"there is no folder '{path}'", hint="name the codebase's folder with --path", code="missing-project-folder"
         )
     return path
+
+
+def _check_same_codebase(root: str, project: str, path: str) -> None:
+    """Raise UsageError where a project of that name is another codebase's; a broken config says its own faults."""
+    if project not in project_names(root):
+        return
+    try:
+        known = outline(root, project).path
+    except ConfigError:
+        return
+    there, wanted = (os.path.realpath(os.path.join(root, one)) for one in (known, path))
+    if there != wanted:
+        raise UsageError(
+            f"there is a project '{project}' already, of the folder '{known}', and not of '{path}'",
+            hint=f"take another name for this codebase, or correct project.path in {config_file(project)}",
+            code="other-codebase",
+        )
 
 
 def _beside(
@@ -153,7 +171,7 @@ def _beside(
     if not keep:
         faults += [f"{path}: is there already, and is not what onboarding proposes now" for path in other]
     if faults:
-        raise _in_the_way(faults)
+        raise _in_the_way(faults, is_known=any(path.startswith(f"{CONFIG_FOLDER}/") for path in other))
     changes = (FileChange(path, text, texts[path]) for path, text in found.items() if path not in other)
     return tuple(changes), tuple(other)
 
@@ -171,11 +189,13 @@ def _same_day(wanted: str, found: str | None) -> str:
     return wanted if day is None else _REVIEWED.sub(day[0], wanted, count=1)
 
 
-def _in_the_way(faults: Sequence[str]) -> UsageError:
+def _in_the_way(faults: Sequence[str], *, is_known: bool = False) -> UsageError:
+    """Return the refusal; ``is_known`` tells that the project's config is one of the files."""
+    refresh = "; --refresh brings the documents up to a changed config" if is_known else ""
     head = "a file stands" if len(faults) == 1 else f"{len(faults)} files stand"
     return UsageError(
         "\n".join([f"{head} in the way; nothing was written:", *(f"  {fault}" for fault in faults)]),
-        hint="--keep leaves them as they are and writes only what is missing; or move them away",
+        hint=f"--keep leaves them as they are and writes only what is missing; or move them away{refresh}",
         code="files-in-the-way",
     )
 

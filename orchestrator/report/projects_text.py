@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
@@ -12,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_TITLES = ("PROJECT", "LAST RUN", "PIPELINE", "ENDED", "READY", "GUARDED (7 DAYS)", "CAUSE")
+"""``GUARDED``: the share of its runs of the last seven days in which every required guardrail gave a verdict."""
+
 _STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -19,13 +22,22 @@ def projects_text(document: Mapping[str, Any], *, now: datetime, width: int, col
     """Return a line for each project: its last run, whether that is ready, coverage, and what is wrong."""
     ink, width = Ink(color), max(width, 20)
     entries = sorted(document["projects"], key=_is_fine)
-    lines = table(ink, [_row(entry, now) for entry in entries], width) or ["  no project yet"]
+    rows = [_row(entry, now) for entry in entries]
+    lines = table(ink, [_titles(rows), *rows], width) if rows else ["  no project yet"]
     for entry in entries:
         for fault in entry["faults"]:
             lines += labelled(ink, "Config", [clean(fault)], width, "red")
     for fault in document["misnamed"]:
         lines += labelled(ink, "Config", [clean(fault)], width, "red")
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _titles(rows: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
+    """Return the row of titles; a column without an entry has none, and is left out."""
+    return [
+        ("dim", title if any(text for _, text in column) else "")
+        for title, column in zip(_TITLES, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def _is_fine(entry: Mapping[str, Any]) -> tuple[bool, bool, str]:

@@ -28,6 +28,7 @@ def readiness(body: Mapping[str, Any], record_fault: tuple[str, str] | None = No
     found += _of_reviews(body)
     if body["version"] == 1:
         found.append(("version-1", "the record is of version 1, which does not say on which tree the stages ran"))
+    found = list(dict.fromkeys(found))  # several attempts may say the same
     return {"ready": not found, "reasons": [{"code": code, "message": message} for code, message in found]}
 
 

@@ -9,12 +9,21 @@ from orchestrator.base.quoting import shown
 from orchestrator.config.quantities import duration
 
 
-def span(flag: str, given: str) -> float:
-    """Return the seconds that ``given`` means (``7d``, ``36h``, ``1h30m``; at most 366 days); UsageError otherwise."""
+def span(flag: str, given: str, example: str = "7d") -> float:
+    """Return the seconds that ``given`` means (``7d``, ``36h``, ``1h30m``; at most 366 days); UsageError otherwise.
+
+    The refusal has the ``example``; a number without a unit gets the example's.
+    """
     try:
         return duration(given)
     except ValueError as error:
-        raise UsageError(f"{flag} {error}, not {shown(given)}", hint=f"{flag} 7d", code="bad-period") from None
+        hint = f"{flag} {_near(given, example)}"
+        raise UsageError(f"{flag} {error}, not {shown(given)}", hint=hint, code="bad-period") from None
+
+
+def _near(given: str, example: str) -> str:
+    is_bare = given.isascii() and given.isdigit() and len(given) < 5 and int(given) > 0
+    return f"{given}{example[-1]}" if is_bare else example
 
 
 def since(flag: str, given: str, now: datetime) -> datetime:

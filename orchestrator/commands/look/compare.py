@@ -114,7 +114,9 @@ def _files(
     if files is None:
         return None, "a commit is not in this clone, so that no files can be named"
     dirty = [name for name, of in (("the earlier run", then), ("the run", now)) if of.get("dirty")]
-    return files, f"{' and '.join(dirty)} had changes that were not committed" if dirty else None
+    if not dirty:
+        return files, None
+    return files, f"{' and '.join(dirty)} had changes that were not committed; a record has their digest, no names"
 
 
 def _host(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -42,7 +42,7 @@ def wait(
     DamagedRecord, StorageError, and Refused inside a stage for a run that can't end before it, and (``unattended``)
     for one of mode cloud whose end nobody here would record.
     """
-    limit = None if timeout is None else span("--timeout", timeout)
+    limit = None if timeout is None else span("--timeout", timeout, "10m")
     store = context.store()
     where = find_run(store, run)
     refuse_own_run(store, where, context.environ)

@@ -54,8 +54,10 @@ def checklist(
 def _misused(verb: str, words: Sequence[str], *, is_run_missing: bool) -> UsageError:
     if verb == "tick" and is_run_missing:
         what, hint = "checklist tick needs the run that proves the item", "add --run RUN"
+    elif not words:
+        what, hint = "checklist needs what to do: tick ITEM … --run RUN, or sync", "codex-orchestrator checklist --help"
     else:
-        said = " ".join(words) or "nothing"
+        said = " ".join(words)
         what = f"checklist does 'tick ITEM … --run RUN' and 'sync', not {shown(said)}"
         hint = "codex-orchestrator checklist --help" if verb in VERBS else near_hint(verb, VERBS)
     return UsageError(what, hint=hint, code="bad-checklist")

@@ -131,7 +131,8 @@ def docs_findings(store: RunStore, environ: Mapping[str, str]) -> DocsReport:
     found = [finding for item in items for finding in item_findings(item, sources)]
     real = [finding for finding in found if finding.code not in NOTES]
     notes = [*documents.notes, *(finding for finding in found if finding.code in NOTES)]
-    counted = {"files": len(texts), "checklists": len(tasks_in(texts)), "ticked": sum(item.ticked for item in items)}
+    ticked = {(item.task or item.path, item.key) for item in items if item.ticked}  # a mirror repeats what is ticked
+    counted = {"files": len(texts), "checklists": len(tasks_in(texts)), "ticked": len(ticked)}
     return DocsReport([*documents.unreadable, *baseline.findings, *mirror_findings(texts), *real], notes, counted)
 
 

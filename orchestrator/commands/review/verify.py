@@ -17,6 +17,7 @@ from orchestrator.commands.review.sla_check import page_findings
 from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.project_names import project_names
 from orchestrator.onboarding.refresh import stale_documents
+from orchestrator.report.layout import plural
 from orchestrator.store.find import find_run, run_ids, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -123,19 +124,20 @@ def _text(document: Mapping[str, Any], findings: Collection[Finding]) -> str:
         if finding.hint:
             lines.append(f"  hint: {finding.hint}")
     for row in document.get("state", ()):
-        what = f"manifests, metrics, state and pointers of {row['runs']} runs {'agree' if row['agree'] else 'DIFFER'}"
+        what = f"manifests, metrics, state and pointers of {plural(row['runs'], 'run')}"
+        what += " agree" if row["agree"] else " DIFFER"
         last = ", ".join(entry["run_id"] for entry in reversed(row["last"])) or "no ended run yet"
         lines.append(f"State      {row['project']}: {what}")
         lines.append(f"           last: {last}")
     records = document.get("records")
     if records is not None:
-        counted = f"{records['tasks']} tasks, {records['runs']} runs, {records['chain_lines']} ended attempts"
-        lines.append(f"Records    {counted}")
+        named = (("tasks", "task"), ("runs", "run"), ("chain_lines", "ended attempt"))
+        lines.append(f"Records    {', '.join(plural(records[key], word) for key, word in named)}")
         lines += [f"           {note}" for note in _notes(records["notes"])]
     claims = document.get("docs")
     if claims is not None:
-        counted = f"{claims['checklists']} checklists, {claims['ticked']} ticked items, {claims['limits']} limits"
-        lines.append(f"Documents  {counted}")
+        named = (("checklists", "checklist"), ("ticked", "ticked item"), ("limits", "limit"))
+        lines.append(f"Documents  {', '.join(plural(claims[key], word) for key, word in named)}")
         lines += [f"           {note}" for note in _notes(claims["notes"])]
     lines.append(f"Findings   {len(findings) or 'none'}")
     return safe_text("\n".join(lines) + "\n", lines=True)

@@ -42,7 +42,7 @@ def check_waiting(request: StartRequest) -> float | None:
         raise UsageError(
             "--wait and --no-wait contradict each other", hint="leave one of them out", code="option-conflict"
         )
-    return span("--wait", request.wait)
+    return span("--wait", request.wait, "10m")
 
 
 def claims_in_turn(plan: Plan, request: StartRequest) -> Callable[[RunStore, Manifest, str], OpenRun]:

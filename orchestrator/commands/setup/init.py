@@ -11,6 +11,7 @@ from orchestrator.base.installation import portable_requirement, recorded_source
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review import consent
 from orchestrator.commands.run.prepared_run import check_format
+from orchestrator.config.project_names import project_names
 from orchestrator.onboarding.new_workspace import new_workspace
 
 
@@ -58,5 +59,6 @@ def init(
 def _next_steps(context: Context, root: str) -> list[str]:
     steps = [f"Workspace  {root}"]
     go = "" if os.path.realpath(context.cwd) == root else f"cd {shlex.quote(root)} && "
-    steps.append(f"Next       {go}codex-orchestrator onboard NAME --path FOLDER-OF-THE-CODEBASE")
+    onboard = "onboard NAME --path FOLDER-OF-THE-CODEBASE"
+    steps.append(f"Next       {go}codex-orchestrator {'doctor' if project_names(root) else onboard}")
     return steps

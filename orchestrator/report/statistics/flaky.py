@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from orchestrator.model.builtin_guard import GUARD
 from orchestrator.model.stage_tries import State, Try, tries_of
 
 TYPE_CHECKING = False
@@ -20,10 +21,12 @@ def flaky_stages(tries: Iterable[Try]) -> list[dict[str, Any]]:
     """Return the stages that failed, and later passed on the same state, the most often first.
 
     ``times`` counts the changes from failed to passed, ``commits`` the commits that it happened on, ``runs``
-    are the last five in which the stage failed before it passed.
+    are the last five in which the stage failed before it passed. The spec guard is none: it judges specs, reviews,
+    checklists and records, which change while commit and tree of the project stay.
     """
     stories: dict[tuple[str, str], dict[State, list[Try]]] = {}
-    for one in sorted(tries, key=lambda one: (one.started_at, one.run_id)):
+    judged = (one for one in tries if one.stage != GUARD)
+    for one in sorted(judged, key=lambda one: (one.started_at, one.run_id)):
         stories.setdefault((one.pipeline_id, one.stage), {}).setdefault(one.state, []).append(one)
     found = []
     for (pipeline_id, stage), by_state in stories.items():

@@ -63,10 +63,10 @@ def may_reuse(plan: Plan, stage: PlannedStage) -> str | None:
     """Return why a stage always runs whatever its inputs are, or None when it may be cached."""
     if stage.kind not in ("command", "shell"):
         return "it starts other runs" if stage.kind == "subpipeline" else "it is skipped by the config"
+    if _OURSELVES in stage.argv or (stage.inputs and _OURSELVES in words_of(stage)):
+        return f"it calls {_OURSELVES}, which judges by more than files: by records, git's history and the day"
     if not stage.inputs:
         return "it declares no inputs"
-    if _OURSELVES in words_of(stage):
-        return f"it calls {_OURSELVES}, which judges by more than files: by records, git's history and the day"
     if (stage.guardrail or stage.id in plan.required_guardrails) and not plan.reuse_guardrails:
         return "it is a guardrail, and the config's guardrails.reuse is not true"
     return None

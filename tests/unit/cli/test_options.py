@@ -110,6 +110,13 @@ def test_needed_option_is_named(command: str) -> None:
     assert (error.code, error.message) == ("missing-option", f"'{command}' needs --run RUN")
 
 
+def test_what_takes_all_bare_words_is_asked_for_behind_the_dashes() -> None:
+    """``exec`` without a command names the form that people type, not the option that Invoke has for it."""
+    with pytest.raises(UsageError) as caught:
+        COMMANDS["exec"].arguments({})
+    assert caught.value.message == "'exec' needs -- WORD …"
+
+
 def test_every_declaration_is_sound() -> None:
     """Positionals and dry forms name what exists, and no option's parameter is used twice."""
     for command in COMMANDS.values():

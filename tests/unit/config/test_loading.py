@@ -337,6 +337,15 @@ def test_an_unknown_project_comes_with_the_nearest_one(workspace: WorkspaceFolde
         assert refused.value.code == "bad-project-id"
 
 
+def test_a_config_in_capitals_is_named(workspace: WorkspaceFolder) -> None:
+    """A file that differs from the project by capitals alone is no project's, and the refusal says what to call it."""
+    workspace.config("Humanize", "schema_version = 1\n")
+    workspace.project("rfdc")
+    with pytest.raises(UsageError, match="there is no project 'humanize'") as caught:
+        load_project(str(workspace.root), "humanize")
+    assert caught.value.hint == "rename project_configs/Humanize.toml to humanize.toml: names are in lower case"
+
+
 def test_one_project_is_read_without_the_others(workspace: WorkspaceFolder) -> None:
     """A broken neighbour hinders nobody; its name is known all the same."""
     workspace.config("demo", HEAD)

@@ -21,7 +21,8 @@ LONGEST_MODULE = 350
 LONGEST_FUNCTION = 80
 MODULES = sorted((REPOSITORY / "orchestrator").rglob("*.py"))
 TESTS = sorted((REPOSITORY / "tests").rglob("test_*.py"))
-DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")])
+TEMPLATES = sorted(path for path in (REPOSITORY / "orchestrator/onboarding/templates").rglob("*") if path.is_file())
+DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *TEMPLATES])
 
 PROSE = re.compile(
     r"\b(?:spared?|sparing|unborn|sisters?|heal(?:s|ed|ing)?|mend(?:s|ed|ing)?|flaws?|surroundings|stand-ins?"

@@ -47,6 +47,29 @@ def index(workspace: WorkspaceFolder, *items: Mapping[str, object]) -> None:
     workspace.write("tasks/index.json", json.dumps({"items": items, "kept": 1}))
 
 
+def test_a_name_that_is_another_codebases_is_refused(workspace: WorkspaceFolder) -> None:
+    """Both folders are named; the same folder by another way is the same codebase. Nothing is written."""
+    bring_in(workspace)
+    (workspace.root / "other").mkdir()
+    (workspace.root / "link").symlink_to("packages/a")
+    before = snapshot(workspace.root)
+    with pytest.raises(UsageError, match="of the folder 'packages/a', and not of 'other'") as caught:
+        bring_in(workspace, path=str(workspace.root / "other"))
+    assert caught.value.code == "other-codebase"
+    bring_in(workspace, path=str(workspace.root / "link"), keep=True)
+    assert snapshot(workspace.root) == before
+
+
+def test_a_changed_config_leads_to_refresh(workspace: WorkspaceFolder) -> None:
+    """Onboarding again after the config was edited names what brings the documents up to it."""
+    bring_in(workspace)
+    config = workspace.root / "project_configs/a.toml"
+    config.write_text(config.read_text() + "# mine\n")
+    with pytest.raises(UsageError) as caught:
+        bring_in(workspace)
+    assert "--refresh" in caught.value.hint
+
+
 def test_all_files_of_a_project(workspace: WorkspaceFolder) -> None:
     """Config, index, spec, PRD, action plan and a checklist that stands three times, with nothing ticked."""
     found = bring_in(workspace, owners=("ann", "platform"))

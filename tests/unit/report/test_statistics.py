@@ -219,6 +219,14 @@ def test_flaky_is_failed_and_then_passed_on_the_same_state() -> None:
     assert flaky_of(record_of(1, ["error", "cancellation", "success"])) == []
 
 
+def test_a_guard_that_judges_more_than_the_tree_is_not_called_flaky() -> None:
+    """A spec, an approval or a repaired record makes spec-guard pass on the same commit: that is its work."""
+    records = [record_of(1, ["failure"]), record_of(2, ["success"])]
+    for record in records:
+        record["commands"][0]["id"] = "spec-guard"
+    assert flaky_of(*records) == []
+
+
 def test_what_ran_on_an_unknown_tree_is_not_called_flaky() -> None:
     """Without a commit, or with changes that no digest covers, nothing is known to be the same."""
     assert flaky_of(record_of(1, ["failure", "success"], None)) == []

@@ -523,6 +523,7 @@ def test_with_no_cache_everything_runs_and_is_stored(scene: Scene) -> None:
             PlannedStage("guard", "G", "command", argv=("codex-orchestrator", "spec-guard"), inputs=("a",)),
             "and the day",
         ),
+        (PlannedStage("guard", "G", "command", argv=("codex-orchestrator", "spec-guard")), "and the day"),
         (PlannedStage("sub", "Sub", "subpipeline", pipeline="smoke", inputs=("a",)), "starts other runs"),
     ],
 )
