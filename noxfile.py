@@ -31,13 +31,15 @@ register()
 _TESTS = ("tests/unit", "tests/functional", "tests/attacks", "tests/faults", "tests/cloud")
 _ALL_TESTS = (*_TESTS, "-n", "3", "--dist", "worksteal")
 """One more than two processors: many tests wait for a process most of their time."""
+_WRITE_BYTECODE = {"PYTHONDONTWRITEBYTECODE": None}
+"""Whatever the shell says: else each of the processes compiles pytest and its plugins anew."""
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but those of the documents; arguments go to pytest."""
     session.install("-e", ".[dev]")
-    session.run("pytest", *(session.posargs or _ALL_TESTS))
+    session.run("pytest", *(session.posargs or _ALL_TESTS), env=_WRITE_BYTECODE)
 
 
 @nox.session
@@ -45,7 +47,7 @@ def coverage(session: nox.Session) -> None:
     """What the tests reach, in every process that they start: half as long again; arguments go to pytest."""
     session.install("-e", ".[dev]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or _ALL_TESTS))
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or _ALL_TESTS), env=_WRITE_BYTECODE)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -54,8 +56,7 @@ def coverage(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """The fast tests, with few generated cases unless ``CI`` is set; arguments go to pytest."""
     session.install("-e", ".[dev]")
-    # Bytecode is written, whatever the shell says: else each of the two makes that of all tests anew, in 8 s of CPU.
-    session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs, env={"PYTHONDONTWRITEBYTECODE": None})
+    session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs, env=_WRITE_BYTECODE)
 
 
 def interpreters(environ: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +94,7 @@ def _unit_with(python: str) -> Callable[[nox.Session], None]:
         session.install("-e", ".[dev]")
         session.run("python", "-VV")
         # All generated cases are made once, by the session of all tests.
-        session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs, env={"CI": None})
+        session.run("pytest", "tests/unit", "-q", "-n", "2", *session.posargs, env={**_WRITE_BYTECODE, "CI": None})
 
     session_of.__doc__ = f"The fast tests with {python}."
     return session_of
@@ -122,7 +123,7 @@ def other_pythons(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Only the tests that break things on purpose: kills, full disks, planted links."""
     session.install("-e", ".[dev]")
-    session.run("pytest", *(session.posargs or ["tests/faults"]))
+    session.run("pytest", *(session.posargs or ["tests/faults"]), env=_WRITE_BYTECODE)
 
 
 @nox.session
@@ -159,7 +160,7 @@ def typecheck(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Examples in the documents hold, links lead somewhere, and what checklists and records claim is proved."""
     session.install("-e", ".[dev]")
-    session.run("pytest", "tests/docs", *session.posargs)
+    session.run("pytest", "tests/docs", *session.posargs, env=_WRITE_BYTECODE)
     session.run("codex-orchestrator", "verify", "--all", "--docs", "--state")
 
 

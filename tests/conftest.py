@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import re
@@ -48,6 +49,11 @@ def workspace(tmp_path: Path) -> WorkspaceFolder:
     root = tmp_path.resolve() / "workspace"
     (root / "project_configs").mkdir(parents=True)
     return WorkspaceFolder(root)
+
+
+def pytest_collection_finish() -> None:
+    """Don't look through the modules and tests for garbage over and over: they stay to the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
