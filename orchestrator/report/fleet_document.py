@@ -30,8 +30,8 @@ class Child(Record):
 
 
 def totals_text(totals: Mapping[str, int]) -> str:
-    """Return the totals in one line, without those that are 0."""
-    return ", ".join(f"{totals[key]} {key}" for key in TOTALS if totals[key]) or "no project"
+    """Return the totals in one line, without those that are 0 or not there."""
+    return ", ".join(f"{totals[key]} {key}" for key in TOTALS if totals.get(key)) or "no project"
 
 
 def newest_children(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

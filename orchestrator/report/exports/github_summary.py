@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.report.exports.exported import ExportedRun, how_ended, tail_text, tests_of
+from orchestrator.report.fleet_document import totals_text
 from orchestrator.report.layout import duration, test_place
 
 TYPE_CHECKING = False
@@ -79,8 +80,7 @@ def _heading(run: ExportedRun) -> str:
 def _totals(run: ExportedRun) -> str:
     """Return how many projects of a fleet ended how, as the fleet's own stages say."""
     counts = Counter("cancelled" if c["outcome"] == "cancellation" else c["status"] for c in run.body["commands"])
-    order = ("pending", "running", "succeeded", "failed", "cancelled", "skipped")
-    return f"\n{', '.join(f'{counts[key]} {key}' for key in order if counts[key]) or 'no project'}\n"
+    return f"\n{totals_text({**counts, 'queued': counts['pending']})}\n"
 
 
 def _failed(entry: Mapping[str, Any], shown: Container[str]) -> str:

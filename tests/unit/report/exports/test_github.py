@@ -26,6 +26,9 @@ def test_a_fleet_is_counted_first() -> None:
     stages = {"a": "success", "b": "failure", "c": "skip", "d": "skip"}
     text = github_summary([exported(stages, project="fleet")]).decode()
     assert text.index("\n1 succeeded, 1 failed, 2 skipped\n") < text.index("**b** failed")
+    live = exported(stages, project="fleet").body["commands"]
+    waiting = [{**command, "status": "pending", "outcome": None} for command in live]
+    assert "\n4 queued\n" in github_summary([exported(stages, project="fleet", commands=waiting)]).decode()
     assert "1 succeeded, " not in github_summary([exported(stages)]).decode()
 
 
