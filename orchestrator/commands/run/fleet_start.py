@@ -14,6 +14,7 @@ from orchestrator.commands.run.ancestry import Ancestry, find_parent
 from orchestrator.commands.run.child_start import ChildStart, child_start_of
 from orchestrator.commands.run.create_run import begin_run
 from orchestrator.commands.run.fleet_selection import Choice, chosen, planned
+from orchestrator.commands.run.keyed_start import check_key, take_fleet_key
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.queued_run import check_waiting
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
@@ -195,8 +196,6 @@ def _key_of(request: StartRequest, environ: Mapping[str, str], store: RunStore) 
     key = request.key if request.key is not None else environ.get(KEY_VARIABLE) or None
     if key is None:
         return None
-    from orchestrator.commands.run.keyed_start import check_key
-
     longest = max(project_names(store.workspace.root), key=len, default="")
     check_key(key)
     return check_key(f"{key}/{longest}")[: len(key)]
@@ -211,8 +210,6 @@ def _taken(
 ) -> tuple[HeldKey | None, Location | None]:
     if key is None:
         return None, None
-    from orchestrator.commands.run.keyed_start import take_fleet_key
-
     taken = take_fleet_key(store, options.by(), request, overrides, key)
     return (None, taken) if isinstance(taken, Location) else (taken, None)
 

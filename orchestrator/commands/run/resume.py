@@ -13,6 +13,7 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context, exports_on_close
 from orchestrator.commands.run.ancestry import find_parent
 from orchestrator.commands.run.carry_out import carry_out
+from orchestrator.commands.run.child_start import read_child_start
 from orchestrator.commands.run.create_run import with_known_proofs
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import ResumeRequest, actor_of
@@ -138,8 +139,6 @@ def _place_in_cloud(context: Context, store: RunStore, plan: Plan) -> CloudPlace
 def _child_start(run: OpenRun, plan: Plan) -> ChildStart | None:
     if plan.selection is None:
         return None
-    from orchestrator.commands.run.child_start import read_child_start
-
     return read_child_start(run.folder)
 
 
