@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-import threading
-import time
 
 from orchestrator.cloud.lease import BYTE, watch
 
@@ -22,14 +21,18 @@ def test_a_closed_pipe_ends_the_lease() -> None:
 def test_silence_ends_the_lease_and_bytes_do_not() -> None:
     """As long as bytes come the run goes on; without them it ends after the time of silence."""
     read, write = os.pipe()
-    ended = threading.Event()
-    thread = threading.Thread(target=watch, args=(read, 0.3, ended.set))
-    thread.start()
-    for _ in range(8):
-        os.write(write, BYTE)
-        time.sleep(0.1)
-    assert not ended.is_set()
-    thread.join(10)
-    assert ended.is_set()
+    ended: list[int] = []
+    looks = itertools.count()
+
+    def monotonic() -> float:
+        """Let 0.2 s pass at each look, and a byte come before each of the first eight waits."""
+        look = next(looks)
+        if look % 2 == 1 and look < 16:
+            assert not ended
+            os.write(write, BYTE)
+        return look * 0.2
+
+    watch(read, 0.3, lambda: ended.append(next(looks)), monotonic)
+    assert ended == [16 + 3]  # after the last byte, before a wait for the next, and when that was in vain
     os.close(read)
     os.close(write)

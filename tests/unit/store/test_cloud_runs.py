@@ -68,8 +68,9 @@ def test_a_child_in_the_cloud_outlives_its_parent(tmp_path: Path) -> None:
     assert read_document(store, parent.where)["child_runs"][0]["status"] == "in_progress"
 
 
-def test_a_keeper_takes_it_over_and_goes_on(tmp_path: Path) -> None:
+def test_a_keeper_takes_it_over_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its lock is taken and owned as that of a run that goes on; its record is as it was, and can be led to its end."""
+    monkeypatch.setattr("orchestrator.store.take_over._PROBE_PATIENCE_SECONDS", 0.1)
     store = make_store(tmp_path)
     where = left_open(store)
     with closing(take_cloud_run(store, where)) as run:
