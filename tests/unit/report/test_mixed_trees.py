@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.report.readiness import mixed_stages
+from orchestrator.report.readiness import mixed_stages, readiness
 
 
 def body(*stages: tuple[str, str | None, int], trees: tuple[str | None, ...], children: Any = ()) -> dict[str, Any]:
@@ -60,3 +60,25 @@ OWN = ("own", None, 1)
 def test_each_project_is_judged_by_its_own_trees(document: dict[str, Any], mixed: dict[str, int]) -> None:
     """A sub-pipeline of another project is compared with that project's newest child run, not with the run's tree."""
     assert mixed_stages(document) == mixed
+
+
+def test_what_several_attempts_say_alike_is_said_once() -> None:
+    """Two attempts that moved the same files give one reason; other files give another."""
+    document = {
+        **body(OWN, ("late", None, 2), trees=("a", "a")),
+        "version": 2,
+        "status": "succeeded",
+        "outcome": "success",
+        "alive": False,
+        "status_detail": None,
+        "guardrails": [],
+        "plan": None,
+        "plan_stages": {},
+        "approvals": [],
+        "review": {"fault": None, "approvals": 0, "roles": []},
+    }
+    for second, count in (("x.py", 1), ("y.py", 2)):
+        for entry, moved in zip(document["provenance"], ("x.py", second), strict=True):
+            entry["at_end"] = {"moved": [moved]}
+        codes = [reason["code"] for reason in readiness(document)["reasons"]]
+        assert codes == ["tree-moved-while-running"] * count
