@@ -23,6 +23,8 @@ from orchestrator.store.layout import LINE_HINT
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.state_file import KEPT_RUNS
 
+_WHOLE = 100
+"""As many runs as ``runs`` is ever asked to list by a benchmark, and more."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=\.\d{3}Z)")
 
 
@@ -83,17 +85,17 @@ class Clone:
 def write_history(workspace: Path, task: str, starts: list[datetime], *, whole: bool) -> list[str]:
     """Replace the task's only run by clones that begin at ``starts`` (UTC, rising), and return their ids.
 
-    ``whole`` writes every file of a run; otherwise its manifest only, which is what readers read, beside the task's
-    metrics, chain and state.
+    ``whole`` writes every file of each run. Otherwise only the first and the last hundred have all their files, and
+    the others the manifest: commands that show a few runs compare their files with the chain, the rest is counted.
     """
     model = Model.of(workspace, task)
     clones = [_clone(model, number, at) for number, at in enumerate(starts)]
     runs = workspace / ".runs" / task
-    for clone in clones:
+    for number, clone in enumerate(clones):
         folder = runs / "cli" / clone.run_id
         folder.mkdir()
         (folder / "manifest.json").write_text(clone.text(model.manifest))
-        if whole:
+        if whole or not _WHOLE <= number < len(clones) - _WHOLE:
             _write_rest(workspace, task, folder, clone)
     (workspace / ".runs" / ".claims").write_text("".join(f"{clone.run_id}\n" for clone in clones))
     _forget_model(workspace, task, model)

@@ -25,9 +25,11 @@ RESERVED_PROJECTS = RESERVED_TASKS | {FLEET}
 
 _NAME_ENDS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _NAME_CHARS = _NAME_ENDS | frozenset("._-")
-_RUN_ID_LENGTH = 33
+RUN_ID_LENGTH = 33
 _DIGITS = str.maketrans("123456789", "0" * 9)
 _HEX = "0123456789abcdef"
+_HEX_DIGITS = str.maketrans("123456789abcdef", "0" * 15)
+_MOMENT = "0000-00-00T00-00-00-000Z-"
 _PREFIX_CHARS = frozenset(f"{_HEX}TZ-")
 
 
@@ -80,14 +82,25 @@ def check_name(kind: str, value: object, known: Iterable[str] = ()) -> str:
 
 def is_run_id(value: str) -> bool:
     """Tell whether the whole of ``value`` is a run id."""
-    if len(value) != _RUN_ID_LENGTH or value[:25].translate(_DIGITS) != "0000-00-00T00-00-00-000Z-":
+    if len(value) != RUN_ID_LENGTH or value[:25].translate(_DIGITS) != _MOMENT:
         return False
     return not value[25:].strip(_HEX)
 
 
+def only_run_ids(names: Iterable[str]) -> list[str]:
+    """Return the run ids among ``names``, sorted. Where all are, as in most folders of runs, none is tried alone."""
+    found = sorted(names)
+    lines = "".join([f"{name}\n" for name in found])
+    if lines.translate(_HEX_DIGITS) == f"{_MOMENT}00000000\n" * len(found) and lines.translate(_DIGITS).count(
+        _MOMENT
+    ) == len(found):
+        return found
+    return list(filter(is_run_id, found))
+
+
 def check_run_reference(value: str) -> str:
     """Return ``value`` when it may be a run id, a prefix of one or ``latest``; raise UsageError otherwise."""
-    if value == "latest" or (0 < len(value) <= _RUN_ID_LENGTH and _PREFIX_CHARS.issuperset(value)):
+    if value == "latest" or (0 < len(value) <= RUN_ID_LENGTH and _PREFIX_CHARS.issuperset(value)):
         return value
     raise UsageError(
         f"{shown(value)} is neither a run id nor a prefix of one",

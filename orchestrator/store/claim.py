@@ -34,6 +34,7 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
 from orchestrator.store.pointers import make_pointers
 from orchestrator.store.publish import check_publishable
+from orchestrator.store.run_index import changing, move_in
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -104,6 +105,7 @@ def abort(store: RunStore, run: OpenRun) -> None:
 class _Places(Record):
     """The open folders that a new run comes to stand in."""
 
+    task: Folder
     pointers: Folder
     staging: Folder
     opened: Folder
@@ -124,7 +126,7 @@ def _open_places(stack: ExitStack, store: RunStore, where: Location, *, sync: bo
     names = (STAGING, OPEN, CLI, MCP)
     # A run that was published synced the names of these folders before it had its line.
     are_safe = task.has(METRICS) and all(task.has(name) for name in names)
-    places = _Places(pointers, *(stack.enter_context(task.sub(name, create=True, sync=False)) for name in names))
+    places = _Places(task, pointers, *(stack.enter_context(task.sub(name, create=True, sync=False)) for name in names))
     if sync and not are_safe:
         task.sync()
     return places
@@ -134,7 +136,7 @@ def _move(places: _Places, where: Location, folder: Folder) -> None:
     """Put a prepared and synced run where runs are, on the list of those that are not published."""
     places.opened.create(where.run_id, b"", sync=False)
     places.opened.sync()
-    places.staging.move_to(where.run_id, places.cli, where.run_id)
+    move_in(places.task, places.staging, places.cli, where.run_id)
     folder.path = os.path.join(places.cli.path, where.run_id)
     places.cli.sync()
 
@@ -146,7 +148,8 @@ def _take_back(where: Location, places: _Places) -> None:
         for folder in (places.mcp, places.pointers):
             folder.remove_folder(name)
         if places.cli.has(name):
-            places.cli.move_to(name, places.staging, name)
+            with changing(places.task):
+                places.cli.move_to(name, places.staging, name)
         places.staging.remove_folder(name)
         places.opened.remove(name)
 

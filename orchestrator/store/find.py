@@ -18,6 +18,7 @@ from orchestrator.base.identifiers import (
     migrated_run_id,
     near_hint,
     nearest,
+    only_run_ids,
 )
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.model.manifest.document import (
@@ -54,7 +55,7 @@ def run_ids(store: RunStore, task_id: str) -> list[str]:
     """Return the ids of a task's runs, oldest first; those that are being pruned are no longer among them."""
     try:
         with store.task(task_id) as task, task.sub(CLI) as cli:
-            names = sorted(filter(is_run_id, cli.names()))
+            names = only_run_ids(cli.names())
             if not is_pruning(task):
                 return names
             from orchestrator.store.pending_prune import on_their_way  # hardly ever needed

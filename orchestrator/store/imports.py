@@ -43,6 +43,7 @@ from orchestrator.store.owner import write_owner
 from orchestrator.store.pointers import point_older, pointer_bytes
 from orchestrator.store.publish import check_publishable, folded_state
 from orchestrator.store.run_files import chunks_of, size_of
+from orchestrator.store.run_index import changing, move_in
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -167,8 +168,9 @@ def _place(store: RunStore, task: Folder, run_id: str, events: set[str]) -> Mani
             if not staged.has(IMPORTED):
                 return None
             if cli.has(run_id):
-                cli.move_to(run_id, staging, f"{run_id}.before")
-            staging.move_to(run_id, cli, run_id)
+                with changing(task):
+                    cli.move_to(run_id, staging, f"{run_id}.before")
+            move_in(task, staging, cli, run_id)
             cli.sync()
         try:
             folder = cli.sub(run_id)

@@ -49,6 +49,9 @@ DAMAGED = ".damaged"
 CLAIMS = ".claims"
 """Beside the tasks: a line with the id of each run, in the order in which they were claimed."""
 
+INDEX = ".index"
+"""Beside ``cli``: the names of the runs in there, sorted (``run_index``)."""
+
 KEYS = ".keys"
 """Beside the tasks: which run a start's key stands for."""
 

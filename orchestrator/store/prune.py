@@ -36,6 +36,7 @@ from orchestrator.store.layout import (
 )
 from orchestrator.store.pending_prune import Pending, read_pending, write_pending, written_line
 from orchestrator.store.prune_lines import NamedRun, PruneLine, add_prune
+from orchestrator.store.run_index import renew
 from orchestrator.store.store import RunStore, is_pruning
 
 TYPE_CHECKING = False
@@ -115,6 +116,8 @@ def remove_again(store: RunStore, task_id: str, runs: Iterable[str]) -> None:
         _finish(store, task, place)
         known = tuple(runs)
         _take_out(task, place, known)
+        with task.sub(CLI) as cli:
+            renew(task, cli)
         _remove(store, task, place, known, lambda done: None)
 
 
@@ -197,6 +200,8 @@ def _finish(store: RunStore, task: Folder, place: Folder, progress: Callable[[in
         place.sync_name()
         if pending.level == "record":
             _take_out(task, place, pending.runs)
+            with task.sub(CLI) as cli:
+                renew(task, cli)
             _remove(store, task, place, pending.runs, progress)
         else:
             _remove_logs(task, pending, progress)

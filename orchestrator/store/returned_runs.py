@@ -19,6 +19,7 @@ from orchestrator.store.open_run import OpenRun
 from orchestrator.store.owner import write_owner
 from orchestrator.store.publish import check_publishable
 from orchestrator.store.recovery import finish
+from orchestrator.store.run_index import move_in
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ def take_in(store: RunStore, where: Location, path: str, document: Mapping[str, 
             folder.write(MANIFEST, render(manifest.as_json()))
             opened.create(where.run_id, b"", sync=False)
             opened.sync()
-            staging.move_to(where.run_id, cli, where.run_id)
+            move_in(task, staging, cli, where.run_id)
             folder.path = os.path.join(cli.path, where.run_id)
             cli.sync()
             leave_link(store, manifest)

@@ -81,6 +81,10 @@ class CountingSeam(Seam):
         self._step("truncate")
         super().truncate(fd, size)
 
+    def set_times(self, fd: int, accessed: int, modified: int) -> None:
+        self._step("set_times")
+        super().set_times(fd, accessed, modified)
+
     def reserve(self, fd: int, size: int) -> None:
         self._step("reserve")
         super().reserve(fd, size)

@@ -10,7 +10,7 @@ fsync a power cut leaves an empty file, without the second the old one.
 
 from orchestrator.base.files.folder import Folder, whole_lines
 from orchestrator.base.files.locks import HELD, Lock, take_open, take_patiently, usual_patience
-from orchestrator.base.files.refusals import MissingError, explained
+from orchestrator.base.files.refusals import MissingError, explained, refuse_irregular
 from orchestrator.base.files.seam import FILE_MODE, Seam, write_all
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "MissingError",
     "Seam",
     "explained",
+    "refuse_irregular",
     "take_open",
     "take_patiently",
     "usual_patience",

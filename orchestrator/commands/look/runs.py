@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
@@ -12,7 +12,7 @@ from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe, record_fault
 from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import task_owner
-from orchestrator.report.run_list.names import Names, newest_first
+from orchestrator.report.run_list.names import newest_first
 from orchestrator.report.run_rows import DAMAGED, Wanted, damaged_row, run_row, sorted_rows
 from orchestrator.report.runs_text import runs_text
 from orchestrator.report.status_document import status_document
@@ -54,19 +54,18 @@ def runs(
             check_name(kind, name)
     wanted = Wanted(project, status, outcome, pipeline, _parent(store, parent))
     tasks = task_ids(store)
-    names = newest_first(store, tasks if task is None else [name for name in tasks if name == task])
-    earliest = _earliest(context, since)
-    candidates = [where for where in names.runs if where.run_id >= earliest]
+    asked = tasks if task is None else [name for name in tasks if name == task]
+    names = newest_first(store, asked, _earliest(context, since))
     most = limit if sort == "started" else 0
-    found, looked_at, damaged = _matching(candidates, _reader(store), wanted, most)
+    found, looked_at, damaged = _matching(names.runs, _reader(store), wanted, most)
     rows = sorted_rows(found, sort)[: limit or None]
     document = {
         "runs": rows,
-        "known": len(candidates),
+        "known": names.count,
         "looked_at": looked_at,
         "damaged": damaged,
         "unreadable": [asdict(entry) for entry in names.unreadable],
-        "hint": "" if rows else _hint(store, names, tasks, task, project),
+        "hint": "" if rows else _hint(store, tasks, task, project),
     }
     seen = appearance(context.stdout, context.environ)
     width, color = seen.width, seen.color
@@ -74,7 +73,7 @@ def runs(
 
 
 def _matching(
-    candidates: list[Location], read: Callable[[Location], Row | None], wanted: Wanted, most: int
+    candidates: Iterable[Location], read: Callable[[Location], Row | None], wanted: Wanted, most: int
 ) -> tuple[list[Row], int, int]:
     """Return the rows that are wanted, how many runs were looked at, and how many of those were damaged."""
     found: list[Row] = []
@@ -130,10 +129,10 @@ def _parent(store: RunStore, given: str | None) -> str | None:
     return find_run(store, given).run_id
 
 
-def _hint(store: RunStore, names: Names, tasks: list[str], task: str | None, project: str | None) -> str:
+def _hint(store: RunStore, tasks: list[str], task: str | None, project: str | None) -> str:
     """Return what may have been meant by a task without runs or a project that is not there, or nothing."""
     near = None
-    if task is not None and not names.runs and task not in tasks:
+    if task is not None and task not in tasks:
         near = nearest(task, tasks)
     elif project not in (None, FLEET) and project not in project_names(store.workspace.root):
         near = nearest(project, project_names(store.workspace.root))

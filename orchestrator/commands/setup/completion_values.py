@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from orchestrator.base.errors import Refusal
 from orchestrator.config.dependencies import names_in
@@ -80,7 +81,7 @@ def _pipelines(store: RunStore, project: str | None) -> Iterable[str]:
 def _runs(store: RunStore, given: Mapping[str, str]) -> Iterable[str]:
     task = given.get("task")
     names = newest_first(store, [name for name in task_ids(store) if task in (None, name)])
-    return ["latest", *(where.run_id for where in names.runs[:_LATEST_RUNS])]
+    return ["latest", *(where.run_id for where in islice(names.runs, _LATEST_RUNS))]
 
 
 def _stages(store: RunStore, run: str) -> Iterable[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import repeat
 
 from orchestrator.base.errors import StorageError
 from orchestrator.store.find import run_ids
-from orchestrator.store.layout import Location
-from orchestrator.store.store import RunStore
+from orchestrator.store.layout import CLI, Location
+from orchestrator.store.run_index import newest_names
+from orchestrator.store.store import RunStore, is_pruning
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +24,42 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The runs of some tasks, newest first, and the tasks that could not be looked into."""
+    """The runs of some tasks, newest first: how many, and each once, read as far as is asked for.
 
-    runs: tuple[Location, ...]
+    ``unreadable`` are the tasks that could not be looked into.
+    """
+
+    count: int
+    runs: Iterator[Location]
     unreadable: tuple[Unreadable, ...]
 
 
-def newest_first(store: RunStore, tasks: Iterable[str]) -> Names:
-    """Return the runs of ``tasks``; runs of the same millisecond by their id, then their task.
+def newest_first(store: RunStore, tasks: Iterable[str], least: str = "") -> Names:
+    """Return the runs of ``tasks`` from the id ``least`` on; runs of the same millisecond by their id, then their task.
 
     A task whose folder is a link, or can't be read, hinders no other one.
     """
-    found: list[tuple[str, str]] = []
+    count = 0
+    found: list[Iterator[tuple[str, str]]] = []
     unreadable = []
     for task_id in tasks:
         try:
-            found += [(run_id, task_id) for run_id in run_ids(store, task_id)]
+            more, names = _names(store, task_id, least)
         except StorageError as error:
             unreadable.append(Unreadable(task_id, error.message))
-    found.sort(reverse=True)
-    return Names(tuple(Location(task_id, run_id) for run_id, task_id in found), tuple(unreadable))
+            continue
+        count += more
+        found.append(zip(names, repeat(task_id), strict=False))
+    runs = (Location(task_id, run_id) for run_id, task_id in merge(*found, reverse=True))
+    return Names(count, runs, tuple(unreadable))
+
+
+def _names(store: RunStore, task_id: str, least: str) -> tuple[int, Iterator[str]]:
+    try:
+        with store.task(task_id) as task, task.sub(CLI) as cli:
+            if not is_pruning(task):
+                return newest_names(task, cli, least)
+    except FileNotFoundError:
+        return 0, iter(())
+    names = [name for name in reversed(run_ids(store, task_id)) if name >= least]
+    return len(names), iter(names)

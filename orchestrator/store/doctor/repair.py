@@ -29,6 +29,7 @@ from orchestrator.store.layout import CLI, DAMAGED, EVENTS, OPEN, RESERVE, RUN_L
 from orchestrator.store.liveness import beyond_locks
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.recovery import Closer, recover_run, recover_task
+from orchestrator.store.run_index import changing
 from orchestrator.store.store import RunStore
 from orchestrator.store.take_over import take_over
 
@@ -107,7 +108,8 @@ def _set_aside(store: RunStore, where: Location) -> Iterator[Repaired]:
         ):
             names = (where.run_id if number == 1 else f"{where.run_id}.{number}" for number in count(1))
             name = next(name for name in names if not aside.has(name))
-            cli.move_to(where.run_id, aside, name)
+            with changing(task):
+                cli.move_to(where.run_id, aside, name)
             aside.sync()
             cli.sync()
             with suppress(FileNotFoundError), task.sub(OPEN) as opened:

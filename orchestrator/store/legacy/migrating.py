@@ -23,6 +23,7 @@ from orchestrator.store.legacy.migration import (
 )
 from orchestrator.store.legacy.state import STATE_V1, name_aside
 from orchestrator.store.publish import folded_state
+from orchestrator.store.run_index import move_in
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -137,7 +138,7 @@ def _make_record(store: RunStore, task: Folder, step: Step) -> tuple[str, ...]:
             _copy(source, target, left_out, top=True)
             target.create(MANIFEST, step.data)
             target.sync()
-        staging.move_to(aside, cli, step.run_id)
+        move_in(task, staging, cli, step.run_id, aside)
         cli.sync()
         staging.sync()
     return tuple(left_out)
