@@ -72,10 +72,17 @@ def npm_status(bench: Bench) -> Contender:
     return Contender.of("npm", bench.command(argv, scene, named))
 
 
+def _lived_in(bench: Bench, count: int) -> tuple[Path, list[str]]:
+    """Make a workspace with ``count`` runs, the last of them a real one, which has noted the names of all."""
+    scene, _ = with_history(bench, count - 1, _SIX_DAYS_IN_STEPS)
+    run(bench.ours(scene, *START))
+    return scene, run_ids(scene)
+
+
 def _with_many(bench: Bench) -> Iterator[Result]:
     """Yield the rows with much history; a scene is made when the first that needs it is."""
-    few = cache(lambda: with_history(bench, 10, _SIX_DAYS_IN_STEPS))
-    inside = cache(lambda: with_history(bench, MANY, _SIX_DAYS_IN_STEPS))
+    few = cache(lambda: _lived_in(bench, 10))
+    inside = cache(lambda: _lived_in(bench, MANY))
     outside = cache(lambda: with_history(bench, MANY, _SIX_DAYS_IN_STEPS, days_ago=_EIGHT_WEEKS))
 
     def reader(scene: _Scene, *words: str) -> Callable[[], Contender]:

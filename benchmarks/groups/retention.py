@@ -18,7 +18,7 @@ from benchmarks.scenes import TASK, workspace
 
 COUNT, QUICK_COUNT = 10_000, 500
 _KEPT = 100
-"""The last runs stay; ``rm`` removes those that the prune does."""
+"""The last runs stay; ``rm`` removes what the prune does: of each other run its folder and those of its pointers."""
 
 ROWS = (
     Versus("prune-rm", "prune", "rm"),
@@ -40,7 +40,8 @@ def measure(bench: Bench) -> Iterator[Result]:
 
     def removing(name: str) -> Contender:
         scene = bench.scene()
-        gone = [f".runs/{TASK}/cli/{run_id}" for run_id in base()[1][:-_KEPT]]
+        folders = (f".runs/{TASK}/cli", f".runs/{TASK}/mcp", ".runs/local-mcp")
+        gone = [f"{folder}/{run_id}" for run_id in base()[1][:-_KEPT] for folder in folders]
         rm = ["sh", "-c", "xargs rm -r < gone"]
         prune = bench.ours(scene, "prune", "--yes", "--keep-within", "0d", "--keep-failed", "0d", "--format", "json")
 

@@ -42,6 +42,8 @@ IMPORT = "import"
 _FIRST_BLOCK = 1 << 12
 _BLOCK = 1 << 16
 _OTHER_KIND = b'{"kind": "'
+_LONG_KIND = b'{"kind": "prune"'
+"""A prune of many runs is megabytes long."""
 """How ``add_line`` begins a line that is no attempt's end."""
 _LINE_LIMIT = 1 << 26
 _HINT_LIMIT = 256
@@ -112,8 +114,10 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[PlacedLine, int]:
 
 
 def _end_up_to(task: Folder, last: bytes | None) -> Line | None:
-    """Return the last line of an attempt's end; it is nearly always the ``last`` line, which was read already."""
-    line = None if last is None or last.startswith(_OTHER_KIND) else parsed(last)
+    """Return the last line of an attempt's end, or what ``previous`` says of it in the ``last`` line, read already."""
+    line = None if last is None or last.startswith(_LONG_KIND) else parsed(last)
+    if line is not None and not is_end(line) and "previous" in line:
+        return line["previous"] if isinstance(line["previous"], dict) else None
     return line if line is not None and is_end(line) else last_end(task)
 
 
@@ -278,7 +282,7 @@ def last_end(task: Folder) -> Line | None:
         except FileNotFoundError:
             return None
         for data in reversed(tail.split(b"\n")[:-1]):
-            if data.startswith(_OTHER_KIND):  # a prune of many runs is megabytes long
+            if data.startswith(_OTHER_KIND):
                 continue
             line = parsed(data)
             if line is None or is_end(line):

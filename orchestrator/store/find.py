@@ -257,16 +257,24 @@ def read_document(store: RunStore, where: Location) -> dict[str, Any]:
 
 def read_manifest(folder: Folder, where: Location) -> dict[str, Any]:
     """Return the manifest in an open run folder; see ``read_document``."""
-    path = os.path.join(folder.path, MANIFEST)
+    return checked_manifest(parse(manifest_bytes(folder), os.path.join(folder.path, MANIFEST)), folder, where)
+
+
+def manifest_bytes(folder: Folder) -> bytes:
+    """Return the bytes of the manifest in an open run folder. Raises DamagedRecord, StorageError."""
     try:
-        data = folder.read(MANIFEST, MANIFEST_LIMIT)
+        return folder.read(MANIFEST, MANIFEST_LIMIT)
     except FileNotFoundError:
-        data = b""
+        return b""
     except StorageError as error:
         if error.code != "too-large":
             raise
         raise DamagedRecord(error.message, hint=DAMAGED_HINT) from error
-    document = parse(data, path)
+
+
+def checked_manifest(document: dict[str, Any], folder: Folder, where: Location) -> dict[str, Any]:
+    """Return the document of a manifest in its outer shape checked. Raises DamagedRecord."""
+    path = os.path.join(folder.path, MANIFEST)
     check_version(document, path)
     if document.get("run_id") != where.run_id:
         raise DamagedRecord(f"'{path}' is the record of another run: its run_id is {document.get('run_id')!r}")

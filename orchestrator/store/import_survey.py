@@ -6,7 +6,7 @@ Reads only, there and here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.record import Record
@@ -81,6 +81,18 @@ class _Task:
             self._data, self._metrics, self.moving = b"", b"", set()
         self.chain: Chain = read_chain(self._data, self.path)
         self._lines = [line for data in self._data.split(b"\n")[:-1] if (line := parsed(data)) is not None]
+        self._of_run: dict[str, list[tuple[Line, Line | None]]] = {}
+        for line in self._lines:
+            imported = line.get("imported_from") if line.get("kind") == IMPORT else None
+            for inner in lines_in(line):
+                if inner.get("kind") in (None, DECISION):
+                    self._of_run.setdefault(str(inner.get("run_id")), []).append((inner, imported))
+        self._of_event: dict[str, list[Line]] = {}
+        for data in self._metrics.split(b"\n")[:-1]:
+            line = parsed(data) or {}
+            self._of_event.setdefault(str(line.get("event_id")), []).append(line)
+        self._origin: Origin | None = None
+        self.pruned = frozenset(self.chain.pruned())
 
     def check(self) -> None:
         """Raise DamagedRecord when the chain does not hold, or is of a version that this program doesn't know."""
@@ -99,30 +111,30 @@ class _Task:
                 code="newer-version",
             )
 
-    def lines_of(self, run_id: str) -> Iterator[tuple[Line, Line | None]]:
-        """Yield the ends and decisions of a run in their order, each with where it was imported from."""
-        for line in self._lines:
-            for inner in lines_in(line):
-                if inner.get("run_id") == run_id and inner.get("kind") in (None, DECISION):
-                    yield inner, line.get("imported_from") if line.get("kind") == IMPORT else None
+    def lines_of(self, run_id: str) -> list[tuple[Line, Line | None]]:
+        """Return the ends and decisions of a run in their order, each with where it was imported from."""
+        return self._of_run.get(run_id, [])
 
     def origin(self, run_id: str) -> Origin:
         """Return where a run was taken from: this chain, or the one that it was imported from before."""
         for _, imported in self.lines_of(run_id):
             if imported is not None:
                 return Origin.from_json(imported)
-        first, *_ = data = self._data.split(b"\n")[:-1]
-        return Origin(str((parsed(first) or {}).get("host")), sha256(first).hexdigest(), sha256(data[-1]).hexdigest())
+        if self._origin is None:
+            whole = self._data[: self._data.rindex(b"\n")]
+            first, last = whole.partition(b"\n")[0], whole.rpartition(b"\n")[2]
+            host = str((parsed(first) or {}).get("host"))
+            self._origin = Origin(host, sha256(first).hexdigest(), sha256(last).hexdigest())
+        return self._origin
 
     def metrics_of(self, links: Sequence[EndLine]) -> tuple[Line, ...] | None:
         """Return the metrics lines of ends; None when one is gone, or is not what its end says."""
         wanted = {str(link.content.get("event_id")): link for link in links}
         found: dict[str, Line] = {}
-        for data in self._metrics.split(b"\n")[:-1]:
-            line = parsed(data) or {}
-            event = line.get("event_id")
-            if event in wanted and metrics_digest(line) == wanted[event].content.get("metrics_digest"):
-                found.setdefault(event, line)
+        for event, link in wanted.items():
+            for line in self._of_event.get(event, ()):
+                if event not in found and metrics_digest(line) == link.content.get("metrics_digest"):
+                    found[event] = line
         return tuple(found[event] for event in wanted) if found.keys() == wanted.keys() else None
 
 
@@ -192,7 +204,7 @@ def _judged(
 
 def _passed_over(there: _Task, where: Location, links: Sequence[EndLine]) -> Passed | None:
     """Return why a run is not looked at any further: it was pruned, goes on, is of version 1, or is not whole."""
-    if where.run_id in there.chain.pruned():
+    if where.run_id in there.pruned:
         return Passed(where, "pruned", "it was pruned there", disagrees=False)
     try:
         document = _document(there.store, where)
@@ -234,7 +246,7 @@ def _against_ours(
     elsewhere = place(here.store, where.run_id)
     if elsewhere is not None and elsewhere.task_id != where.task_id:
         return _disagrees(where, "other-task", f"it is a run of task '{elsewhere.task_id}' here")
-    if where.run_id in here.chain.pruned():
+    if where.run_id in here.pruned:
         return where
     lines = list(there.lines_of(where.run_id))
     ours = list(here.lines_of(where.run_id))

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.files import Folder, Lock, write_all
+from orchestrator.base.identifiers import RUN_ID_LENGTH
 from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import parse, render
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.schema import load
-from orchestrator.store.chain import Line, find_link, is_end, lines_in, lines_of, parsed, write_hint
+from orchestrator.store.chain import Line, PlacedLine, is_end, lines_in, parsed, write_hint
 from orchestrator.store.decisions import KIND as DECISION
-from orchestrator.store.decisions import decision_lines
 from orchestrator.store.find import read_manifest
 from orchestrator.store.import_lines import NOTE_LIMIT, Origin, add_import
 from orchestrator.store.layout import (
+    CHAIN,
     CLI,
     COMMANDS,
     IMPORTED,
@@ -44,12 +45,14 @@ from orchestrator.store.pointers import point_older, pointer_bytes
 from orchestrator.store.publish import check_publishable, folded_state
 from orchestrator.store.run_files import chunks_of, size_of
 from orchestrator.store.run_index import changing, move_in
+from orchestrator.store.state_file import added, entry_of, is_readable
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_RUN_ID = b'"run_id": "'
 _STATE_LIMIT = 4 * 1024 * 1024
 _DEEPEST_FOLDER = 16
 
@@ -123,17 +126,48 @@ def publish_imports(store: RunStore, task_id: str, run_ids: Sequence[str]) -> No
     Doing it again changes nothing. Raises StorageError; then the next command that writes finishes it.
     """
     with store.task(task_id) as task, store.lock_task(task):
-        events = _events(task)
-        manifests = [manifest for run_id in run_ids if (manifest := _place(store, task, run_id, events)) is not None]
+        known = _Known.of(task, run_ids)
+        placed = [found for run_id in run_ids if (found := _place(store, task, run_id, known)) is not None]
         task.sync()
-        if manifests:
-            _write_state(store, task, manifests[-1].project)
-        for manifest in manifests:
+        if placed:
+            _write_state(store, task, placed)
+        for manifest, _ in placed:
             _point(store, task, manifest)
         with task.sub(OPEN, create=True, sync=False) as opened, task.sub(STAGING, create=True, sync=False) as staging:
             for run_id in run_ids:
                 staging.remove_folder(f"{run_id}.before")
                 opened.remove(run_id)
+
+
+class _Known(Record):
+    """What a task's chain has of some runs, with where each line begins (bytes), and their attempts in the metrics."""
+
+    lines: dict[str, list[tuple[Line, int]]]
+    events: set[str]
+
+    @classmethod
+    def of(cls, task: Folder, run_ids: Sequence[str]) -> _Known:
+        """Read both files once: of lines about other runs only the beginning is looked at."""
+        lines: dict[str, list[tuple[Line, int]]] = {run_id: [] for run_id in run_ids}
+        events = set()
+        for data, offset in _lines_about(task, CHAIN, lines):
+            for inner in lines_in(parsed(data) or {}):
+                if inner.get("run_id") in lines:
+                    lines[str(inner["run_id"])].append((inner, offset))
+        for data, _ in _lines_about(task, METRICS, lines):
+            events.add(str((parsed(data) or {}).get("event_id")))
+        return cls(lines, events)
+
+
+def _lines_about(task: Folder, name: str, wanted: Container[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield the whole lines whose first ``run_id`` is a wanted one, each with where it begins."""
+    with suppress(FileNotFoundError), open(task.open_read(name), "rb") as file:
+        offset = 0
+        for data in file:
+            begin = data.find(_RUN_ID) + len(_RUN_ID)
+            if data[begin : begin + RUN_ID_LENGTH].decode("ascii", "replace") in wanted and data.endswith(b"\n"):
+                yield data, offset
+            offset += len(data)
 
 
 def is_left(task: Folder, run_id: str) -> bool:
@@ -148,20 +182,11 @@ def _note_in(folder: Folder) -> ImportNote:
     return ImportNote.from_json(parse(folder.read(IMPORTED, NOTE_LIMIT), path))
 
 
-def _events(task: Folder) -> set[str]:
-    """Return the ids of the attempts whose metrics line is there."""
-    found = set()
-    with suppress(FileNotFoundError):
-        fd = task.open_read(METRICS)
-        with open(fd, "rb") as file:
-            for data in file:
-                if data.endswith(b"\n") and (line := parsed(data)) is not None:
-                    found.add(str(line.get("event_id")))
-    return found
+def _place(store: RunStore, task: Folder, run_id: str, known: _Known) -> tuple[Manifest, bool] | None:
+    """Move a staged run in its place and add what the chain and the metrics lack of it.
 
-
-def _place(store: RunStore, task: Folder, run_id: str, events: set[str]) -> Manifest | None:
-    """Move a staged run in its place and add what the chain and the metrics lack of it; return its record."""
+    Returns its record, and whether the task's chain had no line of it before.
+    """
     where = Location(os.path.basename(task.path), run_id)
     with task.sub(STAGING, create=True, sync=False) as staging, task.sub(CLI, create=True, sync=False) as cli:
         with suppress(FileNotFoundError), staging.sub(run_id) as staged:
@@ -179,26 +204,23 @@ def _place(store: RunStore, task: Folder, run_id: str, events: set[str]) -> Mani
         with folder:
             note = _note_in(folder)
             now = stamp(store.clock.now())
-            missing = list(_missing(task, run_id, note.lines))
+            is_new = not known.lines[run_id]
+            missing = list(_missing([line for line, _ in known.lines[run_id]], note.lines))
             if missing:
-                add_import(task, run_id, note.imported_from, missing, now)
+                added_line = add_import(task, run_id, note.imported_from, missing, now)
+                known.lines[run_id] += [(line, added_line.offset) for line in missing]
             for line in note.metrics:
-                if line.get("event_id") not in events:
+                if line.get("event_id") not in known.events:
                     # Dated now: windows of time are read by when a line was written, from the end.
                     task.append_line(METRICS, json_text({**line, "recorded_at": now}, ensure_ascii=False).encode())
-                    events.add(str(line.get("event_id")))
+                    known.events.add(str(line.get("event_id")))
             if task.has(METRICS):
                 task.sync_file(METRICS)
-            return _with_decisions(task, folder, where)
+            return _with_decisions(folder, where, known.lines[run_id]), is_new
 
 
-def _missing(task: Folder, run_id: str, lines: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
-    """Yield the lines of a run that the task's chain does not have yet."""
-    wanted = f'"run_id": "{run_id}"'.encode()
-    there: list[Line] = []
-    for data in lines_of(task):
-        if wanted in data:
-            there += lines_in(parsed(data) or {})
+def _missing(there: Sequence[Line], lines: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    """Yield the lines of a run that are not among those that the task's chain has of it."""
     ends = {line.get("event_id") for line in there if is_end(line)}
     decisions = [line.get("decision") for line in there if line.get("kind") == DECISION]
     for line in lines:
@@ -208,29 +230,36 @@ def _missing(task: Folder, run_id: str, lines: Sequence[Mapping[str, Any]]) -> I
             yield dict(line)
 
 
-def _with_decisions(task: Folder, folder: Folder, where: Location) -> Manifest:
+def _with_decisions(folder: Folder, where: Location, lines: Sequence[tuple[Line, int]]) -> Manifest:
     """Return the record, with the decisions of the chain in its order: some may have been made here."""
     document = read_manifest(folder, where)
-    known = [line.get("decision") for line in decision_lines(task, where.run_id)]
+    known = [line.get("decision") for line, _ in lines if line.get("kind") == DECISION]
     older = [entry for entry in document["approvals"] if entry not in known]
     if [*older, *known] != document["approvals"]:
         document["approvals"] = [*older, *known]
         folder.write(MANIFEST, render(document))
     manifest = load(document, f"{folder.path}/{MANIFEST}")
-    link = find_link(task, event_id(where.run_id, manifest.attempt))
+    event = event_id(where.run_id, manifest.attempt)
+    link = next((PlacedLine(*found) for found in lines if is_end(found[0]) and found[0].get("event_id") == event), None)
     if link is not None:
         write_hint(folder, link)
     return manifest
 
 
-def _write_state(store: RunStore, task: Folder, project: str) -> None:
-    with store.out(os.path.basename(task.path)) as out:
+def _write_state(store: RunStore, task: Folder, placed: Sequence[tuple[Manifest, bool]]) -> None:
+    """Add runs to the state: it is made anew where it can't tell whether it holds one of them already."""
+    task_id = os.path.basename(task.path)
+    with store.out(task_id) as out:
         revision = 0
-        before: Mapping[str, Any] = {}
+        before: dict[str, Any] = {}
         with suppress(FileNotFoundError, DamagedRecord, StorageError):
             before = parse(out.read(STATE, _STATE_LIMIT), STATE)
             revision = before["revision"] if isinstance(before.get("revision"), int) else 0
-        state = folded_state(store, task, str(before.get("project") or project))
+        project = str(before.get("project") or placed[-1][0].project)
+        state: Mapping[str, Any] | None = before if is_readable(before, task_id) else None
+        for manifest, is_new in placed:
+            state = None if state is None else added(dict(state), entry_of(manifest.as_json()), certain=is_new)
+        state = folded_state(store, task, project) if state is None else {**state, "project": project}
         out.write(STATE, render({**state, "revision": revision + 1}))
 
 

@@ -30,7 +30,7 @@ _HEAD = 256
 _LINE = RUN_ID_LENGTH + 1
 _BLOCK = 1000
 """Names that are read at a time, from the end on."""
-_ROUNDED = b"0 the times of this file system are rounded"
+_USELESS = b"0 the times of the folder can't be set, or are rounded"
 _LOOKS, _LOOK_SECONDS = 50, 0.01
 
 
@@ -127,9 +127,10 @@ def _prove(fd: int, cli: Folder, size: int, may: Callable[[], bool]) -> None:
     moment = time.time_ns()
     if moment == found.st_mtime_ns:
         moment += 1
-    cli.seam.set_times(cli.fd, found.st_atime_ns, moment)
+    with suppress(PermissionError):  # a folder that is shared belongs to somebody else
+        cli.seam.set_times(cli.fd, found.st_atime_ns, moment)
     if os.fstat(cli.fd).st_mtime_ns != moment:
-        _write_at(cli, fd, 0, _ROUNDED.ljust(_HEAD - 1) + b"\n")
+        _write_at(cli, fd, 0, _USELESS.ljust(_HEAD - 1) + b"\n")
     elif may():
         _write_at(cli, fd, 0, _head(cli, size))
 
@@ -147,7 +148,7 @@ def _head(cli: Folder, size: int) -> bytes:
 
 def _can_prove(fd: int) -> bool:
     """Tell whether names can be proven at all here: else no claim lists the folder for it."""
-    return boot_id() is not None and os.pread(fd, len(_ROUNDED), 0) != _ROUNDED
+    return boot_id() is not None and os.pread(fd, len(_USELESS), 0) != _USELESS
 
 
 def _proven_size(fd: int, cli: Folder) -> int | None:
@@ -156,7 +157,7 @@ def _proven_size(fd: int, cli: Folder) -> int | None:
     size = head.rstrip().rpartition(b" ")[2]
     if boot_id() is None or not size.isdigit() or head != _head(cli, int(size)):
         return None
-    return int(size)
+    return int(size) if os.fstat(fd).st_size >= _HEAD + int(size) else None
 
 
 def _first_from(fd: int, size: int, least: str) -> int:

@@ -12,14 +12,14 @@ from orchestrator.base.record import Record
 from orchestrator.commands.review.evidence_sources import cited_runs, kept_runs
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.model.approvals import APPROVE, subject_of, validities
-from orchestrator.model.manifest.digest import manifest_digest
+from orchestrator.model.manifest.many_manifests import ManyManifests
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.retention import RunFacts
 from orchestrator.store.canary_proof import noted_proofs
 from orchestrator.store.chain import is_end, lines_of, parsed
-from orchestrator.store.find import read_manifest, run_ids, task_ids
+from orchestrator.store.find import checked_manifest, manifest_bytes, run_ids, task_ids
 from orchestrator.store.keys import keyed_runs
-from orchestrator.store.layout import CLI, COMMANDS, ERRORS, EVENTS, OPEN, Location
+from orchestrator.store.layout import CLI, COMMANDS, ERRORS, EVENTS, MANIFEST, OPEN, Location
 from orchestrator.store.outbox import waiting_exports
 from orchestrator.store.prune import Chosen, manifest_file
 from orchestrator.store.prune_lines import NamedAttempt, NamedRun, PrunedRun, is_prune, prunes_in, runs_in
@@ -62,7 +62,7 @@ def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int]
 
     Raises StorageError, ConfigError of a bad ``[docs]``, DamagedRecord of a key's file that can't be read.
     """
-    held = _held(store, environ)
+    held, manifests = _held(store, environ), ManyManifests()
     runs: list[Surveyed] = []
     came_back = {}
     gone: set[str] = set()
@@ -78,7 +78,7 @@ def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int]
                         back.append(run_id)
                         continue
                     with suppress(FileNotFoundError):
-                        runs.append(_surveyed(store, cli, Location(task_id, run_id), known, held, environ))
+                        runs.append(_surveyed(store, cli, Location(task_id, run_id), known, held, environ, manifests))
                         progress(len(runs))
             if back:
                 came_back[task_id] = tuple(back)
@@ -123,18 +123,20 @@ def _surveyed(
     known: _Known,
     held: Mapping[str, list[str]],
     environ: Mapping[str, str],
+    manifests: ManyManifests,
 ) -> Surveyed:
     run_id = where.run_id
     try:
         with cli.sub(run_id) as folder:
             size, log_size = _sizes(folder)
             seen = manifest_file(folder)
-            record = read_manifest(folder, where)
+            record, digest = manifests.read(manifest_bytes(folder), f"{folder.path}/{MANIFEST}")
+            checked_manifest(record, folder, where)
             has_logs = folder.has(EVENTS)
             is_writable = os.access(folder.path, os.W_OK | os.X_OK)
     except (DamagedRecord, NotFound, StorageError) as error:
         return Surveyed(RunFacts(run_id, where.task_id, holds=(f"its record can't be read: {error.code}",)), None, 0, 0)
-    holds = [*_holds(record, run_id, known), *held.get(run_id, ())]
+    holds = [*_holds(record, digest, run_id, known), *held.get(run_id, ())]
     if not is_writable:
         holds.append("its folder can't be written to")
     if any(isinstance(entry, dict) and entry.get("decision") == APPROVE for entry in record.get("approvals") or ()):
@@ -146,7 +148,7 @@ def _surveyed(
     return Surveyed(facts, None if named is None else Chosen(named, seen), size, log_size)
 
 
-def _holds(record: Mapping[str, Any], run_id: str, known: _Known) -> Iterator[str]:
+def _holds(record: Mapping[str, Any], digest: str, run_id: str, known: _Known) -> Iterator[str]:
     """Yield why a record is kept whatever the rules say, by itself and by its task's chain."""
     if record["version"] != 2:
         yield "it is of version 1"
@@ -159,7 +161,7 @@ def _holds(record: Mapping[str, Any], run_id: str, known: _Known) -> Iterator[st
     ends = known.ends.get(run_id, ())
     if not ends:
         yield "the task's chain has no line of it"
-    elif (ends[-1].attempt, ends[-1].manifest_digest) != (record.get("attempt"), manifest_digest(record)):
+    elif (ends[-1].attempt, ends[-1].manifest_digest) != (record.get("attempt"), digest):
         yield "its record was altered"
     if run_id in known.pruned:
         yield "it is there again, and was acknowledged as lost"

@@ -41,8 +41,8 @@ DAMAGED_HINT = (
 def parse(data: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in ``data``; DamagedRecord names ``where`` when there is none."""
     try:
-        document = json_codec.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        document = json_codec.loads(data, **READING)
+    except NO_JSON as error:
         raise DamagedRecord(
             f"'{where}' is not valid JSON: {error or 'nested too deep'}",
             hint=DAMAGED_HINT,
@@ -72,6 +72,11 @@ def is_in_progress(data: bytes, run_id: str) -> bool:
     head = data[:_HEAD]
     lines = (f'\n  "run_id": "{run_id}",\n', '\n  "status": "in_progress",\n')
     return head.startswith(f'{{\n  "version": {VERSION},\n'.encode()) and all(line.encode() in head for line in lines)
+
+
+READING: Final[Mapping[str, Any]] = {"object_pairs_hook": _unique, "parse_constant": _no_constant}
+NO_JSON: Final = (ValueError, RecursionError)
+"""How a document is read, and what is raised where it holds no JSON, or what is none of ours."""
 
 
 def check_version(document: dict[str, Any], where: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.base.files import Folder, Seam
@@ -62,6 +63,7 @@ STEPS = st.lists(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(STEPS, st.integers(1, 12))
 def test_what_is_read_is_what_is_there(steps: list[tuple[str, int]], least: int) -> None:
     """Claims in any order, runs put there and taken away by hand at once, an index that is lost, cut or made anew."""
@@ -179,13 +181,21 @@ class Rounding(Seam):
         super().set_times(fd, accessed // 10**9 * 10**9, modified // 10**9 * 10**9)
 
 
-@pytest.mark.parametrize("reason", ["rounded", "no boot id"])
+class Refusing(Seam):
+    """A folder of another account."""
+
+    def set_times(self, fd: int, accessed: int, modified: int) -> None:
+        """Refuse it as the system does."""
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("reason", [Rounding, Refusing, None])
 def test_where_nothing_can_be_proven_no_claim_lists_the_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: type[Seam] | None
 ) -> None:
     """After the first look claims cost the same with any number of runs, and readers list the folder."""
-    if reason == "rounded":
-        monkeypatch.setattr(f"{__name__}.Seam", Rounding)
+    if reason is not None:
+        monkeypatch.setattr(f"{__name__}.Seam", reason)
         claim(tmp_path, 1)
     else:
         monkeypatch.setattr(run_index, "boot_id", lambda: None)
