@@ -53,9 +53,9 @@ def _is_read(plan: Plan) -> bool:
 
 
 def _reads(stage: PlannedStage) -> bool:
-    if stage.kind not in ("command", "shell") or stage.cwd.split("/")[0] == os.pardir:
-        return False
-    return stage.cwd != "." or any(name in _READS_FOLDER for name in programs_in(stage.shell or " ".join(stage.argv)))
+    """Tell whether a stage's program looks for a file there; a stage whose own folder is missing says so itself."""
+    command = stage.shell or " ".join(stage.argv)
+    return stage.cwd == "." and any(name in _READS_FOLDER for name in programs_in(command))
 
 
 def _is_repository_elsewhere(folder: str, environ: Mapping[str, str]) -> bool:

@@ -126,7 +126,6 @@ def test_an_empty_folder_of_another_repository(workspace: WorkspaceFolder, path:
     ("stage", "session"),
     [
         ("make test", 'backend = "none"'),
-        ({"run": "true", "cwd": "sub"}, 'backend = "none"'),
         ("true", 'backend = "uv"\ninstall = ["-e", "."]'),
     ],
 )

@@ -29,7 +29,7 @@ COUNT = 140
 def template(tmp_path_factory: pytest.TempPathFactory, home: Path) -> WorkspaceFolder:
     """A workspace with a history of runs, the last of which was made a day ago; to be copied, not used."""
     workspace = WorkspaceFolder(tmp_path_factory.mktemp("history").resolve())
-    workspace.project("x")
+    (workspace.project("x") / "main.py").touch()
     call = Orchestrator(workspace.root, clean_environ(home))
     assert call("start", "--project", "x").code == 0
     end = datetime.now(UTC) - timedelta(days=1)
