@@ -21,7 +21,12 @@ _MOST_COMMITS = 500
 
 def config_at(root: str, commit: str, project: str, environ: Mapping[str, str]) -> bytes | None:
     """Return a project's config as the ``commit`` has it, None where it has none or git can't tell."""
-    name = f"{commit}:./{CONFIG_FOLDER}/{project}.toml"
+    return file_at(root, commit, f"{CONFIG_FOLDER}/{project}.toml", environ)
+
+
+def file_at(root: str, commit: str, file: str, environ: Mapping[str, str]) -> bytes | None:
+    """Return the content of a file, from the workspace's ``root``, as the ``commit`` has it; None as ``config_at``."""
+    name = f"{commit}:./{file}"
     try:
         answer = GitProcess.start(root, ("cat-file", "blob", name), environ, paths=None).answer(_GIT_SECONDS)
     except (OSError, TimeoutError):

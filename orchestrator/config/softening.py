@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.builtin import merged
 from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfig
+from orchestrator.config.workspace_file import DocsPolicy
 from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED
 from orchestrator.model.builtin_guard import GUARD, option_in
 from orchestrator.model.cannot_fail import argv_reason, shell_reason
@@ -49,6 +51,20 @@ def softenings_reached(base: ProjectConfig, now: ProjectConfig, pipeline: str) -
     ]
     found = (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *_named(base, now, pipeline, every=True))
     return tuple(entry._replace(key=f"{now.name}: {entry.key}") for entry in found)
+
+
+def docs_softenings(base: DocsPolicy, now: DocsPolicy) -> tuple[Softening, ...]:
+    """Return what ``[docs]`` of the workspace asks less than that of the base: ticks that need no proof any more."""
+    found = []
+    if now.since is not None and now.since != base.since:
+        known = f"those of {base.since[:12]}" if base.since is not None else "none"
+        text = f"ticks of {now.since[:12]} need no proof, not {known}"
+        found.append(Softening(POLICY_SOFTENED, f"{WORKSPACE_FILE}: docs.since", text))
+    wider = [pattern for pattern in now.ignore if pattern not in base.ignore]
+    if wider:
+        text = f"newly not read: {', '.join(wider)}"
+        found.append(Softening(POLICY_SOFTENED, f"{WORKSPACE_FILE}: docs.ignore", text))
+    return tuple(found)
 
 
 def _named(base: ProjectConfig, now: ProjectConfig, pipeline: str, *, every: bool = False) -> list[Softening]:

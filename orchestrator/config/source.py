@@ -82,12 +82,12 @@ def raw_source(root: str, name: str) -> bytes:
 def parsed_source(name: str, raw: bytes) -> Source:
     """Return the parsed config of project ``name`` that ``raw`` holds; ConfigError when it is none."""
     file = config_file(name)
-    return Source(name, file, sha256(raw).hexdigest(), _table(file, raw))
+    return Source(name, file, sha256(raw).hexdigest(), toml_of(file, raw))
 
 
 def read_toml(root: str, file: str) -> dict[str, Any]:
     """Return the table of a TOML file of the workspace at ``root``. Raises what ``read_source`` raises."""
-    return _table(file, _raw(root, file))
+    return toml_of(file, _raw(root, file))
 
 
 def _raw(root: str, file: str) -> bytes:
@@ -104,7 +104,8 @@ def _raw(root: str, file: str) -> bytes:
         raise ConfigError([f"{file}: {error}"]) from error
 
 
-def _table(file: str, raw: bytes) -> dict[str, Any]:
+def toml_of(file: str, raw: bytes) -> dict[str, Any]:
+    """Return the table of a TOML file's bytes. Raises ConfigError that names ``file``."""
     try:
         return _parsed(_text_of(raw))
     except _UnfitError as error:

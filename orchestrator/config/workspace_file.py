@@ -10,7 +10,7 @@ from orchestrator.base.globs import fault
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
 from orchestrator.config.faults import did_you_mean
-from orchestrator.config.source import read_toml
+from orchestrator.config.source import read_toml, toml_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,15 @@ def read_docs_policy(root: str) -> DocsPolicy:
     """Return ``[docs]`` of the workspace at ``root``; defaults without the file or the table. Raises ConfigError."""
     if not os.path.lexists(os.path.join(root, WORKSPACE_FILE)):
         return DocsPolicy()
-    table = read_toml(root, WORKSPACE_FILE)
+    return _docs_policy(read_toml(root, WORKSPACE_FILE))
+
+
+def docs_policy_of(data: bytes) -> DocsPolicy:
+    """Return ``[docs]`` of a workspace file's bytes. Raises ConfigError."""
+    return _docs_policy(toml_of(WORKSPACE_FILE, data))
+
+
+def _docs_policy(table: dict[str, Any]) -> DocsPolicy:
     faults = [*top_faults(table), *docs_faults(table.get("docs", {}))]
     if faults:
         raise ConfigError([f"{WORKSPACE_FILE}: {text}" for text in faults])

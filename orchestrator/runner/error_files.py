@@ -48,7 +48,7 @@ def error_note(
 
 
 def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
-    """Return what tells of some output, in 20 lines, without colours and safe to show, each of 500 characters at most.
+    """Return what tells of some output, in 20 lines of at most 500 characters, without colours and tabs, safe to show.
 
     These are the last ones; where lines before them name a failure, some of these, with ``…`` at each gap.
 

@@ -135,3 +135,14 @@ def test_a_project_that_is_reached_asks_no_less(workspace: WorkspaceFolder, orch
     assert orchestrate("status", "--format", "json").document["ready"]["ready"]
     workspace.commit("later")
     assert started(orchestrate)[1] == []
+
+
+def test_documents_that_need_no_proof_any_more_soften(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A later ``[docs] since`` or a wider ``ignore`` than the base's excuses ticks: on its own commit of main, too."""
+    codebase.write("workspace.toml", 'schema_version = 1\n[docs]\nsince = "abcdef0"\nignore = ["docs/old/**"]\n')
+    keys = ["workspace.toml: docs.since", "workspace.toml: docs.ignore"]
+    status, codes = started(orchestrate)
+    assert ([entry["key"] for entry in status["policy"]], codes) == (keys, ["policy-softened"])
+    for command in (["add", "-A"], ["commit", "-qm", "since"], ["switch", "-q", "main"], ["merge", "-q", "topic"]):
+        git(codebase, *command)
+    assert [entry["key"] for entry in started(orchestrate)[0]["policy"]] == keys

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
-from orchestrator.base.workspace import CONFIG_FOLDER
+from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
-from orchestrator.config.committed import config_at, configured_base
+from orchestrator.config.committed import config_at, configured_base, file_at
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
@@ -19,6 +19,7 @@ from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 
 _SECONDS = 60.0
+_NO_DOCS = b"schema_version = 1\n"
 
 
 class PolicyComparison:
@@ -42,6 +43,9 @@ class PolicyComparison:
         self._reached_configs: dict[str, tuple[bytes, bytes]] = {}
         """The same of each project that is reached, where they differ."""
 
+        self._workspace: tuple[bytes, bytes] | None = None
+        """The base's and the current workspace file, where the current one has a table ``[docs]``."""
+
         self._by_default = False
         """Whether nobody named the base."""
 
@@ -55,7 +59,7 @@ class PolicyComparison:
     def finish(self) -> tuple[Softening, ...]:
         """Return what the config asks less than the base's; a note where nothing could be compared."""
         self._join()
-        return (*self._own(), *self._elsewhere())
+        return (*self._own(), *self._elsewhere(), *self._documents())
 
     def _own(self) -> tuple[Softening, ...]:
         if self._configs is None:
@@ -93,6 +97,20 @@ class PolicyComparison:
                 yield Softening(POLICY_NOT_COMPARED, project, text)
                 continue
             yield from softenings_reached(base, now, pipeline)
+
+    def _documents(self) -> tuple[Softening, ...]:
+        """Return the same of ``[docs]`` of the workspace, which the built-in guard and ``verify`` go by."""
+        if self._workspace is None:
+            return ()
+        from orchestrator.config.softening import docs_softenings
+        from orchestrator.config.workspace_file import docs_policy_of
+
+        before, current = self._workspace
+        try:
+            return docs_softenings(docs_policy_of(before), docs_policy_of(current))
+        except Refusal as refusal:
+            text = f"{WORKSPACE_FILE} was not compared with the base's: {' '.join(refusal.message.split())[:300]}"
+            return (Softening(POLICY_NOT_COMPARED, WORKSPACE_FILE, text),)
 
     def _at(self, rule: str, current: bytes) -> bytes | None:
         """Return the config where HEAD left what ``rule`` names; None where that is no base, or has no such config.
@@ -162,7 +180,9 @@ class PolicyComparison:
             return not changed
 
         base = find_base(git, wanted, is_clean, default)
-        self._read_reached(None if base.is_root else base.commit, ("HEAD",) if asked else ())
+        reached = None if base.is_root else base.commit
+        self._read_reached(reached, ("HEAD",) if asked else ())
+        self._read_workspace(reached, ("HEAD",) if asked else ())
         before = None
         if changed:
             before = changed[0]
@@ -174,6 +194,19 @@ class PolicyComparison:
             self._note = base.problem or base.nothing
         else:
             self._note = f"the base {base.commit[:12]} has no config of this project"
+
+    def _read_workspace(self, base: str | None, first: tuple[str, ...]) -> None:
+        """Read the workspace file where it says what documents need no proof: without one, nothing is asked less."""
+        try:
+            with open(os.path.join(self._root, WORKSPACE_FILE), "rb") as file:
+                current = file.read()
+        except OSError:
+            return
+        for commit in filter(None, (*first, base) if b"docs" in current else ()):
+            before = file_at(self._root, commit, WORKSPACE_FILE, self._environ) or _NO_DOCS
+            if before != current:
+                self._workspace = before, current
+                return
 
     def _current(self, project: str) -> bytes:
         with open(os.path.join(self._root, CONFIG_FOLDER, f"{project}.toml"), "rb") as file:

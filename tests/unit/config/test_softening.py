@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.config.loading import parse_bytes
-from orchestrator.config.softening import softenings, softenings_reached
+from orchestrator.config.softening import docs_softenings, softenings, softenings_reached
+from orchestrator.config.workspace_file import docs_policy_of
 from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED, unapproved_softening
 
 HEAD = 'schema_version = 1\n[project]\nname = "x"\npath = "packages/x"\ntask_id = "1-x"\n'
@@ -236,3 +237,20 @@ def test_fewer_real_passes_are_named(key: str) -> None:
     assert compared((harder, softer)) == [(COMMAND_CHANGED, place)]
     base, now = (parse_bytes("x", (HEAD + text).encode()) for text in (STRICT.replace(harder, softer), STRICT))
     assert softenings(base, now, "diagnostics") == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "now", "keys"),
+    [
+        ("", 'since = "abcdef0"', ["docs.since"]),
+        ('since = "abcdef0"', 'since = "abcdef1"', ["docs.since"]),
+        ('since = "abcdef0"', 'since = "abcdef0"', []),
+        ('since = "abcdef0"\nignore = ["a"]', "", []),
+        ('ignore = ["a"]', 'ignore = ["b", "a"]', ["docs.ignore"]),
+    ],
+)
+def test_documents_that_need_no_proof_are_found(base: str, now: str, keys: list[str]) -> None:
+    """A baseline that is another, and pages that are newly not read, excuse ticks; fewer of both excuse none."""
+    policies = (docs_policy_of(f"schema_version = 1\n[docs]\n{text}\n".encode()) for text in (base, now))
+    found = [(entry.code, entry.key) for entry in docs_softenings(*policies)]
+    assert found == [(POLICY_SOFTENED, f"workspace.toml: {key}") for key in keys]

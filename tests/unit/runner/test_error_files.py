@@ -12,6 +12,7 @@ def test_last_lines_are_plain_and_few() -> None:
     assert last_lines("10%\r20%\rdone\n", str)[-1] == "done"
     assert last_lines("\n".join(str(number) for number in range(100)), str)[0] == str(100 - SHOWN_LINES)
     assert last_lines("x" * 9999, str) == ["x" * SHOWN_COLUMNS]
+    assert last_lines("FAIL\ta\t0.1s\n", str) == ["FAIL    a       0.1s"]
     assert last_lines("", str) == []
 
 
