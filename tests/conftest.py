@@ -51,6 +51,12 @@ def workspace(tmp_path: Path) -> WorkspaceFolder:
     return WorkspaceFolder(root)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let several workers begin with what is slow: else one of them is left with two minutes of it at the end."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """Don't look through the modules and tests for garbage over and over: they stay to the end."""
     gc.freeze()

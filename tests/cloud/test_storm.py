@@ -9,6 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cloud.engine import CloudWorkspace, Engine, Files, ended
 
 RUNS, KILLS = (int(number) for number in os.environ.get("CLOUD_STORM", "30/6").split("/"))
@@ -18,6 +20,7 @@ _AT_ONCE = 6
 _SEED = 20
 
 
+@pytest.mark.slow
 def test_every_run_of_a_storm_ends_once(tmp_path: Path, authority: Files) -> None:
     """As many ends as runs, all successes, whatever workers died below them; the records are whole."""
     engine = Engine(tmp_path / "engine", authority)

@@ -56,6 +56,7 @@ def test_every_crash_point_of_a_run_is_recovered(scenes: Scenes, life: Life) -> 
         check(scene, told, recovered=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("life", "step", "least"),
     [(plain_life, 2, 500), (full_life, 13, 300), (held_back_life, 7, 200), (exported_life, 5, 200)],

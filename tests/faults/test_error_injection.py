@@ -46,6 +46,7 @@ def open_runs(root: Path) -> list[str]:
     return [folder.name for folder in folders if whole_manifest(folder)["status"] not in TERMINAL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for-ever"])
 @pytest.mark.parametrize(("life", "code"), CASES.values(), ids=CASES)
 def test_a_fault_at_every_operation(scenes: Scenes, life: Life, code: int, once: bool) -> None:

@@ -82,6 +82,7 @@ def test_ids(value: str) -> None:
         assert len(value) == 33
 
 
+@pytest.mark.slow
 @FAULTS
 @given(st.binary(max_size=300) | damaged(_BYTES))
 def test_manifests(data: bytes) -> None:
@@ -108,6 +109,7 @@ timeout = "10m"
 """
 
 
+@pytest.mark.slow
 @FAULTS
 @given(data=st.binary(max_size=200) | damaged(_CONFIG))
 def test_configs(data: bytes, tmp_path_factory: Any) -> None:
@@ -137,6 +139,7 @@ def ended(scenes: Scenes) -> Iterator[tuple[Path, RunStore, OpenRun]]:
     run.close()
 
 
+@pytest.mark.slow
 @FAULTS
 @given(lines=st.binary(max_size=300) | damaged(_LINE * 3), state=st.binary(max_size=200) | damaged(b'{"runs": []}'))
 def test_metrics_lines_and_states(lines: bytes, state: bytes, ended: tuple[Path, RunStore, OpenRun]) -> None:

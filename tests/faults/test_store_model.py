@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -216,6 +217,7 @@ class StoreModel(RuleBasedStateMachine):
                 assert lines[run_id, run.attempt] == run.status
 
 
+@pytest.mark.slow
 def test_the_store_behaves_as_the_model() -> None:
     """Whatever two actors do, in whatever order, records, locks and counts are as a few lines of model say."""
     run_state_machine_as_test(
