@@ -52,11 +52,12 @@ def test_a_secret_of_the_command_is_masked(workspace: WorkspaceFolder, orchestra
 
 
 def test_what_is_refused(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Without a command, for a project that is unknown, and under the reserved name elsewhere: nothing is written."""
+    """No command, one that no record can hold, an unknown project, the reserved name elsewhere: nothing is written."""
     workspace.project("x")
     for words, code in (
         (("exec", *JSON), "missing-option"),
         (("exec", *JSON, "--", ""), "no-command"),
+        (("exec", *JSON, "--project", "x", "--", "echo", "b\udcf6"), "bad-command"),
         (("exec", *JSON, "--project", "y", "--", "true"), "unknown-project"),
         (("start", "exec", *JSON), "reserved-pipeline"),
         (("start", "exec", "--all", *JSON), "reserved-pipeline"),
