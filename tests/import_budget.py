@@ -146,7 +146,7 @@ LATE = {
     "orchestrator.config.builtin": "0.5 ms; what runs from a stored plan needs no durations",
     "orchestrator.config.default_pipeline": "1.7 ms with `re`; hardly a config names one",
     "orchestrator.config.loading": "pydantic, 57 ms: only who reads a config, not who names what one holds",
-    "orchestrator.config.outlines": "1.7 ms for the parser, 4 and pydantic for the rest; a stored plan has the outline",
+    "orchestrator.config.project_outlines": "1.7 ms for the parser, 4 and pydantic for the rest; a stored plan has it",
     "orchestrator.config.plan_cache": "7 ms, and pydantic: compiling, of which a stored plan needs nothing",
     "orchestrator.config.plan_policy": "1.7 ms with `re`; a stored plan has the policy",
     "orchestrator.config.routing.deciding": "1.7 ms with `re`; only for a refusal",

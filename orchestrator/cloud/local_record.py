@@ -17,8 +17,8 @@ from orchestrator.cloud.keeper_notes import NOTES, PACK, PLAN, KeeperNotes, writ
 from orchestrator.cloud.local_logs import LocalLogs
 from orchestrator.cloud.mirror import Mirror, folder_of, note_lost
 from orchestrator.cloud.nested_runs import take_nested_in
+from orchestrator.cloud.record_translation import cut_back
 from orchestrator.cloud.shipment import unpack_record
-from orchestrator.cloud.translation import cut_back
 from orchestrator.model.manifest.engine import Engine
 from orchestrator.model.manifest.transitions import begun, waited
 from orchestrator.model.plan import Plan

@@ -13,13 +13,21 @@ from orchestrator.base.files import Folder
 from orchestrator.base.redaction import Redactor
 from orchestrator.cloud.keeper_notes import KeeperNotes
 from orchestrator.cloud.local_logs import LocalLogs, stage_of
+from orchestrator.cloud.record_translation import (
+    Translation,
+    cleared,
+    lost,
+    merged,
+    relayed,
+    shifting,
+    with_log_digests,
+)
 from orchestrator.cloud.shipment import RunFolder
-from orchestrator.cloud.translation import Translation, cleared, lost, merged, relayed, shifting, with_log_digests
 from orchestrator.model.manifest.command import Command, Report
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, parse
 from orchestrator.model.manifest.engine import EngineClock
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import with_command
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.event_log import read_events

@@ -10,7 +10,7 @@ from orchestrator.config.values import PipelineConfig, ProjectConfig, StageConfi
 from orchestrator.config.workspace_file import DocsPolicy
 from orchestrator.model.base_policy import COMMAND_CHANGED, POLICY_SOFTENED, SKIP_ADDED
 from orchestrator.model.builtin_guard import GUARD, option_in
-from orchestrator.model.cannot_fail import argv_reason, shell_reason
+from orchestrator.model.commands_that_cannot_fail import argv_reason, shell_reason
 from orchestrator.model.manifest.manifest import Softening
 
 _CHECKS = ("build", "lint", "test")

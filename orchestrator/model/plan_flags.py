@@ -52,11 +52,11 @@ def _guardrail_flags(plan: Plan) -> Iterator[Flag]:
 
 def _reason(stage: PlannedStage, reached: Mapping[tuple[str, str], Plan], level: int) -> str | None:
     if stage.kind == "command":
-        from orchestrator.model.cannot_fail import argv_reason
+        from orchestrator.model.commands_that_cannot_fail import argv_reason
 
         return argv_reason(list(stage.argv))
     if stage.kind == "shell":
-        from orchestrator.model.cannot_fail import shell_reason
+        from orchestrator.model.commands_that_cannot_fail import shell_reason
 
         return shell_reason(stage.shell or "")
     below = reached.get((stage.project or "", stage.pipeline or "")) if stage.kind == "subpipeline" else None

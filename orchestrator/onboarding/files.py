@@ -16,9 +16,9 @@ from orchestrator.base.files.changes import FileChange, UnfitFileError, current_
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.checks.sla_page import PAGE
 from orchestrator.config.loading import load_project
-from orchestrator.config.outlines import outline
 from orchestrator.config.planning import survey
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import outline
 from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.source import config_file
 from orchestrator.onboarding import convert_v1 as version_1

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import check_name
 from orchestrator.base.json_values import json_text
-from orchestrator.config.outlines import Outline, outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import Outline, outline
 from orchestrator.config.routing.task_index import INDEX_FILE, read_index
 
 TYPE_CHECKING = False

@@ -18,8 +18,8 @@ from orchestrator.base.identifiers import RUN_ID_LENGTH
 from orchestrator.base.json_values import json_text
 from orchestrator.base.record import Record
 from orchestrator.model.manifest.document import parse, render
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import load
 from orchestrator.store.chain import Line, PlacedLine, is_end, lines_in, parsed, write_hint
 from orchestrator.store.decisions import KIND as DECISION
 from orchestrator.store.find import read_manifest

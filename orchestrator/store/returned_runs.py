@@ -10,7 +10,7 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
 from orchestrator.base.sha256 import sha256
 from orchestrator.model.manifest.document import render
-from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.child_links import leave_link
 from orchestrator.store.imports import copy_files

@@ -67,7 +67,7 @@ def take_over(store: RunStore, where: Location, depth: Depth = "digests", *, ope
             )
         try:
             path = os.path.join(folder.path, MANIFEST)
-            from orchestrator.model.manifest.schema import load
+            from orchestrator.model.manifest.json_schema import load
 
             document = read_manifest(folder, where)
             manifest = load(document, path)

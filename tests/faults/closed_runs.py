@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from orchestrator.model.manifest.document import parse
-from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.outcome import TERMINAL
 from tests.harness import WorkspaceFolder
 

@@ -23,8 +23,8 @@ from orchestrator.commands.run.create_run import begin_held_back
 from orchestrator.git import Capture
 from orchestrator.model.guardrails import judged
 from orchestrator.model.manifest.document import parse
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Lineage, Manifest, manifest_digest
-from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import (
     closed,
     interrupted,

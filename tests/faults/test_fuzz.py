@@ -19,7 +19,7 @@ from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import check_name, check_run_reference, is_run_id
 from orchestrator.config.loading import load_all
 from orchestrator.model.manifest.document import check_version, parse, render
-from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.claim import claim
 from orchestrator.store.layout import CHAIN, METRICS, STATE

@@ -7,7 +7,7 @@ import subprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.cannot_fail import shell_reason
+from orchestrator.model.commands_that_cannot_fail import shell_reason
 from tests.generated import examples
 
 simple = st.sampled_from(["guard", "guard", "true", "echo x", "exit 0", "exit 1", "X=1", "set -e", "{ ! guard; }"])

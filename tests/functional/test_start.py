@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import manifest_digest
-from orchestrator.model.manifest.schema import load
 from tests.harness import Done, Orchestrator, WorkspaceFolder
 
 TASK = "1-x"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files.locks import Lock, is_lock_held, take_lock, usual_patience
 from orchestrator.base.files.refusals import creating, explained, refuse_irregular
-from orchestrator.base.files.seam import FILE_MODE, FOLDER_MODE, Seam, write_all
+from orchestrator.base.files.system_calls import FILE_MODE, FOLDER_MODE, Seam, write_all
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

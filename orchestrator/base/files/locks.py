@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files.refusals import creating, explained, planted, refuse_irregular
-from orchestrator.base.files.seam import FILE_MODE, Seam
+from orchestrator.base.files.system_calls import FILE_MODE, Seam
 
 HELD = "lock-held"
 """The code of the error for a lock that somebody else does not give back."""

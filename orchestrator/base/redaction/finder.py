@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from orchestrator.base.redaction.rare_bytes import Sieve, heads_sieve, needles_sieve
 from orchestrator.base.redaction.shapes import Shape
-from orchestrator.base.redaction.sieve import Sieve, heads_sieve, needles_sieve
 from orchestrator.base.redaction.values import MIN_BYTES
 
 TYPE_CHECKING = False

@@ -17,8 +17,8 @@ from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.json_values import json_text
 from orchestrator.checks.checklists.items import EVIDENCE_FOLDER
 from orchestrator.model.manifest.document import parse
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import NOT_DIGESTED, manifest_digest
-from orchestrator.model.manifest.schema import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from orchestrator.base.clock import stamp
-from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.garbage_collector import collector_off
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context

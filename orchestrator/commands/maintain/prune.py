@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.clock import stamp
-from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_USAGE, UsageError
+from orchestrator.base.garbage_collector import collector_off
 from orchestrator.base.identifiers import check_name, near_hint
 from orchestrator.base.quoting import shown
 from orchestrator.base.text.appearance import is_terminal

@@ -7,7 +7,7 @@ from orchestrator.base.identifiers import near_hint
 from orchestrator.base.json_values import json_text
 from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
-from orchestrator.model.manifest.schema import json_schema
+from orchestrator.model.manifest.json_schema import json_schema
 from orchestrator.report.documents import DOCUMENTS, OTHER_FORMS
 
 TYPE_CHECKING = False

@@ -27,8 +27,8 @@ from orchestrator.git.user_git import user_git
 from orchestrator.model.accounts import Signed, given_names, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of
 from orchestrator.model.manifest.document import render
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest, manifest_digest
-from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.review_text import decided_text

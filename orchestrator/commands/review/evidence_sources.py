@@ -23,8 +23,8 @@ from orchestrator.commands.look.run_view import with_decisions
 from orchestrator.commands.review.granted_policy import signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
-from orchestrator.config.outlines import outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import outline
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.workspace_file import read_docs_policy

@@ -29,8 +29,8 @@ from orchestrator.commands.review.evidence_sources import (
 from orchestrator.commands.review.output_file import write_named
 from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.loading import load_project
-from orchestrator.config.outlines import outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import outline
 from orchestrator.config.routing import route
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.values import ProjectConfig

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from orchestrator.base.collector import collector_off
 from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
 from orchestrator.base.finding import Finding
+from orchestrator.base.garbage_collector import collector_off
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.review.checkpoint import witness_findings_of

@@ -21,8 +21,8 @@ from orchestrator.commands.run.prepared_run import answer_for, check_format, obs
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.engine import is_open_in_cloud
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan, redactor_for
 from orchestrator.model.plan_diff import drift

@@ -17,7 +17,7 @@ from orchestrator.commands.look.run_view import observe
 from orchestrator.commands.run.prepared_run import answer_for, check_format, with_delivery
 from orchestrator.commands.run.requests import actor_of
 from orchestrator.commands.run.unattended_run import cancel_unattended
-from orchestrator.model.manifest.schema import load
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.runner.run_end import Result

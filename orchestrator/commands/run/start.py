@@ -15,8 +15,8 @@ from orchestrator.commands.run.carry_out import carry_out
 from orchestrator.commands.run.prepared_run import PreparedRun, check_format, check_jobs
 from orchestrator.commands.run.requests import KEY_VARIABLE, StartRequest, actor_of, overrides_of
 from orchestrator.config.default_pipeline import pipeline_of
-from orchestrator.config.outlines import Outline
 from orchestrator.config.plan_cache import PlanCache
+from orchestrator.config.project_outlines import Outline
 from orchestrator.config.routing import route
 from orchestrator.model.canary import CANARY
 from orchestrator.model.plan import Plan, redactor_for

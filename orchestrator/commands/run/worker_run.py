@@ -24,7 +24,7 @@ from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
 from orchestrator.model.manifest.manifest import Lineage
-from orchestrator.runner.progress.unseen import Unseen
+from orchestrator.runner.progress.no_screen import Unseen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

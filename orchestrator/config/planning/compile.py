@@ -25,7 +25,7 @@ from orchestrator.config.loading import load_all, load_project
 from orchestrator.config.plan_policy import plan_policy
 from orchestrator.config.planning.canary import canary_pipeline
 from orchestrator.config.planning.exec_pipeline import exec_pipeline
-from orchestrator.config.planning.policy import policy_faults
+from orchestrator.config.planning.guardrails_and_waivers import policy_faults
 from orchestrator.config.planning.subpipelines import Reach
 from orchestrator.config.project_names import project_names
 from orchestrator.config.queue_policy import queue_limit

@@ -12,8 +12,8 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import FLEET, check_name, near_hint, nearest
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
-from orchestrator.config.outlines import Outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import Outline
 from orchestrator.config.routing.projects import Projects
 from orchestrator.config.routing.task_index import INDEX_FILE
 

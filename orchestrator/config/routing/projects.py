@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from orchestrator.base.errors import ConfigError, UsageError
-from orchestrator.config.outlines import Outline, outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import Outline, outline
 from orchestrator.config.routing.task_index import read_index
 
 TYPE_CHECKING = False

@@ -26,7 +26,7 @@ def environment_key(
     The first part covers the backend, the Python, the orchestrator's own interpreter (nox takes it when
     no Python is named) and the folder (an environment can't be moved): when it changes, the environment
     is made anew. The second covers the install arguments, PIP_* and UV_* of ``set_env``, and the files that
-    the installation rests on (``rests_on``), also those that variables of ``environ``, which the installer sees,
+    the installation rests on (``installation_files``), also those that variables of ``environ``, which the installer sees,
     name: when only it changes, ``install`` runs again.
     Source: contract, section 2. Files that can't be read count as missing.
     """
@@ -39,7 +39,7 @@ def environment_key(
     settings = {name: value for name, value in session.set_env.items() if name.startswith(("PIP_", "UV_"))}
     files: dict[str, str | None] = {}
     if session.install:
-        from orchestrator.runner.environment.rests_on import rests_on
+        from orchestrator.runner.environment.installation_files import rests_on
 
         files = dict(rests_on(session.install, os.path.abspath(project_folder), {**environ, **session.set_env}))
     installed_from = {"install": list(session.install), "settings": settings, "files": files}

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.runner.environment.rests_on import PROJECT_FILES, copied_projects
+from orchestrator.runner.environment.installation_files import PROJECT_FILES, copied_projects
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 """A distribution's name (PyPA, "Names and normalization")."""

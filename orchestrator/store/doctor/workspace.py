@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from orchestrator.base.errors import DamagedRecord, StorageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id, is_task_folder
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import load
 from orchestrator.store.doctor.filesystem import inspect_file_system
 from orchestrator.store.doctor.finding import repairable
-from orchestrator.store.doctor.planted import planted
+from orchestrator.store.doctor.planted_files import planted
 from orchestrator.store.doctor.records import redirect_of
 from orchestrator.store.doctor.tasks import TaskSeen, inspect_task
 from orchestrator.store.doctor.undelivered import undelivered

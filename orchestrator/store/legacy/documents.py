@@ -160,6 +160,6 @@ def _verdict(command: dict[str, Any], required: bool) -> dict[str, Any]:
 
 
 def _reason_that_it_cannot_fail(command: str) -> str | None:
-    from orchestrator.model.cannot_fail import shell_reason
+    from orchestrator.model.commands_that_cannot_fail import shell_reason
 
     return shell_reason(command)

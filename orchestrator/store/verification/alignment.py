@@ -14,8 +14,8 @@ from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.engine import is_open_in_cloud
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import load
 from orchestrator.store.chain import UNDATED
 from orchestrator.store.doctor.attempt_ends import expected_lines
 from orchestrator.store.doctor.records import pointer_faults

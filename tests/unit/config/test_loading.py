@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from orchestrator.base.errors import ConfigError, StorageError, UsageError
 from orchestrator.base.workspace import find_workspace, refuse_broken
 from orchestrator.config.loading import load_all, load_project, parse_project
-from orchestrator.config.outlines import outline
 from orchestrator.config.project_names import project_names
+from orchestrator.config.project_outlines import outline
 from orchestrator.config.source import Source
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.model.review_policy import ReviewPolicy, policy_of

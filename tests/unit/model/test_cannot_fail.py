@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.model.cannot_fail import argv_reason, shell_reason
+from orchestrator.model.commands_that_cannot_fail import argv_reason, shell_reason
 from tests.generated import examples
 
 HARMLESS = r"""

@@ -11,8 +11,8 @@ import pytest
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.model.manifest.account import AttemptAccount
 from orchestrator.model.manifest.engine import Engine, EngineClock, EngineSnapshot, Incarnation, is_open_in_cloud
+from orchestrator.model.manifest.json_schema import json_schema, load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import json_schema, load
 from tests.records import make_manifest
 
 AT = "2026-11-22T08:43:00.000Z"

@@ -19,8 +19,8 @@ from orchestrator.base.record import Record
 from orchestrator.commands.context import Context
 from orchestrator.commands.maintain.schema import schema
 from orchestrator.model.manifest.document import VERSION
+from orchestrator.model.manifest.json_schema import json_schema, load
 from orchestrator.model.manifest.manifest import Manifest
-from orchestrator.model.manifest.schema import json_schema, load
 from tests.records import make_manifest
 from tests.unit.report.test_status_text import failed_run, shown, succeeded
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.base.files import Folder
-from orchestrator.base.files.seam import Seam
+from orchestrator.base.files.system_calls import Seam
 from orchestrator.store.chain import LineHint, read_first_hint, read_hint
 from orchestrator.store.child_links import ChildNote, notes_left
 from orchestrator.store.layout import CHILDREN, LINE_HINT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cloud.translation import (
+from orchestrator.cloud.record_translation import (
     Translation,
     cleared,
     cut_back,
