@@ -26,8 +26,8 @@ def environment_key(
     The first part covers the backend, the Python, the orchestrator's own interpreter (nox takes it when
     no Python is named) and the folder (an environment can't be moved): when it changes, the environment
     is made anew. The second covers the install arguments, PIP_* and UV_* of ``set_env``, and the files that
-    the installation rests on (``installation_files``), also those that variables of ``environ``, which the installer sees,
-    name: when only it changes, ``install`` runs again.
+    the installation rests on (``installation_files``), also those that variables of ``environ`` name, which the
+    installer sees: when only it changes, ``install`` runs again.
     Source: contract, section 2. Files that can't be read count as missing.
     """
     made_from = {
