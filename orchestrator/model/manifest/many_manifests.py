@@ -59,6 +59,9 @@ class ManyManifests:
         return document, sha256(f"{{{digested}}}".encode()).hexdigest()
 
     def _member(self, text: str) -> tuple[str, Any, str] | None:
+        parts = text.split('"')
+        if len(parts) == 4 and parts[1] == ": " and not parts[3] and "\\" not in text and text.isprintable():
+            return parts[0], parts[2], f'"{parts[0]}":"{parts[2]}"'  # a text, which stands there as it is
         try:
             document = json_codec.loads(f'{{"{text}}}', **READING)
         except NO_JSON:
