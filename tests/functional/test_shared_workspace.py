@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,15 +19,22 @@ READS = "+dac_read_search"
 """So that an account reads where these tests' Python lies; writing is what the group allows."""
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be somebody else")
-def test_another_account_of_the_group_approves(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """With umask 002 a second user approves the first one's run and runs their own; neither approves their own."""
-    workspace.project("x")
-    subprocess.run(["chgrp", "-R", GROUP, str(workspace.root)], check=True)
-    subprocess.run(["chmod", "-R", "u+rwX,g+rwXs", str(workspace.root)], check=True)
-    for folder in workspace.root.parents[:-2]:  # pytest's own folders are for one user
-        folder.chmod(folder.stat().st_mode | 0o055)
+@pytest.fixture
+def shared() -> Iterator[WorkspaceFolder]:
+    """A workspace below a folder that others may enter: pytest closes its own for them whenever a pytest begins."""
+    with tempfile.TemporaryDirectory(prefix="shared-") as folder:
+        os.chmod(folder, 0o755)
+        root = Path(folder).resolve() / "workspace"
+        root.mkdir()
+        yield WorkspaceFolder(root)
 
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root, to be somebody else")
+def test_another_account_of_the_group_approves(shared: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """With umask 002 a second user approves the first one's run and runs their own; neither approves their own."""
+    shared.project("x")
+    subprocess.run(["chgrp", "-R", GROUP, str(shared.root)], check=True)
+    subprocess.run(["chmod", "-R", "u+rwX,g+rwXs", str(shared.root)], check=True)
     outside_of_ci = {"CIRCLECI": "", "CIRCLE_USERNAME": "", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
 
     def call(user: str, *words: str) -> int:
@@ -32,7 +42,7 @@ def test_another_account_of_the_group_approves(workspace: WorkspaceFolder, orche
         account += [f"--ambient-caps={READS}", *orchestrate.command(*words)]
         done = subprocess.run(
             ["sh", "-c", 'umask 002; exec "$@"', "sh", *account],
-            cwd=workspace.root,
+            cwd=shared.root,
             env={**orchestrate.environ, **outside_of_ci, "LOGNAME": f"user{user}", "USER": f"user{user}"},
             capture_output=True,
             check=False,
@@ -45,5 +55,5 @@ def test_another_account_of_the_group_approves(workspace: WorkspaceFolder, orche
     assert call("5002", "start", "--project", "x") == 0
     assert (call("5002", *approve), call("5001", *approve)) == (5, 0)
     assert (call("5001", "verify", "--all", "--state"), call("5002", "doctor")) == (0, 0)
-    records = [json.loads((run / "manifest.json").read_text()) for run in workspace.runs("1-x")]
+    records = [json.loads((run / "manifest.json").read_text()) for run in shared.runs("1-x")]
     assert [entry["account"]["uid"] for record in records for entry in record["approvals"]] == [5002, 5001]
