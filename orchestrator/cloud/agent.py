@@ -194,7 +194,8 @@ class Agent:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(output)
-        answer = read_reply(reply)
+        # One that was killed wrote no reply: what lies there is of somebody else, as its record may be.
+        answer = read_reply(reply) if process.returncode == 0 else {}
         if "refused" in answer:
             return "error", f"worker {self._worker.name}: {answer['refused']}", None
         if answer.get("outcome") is None:

@@ -88,7 +88,7 @@ class Mirror:
     def lose(self, reason: str) -> None:
         """Note that nothing more comes: what ran has ended as an error, logs stay as far as they came."""
         self._logs.close_all()
-        note_lost(self._recorder, self._clock, self.n, reason)
+        note_lost(self._recorder, self._clock, self._notes, reason)
         self._recorder.replace(with_log_digests(self._recorder.manifest, self._logs.digests))
 
     def finish(self, folder: str) -> Iterator[None]:
@@ -122,7 +122,7 @@ class Mirror:
         for line in lines:
             with suppress(ValueError, RecursionError):
                 event = json.loads(line)
-                if isinstance(event, dict) and event.get("seq", 0) > self._relayed:
+                if isinstance(event, dict) and type(seq := event.get("seq")) is int and seq > self._relayed:
                     if feed is not None and event.get("type") == "stage:end":
                         feed(str(event.get("stage")))
                     self._relay(event)
@@ -204,15 +204,17 @@ class Mirror:
         return report._replace(path=f"{shown}/{place}/{inside}", bytes=digest.bytes, sha256=digest.sha256)
 
 
-def note_lost(recorder: Recorder, clock: Clock, n: int, reason: str) -> None:
-    """Record that the worker of incarnation ``n`` was lost: the stages that ran there have ended as errors."""
+def note_lost(recorder: Recorder, clock: Clock, notes: KeeperNotes, reason: str) -> None:
+    """Record that the worker of incarnation ``notes.n`` was lost: what ran there has ended as an error."""
     now = clock.now()
-    manifest, stages = lost(
-        recorder.manifest, stamp(now), reason, lambda since: (now - parse_stamp(since)).total_seconds()
+    manifest, stages, unproven = lost(
+        recorder.manifest, stamp(now), reason, lambda since: (now - parse_stamp(since)).total_seconds(), notes.done
     )
     for stage in stages:
         fields = {"outcome": "error", "exit_code": None, "signal": None, "detail": reason}
-        recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=n)
+        recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=notes.n)
+    for stage in unproven:
+        recorder.event("stage:skip", stage=stage, reason=reason, incarnation=notes.n)
     recorder.replace(manifest)
 
 

@@ -24,7 +24,10 @@ _MASKED = ("summary", "status_detail", "pipeline_title")
 
 
 def take_nested_in(store: RunStore, folders: Sequence[RunFolder], above: Location, redactor: Redactor) -> None:
-    """Take in every run but ``above`` that came back, parents first. One that is damaged is warned of and left out.
+    """Take in every run below ``above`` that came back, parents first.
+
+    One that is damaged, or that no run of these started, is warned of and left out: who runs below ``above`` speaks for
+    no other run.
 
     Raises StorageError.
     """
@@ -36,12 +39,17 @@ def take_nested_in(store: RunStore, folders: Sequence[RunFolder], above: Locatio
         try:
             with open(os.path.join(one.path, MANIFEST), "rb") as stream:
                 document = parse(stream.read(MANIFEST_LIMIT), MANIFEST)
-            depth = document["lineage"]["depth"]
+            depth, parent = document["lineage"]["depth"], document["lineage"]["parentRunId"]
         except (OSError, DamagedRecord, KeyError, TypeError) as error:
             store.warn(f"run '{one.run_id}', started on a worker, came back without a record: {error}")
             continue
-        found.append((depth, where, one.path, document))
-    for _, where, path, document in sorted(found, key=lambda entry: (entry[0], entry[1])):
+        found.append((depth, where, one.path, document, parent))
+    below = {above.run_id}
+    for _, where, path, document, parent in sorted(found, key=lambda entry: (entry[0], entry[1])):
+        if parent not in below:
+            store.warn(f"run '{where.run_id}' came back with '{above.run_id}', which did not start it: it is left out")
+            continue
+        below.add(where.run_id)
         try:
             take_in(store, where, path, _moved(document, store.workspace.shown(store.workspace.runs_dir), redactor))
         except DamagedRecord as error:

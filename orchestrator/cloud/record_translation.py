@@ -138,13 +138,21 @@ def _log(path: str | None, manifest: Manifest, into: Translation) -> str | None:
     return None if path is None else f"{manifest.artifact_root}/commands/{into.log(path.rpartition('/')[2])}"
 
 
-def lost(manifest: Manifest, at: str, reason: str, seconds_since: Callable[[str], float]) -> tuple[Manifest, list[str]]:
-    """Return the record after its worker was lost, and the stages that ran there then."""
+def lost(
+    manifest: Manifest, at: str, reason: str, seconds_since: Callable[[str], float], done: Collection[str]
+) -> tuple[Manifest, list[str], list[str]]:
+    """Return the record after its worker was lost, the stages that ran there then, and those that succeeded there.
+
+    A stage that is not ``done`` and succeeded there is still to run: only the record that a worker leaves at the end
+    is compared with its chain. What ran stays in ``attempts``.
+    """
     running = [command for command in manifest.commands if command.status == "running"]
     for command in running:
         ended = Ended("error", detail=reason, wall_seconds=max(0.0, seconds_since(command.started_at or at)))
         manifest = stage_ended(manifest, command.id, at, ended, summary=reason)
-    return manifest, [command.id for command in running]
+    unproven = [command.id for command in manifest.commands if command.status == "succeeded" and command.id not in done]
+    commands = tuple(pending_again(each) if each.id in unproven else each for each in manifest.commands)
+    return manifest._replace(commands=commands), [command.id for command in running], unproven
 
 
 def with_log_digests(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:

@@ -22,8 +22,9 @@ def softenings(
     """Return what ``now`` asks less than ``base`` of a run of ``pipeline``, and which of its commands changed.
 
     A guardrail or pipeline that is no longer required, a check that is newly skipped, may fail or can't, fewer
-    reviews or signatures, a lower gate, less code or fewer specs, another base or task for the guard, and a waiver
-    that is new or longer. ``known_base`` is what led to the base: that the guard compares with it is a rule already.
+    reviews or signatures, a lower gate, less code or fewer specs, another base or task for the guard, a waiver
+    that is new or longer, and runs that may leave the machine. ``known_base`` is what led to the base: that the guard
+    compares with it is a rule already.
     """
     softer = [
         *_guardrails(base, now),
@@ -33,6 +34,7 @@ def softenings(
         *_spec_guard(base, now),
         *_guard(base, now, pipeline, known_base),
         *_waivers(base, now),
+        *_cloud(base, now),
     ]
     return (*(Softening(POLICY_SOFTENED, key, text) for key, text in softer), *_named(base, now, pipeline))
 
@@ -233,6 +235,11 @@ def _waivers(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str
         if waiver.until > known.get(waiver.subject, ""):
             word = "longer" if waiver.subject in known else "new"
             yield "waivers", f"a {word} waiver of '{waiver.subject}' until {waiver.until}"
+
+
+def _cloud(base: ProjectConfig, now: ProjectConfig) -> Iterator[tuple[str, str]]:
+    if now.session.cloud and not base.session.cloud:
+        yield "session.cloud", "runs may newly leave the machine"
 
 
 def _find(pipeline: PipelineConfig | None, stage_id: str) -> StageConfig | None:

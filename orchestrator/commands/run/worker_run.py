@@ -25,6 +25,7 @@ from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
 from orchestrator.model.manifest.manifest import Lineage
 from orchestrator.runner.progress.no_screen import Unseen
+from orchestrator.store.verification.tasks import verify_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def _run(context: Context, request: Mapping[str, Any]) -> dict[str, Any]:
     _check(prepared, request, context.environ)
     prepared = prepared._replace(done=frozenset(request["done"]), open_unseen=None, is_limited=False)
     manifest = run_in_session(context, prepared, Unseen()).manifest
+    _check_records(context)
     return {"outcome": manifest.outcome, "detail": manifest.status_detail}
 
 
@@ -96,6 +98,20 @@ def _check(prepared: PreparedRun, request: Mapping[str, Any], environ: Mapping[s
         raise Refused(
             f"the environment of the worker lacks {', '.join(missing)}, which [session] secret_env names",
             code="secret-missing",
+        )
+
+
+def _check_records(context: Context) -> None:
+    """Raise Refused when a stage changed what was recorded here: the submitter's chain would vouch for it.
+
+    The chains that could tell stay on the worker, so they are compared before anything leaves it.
+    """
+    findings = verify_all(context.store()).findings
+    if findings:
+        first = findings[0]
+        raise Refused(
+            f"what was recorded there was changed while it ran: {first.path}: {first.message} ({first.code})",
+            code="record-altered",
         )
 
 

@@ -50,15 +50,18 @@ def test_a_workers_stages_come_behind_the_attempts_before() -> None:
 
 
 def test_what_ran_on_a_lost_worker_has_ended_as_an_error() -> None:
-    """Running stages say which worker was lost; what had ended before stays as it was."""
+    """Running stages say which worker was lost; what succeeded there is to run again, unless it was done before."""
     manifest = make_manifest()
     first, second = (command.id for command in manifest.commands[:2])
     manifest = stage_ended(stage_started(manifest, first, AT, "x"), first, AT, Ended("success", 0), summary=None)
-    manifest, stages = lost(stage_started(manifest, second, AT, "y"), AT, "worker w2 was lost", lambda since: 1.5)
-    assert stages == [second]
-    attempt = manifest.command(second).attempts[0]
+    running = stage_started(manifest, second, AT, "y")
+    after, stages, unproven = lost(running, AT, "worker w2 was lost", lambda since: 1.5, ())
+    assert (stages, unproven) == ([second], [first])
+    attempt = after.command(second).attempts[0]
     assert (attempt.outcome, attempt.detail, attempt.duration_seconds) == ("error", "worker w2 was lost", 1.5)
-    assert manifest.command(first).outcome == "success"
+    assert (after.command(first).status, after.command(first).attempts[0].outcome) == ("pending", "success")
+    after, _, unproven = lost(running, AT, "worker w2 was lost", lambda since: 1.5, (first,))
+    assert (after.command(first).outcome, unproven) == ("success", [])
 
 
 def test_events_of_the_submitter_are_its_own() -> None:

@@ -100,6 +100,14 @@ def test_what_asks_for_less_is_found(change: tuple[str, str], key: str) -> None:
     assert (POLICY_SOFTENED, key) in compared(change)
 
 
+def test_a_run_that_may_newly_leave_the_machine_is_found() -> None:
+    """What the base keeps on the machine, the change does not let out by itself; the other way is no less."""
+    kept = parse_bytes("x", (HEAD + "[session]\ncloud = false\n").encode())
+    free = parse_bytes("x", HEAD.encode())
+    assert [entry.key for entry in softenings(kept, free, "diagnostics")] == ["session.cloud"]
+    assert softenings(free, kept, "diagnostics") == softenings(kept, kept, "diagnostics") == ()
+
+
 def test_a_sub_pipeline_of_a_check_is_compared_too() -> None:
     """A check that is a sub-pipeline of the same project is as strong as its stages, at any depth."""
     below = '[[pipelines.{}.stages]]\nid = "{}"\n{}\n'
