@@ -19,6 +19,7 @@ from orchestrator.cloud.record_translation import (
     lost,
     merged,
     relayed,
+    report_below,
     shifting,
     with_log_digests,
 )
@@ -31,7 +32,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import with_command
 from orchestrator.runner.recorder import Recorder
 from orchestrator.store.event_log import read_events
-from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, MANIFEST, REPORTS, Location
+from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, MANIFEST, Location
 from orchestrator.store.open_run import OpenRun
 
 TYPE_CHECKING = False
@@ -190,11 +191,14 @@ class Mirror:
         )
         if report.path is None:
             return report
-        inside = report.path.removeprefix(f"{root}/{REPORTS}/").partition("/")[2]
+        below = report_below(root, report.path)
         try:
-            fd = os.open(os.path.join(folder, report.path.removeprefix(f"{root}/")), os.O_RDONLY | os.O_NOFOLLOW)
+            if below is None:
+                raise FileNotFoundError(report.path)
+            fd = os.open(os.path.join(folder, below), os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
             return report._replace(path=None, bytes=None, sha256=None, problem="did not come back with the record")
+        inside = below.split("/", 2)[2]
         try:
             digest = copy_masked(fd, target, inside, self._redactor, None)
         finally:

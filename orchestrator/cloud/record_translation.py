@@ -14,6 +14,7 @@ from orchestrator.model.manifest.command import Attempt, Command
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import pending_again, stage_ended
 from orchestrator.model.outcome import Ended
+from orchestrator.store.layout import REPORTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,6 +154,17 @@ def lost(
     unproven = [command.id for command in manifest.commands if command.status == "succeeded" and command.id not in done]
     commands = tuple(pending_again(each) if each.id in unproven else each for each in manifest.commands)
     return manifest._replace(commands=commands), [command.id for command in running], unproven
+
+
+def report_below(root: str, path: str) -> str | None:
+    """Return where a report's copy lies below the record ``root`` that came back, None for a path that leads elsewhere.
+
+    Names in a worker's record are its word: none of them opens a file of the submitter.
+    """
+    below = path.removeprefix(f"{root}/")
+    parts = below.split("/")
+    is_fit = below != path and len(parts) > 2 and parts[0] == REPORTS and not {"", ".", ".."}.intersection(parts)
+    return below if is_fit else None
 
 
 def with_log_digests(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:

@@ -9,6 +9,7 @@ from orchestrator.cloud.record_translation import (
     lost,
     merged,
     relayed,
+    report_below,
     shifting,
     with_log_digests,
 )
@@ -62,6 +63,13 @@ def test_what_ran_on_a_lost_worker_has_ended_as_an_error() -> None:
     assert (after.command(first).status, after.command(first).attempts[0].outcome) == ("pending", "success")
     after, _, unproven = lost(running, AT, "worker w2 was lost", lambda since: 1.5, (first,))
     assert (after.command(first).outcome, unproven) == ("success", [])
+
+
+def test_a_report_is_of_the_record_that_came_back() -> None:
+    """A path of a worker's record that leads out of it, or to another part of it, names no report."""
+    assert report_below(".runs/t/cli/r", ".runs/t/cli/r/reports/a/out/r.xml") == "reports/a/out/r.xml"
+    for path in ("/etc/passwd", "reports/a/r.xml", "/reports/../../x", "/reports/a//x", "/reports/x", "/commands/a/x"):
+        assert report_below(".runs/t/cli/r", path if path == "/etc/passwd" else f".runs/t/cli/r{path}") is None
 
 
 def test_events_of_the_submitter_are_its_own() -> None:
