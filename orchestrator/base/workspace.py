@@ -56,11 +56,13 @@ def find_workspace(cwd: str, environ: Mapping[str, str]) -> Workspace:
     """Return the workspace of ``cwd``: ``$CODEX_ORCHESTRATOR_ROOT``, else the nearest folder above with configs.
 
     Below a stage the variable is inherited, and another workspace that holds ``cwd`` wins over it; its folders are
-    its own then, wherever those of the outer run are. Raises UsageError when there is none, or when the variable
-    names a folder without ``project_configs/``, and StorageError when the disk can't tell.
+    its own then, wherever those of the outer run are, also where a stage has emptied the variable. Raises UsageError
+    when there is none, or when the variable names a folder without ``project_configs/``, and StorageError when the
+    disk can't tell.
     """
     named = environ.get(ROOT_VARIABLE)
-    if named and (inner := _inner_root(cwd, os.path.join(cwd, named), environ)) is not None:
+    outer = os.path.join(cwd, named) if named else _root_of_run(environ)
+    if outer and (inner := _inner_root(cwd, outer, environ)) is not None:
         runs_dir, out_dir = os.path.join(inner, ".runs"), os.path.join(inner, "out")
         return Workspace(inner, runs_dir, out_dir, state_dir=_state_dir(environ))
     if named:
@@ -98,6 +100,12 @@ def _state_dir(environ: Mapping[str, str]) -> str | None:
 
 def _moved(root: str, place: str | None) -> str | None:
     return os.path.abspath(os.path.join(root, place)) if place else None
+
+
+def _root_of_run(environ: Mapping[str, str]) -> str | None:
+    """Return the root of the workspace in which the folder of the run lies that this is below; None: none is known."""
+    run_folder = environ.get(_RUN_FOLDER_VARIABLE) if environ.get(_RUN_VARIABLE) else None
+    return _nearest(os.path.realpath(run_folder)) if run_folder else None
 
 
 def _inner_root(cwd: str, named: str, environ: Mapping[str, str]) -> str | None:

@@ -77,8 +77,8 @@ def _what(row: Row) -> str:
     text = " ".join([str(name) for name in names if name] + [f"task {row['task_id']}"])
     if row["attempt"] and row["attempt"] > 1:
         text += f", attempt {row['attempt']}"
-    if row["in_future"]:
-        text += ", its clock was ahead"
+    if row["in_future"]:  # in front: the end of a row is cut on a narrow screen
+        text = f"its clock was ahead: {text}"
     if row["imported_from"]:
         text = f"imported: {text}"
     return clean(text + (", version 1" if row["version"] == 1 else ""))

@@ -21,6 +21,7 @@ from orchestrator.base.files import Folder
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
+from orchestrator.base.text.well_formed import well_formed
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
 from orchestrator.store.chain import Line, PlacedLine, add_line, line_at, lines_of, parsed
 
@@ -100,8 +101,9 @@ def add_prune(task: Folder, line: PruneLine) -> PlacedLine:
         "kind": KIND,
         "level": line.level,
         "lost": line.lost,
-        "actor": line.actor,
-        "reason": line.reason,
+        # As the line will have them: the digest is of what a reader finds.
+        "actor": well_formed(line.actor),
+        "reason": None if line.reason is None else well_formed(line.reason),
         "rules": dict(line.rules),
         "runs": [run.as_json() for run in line.runs],
     }

@@ -50,6 +50,8 @@ def read_index(root: str) -> TaskIndex:
     try:
         raw = _bytes_of(path)
     except FileNotFoundError:
+        if os.path.islink(path):  # not the same as having no list: its tasks would be without an owner
+            raise _broken("is a link to a file that is not there") from None
         return TaskIndex({})
     except OSError as error:
         raise _broken(f"cannot be read: {error.strerror or error}") from error

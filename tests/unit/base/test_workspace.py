@@ -46,3 +46,12 @@ def test_an_inherited_workspace_holds_elsewhere(two: Path) -> None:
     assert find_workspace(str(two / "outer"), said).root == str(two / "other")
     alone = {"CODEX_ORCHESTRATOR_ROOT": str(two / "outer")}
     assert find_workspace(str(two / "other"), alone).root == str(two / "outer")
+
+
+def test_an_emptied_variable_does_not_lead_into_the_outer_runs(two: Path) -> None:
+    """Without the variable, too, another workspace's runs lie in that one's folders, and the outer one's in its own."""
+    for said in ({}, {"CODEX_ORCHESTRATOR_ROOT": ""}):
+        left = {key: value for key, value in inherited(two).items() if key != "CODEX_ORCHESTRATOR_ROOT"} | said
+        assert find_workspace(str(two / "other"), left).runs_dir == str(two / "other/.runs")
+        moved = left | {"CODEX_ORCHESTRATOR_RUNS_DIR": str(two / "elsewhere")}
+        assert find_workspace(str(two / "outer"), moved).runs_dir == str(two / "elsewhere")

@@ -284,13 +284,15 @@ def test_a_broken_index_is_named(town: WorkspaceFolder, text: str, said: str) ->
 
 
 def test_an_index_that_is_no_file_is_named(town: WorkspaceFolder) -> None:
-    """A FIFO in its place does not hang, a dangling link counts as no index."""
+    """A FIFO in its place does not hang; a link to nothing is not the same as no index, whose tasks have no owner."""
     path = town.root / "tasks/index.json"
     path.unlink()
     os.mkfifo(path)
     assert "is not a regular file" in refusal(town, task="2-b").message
     path.unlink()
     path.symlink_to("nowhere")
+    assert "is a link to a file that is not there" in refusal(town, task="1-b").message
+    path.unlink()
     assert routed(town, task="1-b") == Route("b", "1-b")
 
 

@@ -167,3 +167,9 @@ def test_the_list_has_a_header() -> None:
     assert "3d ago" in lines[1]
     assert lines[1].index("3d ago") == lines[0].index("STARTED")
     assert runs_text(document_of(), now=NOW, width=120, color=False) == "no runs\n"
+
+
+def test_a_run_of_the_future_is_named_on_a_narrow_screen() -> None:
+    """A row is cut at its end: that its clock was ahead stands before that."""
+    text = runs_text(document_of(row_of(make_manifest()) | {"in_future": True}), now=NOW, width=110, color=False)
+    assert "its clock was ahead" in text

@@ -27,6 +27,7 @@ from orchestrator.store.prune_lines import (
     add_prune,
     find_pruned,
     pruned_runs,
+    prunes_in,
 )
 from orchestrator.store.record_proof import prove
 from orchestrator.store.store import RunStore
@@ -276,6 +277,15 @@ def test_every_kind_of_line_is_in_one_table(store: RunStore) -> None:
         add_line(task, {"kind": "later"}, {"recorded_at": AT})
     seen = verify_all(store)
     assert (seen.findings, [note.code for note in seen.notes]) == ((), ["unknown-kind"])
+
+
+def test_a_reason_that_is_no_utf_8_leaves_a_sound_line(store: RunStore) -> None:
+    """What a Latin-1 terminal typed is in the line with U+FFFD, and the digest is of that."""
+    line = PruneLine("record", False, "Andr\udce9", "gel\udcf6scht", {}, (named(store, 1),), AT, "")
+    with store.task(TASK) as task:
+        add_prune(task, line)
+        (read,) = prunes_in(lines_of(task))
+    assert (read.actor, read.reason) == ("Andr\ufffd", "gel\ufffdscht")
 
 
 def test_the_digest_of_a_line_is_of_its_content(store: RunStore) -> None:
