@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 _EXACT = 1 << 53
 """Whole numbers below are the same in every language's doubles (RFC 8785, appendix D)."""
 _MOST_FLOAT = 10.0**15
-_ZEROS = str.maketrans("123456789", "0" * 9)
-_UNSURE = (".0000", "0" * 16, "-0.0", "e+", "e-", "N", "I")
-"""In numbers whose digits are all 0: more than three decimals, or digits than doubles surely have; perhaps a negative
-zero, an exponent, no number."""
 _LEAVES = frozenset({str, bool, type(None)})
 
 
@@ -48,12 +44,6 @@ def canonical(value: object) -> bytes:
     Raises DamagedRecord for numbers that have no canonical form.
     """
     try:
-        plain = _plain_text(_compact(value))
-    except (TypeError, ValueError, RecursionError):  # for the library to explain
-        plain = None
-    if plain is not None:
-        return plain.encode("ascii")
-    try:
         return _compact(_plain(value)).encode("utf-8")
     except UnicodeEncodeError:
         return canonical(well_formed_values(value))
@@ -65,26 +55,6 @@ def canonical(value: object) -> bytes:
         return rfc8785.dumps(well_formed_values(value))  # type: ignore[arg-type]
     except rfc8785.CanonicalizationError as error:
         raise DamagedRecord(f"the record has no canonical form (RFC 8785): {error}") from None
-
-
-def _plain_text(text: str) -> str | None:
-    """Return the canonical form of what Python's encoder has written, without looking at values; None where unsure.
-
-    Between the quotes that stand around texts there are numbers and signs only, once no text holds a quote itself.
-    """
-    if not text.isascii() or '\\"' in text or "\\\\" in text:
-        return None
-    parts = text.split('"')
-    outside = "\0".join(parts[::2])
-    digits = outside.translate(_ZEROS)
-    if any(sign in digits for sign in _UNSURE) or outside.endswith(".0"):
-        return None
-    if ".0" not in digits:
-        return text
-    for end in ",}]":
-        outside = outside.replace(f".0{end}", end)
-    parts[::2] = outside.split("\0")
-    return '"'.join(parts)
 
 
 def _plain(value: Any) -> Any:
