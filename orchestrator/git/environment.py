@@ -42,6 +42,7 @@ SETTINGS: tuple[tuple[str, str], ...] = (
     ("diff.ignoreSubmodules", "none"),
     ("diff.orderFile", "/dev/null"),
     ("log.showSignature", "false"),
+    ("i18n.logOutputEncoding", "UTF-8"),
     ("submodule.recurse", "false"),
     ("color.ui", "false"),
     ("advice.graftFileDeprecated", "false"),

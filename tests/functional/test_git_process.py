@@ -91,6 +91,7 @@ def test_its_environment_is_the_callers_without_what_redirects_it(tmp_path: Path
     ("key", "theirs", "ours"),
     [
         ("log.showSignature", "true", "false"),
+        ("i18n.logOutputEncoding", "utf-16", "UTF-8"),
         ("core.trustctime", "false", "true"),
         ("core.checkStat", "minimal", "default"),
         ("core.ignoreStat", "true", "false"),
