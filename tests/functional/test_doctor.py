@@ -260,11 +260,11 @@ def test_a_damaged_run_is_refused_elsewhere_with_the_way_out(
     assert orchestrate("status", first.name).code == 6
 
 
-@pytest.mark.parametrize("how", ["folder", "all", "record", "log"])
+@pytest.mark.parametrize("how", ["folder", "all", "record", "log", "chain"])
 def test_records_are_compared_with_the_chain(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path], how: str
 ) -> None:
-    """A run that was removed by hand, and a record that was altered, are faults that no repair hides."""
+    """A run or a chain that was removed by hand, and a record that was altered, are faults that no repair hides."""
     first, _ = runs
     if how == "folder":
         shutil.rmtree(first)
@@ -272,13 +272,15 @@ def test_records_are_compared_with_the_chain(
         shutil.rmtree(first.parent)
     elif how == "record":
         edit_json(first / "manifest.json", summary="all is well")
+    elif how == "chain":
+        (task_of(workspace) / "chain.jsonl").unlink()
     else:
         (first / "commands" / "01-build.log").write_text("another")
     orchestrate("doctor", "--repair")
     looked = orchestrate("doctor", "--format", "json")
-    expected = "run-missing" if how in ("folder", "all") else "record-altered"
+    expected = {"folder": "run-missing", "all": "run-missing", "chain": "not-in-chain"}.get(how, "record-altered")
     found = [item for item in looked.document["findings"] if item["code"] == expected]
-    assert (looked.code, len(found)) == (4, 2 if how == "all" else 1)
+    assert (looked.code, len(found)) == (4, 2 if how in ("all", "chain") else 1)
     assert first.name in " ".join(item["message"] + item["place"] for item in found)
 
 

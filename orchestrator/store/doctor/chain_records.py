@@ -23,6 +23,7 @@ from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
 
 MISSING = "run-missing"
+UNKNOWN = "not-in-chain"
 
 
 class ChainSeen(Record):
@@ -68,8 +69,8 @@ def missing_runs(store: RunStore, task: Folder, seen: ChainSeen, there: Collecti
             yield Finding(MISSING, place, f"the record of {run_id} is gone", hint=hint)
 
 
-def altered_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[str, int]) -> Iterator[Finding]:
-    """Yield the ended runs whose record, or the sizes of whose files, are not what the chain's line says.
+def unproved_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield the ended runs that no line of the chain proves, or whose record or sizes of files are not what it says.
 
     ``places`` are those of ``ChainSeen``.
     """
@@ -78,8 +79,11 @@ def altered_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[st
             continue
         with suppress(FileNotFoundError, StorageError):
             place = places.get(event_id(run.where.run_id, run.manifest.attempt))
-            why = prove(store, run.where, run.document, "sizes", hint=place).altered
-            if why is not None:
-                path = os.path.join(store.paths(run.where).folder, MANIFEST)
+            proof = prove(store, run.where, run.document, "sizes", hint=place)
+            path = os.path.join(store.paths(run.where).folder, MANIFEST)
+            if proof.altered is not None:
                 hint = f"codex-orchestrator verify {run.where.run_id}"
-                yield Finding(ALTERED, path, why, hint=hint)
+                yield Finding(ALTERED, path, proof.altered, hint=hint)
+            elif proof.line is None and run.manifest.is_terminal and not proof.is_open:
+                what = f"attempt {run.manifest.attempt} ended, and the task's chain has no line of it"
+                yield Finding(UNKNOWN, path, what, hint=f"restore {CHAIN} of the task from a backup")

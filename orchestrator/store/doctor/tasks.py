@@ -16,7 +16,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.model.manifest.document import VERSION, parse
 from orchestrator.store.doctor.attempt_ends import expected_lines
-from orchestrator.store.doctor.chain_records import altered_runs, missing_runs, read_chain
+from orchestrator.store.doctor.chain_records import missing_runs, read_chain, unproved_runs
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.metrics_file import missing, read_lines
 from orchestrator.store.doctor.records import (
@@ -111,7 +111,7 @@ def _look(store: RunStore, task_id: str, check: Check, is_done: Callable[[object
         moving = marked | _names(task, OPEN) | (set(run_ids(store, task_id)) - set(ids))
     settled = [run for run in runs if not run.is_busy and run.where.run_id not in moving]
     findings += metrics_findings(store, task, metrics, settled)
-    findings += altered_runs(store, settled, chain.places)
+    findings += unproved_runs(store, settled, chain.places)
     findings += state_findings(store, task_id, state, runs, settled, len(moving))
     return TaskSeen(task_id, runs, tuple(findings))
 
