@@ -42,13 +42,13 @@ def lay_out(root: Path) -> dict[str, bytes]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Return what lies below ``root``: files with their bytes, links with their targets; logs and locks apart."""
+    """Return what lies below ``root``: files with their bytes, links with their targets; no logs, locks and caches."""
     found = {}
     for path in root.rglob("*"):
         name = str(path.relative_to(root))
         if path.is_symlink():
             found[name] = os.readlink(path).encode()
-        elif path.is_file() and path.name != ".lock" and "/migrations/" not in name:
+        elif path.is_file() and path.name not in (".lock", ".index") and "/migrations/" not in name:
             found[name] = path.read_bytes()
     return found
 

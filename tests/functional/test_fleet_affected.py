@@ -96,7 +96,7 @@ def test_nothing_is_guessed_on_the_default_branch(committed: WorkspaceFolder, or
 def test_a_base_that_is_not_known_is_refused(committed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """No such commit, no common commit, cut-off history, no commit and no repository: never all and never none."""
     code, said = refused(orchestrate, "--base", "nowhere")
-    assert (code, "git branch --all" in said, "origin/main" in said) == ("no-base", True, False)
+    assert (code, "commit, branch or tag" in said, "origin/main" in said) == ("no-base", True, False)
     assert refused(orchestrate, env={"BASE_SHA": "f" * 40})[0] == "no-base"
     committed.git("checkout", "-q", "--orphan", "alone")
     committed.commit("alone")
