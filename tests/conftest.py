@@ -37,8 +37,13 @@ _FOLDERS = itertools.count()
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the test's own, as pytest's: that one looks through all earlier ones and links to the last, 1 ms."""
-    name = re.sub(r"\W", "_", request.node.name)[:30]
-    folder = tmp_path_factory.getbasetemp() / f"{name}{next(_FOLDERS)}"
+    return folder_of(request.node, tmp_path_factory.getbasetemp())
+
+
+def folder_of(test: pytest.Item, base: Path) -> Path:
+    """Make a folder for a test in ``base``, named by it."""
+    name = re.sub(r"\W", "_", test.name)[:30]
+    folder = base / f"{name}{next(_FOLDERS)}"
     folder.mkdir(mode=0o700)
     return folder
 

@@ -13,6 +13,9 @@ from orchestrator.base.files import Folder, Seam, explained, write_all
 _SYSTEM = ("/dev", "/proc")
 """Links there lead to what a process has open: ``/dev/stdout``, and ``/dev/fd/63`` of a shell's ``>(command)``."""
 
+_SHARED = ("/dev/shm",)  # noqa: S108 -- not to be used, but known
+"""Anybody may put a link there."""
+
 
 def write_named(path: str, data: bytes, flag: str) -> None:
     """Write a file that somebody named by a flag, whole or not at all; UsageError when it can't be one.
@@ -38,7 +41,7 @@ def _is_replaced(folder: str, name: str) -> bool:
     with suppress(OSError):
         mode = os.lstat(os.path.join(folder, name)).st_mode
         if stat.S_ISLNK(mode):
-            return not _lies_in(folder, _SYSTEM)
+            return not _lies_in(folder, _SYSTEM) or _lies_in(folder, _SHARED)
         return stat.S_ISREG(mode)
     return not _lies_in(folder, _SYSTEM[1:])  # shared memory is below /dev
 
