@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_in, lines_of, parsed
+from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_in, lines_with, parsed
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
@@ -42,8 +42,8 @@ def add_decision(task: Folder, run_id: str, attempt: int, entry: Mapping[str, An
 def decision_lines(task: Folder, run_id: str, start: int = 0) -> Iterator[Mapping[str, Any]]:
     """Yield the lines of the decisions about a run, in their order; those behind the byte ``start``."""
     wanted = f'"run_id": "{run_id}"'.encode()
-    for data in lines_of(task, start):
-        if _MARK in data and wanted in data:
+    for data in lines_with(task, _MARK, start):
+        if wanted in data:
             for line in lines_in(parsed(data) or {}):
                 if line.get("kind") == KIND and line.get("run_id") == run_id:
                     yield line

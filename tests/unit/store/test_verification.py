@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.base.files import Folder
 from orchestrator.model.manifest.transitions import interrupted, stage_started
-from orchestrator.store.chain import last_line, lines_of, read_first_hint
+from orchestrator.store.chain import last_line, lines_of, lines_with, read_first_hint
 from orchestrator.store.claim import claim
 from orchestrator.store.decisions import add_decision, decisions_of
 from orchestrator.store.layout import Location
@@ -221,7 +221,11 @@ def test_decisions_about_a_resumed_run_are_looked_for_from_its_first_line(
         starts.append(start)
         return lines_of(task, start)
 
-    monkeypatch.setattr("orchestrator.store.decisions.lines_of", noted)
+    def noted_with(task: Folder, mark: bytes, start: int = 0) -> Iterator[bytes]:
+        starts.append(start)
+        return lines_with(task, mark, start)
+
+    monkeypatch.setattr("orchestrator.store.decisions.lines_with", noted_with)
     monkeypatch.setattr("orchestrator.store.chain.lines_of", noted)
     with store.task(TASK) as task, store.run_folder(where) as folder:
         data = folder.read("manifest.json", 1 << 20)
