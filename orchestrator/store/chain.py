@@ -243,14 +243,15 @@ def lines_of(task: Folder, start: int = 0) -> Iterator[bytes]:
 def lines_with(task: Folder, mark: bytes, start: int = 0) -> Iterator[bytes]:
     """Yield those of ``lines_of`` that hold ``mark``, which has no newline.
 
-    Of very many lines few have it: a block without it is not taken apart, which takes a third of the time.
+    Of very many lines few have it: a block without it is not taken apart, which takes a third of the time. Raises
+    StorageError.
     """
     try:
         fd = task.open_read(CHAIN)
     except FileNotFoundError:
         return
     at = begin = start  # of the block, and of the line that the block begins in
-    with open(fd, "rb") as file:
+    with explained(f"{task.path}/{CHAIN}"), open(fd, "rb") as file:
         while block := os.pread(fd, _SCANNED, at):
             if mark not in block:
                 if (newline := block.rfind(b"\n")) >= 0:

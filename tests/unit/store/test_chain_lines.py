@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orchestrator.base.errors import StorageError
 from orchestrator.store import chain
 from orchestrator.store.chain import lines_of, lines_with
 from orchestrator.store.layout import CHAIN
@@ -36,3 +39,17 @@ def test_a_task_without_a_chain_has_none(tmp_path: Path) -> None:
     (tmp_path / ".runs" / TASK).mkdir(parents=True)
     with make_store(tmp_path).task(TASK) as task:
         assert list(lines_with(task, b"mark")) == []
+
+
+def test_a_disk_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An I/O error under the chain is a storage error that names the file, and no bug of the program."""
+
+    def fails(*_: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / ".runs" / TASK).mkdir(parents=True)
+    (tmp_path / ".runs" / TASK / CHAIN).write_bytes(b"mark\n")
+    with make_store(tmp_path).task(TASK) as task:
+        monkeypatch.setattr(os, "pread", fails)
+        with pytest.raises(StorageError, match=CHAIN):
+            list(lines_with(task, b"mark"))
