@@ -143,7 +143,7 @@ def test_a_hostile_stage_or_a_bad_reference_to_a_run_is_refused(
     for verb in ("status", "resume", "logs"):
         check_message(orchestrate(verb, prefix), 2, first.name, second.name)
         check_message(orchestrate(verb, ABSENT), 6, ABSENT)
-    check_message(orchestrate("status", first.name.upper()), 2, f"did you mean '{first.name}'?")
+    check_message(orchestrate("status", first.name.lower()), 2, f"did you mean '{first.name}'?")
     check_message(orchestrate("start", "--project", "x", "--parent-run", ABSENT), 6, ABSENT)
     assert content(town.root) == before
 
