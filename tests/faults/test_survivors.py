@@ -24,7 +24,7 @@ from tests.process_driver import EVERY_KIND, LINUX, ZOO, marked, new_marker, par
 
 TASK = "1-x"
 HELD_SECONDS = 5.0
-"""As long may a process out of reach hold a stage's output (issue "Nothing lost", point 6)."""
+"""As long may a process out of reach hold a stage's output."""
 
 
 def onboard(workspace: WorkspaceFolder, marker: str, ending: str, **keys: object) -> None:

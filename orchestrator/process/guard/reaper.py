@@ -20,7 +20,7 @@ SWEEP_GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL for what a stage left behind when it ended by itself."""
 PATIENCE = 5.0
 """Seconds of SIGKILL after which processes that can't be killed (another user's, stuck in the kernel) are let be:
-nothing may hold a stage for longer (issue "Nothing lost", point 6)."""
+nothing may hold a stage for longer."""
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at a tree that processes can leave (no subreaper); one look costs some 10 ms."""
 POLL_INTERVAL = 0.02
