@@ -166,6 +166,7 @@ LATE = {
     "orchestrator.runner.progress.lines": "its patterns take 2 ms to compile; only output that is shown needs them",
     "orchestrator.runner.progress.observers": "rich, 30 ms, and 0.6 to 2 ms for the other forms: one is chosen",
     "orchestrator.runner.recorder": "0.2 to 0.8 ms each: a cached attempt starts no stage and fails none",
+    "orchestrator.runner.stage_command": "1 ms with `re`; only of a session with an environment, as a stage ends",
     "orchestrator.store.cited_run": "0.5 ms; a cited run is stored, unless it was removed by hand",
     "orchestrator.store.take_over": "1 to 2 ms: a start takes over no run, and no run is pruned meanwhile",
     "orchestrator.store.find": "1 ms; only of a run that a prune removed or is about to",

@@ -46,7 +46,8 @@ class Ended(Record):
     ``exit_code`` is None when a signal ended it (then ``signal`` is its name, as ``SIGKILL``) or when
     nothing was started. Times are in seconds, ``max_rss_bytes`` is the largest process's peak.
     ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
-    a process outside the tree's reach kept the output open until it was cut.
+    a process outside the tree's reach kept the output open until it was cut. ``external`` are the paths of Python
+    programs that it called and that are not in the session's environment.
     """
 
     outcome: Outcome
@@ -58,3 +59,4 @@ class Ended(Record):
     max_rss_bytes: int = 0
     swept: int = 0
     pipe_held: bool = False
+    external: tuple[str, ...] = ()

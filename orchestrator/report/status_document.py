@@ -44,6 +44,9 @@ KEYS = (
 )
 """The first keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
 
+EXTERNAL = "external-program"
+"""The note that a stage ran a Python program that the session's environment does not have."""
+
 _NOT_SHOWN = frozenset(
     {"resume_token", "metrics_recorded", "run_summary_path", "compat_path", "task_slug", "parent_run_id", "runner"}
     | {"heartbeat_interval_seconds", "heartbeat_stale_after_seconds", "revision"}
@@ -148,6 +151,15 @@ def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:
         yield {"code": "record-in-future", "message": f"its clock was ahead: {moment} has not come yet"}
     for guardrail in unproven(body) if body["version"] == 2 else ():
         yield {"code": UNPROVEN, "message": f"guardrail '{guardrail}' is unproven: no canary shows that it can fail"}
+    for command in body["commands"]:
+        last = command["attempts"][-1] if command.get("attempts") else {}
+        if last.get("external"):
+            yield {"code": EXTERNAL, "message": _external(command["id"], last["external"])}
+
+
+def _external(stage: str, programs: Sequence[str]) -> str:
+    advice = "install it by [session] install, or call it by its path"
+    return f"stage '{stage}' ran {', '.join(programs)}, which the session's environment does not have ({advice})"
 
 
 def in_future(body: Mapping[str, Any], now: datetime) -> bool:

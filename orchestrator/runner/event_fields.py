@@ -37,6 +37,7 @@ def stage_end(ended: Ended) -> dict[str, Any]:
         "signal": ended.signal,
         "duration_seconds": round(ended.wall_seconds, 3),
         "detail": ended.detail,
+        **({"external": list(ended.external)} if ended.external else {}),
     }
 
 

@@ -16,7 +16,10 @@ else:
 
 
 class Job(Record):
-    """A process to run: paths absolute, ``timeout_seconds`` None for no limit."""
+    """A process to run: paths absolute, ``timeout_seconds`` None for no limit.
+
+    ``external`` returns, once it has ended, the paths of programs that it found outside the session's environment.
+    """
 
     argv: Sequence[str]
     cwd: str
@@ -24,6 +27,7 @@ class Job(Record):
     timeout_seconds: float | None
     log: StageLog
     show: Callable[[bytes], None]
+    external: Callable[[], tuple[str, ...]] = tuple
 
 
 class Display(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from orchestrator.model.outcome import Ended
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.runner.event_fields import stage_reports
 from orchestrator.runner.job import Finished, Job
@@ -60,6 +61,7 @@ class Scheduler:
         self._settled = dict.fromkeys(done, True)
         """Of each ended stage, whether what needs it may run."""
         self._running: dict[int, PlannedStage] = {}
+        self._external: dict[str, Callable[[], tuple[str, ...]]] = {}
         self._tries: dict[str, int] = {}
         self._freed: set[str] = set()
         """The running stages whose child waits in the queue, or did so: their slots were given back."""
@@ -138,11 +140,12 @@ class Scheduler:
         if self._reports is not None and stage.reports:
             self._reports.begin(stage)
         self._tries[stage.id] = self._tries.get(stage.id, 0) + 1
+        self._external[stage.id] = job.external
         self._running[self._loop.start(job)] = stage
 
     def _settle(self, finished: Finished) -> None:
         stage = self._running.pop(finished.key)
-        ended, tries = finished.ended, self._tries[stage.id]
+        ended, tries = self._judged(stage, finished.ended), self._tries[stage.id]
         again = ended.outcome in _RETRIED and not self._loop.is_stopping and tries <= stage.retries
         left = self._collected(stage)
         self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again, left=left)
@@ -161,6 +164,11 @@ class Scheduler:
         self._settled[stage.id] = ended.outcome == "success" or (stage.allow_failure and ended.outcome in _RETRIED)
         if not self._settled[stage.id] and self._failed is None:
             self._failed = stage.id
+
+    def _judged(self, stage: PlannedStage, ended: Ended) -> Ended:
+        """Return how a stage ended with the programs that it found elsewhere: known now, since it may install some."""
+        external = self._external.pop(stage.id)()
+        return ended._replace(external=external) if external else ended
 
     def _collected(self, stage: PlannedStage) -> Collected | None:
         """Copy the reports that an attempt of a stage left; None for a stage that declares none."""

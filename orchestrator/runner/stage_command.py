@@ -129,17 +129,31 @@ class StageJobs(Record):
         def show(data: bytes) -> None:
             self.show(stage.id, data)
 
+        env = self._env(plan, stage, attempt)
         is_ours = stage.kind == "subpipeline" or is_builtin_guard(stage, plan.project)
         return Job(
             argv=self._argv(plan, stage),
             cwd=self.workspace.root
             if is_ours
             else os.path.join(self.copies.get(stage.id, self.project_folder), stage.cwd),
-            env=self._env(plan, stage, attempt),
+            env=env,
             timeout_seconds=stage.timeout_seconds,
             log=self.open_log(log, stage.log_limit_bytes),
             show=show,
+            external=tuple if is_ours else self._external(stage, env),
         )
+
+    def _external(self, stage: PlannedStage, env: Mapping[str, str]) -> Callable[[], tuple[str, ...]]:
+        """Return what tells which programs of ``stage`` its session's environment did not have."""
+        if "VIRTUAL_ENV" not in self.stage_env:
+            return tuple
+
+        def found() -> tuple[str, ...]:
+            from orchestrator.runner.environment.external_programs import external_programs  # 1 ms with ``re``
+
+            return external_programs(stage, env, self.stage_env["VIRTUAL_ENV"], self.project_folder)
+
+        return found
 
     def _argv(self, plan: Plan, stage: PlannedStage) -> tuple[str, ...]:
         if stage.kind == "shell":

@@ -29,7 +29,8 @@ class Attempt(Record):
 
     ``swept`` counts processes that the stage left behind and that were killed; ``pipe_held`` says that
     its output was cut because a process out of reach kept it open; ``log_bytes_left_out`` counts what
-    the log limit dropped. ``log_sha256`` is of the log as it was written.
+    the log limit dropped. ``log_sha256`` is of the log as it was written. ``external`` are the paths of Python programs
+    that the stage called and that are not in the session's environment.
     """
 
     run_attempt: Count
@@ -48,6 +49,7 @@ class Attempt(Record):
     log_bytes_left_out: Count = 0
     log_sha256: str | None = None
     reports: tuple[Report, ...] = ()
+    external: tuple[str, ...] = ()
 
 
 class Reused(Record):

@@ -222,8 +222,9 @@ class Manifest(Record):
         document.update(plain(self))
         for command in document["commands"]:
             for attempt in command["attempts"]:
-                if not attempt["reports"]:
-                    del attempt["reports"]  # records from before there were any keep their digest
+                for key in ("reports", "external"):
+                    if not attempt[key]:
+                        del attempt[key]  # records from before there were any keep their digest
         if self.digest_form == 1:
             _leave_out_later_keys(document)
         return document

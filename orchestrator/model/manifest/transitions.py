@@ -142,6 +142,7 @@ def stage_ended(
         log_bytes_left_out=left_out,
         log_sha256=log_sha256,
         reports=reports,
+        external=ended.external,
     )
     return with_command(
         manifest,

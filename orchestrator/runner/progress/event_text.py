@@ -91,9 +91,10 @@ def _stage_start(event: Mapping[str, Any]) -> tuple[str, str]:
 
 def _stage_end(event: Mapping[str, Any]) -> tuple[str, str]:
     again = "; it is tried again" if event.get("will_retry") else ""
-    return f"{shown(event.get('stage'))} {ending(event)}{_after(event)}{_why(event, 'detail')}{again}", outcome_color(
-        event
-    )
+    external = ", ".join(map(str, event.get("external") or ()))
+    elsewhere = f"; not of the session's environment: {shown(external)}" if external else ""
+    text = f"{shown(event.get('stage'))} {ending(event)}{_after(event)}{_why(event, 'detail')}{elsewhere}{again}"
+    return text, outcome_color(event)
 
 
 def _stage_skip(event: Mapping[str, Any]) -> tuple[str, str]:

