@@ -57,6 +57,9 @@ NOT_FOR_STARTS = frozenset(
 )
 """What judges a run, a fifth of a millisecond for each of their dozen modules: a start asks for its base only."""
 
+LAZY_OF_NOX = frozenset({"_hashlib", "humanize", "inspect", "logging", "packaging.specifiers", "traceback"})
+"""What nox's session imports lazily or logs by, 20 ms: nobody asks an empty session for it."""
+
 RARE = frozenset(
     {
         "orchestrator.git.filtered_files",
@@ -251,7 +254,12 @@ BUDGET = (
     Row(
         ("start", "--project", "x"),
         after="started",
-        without=HEAVY - {"nox", "importlib.metadata"} | {"rfc8785"} | CI_ONLY | REPORTS_ONLY | NOT_FOR_STARTS,
+        without=HEAVY - {"nox", "importlib.metadata"}
+        | {"rfc8785"}
+        | CI_ONLY
+        | LAZY_OF_NOX
+        | REPORTS_ONLY
+        | NOT_FOR_STARTS,
         with_=frozenset({"nox"}),
     ),
     Row(

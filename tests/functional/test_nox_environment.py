@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -123,15 +124,18 @@ def test_the_users_shell_selects_nothing(tmp_path: Path) -> None:
 
 
 def test_little_of_nox_is_imported_and_no_uv_is_started(tmp_path: Path) -> None:
-    """An empty session needs neither nox's command line nor its options, and starts no process."""
+    """An empty session needs nothing of nox's command line, options, log or lazy imports, and starts no process."""
     result = python(
         """
         import subprocess, sys
         from orchestrator.runner.environment.nox import run_session
         def refuse(*args, **kwargs): raise AssertionError(args)
         subprocess.Popen.__init__ = refuse
+        before = set(sys.modules)
         run_session("x", lambda session: None, root=".")
-        print(sorted({"nox._cli", "nox._options", "nox.tasks", "importlib.metadata", "argparse"} & set(sys.modules)))
+        from orchestrator.runner.environment.nox_imports import LAZY
+        unused = {"nox._cli", "nox._options", "nox.tasks", "importlib.metadata", "argparse", "nox.logger", "logging"}
+        print(sorted((unused | set(LAZY) - before) & set(sys.modules)))
         """,
         cwd=tmp_path,
     )
@@ -162,6 +166,26 @@ def test_nox_is_whole_for_who_asks(tmp_path: Path) -> None:
         "module 'nox' has no attribute 'nothing'",
         "SessionResult(status='success', reason='', error=None)",
     ]
+
+
+def test_noxs_log_and_lazy_imports_are_there_for_who_asks(tmp_path: Path) -> None:
+    """Where nox's log was set up, its modules write to it; and what they import lazily works."""
+    result = python(
+        """
+        from orchestrator.runner.environment.nox import run_session
+        run_session("x", lambda session: session.warn("nobody listens"), root=".")
+        from nox.logger import setup_logging
+        setup_logging(color=False)
+        import nox.virtualenv, nox.sessions
+        nox.virtualenv.logger.warning("seen")
+        run_session("x", lambda session: session.warn("silenced"), root=".")
+        print(nox.sessions._normalize_path("/w", "p" * 200), nox.sessions._duration_str(90, "{time}"))
+        """,
+        cwd=tmp_path,
+    )
+    folder = hashlib.sha1(b"p" * 200).hexdigest()[:8]
+    assert result.stdout == f"/w/{folder} 2 minutes\n"
+    assert result.stderr == "nox > seen\nnox > The virtualenv name was hashed to avoid being too long.\n"
 
 
 @pytest.mark.parametrize(

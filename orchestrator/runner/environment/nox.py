@@ -1,11 +1,11 @@
 """The single module that makes nox's private calls: one session in this process, without a second interpreter.
 
 Measured with nox 2026.10.20 (CPU time beyond what is imported anyway): importing nox whole and running an
-empty session costs about 80 ms, this way about 25 ms.
+empty session costs about 80 ms, this way about 10 ms.
 Three things make the difference, each covered by a contract test against the installed nox:
 
-- nox's ``__init__`` (command line, noxfile loader, listings) is put off until somebody asks for one of
-  its names; nox itself marks these imports as lazy (``__lazy_modules__``), which Pythons before 3.15 ignore.
+- nox's ``__init__`` (command line, noxfile loader, listings), what nox marks as lazy and its log are put off until
+  somebody asks for them (``nox_imports``).
 - the options of a session are a small object that asks nox's own option set only for what it doesn't know.
 - the session has no environment of nox's making, so nox need not look for ``uv`` by starting it.
 
@@ -23,10 +23,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from orchestrator.base.errors import NoxUnavailable
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import NOX_FOLDER
+from orchestrator.runner.environment.nox_imports import little_of_nox, silenced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, Literal, TypeAlias
 
     from nox.sessions import Session, SessionRunner
@@ -35,9 +35,6 @@ SessionStatus: TypeAlias = "Literal['success', 'failed', 'aborted', 'skipped']"
 
 _REGISTERING = "orchestrator.nox_session"
 """The module whose ``register`` gives a noxfile the projects' sessions."""
-
-_PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "param", "parametrize", "session"})
-"""Names that nox's ``__init__`` defines, submodules apart (nox 2026.10.20, ``nox.__all__``)."""
 
 
 class EnvironmentNotMade(Exception):  # noqa: N818 - named by what happened, as in errors
@@ -56,20 +53,18 @@ class SessionResult(Record):
     error: Exception | None = None
 
 
-def run_session(
-    name: str, body: Callable[[Session], None], *, root: str, tags: Sequence[str] = (), quiet: bool = True
-) -> SessionResult:
+def run_session(name: str, body: Callable[[Session], None], *, root: str, tags: Sequence[str] = ()) -> SessionResult:
     """Run ``body`` as the nox session ``name`` with ``root`` as the current folder, and return how it ended.
 
     ``body`` gets nox's session object. The current folder is put back afterwards, also when the old one
-    was moved meanwhile. nox's log goes nowhere unless ``quiet`` is False. KeyboardInterrupt, SystemExit
-    and other BaseExceptions of the body pass through; its Exceptions are the result's ``error``.
+    was moved meanwhile. nox's log goes nowhere. KeyboardInterrupt, SystemExit and other BaseExceptions
+    of the body pass through; its Exceptions are the result's ``error``.
 
     Raises NoxUnavailable when nox can't do it, in which case the body was not started.
     """
     call = _Body(body)
     root = os.path.abspath(root)
-    with _current_folder(root), _silenced(quiet):
+    with _current_folder(root), silenced():
         with _moved_names(), _any_home():
             runner = _runner(name, call, root, tags)
         result = runner.execute()
@@ -81,7 +76,7 @@ def run_session(
 
 def check_session(name: str, root: str) -> None:
     """Raise NoxUnavailable when a session can't be prepared in this process: known before a run is opened for it."""
-    with _current_folder(root), _silenced(True), _moved_names(), _any_home():
+    with _current_folder(root), silenced(), _moved_names(), _any_home():
         _runner(name, _Body(lambda session: None), root, ())
 
 
@@ -240,11 +235,11 @@ def _any_home() -> Iterator[None]:
 
 
 def _runner(name: str, call: _Body, root: str, tags: Sequence[str]) -> SessionRunner:
-    _put_off_package()
-    from nox._decorators import Func
-    from nox.manifest import Manifest
-    from nox.sessions import SessionRunner
-    from nox.virtualenv import PassthroughEnv
+    with little_of_nox():
+        from nox._decorators import Func
+        from nox.manifest import Manifest
+        from nox.sessions import SessionRunner
+        from nox.virtualenv import PassthroughEnv
 
     class Runner(SessionRunner):
         """A session whose environment is not nox's affair."""
@@ -261,33 +256,6 @@ def _runner(name: str, call: _Body, root: str, tags: Sequence[str]) -> SessionRu
     runner = Runner(name, [name], function, options, manifest)
     manifest.add_session(runner)
     return next(manifest)
-
-
-def _put_off_package() -> None:
-    """Make ``nox`` importable as a package whose ``__init__`` runs when one of its names is first asked for."""
-    if "nox" in sys.modules:
-        return
-    from importlib.util import find_spec, module_from_spec
-
-    spec = find_spec("nox")
-    if spec is None or spec.loader is None:
-        raise ImportError("nox is not installed")
-    package = module_from_spec(spec)
-    loader = spec.loader
-
-    def fill(name: str) -> object:
-        if name not in _PACKAGE_NAMES:
-            raise AttributeError(f"module 'nox' has no attribute {name!r}")
-        _execute(package, loader)
-        return getattr(package, name)
-
-    vars(package)["__getattr__"] = fill
-    sys.modules["nox"] = package
-
-
-def _execute(package: ModuleType, loader: Any) -> None:
-    del vars(package)["__getattr__"]
-    loader.exec_module(package)
 
 
 def _reason(said: str | None, error: Exception | None) -> str:
@@ -308,26 +276,3 @@ def _current_folder(root: str) -> Iterator[None]:
     finally:
         os.fchdir(before)
         os.close(before)
-
-
-@contextlib.contextmanager
-def _silenced(quiet: bool) -> Iterator[None]:
-    """Keep nox's log to itself; without a handler, ``logging`` prints warnings and errors to stderr."""
-    if not quiet:
-        yield
-        return
-    import logging
-
-    with contextlib.suppress(ImportError, AttributeError):
-        _put_off_package()
-        import nox.logger  # noqa: F401 - sets the class of nox's loggers
-    logger = logging.getLogger("nox")
-    handler = logging.NullHandler()
-    propagated = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.propagate = propagated
-        logger.removeHandler(handler)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from collections.abc import Mapping
 
+from orchestrator.base import json_codec
 from orchestrator.base.files import Folder, Lock, Seam
 from orchestrator.base.record import Record
 from orchestrator.model.plan import SessionPlan
@@ -122,4 +122,4 @@ def prepare(
 
 
 def _argv(environ: Mapping[str, str], request: Mapping[str, object]) -> tuple[str, ...]:
-    return (*module_command(MAKER, environ), json.dumps(request, sort_keys=True))
+    return (*module_command(MAKER, environ), json_codec.dumps(request, sort_keys=True))
