@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from pathlib import Path
+
 import pytest
 
 from tests.cloud.engine import CloudWorkspace, ended
@@ -100,3 +103,17 @@ def test_a_run_speaks_for_no_run_that_it_did_not_start(cloud: CloudWorkspace) ->
     assert "did not start it" in text
     assert not (cloud.folder.root / ".runs/1-y").exists()
     assert cloud.call("verify", "--all", "--state").code == 0
+
+
+def test_the_workers_python_path_does_not_reach_the_guard(cloud: CloudWorkspace, python_path: Path) -> None:
+    """What is planted there runs in the run's own process, as a caller's does locally: in no guard, in no stage."""
+    cloud.folder.project("x", {"build": "python3 -c pass"}, guard=None)
+    cloud.folder.write("tasks/specs/1-x.md", f"---\nlast_review: {date.today().isoformat()}\n---\n# spec\n")
+    cloud.folder.commit()
+    before = (python_path / "seen").read_text()
+    code, text = ended(cloud.call.popen("start", "--project", "x", "--mode", "cloud"))
+    assert code == 0, text
+    assert cloud.last()["guardrails"][0]["outcome"] == "passed", text
+    reached = (python_path / "seen").read_text().removeprefix(before).splitlines()
+    assert "worker_run" in (before + "".join(reached))
+    assert [line for line in reached if "worker_run" not in line] == []
