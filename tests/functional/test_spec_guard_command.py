@@ -343,3 +343,11 @@ def test_the_documented_rules_are_those_that_there_are() -> None:
         code for path in sources for code in re.findall(r"(?:return|yield) finding\(\"([a-z-]+)\"", path.read_text())
     }
     assert raised - NOTES - {"folder-unreadable", "folder-linked", "unattended"} <= RULES.keys()
+
+
+def test_a_config_that_is_broken_keeps_its_spec(app: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """An old spec of a task that only a broken config names is found of no other task, whose name it begins with."""
+    app.write("tasks/specs/1-app-web.md", "---\nlast_review: 1999-01-01\n---\n")
+    assert rules(orchestrate, "--project", "app") == {"review-stale"}
+    app.config("web", '[project]\ntask_id = "1-app-web"\nname = \n')
+    assert rules(orchestrate, "--project", "app") == set()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from orchestrator.base.errors import ConfigError, DamagedRecord, NotFound, StorageError, UsageError
+from orchestrator.base.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
 from orchestrator.base.finding import Finding
 from orchestrator.base.globs import Globs
@@ -24,7 +24,7 @@ from orchestrator.commands.review.granted_policy import signers_of, with_base
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.config.project_names import project_names
-from orchestrator.config.project_outlines import outline
+from orchestrator.config.project_outlines import named_task
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.workspace_file import read_docs_policy
@@ -142,11 +142,8 @@ def _documents(root: str, environ: Mapping[str, str]) -> tuple[Documents, Baseli
 
 
 def known_tasks(root: str) -> frozenset[str]:
-    """Return the tasks that the index and the configs name; what can't be read names none."""
-    found: set[str] = set()
-    for name in project_names(root):
-        with suppress(ConfigError, UsageError):
-            found.add(outline(root, name).task_id)
+    """Return the tasks that the index and the configs name, also those of configs that can't be used."""
+    found = {task for name in project_names(root) if (task := named_task(root, name)) is not None}
     with suppress(UsageError):
         found.update(read_index(root).projects)
     return frozenset(found)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 
 from orchestrator import __version__
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, ConfigError, StorageError, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, StorageError, UsageError
 from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.json_values import json_text
@@ -30,7 +29,7 @@ from orchestrator.commands.review.output_file import write_named
 from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.loading import load_project
 from orchestrator.config.project_names import project_names
-from orchestrator.config.project_outlines import outline
+from orchestrator.config.project_outlines import named_task
 from orchestrator.config.routing import route
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
 from orchestrator.config.values import ProjectConfig
@@ -126,11 +125,10 @@ def _question(
 
 
 def _other_tasks(root: str, project: str) -> Iterator[str]:
-    """Yield the default tasks of the other projects; one whose config can't be read names none."""
+    """Yield the default tasks of the other projects, also of one whose config can't be used."""
     for name in project_names(root):
-        if name != project:
-            with suppress(ConfigError, UsageError):
-                yield outline(root, name).task_id
+        if name != project and (task := named_task(root, name)) is not None:
+            yield task
 
 
 def _findings(store: RunStore, policy: SpecGuardPolicy, task_id: str, environ: Mapping[str, str]) -> Iterator[Finding]:
