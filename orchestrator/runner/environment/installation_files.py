@@ -32,8 +32,11 @@ _LARGEST_LIST = 4 * 1024 * 1024
 _ARTIFACTS = frozenset({"build", "dist", "out", "node_modules", "venv", "htmlcov"})
 """Made things at the top of a project; below it, and with an ``__init__.py``, these are code."""
 
+_NODE_NOTES = (".package-lock.json", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml", ".bin")
+"""What npm, pnpm and Yarn write into a ``node_modules`` of theirs: without any, below the top, it is a package's."""
+
 _NEVER = frozenset(
-    {"__pycache__", "node_modules", ".git", ".hg", ".svn", ".tox", ".nox", ".venv", ".eggs", ".runs"}
+    {"__pycache__", ".git", ".hg", ".svn", ".tox", ".nox", ".venv", ".eggs", ".runs"}
     | {".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"}
 )
 _SECTION = re.compile(r"^[ \t]*\[+[ \t]*([^\]\n]+?)[ \t]*\]+[ \t]*(?:#.*)?$", re.M)
@@ -272,6 +275,8 @@ def _copied(folder: str) -> Iterator[tuple[str, str | None]]:
 
 def _is_made(path: str, name: str, *, top: bool) -> bool:
     if os.path.exists(os.path.join(path, "pyvenv.cfg")):
+        return True
+    if name == "node_modules" and any(os.path.exists(os.path.join(path, note)) for note in _NODE_NOTES):
         return True
     return top and name in _ARTIFACTS and not os.path.exists(os.path.join(path, "__init__.py"))
 

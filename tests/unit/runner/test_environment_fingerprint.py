@@ -249,7 +249,7 @@ def test_what_other_tools_and_readers_get_does_not_count(tmp_path: Path) -> None
     assert key(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["build", "dist", "out", "venv", "htmlcov", ".template"])
+@pytest.mark.parametrize("name", ["build", "dist", "out", "venv", "htmlcov", ".template", "node_modules"])
 def test_a_copied_package_has_all_its_folders(tmp_path: Path, name: str) -> None:
     """A name that stands for a made thing at the top is code below it, and behind a link."""
     inner = tmp_path / "src" / "pkg" / name
@@ -275,6 +275,9 @@ def test_what_tools_make_does_not_install_again(tmp_path: Path) -> None:
     for name in ("build/lib", ".mypy_cache", "pkg/__pycache__", "a.egg-info", ".venv/lib", "env/lib", "out", ".nox/x"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "f").write_text("x")
+    for name in ("node_modules", "pkg/web/node_modules"):
+        (tmp_path / name / ".bin").mkdir(parents=True)
+        (tmp_path / name / "x.js").write_text("x")
     (tmp_path / "env" / "pyvenv.cfg").write_text("")
     (tmp_path / ".coverage").write_text("x")
     assert key(tmp_path, install=(".",)) == before
