@@ -284,6 +284,21 @@ def test_records_are_compared_with_the_chain(
     assert first.name in " ".join(item["message"] + item["place"] for item in found)
 
 
+def test_a_task_without_its_chain_can_begin_anew(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """What the hint says to type leads to a workspace in which nothing is wrong, before and after the next run."""
+    (runs[0].parent.parent / "chain.jsonl").unlink()
+    (hint,) = {item["hint"] for item in orchestrate("doctor", "--format", "json").document["findings"]}
+    assert f"mv .runs/{TASK} out/{TASK} ELSEWHERE, then codex-orchestrator doctor --repair" in hint
+    for folder in (f".runs/{TASK}", f"out/{TASK}"):
+        (workspace.root / folder).rename(workspace.root / f"{folder.partition('/')[0].strip('.')}-aside")
+    assert orchestrate("doctor", "--repair").code == 0
+    assert orchestrate("start").code == 0
+    assert orchestrate("verify", "--all", "--state").code == 0
+    assert orchestrate("doctor").code == 0
+
+
 def test_what_is_not_repaired(workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]) -> None:
     """A newer version, a record in the wrong place, planted links and pipes, and configs stay as they are."""
     first, second = runs

@@ -79,7 +79,9 @@ RULES: Mapping[str, Rule] = {
     "run-missing": Rule("The chain names a run that is gone", _RECORD),
     "run-came-back": Rule("A run is there that was pruned", "Remove the folder: codex-orchestrator prune does that."),
     "prune-unproven": Rule("A prune names what the chain does not have, or names it twice", _RECORD),
-    "not-in-chain": Rule("A run ended, and the task's chain does not know", _RECORD),
+    "not-in-chain": Rule(
+        "A run ended, and the task's chain does not know", "Restore the chain from a backup, or set the records aside."
+    ),
     "record-contradicts-events": Rule("A record contradicts its events or error files", _RECORD),
     "decision-missing": Rule("The record lacks a decision that the chain has", _REVIEW),
     "review-altered": Rule("A decision in the record is not what the chain says", _RECORD),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from shlex import quote
 
 from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder
@@ -86,4 +87,14 @@ def unproved_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[s
                 yield Finding(ALTERED, path, proof.altered, hint=hint)
             elif proof.line is None and run.manifest.is_terminal and not proof.is_open:
                 what = f"attempt {run.manifest.attempt} ended, and the task's chain has no line of it"
-                yield Finding(UNKNOWN, path, what, hint=f"restore {CHAIN} of the task from a backup")
+                yield Finding(UNKNOWN, path, what, hint=_ways_out(store, run.where.task_id))
+
+
+def _ways_out(store: RunStore, task_id: str) -> str:
+    """Return what to do about a chain that is lost: nothing here makes one up of records that it does not prove."""
+    folders = (store.workspace.runs_dir, store.workspace.out_dir)
+    words = " ".join(quote(store.workspace.shown(os.path.join(folder, task_id))) for folder in folders)
+    return (
+        f"restore {CHAIN} of the task from a backup; without one set the records aside: mv {words} ELSEWHERE, then "
+        "codex-orchestrator doctor --repair"
+    )
