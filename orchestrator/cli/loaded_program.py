@@ -2,7 +2,8 @@
 
 What an interpreter imports is most of what a short run takes (docs/performance.md), and the same for each child. The
 guard loads what an up-to-date child needs; what children load besides, the first of them report by a pipe, and the
-guard has it loaded before it makes the next.
+guard has it loaded before it makes the next. Children that may be up to date are answered by copies that go on to the
+next one (``answering``).
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from orchestrator.base import signals
 from orchestrator.base.kinds import kinds_of
 from orchestrator.base.module_finder import install
 from orchestrator.base.record import Record
+from orchestrator.commands.run.has_to_run import HasToRun
 from orchestrator.runner.stage_command import child_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
     from typing import NoReturn
 
 _FIRST = (
+    "orchestrator.cli.answering",
     "orchestrator.cli.console",
     "orchestrator.commands.context",
     "orchestrator.commands.run.start",
@@ -36,6 +40,11 @@ _FIRST = (
     "orchestrator.report.run_summary",
     "orchestrator.report.status_document",
     "orchestrator.store.publish",
+    "orchestrator.commands.review.project_policy",
+    "orchestrator.git.digest_cache",
+    "orchestrator.git.host",
+    "orchestrator.git.identity",
+    "pwd",
 )
 """What every child needs, with what these import."""
 
@@ -76,19 +85,74 @@ class LoadedProgram:
         """Tell whether a command is that of a child run."""
         return argv[: len(self._words)] == self._words
 
+    def may_answer(self, argv: list[bytes], env: dict[bytes, bytes]) -> bool:
+        """Tell whether a command is a child run that may be up to date."""
+        from orchestrator.cli.answering import may_be_cached
+
+        # Where file names are not UTF-8, a program is started anew in another mode (``base.utf8_mode``).
+        is_usual = sys.getfilesystemencoding() == "utf-8" and hasattr(os, "memfd_create")
+        return is_usual and self.is_called_by(argv) and may_be_cached(argv[len(self._words) :], env)
+
+    def serve(self, control: int) -> NoReturn:
+        """Be a process that answers one up-to-date child run after another; they come by the socket ``control``."""
+        try:
+            from orchestrator.cli.answering import serve
+
+            os.dup2(self._reported, _REPORT, inheritable=False)
+            _close_above(_REPORT)
+            serve(control, self)
+        finally:
+            os._exit(1)
+
     def run(self, argv: list[bytes], env: dict[bytes, bytes]) -> NoReturn:
         """Be the child: what an interpreter makes of its process at its start is made anew, then ``main`` is called."""
         code = 1
         try:
             os.dup2(self._reported, _REPORT, inheritable=False)
             _close_above(_REPORT)
-            _begin(argv, env)
+            self.begin(argv, env)
             before = frozenset(sys.modules)
-            code = _exit_code()
+            code = self.exit_code(_main_module().main)
             _end()
             self._report(name for name in sys.modules if name not in before)
         finally:
             os._exit(code)
+
+    def begin(self, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+        """Make arguments, environment, streams and signals those of an interpreter that was started with them."""
+        words = [os.fsdecode(word) for word in argv]
+        sys.orig_argv = words
+        sys.argv = [str(_main_module().__file__), *words[len(child_program()) :]]
+        _set_environ(env)
+        time.tzset()
+        for number in (signals.SIGPIPE, signals.SIGXFSZ):
+            signals.signal(number, signals.SIG_IGN)
+        signals.signal(signals.SIGCHLD, signals.SIG_DFL)
+        signals.signal(signals.SIGINT, signals.default_int_handler)
+        for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+            old = getattr(sys, name)
+            encoding, errors = old.encoding, old.errors
+            stream = open(fd, mode, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 -- lives as the process
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+        gc.enable()
+
+    def exit_code(self, main: Callable[[], int]) -> int:
+        """Return the exit code of ``main``; what escapes from it is printed as an interpreter prints it.
+
+        Raises HasToRun, where ``main`` may only find a run up to date.
+        """
+        try:
+            return int(main())
+        except SystemExit as ended:
+            if ended.code is None or isinstance(ended.code, int):
+                return ended.code or 0
+            sys.stderr.write(f"{ended.code}\n")
+        except HasToRun:
+            raise
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        return 1
 
     def _load(self, names: Iterable[str]) -> None:
         for name in names:
@@ -152,26 +216,6 @@ def _close_above(last: int) -> None:
                 os.close(int(name))
 
 
-def _begin(argv: list[bytes], env: dict[bytes, bytes]) -> None:
-    """Make arguments, environment, streams and signals those of an interpreter that was started with them."""
-    words = [os.fsdecode(word) for word in argv]
-    sys.orig_argv = words
-    sys.argv = [str(_main_module().__file__), *words[len(child_program()) :]]
-    _set_environ(env)
-    time.tzset()
-    for number in (signals.SIGPIPE, signals.SIGXFSZ):
-        signals.signal(number, signals.SIG_IGN)
-    signals.signal(signals.SIGCHLD, signals.SIG_DFL)
-    signals.signal(signals.SIGINT, signals.default_int_handler)
-    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        old = getattr(sys, name)
-        encoding, errors = old.encoding, old.errors
-        stream = open(fd, mode, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 -- lives as the process
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    gc.enable()
-
-
 def _set_environ(env: dict[bytes, bytes]) -> None:
     """Make this process's variables those of ``env``; most of a child's are its fleet's."""
     before = dict(os.environb)
@@ -185,19 +229,6 @@ def _set_environ(env: dict[bytes, bytes]) -> None:
 def _main_module() -> ModuleType:
     """Return what ``python -m`` runs of the program: it stands above all other modules."""
     return import_module("orchestrator.__main__")
-
-
-def _exit_code() -> int:
-    """Return the exit code of ``main``; what escapes from it is printed as an interpreter prints it."""
-    try:
-        return int(_main_module().main())
-    except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):
-            return ended.code or 0
-        sys.stderr.write(f"{ended.code}\n")
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    return 1
 
 
 def _end() -> None:

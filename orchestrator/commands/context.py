@@ -25,16 +25,27 @@ _CONFIG_LIMIT = 1 << 20
 
 
 class Context:
-    """Where a command was called: current folder (absolute), environment, streams and clock."""
+    """Where a command was called: current folder (absolute), environment, streams and clock.
+
+    ``cached_only``: a run that is not up to date raises ``HasToRun`` before anything is written.
+    """
 
     def __init__(
-        self, cwd: str, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO, clock: Clock | None = None
+        self,
+        cwd: str,
+        environ: Mapping[str, str],
+        stdout: TextIO,
+        stderr: TextIO,
+        clock: Clock | None = None,
+        *,
+        cached_only: bool = False,
     ) -> None:
         self.cwd = cwd
         self.environ = environ
         self.stdout = stdout
         self.stderr = stderr
         self.clock = clock or SystemClock()
+        self.cached_only = cached_only
 
     @classmethod
     def of_process(cls) -> Context:

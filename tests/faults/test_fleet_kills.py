@@ -6,7 +6,10 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,50 @@ def test_a_kill_of_what_the_children_are_copies_of(
     assert workspace.manifest(child)["attempt"] == 2
     checked = orchestrate("verify", *JSON)
     assert (checked.code, checked.document["findings"]) == (0, [])
+
+
+def below(pid: int) -> list[int]:
+    """Return the processes below another, parents first."""
+    rows = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    pairs = list(zip(map(int, rows[::2]), map(int, rows[1::2]), strict=True))
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in pairs if parent == each]
+    return found[1:]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are answered on Linux only")
+@pytest.mark.parametrize("seed", range(2))
+def test_a_kill_of_what_answers_children(workspace: WorkspaceFolder, orchestrate: Orchestrator, seed: int) -> None:
+    """Guard, reapers, answerers or git are killed while up-to-date children are answered: the resume ends whole."""
+    names = [f"p{number}" for number in range(6)]
+    keys = {"run": "true", "inputs": ["src"]}
+    for name in names:
+        workspace.project(name, {"build": keys, "test": keys}, pipeline="smoke")
+        workspace.write(f"packages/{name}/src", name)
+    workspace.commit()
+    assert orchestrate("start", "smoke", "--all").code == 0
+    chance = random.Random(seed)
+    process = orchestrate.popen("start", "smoke", "--all", "--jobs", "2", stdout=-3, stderr=-3)
+    until = soon()
+    while process.poll() is None and len(workspace.runs("1-p2")) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    for _ in range(4):
+        for pid in chance.sample(tree := below(process.pid), min(1, len(tree))):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(chance.uniform(0, 0.1))
+    assert process.wait(30) in (0, 3)
+    assert not below(process.pid)
+    if fleets(workspace)[-1]["status"] != "succeeded":
+        done = orchestrate("resume", "latest", *JSON)
+        assert done.code == 0, done.stderr
+    for name in names:
+        runs = [workspace.manifest(run) for run in workspace.runs(f"1-{name}")]
+        assert [runs[0]["status"], runs[-1]["status"], len(runs) > 1] == ["succeeded", "succeeded", True]
+    checked = orchestrate("verify", *JSON)
+    assert (checked.code, checked.document["findings"]) == (0, [])
+    assert orchestrate("doctor").code == 0
 
 
 def holder_of(run: Path) -> int:

@@ -7,6 +7,7 @@ import os
 from orchestrator.base.errors import NoxUnavailable, UsageError
 from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
 from orchestrator.commands.context import Answer, Context
+from orchestrator.commands.run.has_to_run import HasToRun
 from orchestrator.commands.run.prepared_run import (
     PreparedRun,
     answer_for,
@@ -61,6 +62,8 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
     the installed nox can't run a session in this process.
     """
+    if context.cached_only and (prepared.cloud is not None or prepared.is_limited or not prepared.may_reuse()):
+        raise HasToRun
     if prepared.cloud is not None:
         from orchestrator.commands.run.cloud_run import run_in_cloud
 
@@ -93,6 +96,8 @@ def _run(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
             cache, result = answered_by_cache(context, prepared, observer, provenance)
             if result is not None:
                 return result
+        if context.cached_only:
+            raise HasToRun
         from orchestrator.commands.run.session_run import run_here
 
         prepared = with_base_policy(context, prepared)
