@@ -12,7 +12,7 @@ from orchestrator.model.manifest.manifest import ChildRun, Manifest
 from orchestrator.model.plan import PlannedStage
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
-from orchestrator.store.record_proof import prove
+from orchestrator.store.record_proof import is_altered, is_proved
 from orchestrator.store.store import RunStore
 from orchestrator.store.unattended import is_unattended
 
@@ -45,11 +45,15 @@ def subpipeline_words(
     child = _last_child(manifest, stage, target)
     record = None if child is None else _record(store, child)
     if child is not None and record is not None:
-        if record["status"] == "succeeded" or is_alive(store, Location(child.task_id, child.run_id)):
+        where = Location(child.task_id, child.run_id)
+        if is_alive(store, where):
             return ("wait", child.run_id)
-        if is_unattended(store, Location(child.task_id, child.run_id), record):
+        if is_unattended(store, where, record):
             return ("attach", child.run_id)
-        if not anew and _has_token(store, child) and not _is_altered(store, child, record):
+        has_succeeded = record["status"] == "succeeded"
+        if has_succeeded and is_proved(store, where, record):
+            return ("wait", child.run_id)
+        if not (anew or has_succeeded) and _has_token(store, child) and not is_altered(store, where, record):
             accepted = manifest.resume_events and manifest.resume_events[-1].accepted_drift
             drift = ("--accept-drift",) if accepted else ()
             reason = ("--reason", f"resume of run {manifest.run_id}")
@@ -86,14 +90,6 @@ def _record(store: RunStore, child: ChildRun) -> Mapping[str, Any] | None:
     except (NotFound, DamagedRecord, StorageError):
         return None
     return record if record["version"] == VERSION else None
-
-
-def _is_altered(store: RunStore, child: ChildRun, record: Mapping[str, Any]) -> bool:
-    """Tell whether a record is not what its task's chain says: then nobody can resume it."""
-    try:
-        return prove(store, Location(child.task_id, child.run_id), record, "sizes").altered is not None
-    except (FileNotFoundError, StorageError):
-        return True
 
 
 def _has_token(store: RunStore, child: ChildRun) -> bool:

@@ -198,6 +198,22 @@ def refuse_altered(store: RunStore, where: Location, document: Mapping[str, Any]
                 raise altered(where, why)
 
 
+def is_proved(store: RunStore, where: Location, document: Mapping[str, Any]) -> bool:
+    """Tell whether an ended record has a line in its task's chain and is what that says, in its files' sizes too."""
+    try:
+        return prove(store, where, document, "sizes").holds
+    except (FileNotFoundError, StorageError):
+        return False
+
+
+def is_altered(store: RunStore, where: Location, record: Mapping[str, Any]) -> bool:
+    """Tell whether a record is not what its task's chain says: then nobody can resume it."""
+    try:
+        return prove(store, where, record, "sizes").altered is not None
+    except (FileNotFoundError, StorageError):
+        return True
+
+
 def refuse_pruned_logs(where: Location, proof: Proof) -> None:
     """Raise GateNotMet for a run whose logs were pruned: what rests on all of a run can't rest on it any more."""
     if proof.logs_pruned:

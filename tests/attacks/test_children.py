@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,30 @@ def test_a_child_whose_record_was_edited_keeps_the_run_above_from_ready(
     record.update(status="succeeded", outcome="success")
     (run / "manifest.json").write_text(json.dumps(record))
     assert reasons(orchestrate) == ["record-altered"]
+
+
+def whiten(run: Path) -> None:
+    """Make the record of a failed run say that it succeeded."""
+    record = json.loads((run / "manifest.json").read_text())
+    record.update(status="succeeded", outcome="success", status_detail=None)
+    for command in record["commands"]:
+        command.update(status="succeeded", outcome="success", exit_code=0, error_file=None)
+    (run / "manifest.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("is_fleet", [True, False])
+def test_a_resume_takes_no_child_whose_record_was_edited(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, is_fleet: bool
+) -> None:
+    """A child that is a success by hand only is run anew, by a fleet and below a sub-pipeline, and fails again."""
+    workspace.project("p", {"below": {"pipeline": "smoke", "project": "q"}}, pipeline="all")
+    workspace.project("q", {"test": "false"}, pipeline="smoke")
+    workspace.commit()
+    words = ("smoke", "--projects", "q") if is_fleet else ("all", "--project", "p")
+    started = orchestrate("start", *words, "--format", "json")
+    assert started.code == 3
+    [child] = workspace.runs("1-q")
+    whiten(child)
+    done = orchestrate("resume", started.document["run_id"], "--format", "json")
+    assert (done.code, done.document["status"]) == (3, "failed")
+    assert len(workspace.runs("1-q")) == 2

@@ -103,6 +103,35 @@ def test_a_resume_does_not_launder_an_edited_record(workspace: WorkspaceFolder, 
     assert orchestrate("verify", "--all").code == 4
 
 
+def test_an_edited_record_ends_no_waiting_with_a_success(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Who waits for a run, or repeats its start by the key, gets no success that was written by hand."""
+    workspace.project("x", {"test": "false"})
+    words = ("start", "--project", "x", "--key", "job-1", "--format", "json")
+    assert orchestrate(*words).code == 3
+    [run] = workspace.runs(TASK)
+    honest = (run / "manifest.json").read_bytes()
+    again = orchestrate(*words)
+    assert (again.code, again.document["deduplicated"]) == (3, True)
+    edit(run, whiten)
+    for asked in (words, ("wait", run.name, "--format", "json")):
+        done = orchestrate(*asked)
+        assert (done.code, done.document["error"]["code"]) == (7, "record-altered"), asked
+    (run / "manifest.json").write_bytes(honest)
+    assert orchestrate("wait", run.name).code == 3
+
+
+def test_no_form_of_an_export_shows_an_edited_record(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """What other programs read of a run is not what somebody wrote into its record; of a child neither."""
+    run = failed(workspace, orchestrate)
+    forms = ("junit", "github-summary", "github-annotations", "otlp-json", "chrome-trace")
+    assert [orchestrate("export", run.name, "--as", form).code for form in forms] == [0] * len(forms)
+    edit(run, whiten)
+    for form in forms:
+        done = orchestrate("export", run.name, "--as", form)
+        assert (done.code, done.stdout) == (4, ""), form
+        assert "was altered" in done.stderr
+
+
 @pytest.mark.parametrize("key", ["shell", "resume_token"])
 def test_a_resume_takes_neither_an_edited_plan_nor_an_edited_token(
     workspace: WorkspaceFolder, orchestrate: Orchestrator, key: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_TIMED_OUT
+from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_TIMED_OUT, DamagedRecord
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.look.run_view import observe
+from orchestrator.commands.look.run_view import observe, record_fault
 from orchestrator.commands.look.status import view
 from orchestrator.commands.look.waiting import StopSignal, refuse_own_run, stop_signals
 from orchestrator.model.outcome import TERMINAL
@@ -16,6 +16,7 @@ from orchestrator.report.run_summary import failure_digest, run_document
 from orchestrator.report.time_window import span
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import ALTERED
 from orchestrator.store.store import RunStore
 from orchestrator.store.unattended import unattended
 
@@ -55,7 +56,7 @@ def waited(
 ) -> Answer:
     """Return a run's document when it has ended or died, a signal came, or ``limit`` seconds have passed.
 
-    The exit code is as for ``wait``.
+    The exit code is as for ``wait``. Raises DamagedRecord (``record-altered``) for one that is not what its run left.
     """
     try:
         with stop_signals():
@@ -65,6 +66,11 @@ def waited(
         return run_answer(context, view(store, where, context.environ), exit_code=stopped.exit_code)
     if not ended and document["status"] not in TERMINAL:
         return run_answer(context, document, exit_code=EXIT_TIMED_OUT)
+    fault = record_fault(store, where, observe(store, where))
+    if fault is not None and fault[0] == ALTERED:
+        raise DamagedRecord(
+            f"run '{where.run_id}': {fault[1]}", hint=f"codex-orchestrator verify {where.run_id}", code=ALTERED
+        )
     code = EXIT_DONE if document["status"] == "succeeded" else EXIT_RUN_FAILED
     return run_answer(context, document, exit_code=code)
 

@@ -9,7 +9,7 @@ from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
 from orchestrator.base.identifiers import near_hint
 from orchestrator.base.quoting import shown
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.review.exported_runs import exported_runs
+from orchestrator.commands.review.exported_runs import exported_runs, refuse_altered_runs
 from orchestrator.commands.review.output_file import write_named
 from orchestrator.commands.review.post import check_url, not_delivered, post, within
 from orchestrator.commands.review.waiting_exports import deliver_all
@@ -43,9 +43,9 @@ def export(
 
     With ``pending``, what waits in the outbox is delivered, and nothing else. ``kind`` is a form
     (``report.exports.forms``), ``otlp``, or ``in-toto``: a Statement about an ended run, in a DSSE envelope when a key
-    is given to ``sign`` with. Raises GateNotMet when ``verify`` finds something in the run that is attested, it is of
-    no clean commit or is not ready, Refused for a run that goes on where the form needs its end or that is of version
-    1, UsageError, NotFound, DamagedRecord, StorageError.
+    is given to ``sign`` with. Raises GateNotMet when a record was altered, and for ``in-toto`` when ``verify`` finds
+    something in the run, it is of no clean commit or is not ready; Refused for a run that goes on where the form needs
+    its end or that is of version 1; UsageError, NotFound, DamagedRecord, StorageError.
     """
     if pending:
         _check_alone(run, kind, sign, output, to, no_children=no_children)
@@ -60,6 +60,7 @@ def export(
     project = read_document(store, where).get("project")
     policy = read_export_policy(store.workspace.root, str(project) if project else None)
     runs = exported_runs(store, where, link=policy.url, children=not no_children)
+    refuse_altered_runs(store, runs)
     if kind == OTLP:
         return _otlp(context, runs, output, to, policy.timeout)
     form = FORMS[kind]

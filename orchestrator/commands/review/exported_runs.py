@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
+from orchestrator.base.errors import DamagedRecord, GateNotMet, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
 from orchestrator.base.limits import DEEPEST_NESTING
 from orchestrator.commands.look.failures import failures
-from orchestrator.commands.look.run_view import observe
+from orchestrator.commands.look.run_view import observe, record_fault
 from orchestrator.report.exports.exported import ExportedRun, Phase
 from orchestrator.report.status_document import status_document
 from orchestrator.store.event_log import read_events
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import ALTERED, refuse_altered
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -46,6 +47,27 @@ def exported_runs(
         found += below
         level = below
     return list(_in_order(found))
+
+
+def refuse_altered_runs(store: RunStore, runs: Iterable[ExportedRun]) -> None:
+    """Raise GateNotMet when an ended record among ``runs`` is not what its last attempt left, events included."""
+    for run in runs:
+        where = Location(str(run.body["task_id"]), str(run.body["run_id"]))
+        with suppress(NotFound):
+            seen = observe(store, where)
+            fault = record_fault(store, where, seen)
+            if fault is not None and fault[0] == ALTERED:
+                raise _altered(where, fault[1])
+            if not seen.alive:
+                try:
+                    refuse_altered(store, where, seen.record)
+                except DamagedRecord as error:
+                    raise GateNotMet(error.message, hint=error.hint, code=ALTERED) from error
+
+
+def _altered(where: Location, why: str) -> GateNotMet:
+    hint = f"codex-orchestrator verify {where.run_id}"
+    return GateNotMet(f"run '{where.run_id}': {why}", hint=hint, code=ALTERED)
 
 
 def _in_order(found: Iterable[ExportedRun]) -> Iterator[ExportedRun]:

@@ -16,6 +16,7 @@ from orchestrator.model.plan import Plan, PlannedStage, SessionPlan, builtin_ver
 from orchestrator.model.plan_diff import drift
 from orchestrator.store.find import is_alive, read_document
 from orchestrator.store.layout import TOKEN, Location
+from orchestrator.store.record_proof import is_altered, is_proved
 from orchestrator.store.store import RunStore
 from orchestrator.store.unattended import is_unattended, unattended
 
@@ -43,16 +44,21 @@ def resumed_fleet(
         child = children.get(stage.id)
         record = None if child is None else _record(store, child)
         if child is not None and record is not None:
-            if record["status"] == "succeeded":
-                continue
-            if is_unattended(store, Location(child.task_id, child.run_id), record):
+            where = Location(child.task_id, child.run_id)
+            if is_unattended(store, where, record):
                 raise unattended(child.run_id)
-            if is_alive(store, Location(child.task_id, child.run_id)):
+            has_succeeded = record["status"] == "succeeded"
+            is_running = is_alive(store, where)
+            if is_running and not has_succeeded:
                 raise Refused(
                     f"run '{child.run_id}' of project '{stage.id}' is still alive",
                     hint=f"codex-orchestrator wait {child.run_id}, or cancel it first",
                     code="alive",
                 )
+            if has_succeeded and (is_running or is_proved(store, where, record)):
+                continue
+            if has_succeeded or is_altered(store, where, record):
+                record = None  # it gets a new run
         is_resumed = child is not None and record is not None and not new_children and _has_token(store, child)
         planned = current.plan(stage, builtin_versions(record["plan"]) if is_resumed and record is not None else {})
         if planned is None:

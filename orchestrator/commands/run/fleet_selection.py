@@ -24,6 +24,7 @@ from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.plan import Plan
 from orchestrator.report.run_list.last_runs import EndedRun, ended_runs, failed_last
 from orchestrator.store.find import read_document
+from orchestrator.store.record_proof import is_proved
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -147,12 +148,15 @@ def _since_last_success(
 
 
 def _clean_commit(store: RunStore, runs: list[EndedRun]) -> str | None:
-    """Return the commit of the newest of ``runs`` whose tree was clean, None where none was."""
+    """Return the commit of the newest of ``runs`` whose tree was clean, None where none was that its chain proves."""
     for run in runs:
         try:
-            last = (read_document(store, run.where).get("provenance") or [{}])[-1]
+            record = read_document(store, run.where)
         except (NotFound, DamagedRecord, StorageError):
             continue
+        if record["status"] != "succeeded" or not is_proved(store, run.where, record):
+            continue
+        last = (record.get("provenance") or [{}])[-1]
         if last.get("dirty") is False and isinstance(last.get("commit"), str):
             return str(last["commit"])
     return None
