@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -220,10 +221,11 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
 
         return child_standing(store)(task_id, run_id)
 
-    def reasons(task_id: str, run_id: str) -> Sequence[Mapping[str, str]]:
+    @functools.cache
+    def lookup() -> Callable[[str, str], Sequence[Mapping[str, str]]]:
         from orchestrator.commands.look.run_view import child_reasons
 
-        return child_reasons(store)(task_id, run_id)
+        return child_reasons(store)  # one for all children: it asks each run below them once
 
     record = read_document(store, where)
     if is_fleet(record):
@@ -234,7 +236,7 @@ def _ended_document(context: Context, store: RunStore, where: Location) -> dict[
         now=context.clock.now(),
         manifest=store.paths(where).manifest,
         child=child,
-        child_reasons=reasons,
+        child_reasons=lambda task_id, run_id: lookup()(task_id, run_id),
         review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
     )
 
