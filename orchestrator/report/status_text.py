@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.base.clock import parse_stamp
+from orchestrator.report.head_reference import head_reference
 from orchestrator.report.layout import NARROW, Ink, clean, clip, duration, labelled, moment, plural, table, test_place
 from orchestrator.report.next_step import first_in_words
 from orchestrator.report.review_lines import listed, review_lines, tree_line
@@ -211,7 +212,8 @@ def _origin(document: Mapping[str, Any]) -> Iterator[_Part]:
         last = document["provenance"][-1]
         dirty = {True: "with changes that are not committed", False: "clean", None: None}[last["dirty"]]
         commit = last["commit"][:12] if last["commit"] else _no_commit(last)
-        branch = f"on {last['branch']}" if last["branch"] else None
+        name, is_by_ci = head_reference(document, last)
+        branch = f"on {name}{' (by CI)' if is_by_ci else ''}" if name else None
         yield "Commit", [", ".join(filter(None, (commit, branch, dirty)))], ""
         yield from tree_line(document["freshness"])
         yield from _while_running(last)

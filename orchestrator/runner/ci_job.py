@@ -38,7 +38,7 @@ def ci_job(environ: Mapping[str, str]) -> dict[str, Any] | None:
 
 def _github(environ: Mapping[str, str]) -> dict[str, str | None]:
     server, repository, run = (environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
-    ref = environ.get("GITHUB_REF")
+    ref = environ.get("GITHUB_REF") or environ.get("GITHUB_REF_NAME")
     parts = (ref or "").split("/")
     return {
         "system": "github-actions",

@@ -13,6 +13,7 @@ from orchestrator.base.clock import parse_stamp
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.report.exports.exported import AttemptSpan, ExportedRun, attempts_of
+from orchestrator.report.head_reference import head_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _of_run(run: ExportedRun, attempt: AttemptSpan, trace: str) -> Span:
         "cicd.pipeline.run.id": body["run_id"],
         "cicd.pipeline.run.url.full": run.link,
         "cicd.pipeline.result": attempt.outcome,
-        "vcs.ref.head.name": provenance.get("branch"),
+        "vcs.ref.head.name": head_reference(body, provenance)[0],
         "vcs.ref.head.revision": provenance.get("commit"),
         "vcs.change.id": (job or {}).get("pull_request"),
         "codex_orchestrator.task.id": body["task_id"],

@@ -14,6 +14,7 @@ import pytest
 from orchestrator.base.clock import parse_stamp, stamp
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.model.guardrails import verdicts
+from orchestrator.model.manifest.account import CiJob
 from orchestrator.model.manifest.manifest import ChildRun, GuardrailEntry, Lineage, Manifest
 from orchestrator.model.manifest.transitions import closed, interrupted, stage_ended, stage_skipped, stage_started
 from orchestrator.model.outcome import Ended, Outcome
@@ -462,3 +463,12 @@ def test_why_no_commit_is_known(dirty: bool | None, note: str | None, said: str)
     entry = {**record.provenance[0], "commit": None, "dirty": dirty, "note": note}
     document = shown(record._replace(provenance=(entry,)))
     assert f"Commit     {said}" in status_text(document, width=200, color=False)
+
+
+def test_a_detached_head_is_named_by_its_ci_job() -> None:
+    """Where git has no branch the reference is CI's, and the text says whose word it is."""
+    record = with_trees(make_manifest(), "a" * 64)
+    entry = {**record.provenance[0], "commit": "b" * 40, "branch": None, "dirty": False}
+    job = CiJob(1, "github-actions", None, None, None, "refs/heads/topic", None)
+    document = shown(record._replace(provenance=(entry,), ci=(job,)))
+    assert f"Commit     {'b' * 12}, on topic (by CI), clean" in status_text(document, width=200, color=False)

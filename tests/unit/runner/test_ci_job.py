@@ -48,6 +48,9 @@ def test_the_job_is_read_from_documented_variables() -> None:
         "ref": "refs/pull/12/merge",
         "pull_request": "12",
     }
+    short = ci_job({"GITHUB_ACTIONS": "true", "GITHUB_REF_NAME": "topic"})
+    assert short is not None
+    assert short["ref"] == "topic"
     found = ci_job(GITLAB)
     assert found is not None
     assert (found["system"], found["job_id"], found["pull_request"]) == ("gitlab-ci", "9", "3")
