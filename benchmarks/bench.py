@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -65,6 +66,11 @@ class Bench:
         if self.memory is None or room_mib(self.memory) < 2 * mib:
             return self.scene(), "on disk"
         return self.memory / f"scene{next(self._numbers)}", "in memory"
+
+    def clear_memory(self) -> None:
+        """Remove the scenes in memory, for what is measured next; those on disk go at the end, after the results."""
+        for scene in self.memory.iterdir() if self.memory is not None else ():
+            shutil.rmtree(scene)
 
     def environ(self) -> dict[str, str]:
         """Return the environment of what is measured."""

@@ -15,6 +15,8 @@ from benchmarks.running import module, run
 from benchmarks.scenes import TASK, invoke_folder, npm_folder, npm_start, run_ids, workspace
 
 MANY = 100_000
+_MIB = 2000
+"""What so many runs take in memory, of which most have no file but their manifest."""
 
 AGAINST_PEERS = (Versus("status-invoke", "ours", "invoke"), Versus("status-npm", "ours", "npm"))
 
@@ -74,16 +76,21 @@ def npm_status(bench: Bench) -> Contender:
 
 def _lived_in(bench: Bench, count: int) -> tuple[Path, list[str]]:
     """Make a workspace with ``count`` runs, the last of them a real one, which has noted the names of all."""
-    scene, _ = with_history(bench, count - 1, _SIX_DAYS_IN_STEPS)
+    scene, _ = with_history(bench, count - 1, _SIX_DAYS_IN_STEPS, scene=bench.roomy_scene(_MIB)[0])
     run(bench.ours(scene, *START))
     return scene, run_ids(scene)
+
+
+def _before_the_window(bench: Bench) -> tuple[Path, list[str]]:
+    scene, _ = bench.roomy_scene(_MIB)
+    return with_history(bench, MANY, _SIX_DAYS_IN_STEPS, days_ago=_EIGHT_WEEKS, scene=scene)
 
 
 def _with_many(bench: Bench) -> Iterator[Result]:
     """Yield the rows with much history; a scene is made when the first that needs it is."""
     few = cache(lambda: _lived_in(bench, 10))
     inside = cache(lambda: _lived_in(bench, MANY))
-    outside = cache(lambda: with_history(bench, MANY, _SIX_DAYS_IN_STEPS, days_ago=_EIGHT_WEEKS))
+    outside = cache(lambda: _before_the_window(bench))
 
     def reader(scene: _Scene, *words: str) -> Callable[[], Contender]:
         return lambda: Contender.of(words[0], bench.ours(scene()[0], *words, "--format", "json"))
@@ -102,3 +109,4 @@ def _with_many(bench: Bench) -> Iterator[Result]:
     yield from bench.compare(makers, HISTORY, max(3, bench.rounds // 2))
     names = {"few": few, "outside": outside, "inside": inside}
     yield from bench.compare({name: reader(scene, "metrics") for name, scene in names.items()}, METRICS, _SLOW)
+    bench.clear_memory()

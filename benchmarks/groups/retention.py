@@ -63,8 +63,7 @@ def measure(bench: Bench) -> Iterator[Result]:
     }
     rows = [replace(versus, note=f"{count:,} runs {place}") for versus in ROWS]
     yield from bench.compare(makers, rows, min(_ROUNDS, bench.slow_rounds), warm_up=False)
-    for folder in (scene, copied):
-        shutil.rmtree(folder, ignore_errors=True)
+    bench.clear_memory()
 
 
 def _history(bench: Bench, scene: Path, count: int) -> list[str]:

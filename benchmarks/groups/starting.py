@@ -54,9 +54,11 @@ def after(bench: Bench, count: int) -> Contender:
     return Contender.of(f"ours after {count:,}", bench.ours(scene, *START))
 
 
-def with_history(bench: Bench, count: int, step: timedelta, *, days_ago: int = 0) -> tuple[Path, list[str]]:
+def with_history(
+    bench: Bench, count: int, step: timedelta, *, days_ago: int = 0, scene: Path | None = None
+) -> tuple[Path, list[str]]:
     """Make a workspace with ``count`` ended runs, ``step`` apart, the last ``days_ago``; return it and their ids."""
-    scene = workspace(bench.scene())
+    scene = workspace(scene or bench.scene())
     run(bench.ours(scene, *START))
     last = datetime.now(UTC) - timedelta(days=days_ago, seconds=10)
     return scene, write_history(scene, TASK, spread(count, last, step), whole=count <= 10_000)

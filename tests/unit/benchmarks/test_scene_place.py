@@ -37,3 +37,16 @@ def test_scenes_of_one_bench_differ(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_has_no_room(tmp_path: Path) -> None:
     """So a system without ``/dev/shm`` has its scenes on disk."""
     assert room_mib(tmp_path / "missing") == 0
+
+
+def test_memory_is_given_back_after_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies on the disk stays until the results are published."""
+    monkeypatch.setattr(of_bench, "room_mib", lambda _folder: 1)
+    (tmp_path / "disk").mkdir()
+    bench = _bench(tmp_path / "disk", tmp_path / "memory")
+    scenes = [bench.scene(), bench.roomy_scene(0)[0]]
+    for scene in scenes:
+        (scene / "inside").mkdir(parents=True)
+    bench.clear_memory()
+    assert [scene.exists() for scene in scenes] == [True, False]
+    _bench(tmp_path / "disk", None).clear_memory()
