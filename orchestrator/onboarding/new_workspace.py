@@ -33,6 +33,9 @@ CI_FILES = {
 }
 """The workflow of each CI system: where it stands, and its template."""
 
+IN_GITLAB_IMAGE = frozenset({"make"})
+"""Of the programs that stages call and no environment brings, those of ``python:3.12`` (buildpack-deps)."""
+
 _OTHERWISE = "%OTHERWISE%"
 _PLAIN_URL = re.compile(r"[A-Za-z0-9 :/@._~+#=%&?,-]+")
 """What needs no quoting, neither in YAML nor in an expression or a shell's word."""

@@ -150,6 +150,21 @@ def test_the_workflow_of_gitlab(tmp_path: Path, orchestrate: Orchestrator, job: 
     ] * 2
 
 
+def test_the_image_of_gitlab_is_not_said_to_have_what_it_lacks(orchestrate: Orchestrator, tmp_path: Path) -> None:
+    """A project of Node.js is named with the program that the image lacks; Python's, make's and a broken config not."""
+    folder = tmp_path / "project_configs"
+    folder.mkdir()
+    for name, command in (("web", "npm ci"), ("app", "python -m build"), ("lib", "make all")):
+        text = CONFIG.replace("app", name).replace('id = "build", run = "true"', f'id = "build", run = "{command}"')
+        (folder / f"{name}.toml").write_text(text)
+    (folder / "bad.toml").write_text("[")
+    noted = orchestrate("init", "--ci", "gitlab", "--dry-run", "--format", "json", cwd=tmp_path).document["notes"]
+    (note,) = [note for note in noted if "image" in note]
+    assert note.startswith("the image of .gitlab-ci.yml has no npm, which web.build calls: ")
+    github = orchestrate("init", "--ci", "github", "--dry-run", "--format", "json", cwd=tmp_path).document["notes"]
+    assert [note for note in github if "image" in note] == []
+
+
 def test_a_workflow_that_is_there_stays(orchestrate: Orchestrator, tmp_path: Path) -> None:
     """A file of that name is kept and noted; an unknown system is refused with the known ones."""
     (tmp_path / ".gitlab-ci.yml").write_text("mine: {}\n")

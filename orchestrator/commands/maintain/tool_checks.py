@@ -126,7 +126,7 @@ def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapp
 def _place_findings(root: str, config: ProjectConfig, path: str, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield what a project's stages call that is not there, and what its folder is that others will not have."""
     codebase = Codebase(os.path.join(root, config.path))
-    stages = [(stage.id, _line(stage)) for pipeline in config.pipelines.values() for stage in pipeline.stages]
+    stages = [(stage.id, line_of(stage)) for pipeline in config.pipelines.values() for stage in pipeline.stages]
     missing = missing_programs(stages, path)
     for text in words_of({name: listed for name, listed in missing.items() if name != "node"}):
         yield Finding("no-program", config.file, text, hint="install it", level="warning")
@@ -146,7 +146,8 @@ def _place_findings(root: str, config: ProjectConfig, path: str, environ: Mappin
         yield Finding("version-from-git", config.file, text, hint=hint, level="warning")
 
 
-def _line(stage: StageConfig) -> str:
+def line_of(stage: StageConfig) -> str:
+    """Return the command of a stage as one line, empty where it has none."""
     return stage.shell or " ".join(stage.run or ())
 
 
