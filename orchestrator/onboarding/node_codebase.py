@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator, Mapping
 
 from orchestrator.onboarding.codebase import Codebase, table
 from orchestrator.onboarding.node_manager import Manager, has_dependencies, manager_of, uses
-from orchestrator.onboarding.node_scripts import circle, programs, reached, scripts_of
+from orchestrator.onboarding.node_scripts import changing, circle, programs, reached, scripts_of
 from orchestrator.onboarding.proposal import REPORT, Proposal, Stage, diagnostics, is_inside, run, skip
 
 NAME = "node"
@@ -29,7 +30,6 @@ _FORMAT = (
     *("test:format", *_FORMATS),
 )
 _CHECKS_ONLY = re.compile(r"--check\b|--list-different\b|(?:^|\s)-[cl]\b")
-_CHANGES = re.compile(r"--write\b|--fix\b|(?:^|\s)-w\b")
 
 _LINTERS = ("xo", "eslint", "oxlint", "standard", "biome", "semistandard", "neostandard", "tslint", "jshint")
 _SETTINGS = {
@@ -63,14 +63,14 @@ def propose(codebase: Codebase) -> Proposal:
     done = _done(codebase, stages)
     stages += filter(None, (_extra(codebase, manager, "typecheck", _TYPES, done),))
     stages += filter(None, (_extra(codebase, manager, "format", _FORMAT, done),))
-    notes = list(manager.notes)
+    notes, warnings = list(manager.notes), (*manager.warnings, *_repairs(scripts_of(codebase)))
     if has_dependencies(codebase):
         notes.append("the build stage installs the dependencies: it needs the network, or a filled cache")
         if not manager.locked:
             notes.append("there is no lock file: two runs may install different dependencies")
     if "workspaces" in codebase.json("package.json") or codebase.has("pnpm-workspace.yaml"):
         notes.append("this is a repository of many packages: what is proposed are the scripts of its root")
-    return Proposal(NAME, diagnostics(*stages), warnings=manager.warnings, notes=tuple(notes))
+    return Proposal(NAME, diagnostics(*stages), warnings=warnings, notes=tuple(notes))
 
 
 def _build(codebase: Codebase, manager: Manager) -> Stage:
@@ -90,7 +90,7 @@ def _build(codebase: Codebase, manager: Manager) -> Stage:
 
 def _lint(codebase: Codebase, manager: Manager) -> Stage:
     scripts = scripts_of(codebase)
-    name = next((name for name in _LINT if name in scripts and not _CHANGES.search(scripts[name])), None)
+    name = next((name for name in _LINT if name in scripts and changing(scripts, name) is None), None)
     if name is not None:
         endless = circle(scripts, name)
         if endless:
@@ -103,6 +103,11 @@ def _lint(codebase: Codebase, manager: Manager) -> Stage:
         settings = codebase.first(*files) or ("xo in package.json" if linter == "xo" and uses(codebase, "xo") else None)
         if settings is not None and (linter in ("biome", "xo") or uses(codebase, linter)):
             return run("lint", manager.local(_CALLS[linter]), f"detected by {settings}", timeout="5m")
+    fixer = next((name for name in _LINT if name in scripts), None)
+    if fixer is not None:
+        return skip(
+            "lint", f"the script '{fixer}' runs '{changing(scripts, fixer)}', which repairs what it should find"
+        )
     return skip("lint", "package.json has no script 'lint', and no linter is configured")
 
 
@@ -141,18 +146,29 @@ def _report(codebase: Codebase, script: str) -> tuple[str | None, str]:
 def _extra(codebase: Codebase, manager: Manager, stage_id: str, names: tuple[str, ...], done: set[str]) -> Stage | None:
     """Return a stage for a check of types or format that no other stage's script runs already."""
     scripts = scripts_of(codebase)
-    usable = (name for name in names if name in scripts and _only_checks(stage_id, name, scripts[name]))
+    usable = (name for name in names if name in scripts and _only_checks(stage_id, name, scripts))
     name = next(usable, None)
     if name is None or name in done or circle(scripts, name):
         return None
     return run(stage_id, manager.script(name), f"script '{name}': {scripts[name]}", timeout="10m", needs=["build"])
 
 
-def _only_checks(stage_id: str, name: str, line: str) -> bool:
+def _only_checks(stage_id: str, name: str, scripts: Mapping[str, str]) -> bool:
     """Tell whether a script changes nothing: by its options, or, where they say neither, by its name."""
-    if _CHANGES.search(line):
+    if changing(scripts, name) is not None:
         return False
-    return stage_id != "format" or name not in _FORMATS or _CHECKS_ONLY.search(line) is not None
+    return stage_id != "format" or name not in _FORMATS or _CHECKS_ONLY.search(scripts[name]) is not None
+
+
+def _repairs(scripts: Mapping[str, str]) -> Iterator[str]:
+    """Yield a warning of a test script that repairs files: nothing else can stand in its place."""
+    name = next((name for name in _TEST if name in scripts), None)
+    command = None if name is None else changing(scripts, name)
+    if command is not None:
+        yield (
+            f"the script '{name}' runs '{command}', which repairs what it should find: a run in which files changed is "
+            "not ready; let 'test' in the config call the check alone"
+        )
 
 
 def _done(codebase: Codebase, stages: list[Stage]) -> set[str]:

@@ -9,6 +9,10 @@ from orchestrator.onboarding.codebase import Codebase, table
 
 _PART = re.compile(r"\s*(?:&&|\|\||;|\||&)\s*")
 _RUN = re.compile(r"(?:npm|pnpm|yarn|bun)(?:\s+-\S+)*(?:\s+(run|run-script|test|t))?(?:\s+-\S+)*(?:\s+([\w:.-]+))?")
+_FIXES = re.compile(r"--(?:write|fix)(?![\w-])")
+_WRITES = re.compile(r"(?:^|\s)-w\b")
+"""Prettier's; of ``npm run`` it names a package."""
+
 _RUN_ALL = re.compile(r"(?:run-s|run-p|npm-run-all2?)\s+(.*)")
 
 
@@ -41,6 +45,15 @@ def programs(scripts: Mapping[str, str], name: str) -> set[str]:
     lines = [scripts[other] for other in (name, *sorted(reached(scripts, name))) if other in scripts]
     words = (part.split() for line in lines for part in _PART.split(line))
     return {next((word for word in part if "=" not in word and word not in ("npx", "cross-env")), "") for part in words}
+
+
+def changing(scripts: Mapping[str, str], name: str) -> str | None:
+    """Return the command of a script, or of one that it calls, that repairs files in place of checking them."""
+    for other in (name, *sorted(reached(scripts, name))):
+        for part in _PART.split(scripts.get(other, "")):
+            if _FIXES.search(part) or (_WRITES.search(part) and not _RUN.match(part)):
+                return part.strip()
+    return None
 
 
 def _called(scripts: Mapping[str, str], name: str) -> set[str]:

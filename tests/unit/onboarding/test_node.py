@@ -79,6 +79,9 @@ def test_a_member_takes_the_manager_of_its_root(tmp_path: Path, form: str) -> No
         ({"scripts": {"test": "xo && ava && tsd"}}, {"lint": "-", "test": "npm test"}),
         ({"devDependencies": {"xo": "1"}}, {"lint": "npx --no-install xo"}),
         ({"scripts": {"lint": "eslint --fix .", "lint:check": "eslint ."}}, {"lint": "npm run lint:check"}),
+        ({"scripts": {"lint": "npm run lint:js", "lint:js": "eslint --fix ."}}, {"lint": "-"}),
+        ({"scripts": {"lint": "eslint .", "prelint": "prettier -w ."}}, {"lint": "-"}),
+        ({"scripts": {"lint": "npm run check -w web && eslint --fix-dry-run ."}}, {"lint": "npm run lint"}),
         ({"scripts": {"types:check": "tsc", "test": "x"}}, {"typecheck": "npm run types:check"}),
         ({"scripts": {"test:types": "tsd", "test": "x && npm run test:types"}}, {"typecheck": ""}),
         ({"scripts": {"format": "prettier --check ."}}, {"format": "npm run format"}),
@@ -95,6 +98,36 @@ def test_scripts(make: Make, package: object, expected: dict[str, str]) -> None:
     """Checks of types and format are stages unless another stage runs them; a script that changes files is none."""
     found = does(propose(make({"package.json": json.dumps(package)})))
     assert {name: found.get(name, "") for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("scripts", "command"),
+    [
+        ({"test": "standard --fix && mocha"}, "standard --fix"),
+        ({"test": "mocha", "pretest": "npm run lint -- --fix"}, "npm run lint -- --fix"),
+        ({"test": "run-s lint unit", "lint": "xo --fix", "unit": "ava"}, "xo --fix"),
+        ({"test": "standard && mocha"}, None),
+        ({"test": "mocha", "fix": "standard --fix"}, None),
+        ({"lint": "standard --fix"}, None),
+        ({"test": "npm test -w web"}, None),
+    ],
+)
+def test_a_test_script_that_repairs_is_warned_of(make: Make, scripts: dict[str, str], command: str | None) -> None:
+    """A fixer behind the script 'test', however it is reached, is named: such a stage is green by what it changed."""
+    warned = [
+        text for text in propose(make({"package.json": json.dumps({"scripts": scripts})})).warnings if "repairs" in text
+    ]
+    assert [f"runs '{command}'," in text for text in warned] == ([] if command is None else [True])
+
+
+def test_a_lint_script_that_repairs_is_the_reason_of_the_skip(make: Make) -> None:
+    """Who reads the config learns why a script 'lint' that is there is not called."""
+    (stage,) = [
+        stage
+        for stage in propose(make({"package.json": '{"scripts": {"lint": "eslint --fix ."}}'})).pipelines[0].stages
+        if stage.id == "lint"
+    ]
+    assert stage.skipped == "the script 'lint' runs 'eslint --fix .', which repairs what it should find"
 
 
 def test_scripts_that_call_each_other_in_a_circle(make: Make) -> None:
