@@ -171,6 +171,7 @@ LATE = {
     "orchestrator.runner.recorder": "0.2 to 0.8 ms each: a cached attempt starts no stage and fails none",
     "orchestrator.runner.stage_command": "1 ms with `re`; only of a session with an environment, as a stage ends",
     "orchestrator.store.cited_run": "0.5 ms; a cited run is stored, unless it was removed by hand",
+    "orchestrator.store.decisions": "1 ms; only of a run with much of a chain behind it; `status` asks for it",
     "orchestrator.store.take_over": "1 to 2 ms: a start takes over no run, and no run is pruned meanwhile",
     "orchestrator.store.find": "1 ms; only of a run that a prune removed or is about to",
     "orchestrator.store.legacy.documents": "6 ms: the reader of shell words, for few records of version 1",

@@ -44,9 +44,9 @@ _BLOCK = 1 << 16
 _SCANNED = 1 << 20
 """Bytes of a chain that are looked through at a time."""
 _OTHER_KIND = b'{"kind": "'
-_LONG_KIND = b'{"kind": "prune"'
-"""A prune of many runs is megabytes long."""
 """How ``add_line`` begins a line that is no attempt's end."""
+PRUNE_BEGIN = b'{"kind": "prune"'
+"""The same of a prune: of many runs it is megabytes long."""
 _LINE_LIMIT = 1 << 26
 _HINT_LIMIT = 256
 UNDATED = frozenset({"recorded_at", "child_runs"})
@@ -117,7 +117,7 @@ def add_line(task: Folder, content: Line, rest: Line) -> tuple[PlacedLine, int]:
 
 def _end_up_to(task: Folder, last: bytes | None) -> Line | None:
     """Return the last line of an attempt's end, or what ``previous`` says of it in the ``last`` line, read already."""
-    line = None if last is None or last.startswith(_LONG_KIND) else parsed(last)
+    line = None if last is None or last.startswith(PRUNE_BEGIN) else parsed(last)
     if line is not None and not is_end(line) and "previous" in line:
         return line["previous"] if isinstance(line["previous"], dict) else None
     return line if line is not None and is_end(line) else last_end(task)
@@ -268,6 +268,14 @@ def lines_with(task: Folder, mark: bytes, start: int = 0) -> Iterator[bytes]:
                 if begin >= at + len(block):
                     break
             at = begin
+
+
+def size_of_chain(task: Folder) -> int:
+    """Return how many bytes the chain has, 0 where there is none."""
+    try:
+        return os.stat(CHAIN, dir_fd=task.fd, follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def last_lines(folder: Folder, name: str, count: int) -> tuple[int, bytes]:

@@ -6,19 +6,23 @@ decision of an attempt whose own line has ``form`` 2 counts by its line; older o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_in, lines_with, parsed
+from orchestrator.store.chain import FORM, PlacedLine, add_line, find_link, lines_with, size_of_chain
+from orchestrator.store.decision_lines import KIND, MARK, decisions_in
 from orchestrator.store.metrics_line import event_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KIND = "review"
-_MARK = b'"kind": "review"'
+    from orchestrator.base.workspace import Workspace
+    from orchestrator.store.chain import Line
+
+_MUCH = 1 << 21
+"""Bytes of a chain that are looked through sooner than it takes to load the index (``chain_index``) and read it."""
 
 
 class Decisions(Record):
@@ -39,25 +43,41 @@ def add_decision(task: Folder, run_id: str, attempt: int, entry: Mapping[str, An
     return add_line(task, content, {"recorded_at": entry["timestamp"]})[0]
 
 
-def decision_lines(task: Folder, run_id: str, start: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of the decisions about a run, in their order; those behind the byte ``start``."""
+def decision_lines(
+    task: Folder, run_id: str, start: int = 0, workspace: Workspace | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines of the decisions about a run, in their order; those behind the byte ``start``.
+
+    ``workspace`` is the task's, when the index of the chain may be used; else all lines are read.
+    """
     wanted = f'"run_id": "{run_id}"'.encode()
-    for data in lines_with(task, _MARK, start):
-        if wanted in data:
-            for line in lines_in(parsed(data) or {}):
-                if line.get("kind") == KIND and line.get("run_id") == run_id:
-                    yield line
+
+    def decided_in(data: bytes) -> list[Line]:
+        return [line for line in decisions_in(data) if line.get("run_id") == run_id] if wanted in data else []
+
+    found: Iterable[bytes]
+    if workspace is not None and size_of_chain(task) - start > _MUCH:
+        from orchestrator.store.chain_index import lines_about  # of a long chain only: 0.5 ms
+
+        found = lines_about(task, workspace, run_id, MARK, start, lambda data: bool(decided_in(data)))
+    else:
+        found = lines_with(task, MARK, start)
+    for data in found:
+        yield from decided_in(data)
 
 
-def decisions_of(task: Folder, record: Mapping[str, Any], first: int | None = None) -> Decisions:
+def decisions_of(
+    task: Folder, record: Mapping[str, Any], first: int | None = None, workspace: Workspace | None = None
+) -> Decisions:
     """Compare the decisions in a run's ``record`` with the chain.
 
-    ``first`` is where the line of its first attempt may begin. Raises StorageError.
+    ``first`` is where the line of its first attempt may begin; ``workspace`` as of ``decision_lines``. Raises
+    StorageError.
     """
     run_id = str(record.get("run_id"))
     # All decisions about a run stand behind the line of its first attempt: what is before is not read.
     link = find_link(task, event_id(run_id, 1), first)
-    lines = list(decision_lines(task, run_id, 0 if link is None else link.offset))
+    lines = list(decision_lines(task, run_id, 0 if link is None else link.offset, workspace))
 
     def needs_line(attempt: int) -> bool:
         found = link if attempt == 1 and link is not None else find_link(task, event_id(run_id, attempt))

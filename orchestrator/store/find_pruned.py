@@ -12,9 +12,12 @@ from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.json_values import json_text
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
+from orchestrator.base.workspace import Workspace
+from orchestrator.store.chain import PRUNE_BEGIN
+from orchestrator.store.chain_index import PRUNES, lines_about
 from orchestrator.store.layout import LOGS_PRUNED, Location
 from orchestrator.store.pending_prune import on_their_way
-from orchestrator.store.prune_lines import PrunedRun, find_pruned, pruned_runs
+from orchestrator.store.prune_lines import PrunedRun, find_pruned, is_prune, last_prune_of, pruned_runs
 from orchestrator.store.store import RunStore
 
 _LIMIT = 256
@@ -72,12 +75,17 @@ def refuse_pruned(store: RunStore, reference: str, tasks: Iterable[str]) -> None
     for task_id in tasks:
         with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
             if is_run_id(reference):
-                one = find_pruned(task, reference)
+                one = pruned_by_index(task, store.workspace, reference)
                 found += [one] if one is not None else []
             else:
                 found += [entry for run_id, entry in pruned_runs(task).items() if run_id.startswith(reference)]
     if len(found) == 1:
         raise pruned_record(found[0])
+
+
+def pruned_by_index(task: Folder, workspace: Workspace, run_id: str) -> PrunedRun | None:
+    """Return what the chain says of one pruned run, as ``prune_lines.find_pruned`` does. Raises StorageError."""
+    return last_prune_of(lines_about(task, workspace, PRUNES, PRUNE_BEGIN, 0, is_prune), run_id)
 
 
 def logs_pruned_in(task: Folder, folder: Folder, run_id: str) -> PrunedRun | None:

@@ -14,7 +14,7 @@ from orchestrator.base.sha256 import sha256
 from orchestrator.model.manifest.document import MANIFEST_LIMIT, VERSION, parse
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.chain import FORM, IMPORT, Line, lines_in, metrics_digest, parsed
-from orchestrator.store.decisions import KIND as DECISION
+from orchestrator.store.decision_lines import KIND as DECISION
 from orchestrator.store.doctor.tasks import METRICS_LIMIT
 from orchestrator.store.doctor.workspace import full_check
 from orchestrator.store.find import place, run_ids, task_ids

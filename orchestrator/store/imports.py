@@ -21,7 +21,7 @@ from orchestrator.model.manifest.document import parse, render
 from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import Line, PlacedLine, is_end, lines_in, parsed, write_hint
-from orchestrator.store.decisions import KIND as DECISION
+from orchestrator.store.decision_lines import KIND as DECISION
 from orchestrator.store.find import read_manifest
 from orchestrator.store.import_lines import NOTE_LIMIT, Origin, add_import
 from orchestrator.store.layout import (

@@ -1,6 +1,6 @@
 """The kinds of lines in a chain, besides the ends of attempts: one table for all who look at them.
 
-A kind is added by a module of its own, as ``decisions`` and ``prune_lines`` are, and a row here: then ``verify``
+A kind is added by a module of its own, as ``decision_lines`` and ``prune_lines`` are, and a row here: then ``verify``
 judges its lines and no longer notes them as unknown.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.record import Record
-from orchestrator.store import decisions, prune_lines
+from orchestrator.store import decision_lines, prune_lines
 from orchestrator.store.chain import IMPORT, Line
 from orchestrator.store.import_lines import check_import
 
@@ -56,7 +56,7 @@ def _check_prune(line: Line) -> None:
 KINDS: Mapping[str, LineKind] = {
     kind.name: kind
     for kind in (
-        LineKind(decisions.KIND, _one_run, _nothing),
+        LineKind(decision_lines.KIND, _one_run, _nothing),
         LineKind(prune_lines.KIND, _named_runs, _check_prune),
         LineKind(IMPORT, _one_run, check_import),
     )

@@ -23,14 +23,13 @@ from orchestrator.base.kinds import Count, Moment
 from orchestrator.base.record import Record
 from orchestrator.base.text.well_formed import well_formed
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
-from orchestrator.store.chain import Line, PlacedLine, add_line, line_at, lines_of, parsed
+from orchestrator.store.chain import PRUNE_BEGIN, Line, PlacedLine, add_line, line_at, lines_of, lines_with, parsed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias
 
 KIND = "prune"
-_MARK = b'{"kind": "prune"'
 _DIGESTED = ("kind", "level", "lost", "actor", "reason", "rules", "runs")
 
 Level: TypeAlias = "Literal['record', 'logs', 'clock']"
@@ -113,7 +112,7 @@ def add_prune(task: Folder, line: PruneLine) -> PlacedLine:
 
 def is_prune(data: bytes) -> bool:
     """Tell whether the bytes of a line begin as ``add_prune`` writes it."""
-    return data.startswith(_MARK)
+    return data.startswith(PRUNE_BEGIN)
 
 
 def prune_line(content: Line) -> PruneLine:
@@ -156,13 +155,21 @@ def pruned_runs(task: Folder, level: Level = "record") -> dict[str, PrunedRun]:
 def find_pruned(task: Folder, run_id: str, level: Level = "record", hint: int | None = None) -> PrunedRun | None:
     """Return what the chain says of one pruned run; None where no prune of that level names it.
 
-    ``hint`` is where in the chain (bytes) its line may begin. Of a line, which may name very many runs, only what is
-    about the one is parsed: whether it is as it was written is for ``verify`` to say. Raises StorageError.
+    ``hint`` is where in the chain (bytes) its line may begin. Raises StorageError.
     """
     if hint is not None and (data := line_at(task, hint)) is not None and (found := _named_in(data, run_id, level)):
         return found
+    return last_prune_of(lines_with(task, PRUNE_BEGIN), run_id, level)
+
+
+def last_prune_of(lines: Iterable[bytes], run_id: str, level: Level = "record") -> PrunedRun | None:
+    """Return what the last prune of ``level`` among ``lines`` says of one run; None where none names it.
+
+    Of a line, which may name very many runs, only what is about the one is parsed: whether it is as it was written is
+    for ``verify`` to say.
+    """
     found = None
-    for data in lines_of(task):
+    for data in lines:
         found = _named_in(data, run_id, level) or found
     return found
 

@@ -100,7 +100,7 @@ def _prove(store: RunStore, run: OpenRun, document: Mapping[str, Any], depth: De
             raise altered(run.where, proof.altered)
         from orchestrator.store.decisions import decisions_of  # a start has no use for it
 
-        decided = decisions_of(task, document, read_first_hint(run.folder))
+        decided = decisions_of(task, document, read_first_hint(run.folder), store.workspace)
         if decided.altered is not None:
             raise altered(run.where, decided.altered)
         if decided.missing:  # whoever added their lines was killed before the record; the next write adds them

@@ -67,14 +67,18 @@ def observe(store: RunStore, where: Location) -> Seen:
 
 
 def with_decisions(
-    store: RunStore, where: Location, record: Mapping[str, Any]
+    store: RunStore, where: Location, record: Mapping[str, Any], *, from_chain: bool = False
 ) -> tuple[Mapping[str, Any], tuple[str, str] | None]:
-    """Return a record with the decisions that the task's chain has of it; and code and words, where they differ."""
+    """Return a record with the decisions that the task's chain has of it; and code and words, where they differ.
+
+    ``from_chain`` reads all of the chain, for what is to last: its index is not asked.
+    """
     if record.get("version") != VERSION:
         return record, None
     try:
         with store.task(where.task_id) as task, store.run_folder(where) as folder:
-            found = decisions_of(task, record, read_first_hint(folder))
+            indexed = None if from_chain else store.workspace
+            found = decisions_of(task, record, read_first_hint(folder), indexed)
     except FileNotFoundError:
         return record, None
     except StorageError as error:

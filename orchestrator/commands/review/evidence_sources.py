@@ -88,7 +88,7 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
     if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
         return None
     try:
-        record, altered = with_decisions(store, where, read_document(store, where))
+        record, altered = with_decisions(store, where, read_document(store, where), from_chain=True)
     except NotFound:
         return None
     except StorageError as error:

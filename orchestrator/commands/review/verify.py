@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, UsageError
+from orchestrator.base.errors import EXIT_DONE, EXIT_GATE, StorageError, UsageError
 from orchestrator.base.finding import Finding
 from orchestrator.base.garbage_collector import collector_off
 from orchestrator.base.text.safe_text import safe_text
@@ -18,6 +19,7 @@ from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.project_names import project_names
 from orchestrator.onboarding.refresh import stale_documents
 from orchestrator.report.layout import plural
+from orchestrator.store.doctor.chain_indexes import index_again, index_findings
 from orchestrator.store.find import find_run, run_ids, task_ids
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -44,7 +46,7 @@ def verify(
     """Verify one run, or ``all``; whether what follows from the records agrees (``state``); documents (``docs``).
 
     ``witness`` is a remote whose checkpoints the chains must extend. Nothing asked for is ``all``. Exit code 4 when
-    something does not hold. Reads only.
+    something does not hold. Reads only, but for an index of a chain that differs from it: that is made anew.
     Raises UsageError, NotFound.
     """
     check_format(format, ("text", "json"))
@@ -93,7 +95,16 @@ def _aligned(store: RunStore, looked: Callable[[object], None]) -> tuple[list[Fi
         for run_id, project in task.projects.items():
             runs.setdefault(project, []).append((run_id, run_id not in task.differing and "" not in task.differing))
     rows = [_row(project, sorted(compared)) for project, compared in sorted(runs.items())]
-    return [finding for task in tasks for finding in task.findings], rows
+    return [*_of_indexes(store), *(finding for task in tasks for finding in task.findings)], rows
+
+
+def _of_indexes(store: RunStore) -> Iterator[Finding]:
+    """Yield where the index of a task's chain differs from it, after it was made anew."""
+    for task_id in task_ids(store):
+        with suppress(FileNotFoundError, StorageError), store.task(task_id) as task:
+            for finding in index_findings(store, task):
+                done = list(index_again(store, task))
+                yield finding._replace(hint="it was made anew from the chain" if done else finding.hint)
 
 
 def _row(project: str, compared: list[tuple[str, bool]]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from itertools import count
 
 from orchestrator.base.errors import DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.files import Folder, Lock
+from orchestrator.store.doctor.chain_indexes import DIFFERS, index_again
 from orchestrator.store.doctor.finding import Repaired, repaired
 from orchestrator.store.doctor.records import inspect_run, is_temp, torn_tail
 from orchestrator.store.doctor.repair_folds import fold_again
@@ -65,6 +66,8 @@ def _repair_task(store: RunStore, task: TaskSeen, close: Closer) -> Iterator[Rep
             yield from _clear_staging(store, folder)
         if "pointer-dangling" in codes:
             yield from drop_pointers(store, folder)
+        if DIFFERS in codes:
+            yield from index_again(store, folder)
         yield from fold_again(store, task.task_id, folder)
 
 

@@ -16,6 +16,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.model.manifest.document import VERSION, parse
 from orchestrator.store.doctor.attempt_ends import expected_lines
+from orchestrator.store.doctor.chain_indexes import index_findings
 from orchestrator.store.doctor.chain_records import missing_runs, read_chain, unproved_runs
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.metrics_file import missing, read_lines
@@ -107,6 +108,7 @@ def _look(store: RunStore, task_id: str, check: Check, is_done: Callable[[object
             findings += _out_temps(store, task_id)
             # What the repair set aside is not gone: its own report named it.
             chain = read_chain(task)
+            findings += index_findings(store, task)
             findings += missing_runs(store, task, chain, {*ids, *run_ids(store, task_id), *_names(task, DAMAGED)})
         moving = marked | _names(task, OPEN) | (set(run_ids(store, task_id)) - set(ids))
     settled = [run for run in runs if not run.is_busy and run.where.run_id not in moving]

@@ -13,7 +13,7 @@ from orchestrator.base.finding import Finding
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.store.chain import IMPORT, is_end, lines_in, parsed
-from orchestrator.store.decisions import KIND as DECISION
+from orchestrator.store.decision_lines import KIND as DECISION
 from orchestrator.store.line_kinds import KINDS, fault_of, runs_about
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.prune_lines import KIND as PRUNE
