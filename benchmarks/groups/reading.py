@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import cache
@@ -28,11 +29,16 @@ HISTORY = (
 METRICS = (
     Versus("metrics-outside", "outside", "few"),
     Versus("metrics-inside", "inside", "few"),
+    Versus("metrics-loads", "inside", "loads"),
 )
 
 _Scene = Callable[[], tuple[Path, list[str]]]
 """Makes a workspace and returns it, with the ids of its runs."""
 
+_LOADS = f"import json; print(sum(len(json.loads(line)) > 0 for line in open('.runs/{TASK}/metrics.json', 'rb')))"
+"""Reads the lines that metrics are made of; the proof of each by the chain is ours alone."""
+_OLD = 5
+"""The number of a run that nearly all others follow, so that nearly all of the chain stands behind its line."""
 _EIGHT_WEEKS = 56
 _SLOW = 3
 """Rounds of metrics, which take tens of seconds where every record of the window is read."""
@@ -96,7 +102,7 @@ def _with_many(bench: Bench) -> Iterator[Result]:
         return lambda: Contender.of(words[0], bench.ours(scene()[0], *words, "--format", "json"))
 
     def by_id(scene: _Scene) -> Callable[[], Contender]:
-        return lambda: reader(scene, "status", scene()[1][5])()
+        return lambda: reader(scene, "status", scene()[1][_OLD])()
 
     makers = {
         "status few": by_id(few),
@@ -108,5 +114,7 @@ def _with_many(bench: Bench) -> Iterator[Result]:
     }
     yield from bench.compare(makers, HISTORY, max(3, bench.rounds // 2))
     names = {"few": few, "outside": outside, "inside": inside}
-    yield from bench.compare({name: reader(scene, "metrics") for name, scene in names.items()}, METRICS, _SLOW)
+    metrics = {name: reader(scene, "metrics") for name, scene in names.items()}
+    loads = {"loads": lambda: Contender.of("loads", bench.command([sys.executable, "-c", _LOADS], inside()[0]))}
+    yield from bench.compare(metrics | loads, METRICS, _SLOW)
     bench.clear_memory()
