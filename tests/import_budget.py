@@ -143,7 +143,7 @@ LATE = {
     "orchestrator.commands.run.policy_comparison": "4 and 14 ms; only where a config differs from the base's",
     "orchestrator.commands.run.prepared_run": "1 to 10 ms each: the cache, CI, the answer in text, an export",
     "orchestrator.commands.run.resume": "1 to 24 ms: a fleet, the queue, the cloud, a pruned run",
-    "orchestrator.commands.run.session_run": "2 ms; only with limits of runs at once",
+    "orchestrator.commands.run.session_run": "2 ms each; only with limits of runs at once, and of a fleet",
     "orchestrator.commands.run.start": "1 to 24 ms: a fleet, a key, the queue, the cloud, a run in the background",
     "orchestrator.commands.run.unattended_run": "14 to 60 ms: the engine's client",
     "orchestrator.config.builtin": "0.5 ms; what runs from a stored plan needs no durations",

@@ -130,7 +130,7 @@ class LoadedProgram:
         signals.signal(signals.SIGCHLD, signals.SIG_DFL)
         signals.signal(signals.SIGINT, signals.default_int_handler)
         for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-            old = getattr(sys, name)
+            old = getattr(sys, f"__{name}__")  # the other one may have been replaced (``cli.streams``)
             encoding, errors = old.encoding, old.errors
             stream = open(fd, mode, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115 -- lives as the process
             setattr(sys, name, stream)
@@ -172,6 +172,13 @@ def load() -> LoadedProgram:
     """Return the program, with this process changed into one that can be copied. Raises OSError."""
     install("orchestrator")
     sys.path.pop()  # the guard's own folder
+    return LoadedProgram()
+
+
+def copied() -> LoadedProgram:
+    """Return the program in a copy of a process that runs it, which is changed into one that can be copied itself."""
+    if not sys.flags.safe_path:
+        sys.path.pop(0)  # the folder of the script or, with -m, the current one: children are started without
     return LoadedProgram()
 
 

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.process.guard import wire
 from orchestrator.process.messages import Exited, GuardLost, Heard, Spawned, SpawnFailed
@@ -53,10 +53,18 @@ class GuardClient:
         self._look_at = 0.0
 
     @classmethod
-    def start(cls, *, keep_fds: Sequence[int] = (), subreaper: bool = True, program: str | None = None) -> GuardClient:
+    def start(
+        cls,
+        *,
+        keep_fds: Sequence[int] = (),
+        subreaper: bool = True,
+        program: str | None = None,
+        make: Callable[[int, str, str | None], int] | None = None,
+    ) -> GuardClient:
         """Start a guard and return without waiting for it.
 
-        ``program`` names the module of a program that the guard is to hold loaded (``guard.launch.Program``).
+        ``program`` names the module of a program that the guard is to hold loaded (``guard.launch.Program``);
+        ``make`` makes the process where it is not executed (``copied_guard.copy_guard``).
 
         ``keep_fds`` (a locked file's, say) stay open until every process of the run is gone. With
         ``subreaper`` False, trees are found as on systems without one. Raises OSError when the
@@ -66,7 +74,7 @@ class GuardClient:
         if theirs.fileno() < 3:  # stdin was closed: keep clear of the descriptors that the guard's are put on
             theirs = socket.socket(fileno=_above_standard(theirs.detach()))
         try:
-            pid = _start(theirs.fileno(), "subreaper" if subreaper else "ps", program)
+            pid = (make or _start)(theirs.fileno(), "subreaper" if subreaper else "ps", program)
         except OSError:
             ours.close()
             raise

@@ -117,6 +117,29 @@ def test_a_kill_of_what_the_children_are_copies_of(
     assert (checked.code, checked.document["findings"]) == (0, [])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="guards are copied on Linux only")
+def test_a_guard_that_is_a_copy_of_its_owner(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The program as its user calls it copies itself: its stages end with it all the same, and the resume is whole."""
+    marker = new_marker()
+    workspace.project("a", {"build": f"test -e ../go || sh -c 'sleep 60' {marker}"}, pipeline="smoke")
+    workspace.project("b", {"build": "true"}, pipeline="smoke")
+    argv = [sys.executable, "-m", "orchestrator", "start", "smoke", "--all", "--jobs", "2"]
+    process = subprocess.Popen(argv, cwd=workspace.root, env=orchestrate.environ, stdout=-3, stderr=-3)
+    until = soon()
+    while not marked(marker) and time.monotonic() < until:
+        time.sleep(0.02)
+    lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in below(process.pid)[:2]]
+    assert lines == [Path(f"/proc/{process.pid}/cmdline").read_bytes()] * 2
+    process.kill()
+    process.wait(10)
+    assert gone(marker)
+    workspace.write("packages/go", "")
+    done = orchestrate("resume", "latest", *JSON)
+    assert done.code == 0, done.stderr
+    checked = orchestrate("verify", *JSON)
+    assert (checked.code, checked.document["findings"]) == (0, [])
+
+
 def below(pid: int) -> list[int]:
     """Return the processes below another, parents first."""
     rows = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.process import Exited, GuardClient
+from orchestrator.process.copied_guard import copy_guard
 from orchestrator.runner.stage_command import child_program
 from tests.process_driver import LINUX, Driver
 
@@ -29,10 +31,11 @@ def probe():
         except OSError:
             pass
     status = open("/proc/self/status").read().splitlines()
+    kinds = ("SigB", "SigI", "SigC", "SigP", "ShdP", "Umas", "NoNe", "Thre")
     streams = (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__)
     return {
         "signals": [repr(signal.getsignal(number)) for number in sorted(signal.valid_signals())],
-        "status": [line for line in status if line.startswith(("Sig", "Shd", "Umask", "NoNew", "Threads"))],
+        "status": [line for line in status if line[:4] in kinds],
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
         "wakeup": signal.set_wakeup_fd(-1),
         "held": held,
@@ -58,10 +61,32 @@ def probe():
 """
 MODULE = """
 import orchestrator.__main__ as program
-from orchestrator.cli.loaded_program import load
+from orchestrator.cli.loaded_program import copied, load
 {body}
 program.main = main
 """
+COPYING = """
+import os, sys
+from orchestrator.runner.stage_command import child_program
+from tests.functional.test_loaded_program import driver_of
+lost = [open(os.devnull, "w") for _ in range(9)]
+lost[0].write("not written by a copy")
+lost.append(lost)
+del lost
+with driver_of("loaded_sample", copied=True) as driver:
+    key = driver.spawn([*child_program(), "word", "é"], cwd=sys.argv[1], env=dict(os.environ))
+    sys.stdout.buffer.write(driver.output(key))
+"""
+OF_ITS_START = 3 << 31
+"""The C library's own two signals, which its ``posix_spawn`` leaves ignored (glibc, ``__spawni_child``)."""
+OF_PYTHONPATH = ("environ", "seen by programs", "path")
+
+
+def comparable(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what a probe found, but for what follows from PYTHONPATH and from how its guard was started."""
+    status = dict(line.split(":\t", 1) for line in found["status"])
+    status["SigIgn"] = hex(int(status["SigIgn"], 16) & ~OF_ITS_START)
+    return {name: value for name, value in found.items() if name not in OF_PYTHONPATH} | {"status": status}
 
 
 def loading(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Driver:
@@ -71,16 +96,19 @@ def loading(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Driver:
     return driver_of("loaded_sample")
 
 
-def driver_of(program: str) -> Driver:
+def driver_of(program: str, *, copied: bool = False) -> Driver:
     """Return a driver whose guard holds the program of that module loaded."""
     driver = Driver()
     driver.guard.close(timeout_seconds=10)
-    driver.guard = GuardClient.start(program=program)
+    driver.guard = GuardClient.start(program=program, make=copy_guard if copied else None)
     return driver
 
 
 def test_a_copy_is_as_a_process_that_was_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signals, descriptors, session, folder, variables, arguments, streams, path and limits are the same."""
+    """Signals, descriptors, session, folder, variables, arguments, streams, path and limits are the same.
+
+    So are those of a copy whose guard is a copy itself.
+    """
     body = f"{PROBE}\ndef main():\n    print(json.dumps(probe()), end='')\n    return 0\n"
     executed = f"{PROBE}\nprint(json.dumps(probe()), end='')"
     found: list[dict[str, Any]] = []
@@ -91,6 +119,11 @@ def test_a_copy_is_as_a_process_that_was_executed(tmp_path: Path, monkeypatch: p
             key = driver.spawn([*argv, "word", "é"], cwd=tmp_path, env=env)
             found.append(json.loads(driver.output(key)))
     assert found[1] == found[0]
+    root = str(Path(__file__).parents[2])
+    env["PYTHONPATH"] = os.pathsep.join((str(tmp_path), root))
+    words = [sys.executable, "-P", "-c", COPYING, str(tmp_path)]
+    copying = subprocess.run(words, env=env, stdout=subprocess.PIPE, check=True, timeout=60)
+    assert comparable(json.loads(copying.stdout)) == comparable(found[0])
 
 
 @pytest.mark.parametrize(

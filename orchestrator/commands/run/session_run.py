@@ -55,9 +55,12 @@ def _guard(plan: Plan) -> GuardClient:
 
     Raises StorageError where no process can be made.
     """
-    is_fleet = plan.selection is not None and sys.platform == "linux"  # elsewhere a copy can't use all of a system
     try:
-        return GuardClient.start(program=_LOADED_PROGRAM if is_fleet else None)
+        if plan.selection is None or sys.platform != "linux":  # elsewhere a copy can't use all of a system
+            return GuardClient.start()
+        from orchestrator.process.copied_guard import copy_guard, may_copy  # of fleets alone
+
+        return GuardClient.start(program=_LOADED_PROGRAM, make=copy_guard if may_copy() else None)
     except OSError as error:
         is_limit = error.errno in (errno.EAGAIN, errno.ENOMEM)
         raise StorageError(

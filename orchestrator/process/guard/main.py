@@ -25,6 +25,11 @@ from .launch import Program
 from .reaper import PATIENCE, Reaper
 from .tree import ReapedTree, become_subreaper, go_on_without_parent, is_stopped, kill_all
 
+TYPE_CHECKING = False  # as typing has it, without its import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
 CLOSING_PATIENCE = PATIENCE + 1.0
 """Seconds that reapers have to kill their trees; then they are killed, and the guard does it."""
 STOPPED_PATIENCE = 2.0
@@ -294,8 +299,14 @@ def main() -> None:
 
     ``sys.argv[3]``, where it is given, is the module whose ``load`` returns the program that is to be held loaded.
     """
+    names = sys.argv[3:]
+    serve(sys.argv[2], (lambda: __import__(names[0], fromlist=["load"]).load()) if names else None)
+
+
+def serve(trees: str, load: Callable[[], Program] | None) -> NoReturn:
+    """Be the guard of the owner at stdin: ``trees`` tells how they are found, ``load`` returns what is held loaded."""
     owner = _settle()
-    guard = GuardServer(owner, subreaper=sys.argv[2] == "subreaper", program=_loaded(sys.argv[3:]))
+    guard = GuardServer(owner, subreaper=trees == "subreaper", program=_loaded(load))
     try:
         guard.run()
     except Exception as error:  # whatever it was, the owner hears of it; the reapers see this process end, and kill
@@ -303,13 +314,12 @@ def main() -> None:
     posix._exit(0)  # the run's lock is free when this process is gone: no time for taking an interpreter apart
 
 
-def _loaded(names: list[str]) -> Program | None:
+def _loaded(load: Callable[[], Program] | None) -> Program | None:
     """Return the program to hold loaded; None where there is none, or it can't be: then each command is executed."""
     try:
-        program: Program | None = __import__(names[0], fromlist=["load"]).load() if names else None
+        return load() if load is not None else None
     except Exception:  # whatever it was, executing the program meets it again and reports it
         return None
-    return program
 
 
 def _settle() -> _socket.socket:
