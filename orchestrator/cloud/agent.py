@@ -22,7 +22,7 @@ from orchestrator.cloud.lease import BYTE, silence_seconds
 from orchestrator.cloud.protocol import PIECE_BYTES, PREFIX, fitting_label
 from orchestrator.cloud.record_news import news_of
 from orchestrator.cloud.shipment import pack_record
-from orchestrator.cloud.snapshot import digest_of_file
+from orchestrator.cloud.snapshot import digest_of_file, is_clean
 from orchestrator.cloud.spool import folder_name, keep_newest, private_folder, spool_folder
 from orchestrator.cloud.unpack import unpack_snapshot
 from orchestrator.cloud.worker_process import WorkerProcess, give_request, last_line, read_reply, start_waiting
@@ -186,7 +186,7 @@ class Agent:
         runs = os.path.join(workspace, ".runs")
         running.record = os.path.join(runs, terms["task_id"], "cli", running.run_id)
         process, output = await self._waiting()
-        give_request(process, {**terms, "reply": reply, "workspace": workspace})
+        give_request(process, {**terms, "reply": reply, "workspace": workspace, "is_clean": is_clean(pack)})
         running.process = process
         try:
             await self._until_end(running)

@@ -58,7 +58,8 @@ class Header(Record):
 
     ``workspace`` is the workspace's folder from the top; ``index_tree`` is None without git; ``refs`` are names with
     commits or tags, ``links`` references with the one that they mean, ``shallow`` commits whose parents are not here;
-    ``config`` and the files of rules are those by which git converts and ignores files.
+    ``config`` and the files of rules are those by which git converts and ignores files; ``commit_tree`` is the tree of
+    ``commit``.
     """
 
     object_format: str
@@ -74,6 +75,12 @@ class Header(Record):
     attributes: str = ""
     user_attributes: str = ""
     exclude: str = ""
+    commit_tree: str | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every file that travels is the commit's, on disk and in the index."""
+        return self.commit_tree is not None and self.tree == self.index_tree == self.commit_tree
 
 
 def pack_snapshot(found: Survey, place: str, environ: Mapping[str, str], bases: Iterable[str] = ()) -> Snapshot:
@@ -131,6 +138,12 @@ def read_header(stream: IO[bytes]) -> Header:
         raise ValueError(f"the header of the snapshot has other keys: {error}") from error
 
 
+def is_clean(place: str) -> bool:
+    """Tell whether the snapshot in the file ``place`` is of a commit alone. Raises OSError, ValueError."""
+    with open(place, "rb") as stream:
+        return read_header(stream).is_clean
+
+
 def _line_of(header: Header) -> bytes:
     # ASCII with escapes: a path may hold bytes that are no text.
     return json.dumps(dict(zip(type(header)._fields, header, strict=True)), separators=(",", ":")).encode() + b"\n"
@@ -168,7 +181,7 @@ def _prepared(
             scratch.run("update-index", flag, "-z", "--stdin", given=given)
     scratch.run("add", "--update", "--", ":/")
     tree = _tree_with(scratch, found.untracked)
-    commit, branch = _head(user)
+    commit, commit_tree, branch = _head(user)
     refs, links = _references(user, bases, has_commits=commit is not None)
     header = Header(
         object_format,
@@ -184,6 +197,7 @@ def _prepared(
         rules.attributes,
         rules.user_attributes,
         rules.exclude,
+        commit_tree,
     )
     return header, [tree, index, *([commit] if commit else ()), *dict.fromkeys(name for _, name in refs)], scratch
 
@@ -280,15 +294,19 @@ def _references(
     return tuple(refs), tuple(links)
 
 
-def _head(user: Scratch) -> tuple[str | None, str | None]:
-    """Return HEAD's commit, None before the first, and its branch, None when it is detached."""
-    found: list[str | None] = []
-    for command in (("rev-parse", "--verify", "--quiet", "HEAD^{commit}"), ("symbolic-ref", "--quiet", "HEAD")):
-        try:
-            found.append(user.run(*command).decode("utf-8", "surrogateescape").strip())
-        except GitFailed:
-            found.append(None)
-    return found[0], found[1]
+def _head(user: Scratch) -> tuple[str | None, str | None, str | None]:
+    """Return HEAD's commit and its tree, None before the first, and its branch, None when it is detached."""
+    commit, tree = (*_asked(user, "rev-parse", "HEAD^{commit}", "HEAD^{tree}", "--"), None, None)[:2]
+    (branch,) = (*_asked(user, "symbolic-ref", "--quiet", "HEAD"), None)[:1]
+    return commit, tree, branch
+
+
+def _asked(user: Scratch, *command: str) -> list[str]:
+    """Return the lines of a git command, none where git refuses."""
+    try:
+        return user.run(*command).decode("utf-8", "surrogateescape").split("\n")
+    except GitFailed:
+        return []
 
 
 def _private(path: str, flags: int) -> int:

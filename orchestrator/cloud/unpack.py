@@ -59,7 +59,8 @@ def _checked(header: Header, said: Mapping[str, object]) -> Header:
         raise ValueError("its form of objects is not known")
     if not all(_NAME.fullmatch(name) and "\0" not in value for name, value in header.config):
         raise ValueError("its settings are none of git's")
-    ids = (header.tree, header.index_tree, header.commit, *header.shallow, *(name for _, name in header.refs))
+    trees = (header.tree, header.index_tree, header.commit_tree)
+    ids = (*trees, header.commit, *header.shallow, *(name for _, name in header.refs))
     names = (header.branch, *(name for name, _ in header.refs), *(name for pair in header.links for name in pair))
     for text, pattern in (*((text, _ID) for text in ids), *((text, _REFERENCE) for text in names)):
         if text is not None and (pattern.fullmatch(text) is None or ".." in text):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.engine import CloudWorkspace, ended
+from tests.cloud.engine import CloudWorkspace, Engine, Files, ended
 
 _FIND = """
 import json, os, pathlib, signal
@@ -49,6 +49,18 @@ log.write_text("142 tests passed\\n")
 _ADD_EVENT = """
 with (run / "runner.ndjson").open("a") as stream:
     stream.write(json.dumps({"type": "note", "seq": "many", "text": "all is well"}) + "\\n")
+"""
+
+
+_TAMPERING = """\
+import pathlib, runpy
+import orchestrator.cloud.unpack as unpacking
+unpack = unpacking.unpack_snapshot
+def tampered(*words):
+    workspace = unpack(*words)
+    pathlib.Path(workspace, "packages/x/main.py").write_text("assert True")
+    return workspace
+unpacking.unpack_snapshot = tampered
 """
 
 
@@ -117,3 +129,18 @@ def test_the_workers_python_path_does_not_reach_the_guard(cloud: CloudWorkspace,
     reached = (python_path / "seen").read_text().removeprefix(before).splitlines()
     assert "worker_run" in (before + "".join(reached))
     assert [line for line in reached if "worker_run" not in line] == []
+
+
+def test_a_tree_changed_before_the_begin_is_no_commit(tmp_path: Path, authority: Files) -> None:
+    """Who changes files between unpacking and the begin makes an error, where a commit alone was sent."""
+    engine = Engine(tmp_path / "engine", authority)
+    try:
+        engine.start_scheduler()
+        engine.start_worker("w1", limited=_TAMPERING)
+        cloud = CloudWorkspace(tmp_path / "ws", engine)
+        cloud.folder.write("packages/x/main.py", "assert False")
+        cloud.project({"test": "python3 main.py"})
+        assert ended(cloud.start())[0] == 3
+        assert "it did not run the commit that was sent" in cloud.last()["status_detail"]
+    finally:
+        engine.close()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.base.errors import DamagedRecord, StorageError, UsageError
-from orchestrator.cloud.snapshot import Snapshot, pack_snapshot
+from orchestrator.cloud.snapshot import Snapshot, is_clean, pack_snapshot
 from orchestrator.cloud.snapshot_survey import survey
 from orchestrator.cloud.unpack import open_folders, unpack_snapshot
 from orchestrator.git import Capture
@@ -72,6 +72,7 @@ def test_a_clean_tree_is_clean_there(tmp_path: Path) -> None:
     _, there = _send(root, tmp_path / "there")
     assert _state(there) == _state(root)
     assert _state(there)["dirty"] is False
+    assert is_clean(str(tmp_path / "there.snapshot"))
     for words in (("for-each-ref",), ("log", "--all", "--format=%H %s"), ("symbolic-ref", "HEAD"), ("describe",)):
         assert git(Path(there), *words) == git(root, *words)
 
@@ -409,7 +410,7 @@ _CHANGE = st.tuples(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_CHANGE, max_size=8), st.lists(_CHANGE, max_size=8))
 def test_any_tree_arrives(tmp_path_factory: pytest.TempPathFactory, first: Any, second: Any) -> None:
-    """Whatever was committed and changed: bytes, digest, status and index are equal there."""
+    """Whatever was committed and changed: bytes, digest, status and index are equal there, and what is clean is."""
     tmp_path = tmp_path_factory.mktemp("any")
     root = repository(tmp_path / "here", {"base": "b"})
     for changes in (first, second):
@@ -422,6 +423,9 @@ def test_any_tree_arrives(tmp_path_factory: pytest.TempPathFactory, first: Any, 
     assert on_disk(Path(there)) == on_disk(root)
     assert _state(there) == _state(root)
     assert git(Path(there), "ls-files", "-s", "-z") == git(root, "ls-files", "-s", "-z")
+    is_as_committed = git(root, "status", "--porcelain") == b""
+    assert is_clean(str(tmp_path / "there.snapshot")) == is_as_committed
+    assert not (is_as_committed and _state(there)["dirty"])
 
 
 def _change(root: Path, kind: str, path: Path, content: bytes) -> None:

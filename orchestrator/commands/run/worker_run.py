@@ -23,7 +23,7 @@ from orchestrator.commands.run.create_run import GivenRun
 from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import StartRequest
 from orchestrator.commands.run.start import prepare
-from orchestrator.model.manifest.manifest import Lineage
+from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.runner.progress.no_screen import Unseen
 from orchestrator.store.verification.tasks import verify_all
 
@@ -80,6 +80,7 @@ def _run(context: Context, request: Mapping[str, Any]) -> dict[str, Any]:
     _check(prepared, request, context.environ)
     prepared = prepared._replace(done=frozenset(request["done"]), open_unseen=None, is_limited=False)
     manifest = run_in_session(context, prepared, Unseen()).manifest
+    _check_tree(manifest, is_clean=request["is_clean"])
     _check_records(context)
     return {"outcome": manifest.outcome, "detail": manifest.status_detail}
 
@@ -98,6 +99,18 @@ def _check(prepared: PreparedRun, request: Mapping[str, Any], environ: Mapping[s
         raise Refused(
             f"the environment of the worker lacks {', '.join(missing)}, which [session] secret_env names",
             code="secret-missing",
+        )
+
+
+def _check_tree(manifest: Manifest, *, is_clean: bool) -> None:
+    """Raise Refused when a commit travelled alone, and other files were there as the run began: not what was sent ran.
+
+    Of a tree with changes the record's digest says which one ran; here nobody knows the one that was sent.
+    """
+    if is_clean and manifest.provenance and manifest.provenance[-1]["dirty"]:
+        raise Refused(
+            "files of the snapshot were changed there before the run began: it did not run the commit that was sent",
+            code="other-tree",
         )
 
 
