@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from orchestrator.model.manifest.command import EXTERNAL_PROGRAM
 from orchestrator.report.layout import Ink, clean, clip, duration, labelled, test_place
 from orchestrator.report.next_step import PROGRAM, first_in_words, with_next
 from orchestrator.report.stage_words import how_it_ended
@@ -47,8 +48,8 @@ def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width:
     """Return the closing lines of a run, of its run document and its record or status document.
 
     Of one that did not succeed: each failed stage with its last lines and its log, then what to type
-    next. Of one that succeeded: how long it took, its guardrails, why it is not ready for review if it is not, and
-    where its manifest is. ``body`` has ``ready``, as a status document.
+    next. Of one that succeeded: how long it took, its guardrails, why it is not ready for review if it is not, which
+    programs of another environment it ran, and where its manifest is. ``body`` has ``ready``, as a status document.
     """
     ink = Ink(color)
     width = max(width, 20)
@@ -60,6 +61,9 @@ def failure_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width:
     if answer["status"] == "succeeded" and not body["ready"]["ready"]:
         reasons = [clean(f"- {reason['message']}") for reason in body["ready"]["reasons"]]
         lines += labelled(ink, "Ready", ["no", *reasons], width, "yellow")
+    for note in body.get("notes", ()):
+        if note["code"] == EXTERNAL_PROGRAM:
+            lines += labelled(ink, "Note", [clean(note["message"])], width, "yellow")
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     if (first := first_in_words(answer["status"], answer["next_argv"])) is not None:
         lines += labelled(ink, "First", [f"{first}: {' '.join([PROGRAM, 'status', clean(answer['run_id'])])}"], width)

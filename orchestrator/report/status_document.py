@@ -17,6 +17,7 @@ from orchestrator.base.kinds import Count, is_moment
 from orchestrator.base.record import Record
 from orchestrator.model.approvals import ReviewContext, freshness, subject_of, validities
 from orchestrator.model.canary import UNPROVEN, unproven
+from orchestrator.model.manifest.command import EXTERNAL_PROGRAM
 from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.outcome import TERMINAL, Outcome, RunStatus
@@ -43,9 +44,6 @@ KEYS = (
     *("next_command", "next_argv", "alive_by", "notes", "pruned", "imported_from", "attended"),
 )
 """The first keys, in their order: version 1's, those that the contract adds, and what a reviewer needs besides."""
-
-EXTERNAL = "external-program"
-"""The note that a stage ran a Python program that the session's environment does not have."""
 
 _NOT_SHOWN = frozenset(
     {"resume_token", "metrics_recorded", "run_summary_path", "compat_path", "task_slug", "parent_run_id", "runner"}
@@ -154,7 +152,7 @@ def _notes(body: Mapping[str, Any], now: datetime) -> Iterator[dict[str, str]]:
     for command in body["commands"]:
         last = command["attempts"][-1] if command.get("attempts") else {}
         if last.get("external"):
-            yield {"code": EXTERNAL, "message": _external(command["id"], last["external"])}
+            yield {"code": EXTERNAL_PROGRAM, "message": _external(command["id"], last["external"])}
 
 
 def _external(stage: str, programs: Sequence[str]) -> str:

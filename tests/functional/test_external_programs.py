@@ -50,4 +50,5 @@ def test_a_stage_that_runs_the_machines_pytest_says_so(
     assert note["code"] == "external-program"
     assert note["message"].startswith(f"stage 'test' ran {pytest}, which the session's environment does not have")
     assert "external-program" not in {reason["code"] for reason in document["ready"]["reasons"]}
-    assert note["message"] in " ".join(orchestrate("status").stdout.split())
+    for shown in (done.stdout + done.stderr, orchestrate("status").stdout):
+        assert f"Note {note['message']}" in " ".join(shown.split())

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from typing import Literal
 
 
+EXTERNAL_PROGRAM = "external-program"
+"""The code of the note that a stage ran a Python program that the session's environment does not have."""
+
+
 class Report(Record):
     """A report that a stage declares: ``source`` from the project's folder (a pattern where nothing matches it).
 
