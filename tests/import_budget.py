@@ -57,7 +57,7 @@ NOT_FOR_STARTS = frozenset(
 )
 """What judges a run, a fifth of a millisecond for each of their dozen modules: a start asks for its base only."""
 
-LAZY_OF_NOX = frozenset({"_hashlib", "humanize", "inspect", "logging", "packaging.specifiers", "traceback"})
+LAZY_OF_NOX = frozenset({"_hashlib", "humanize", "inspect", "logging", "packaging.specifiers", "socket", "traceback"})
 """What nox's session imports lazily or logs by, 20 ms: nobody asks an empty session for it."""
 
 RARE = frozenset(

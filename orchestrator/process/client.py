@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from collections import deque
@@ -41,7 +41,7 @@ class GuardClient:
     nothing here, and keeps the guard alive for as long as it lives.
     """
 
-    def __init__(self, sock: socket.socket, life: int, pid: int) -> None:
+    def __init__(self, sock: _socket.socket, life: int, pid: int) -> None:
         self._sock = sock
         self._life = life
         self._pid = pid
@@ -70,9 +70,9 @@ class GuardClient:
         ``subreaper`` False, trees are found as on systems without one. Raises OSError when the
         process cannot be made.
         """
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()
         if theirs.fileno() < 3:  # stdin was closed: keep clear of the descriptors that the guard's are put on
-            theirs = socket.socket(fileno=_above_standard(theirs.detach()))
+            theirs = _socket.socket(fileno=_above_standard(theirs.detach()))
         try:
             pid = (make or _start)(theirs.fileno(), "subreaper" if subreaper else "ps", program)
         except OSError:
@@ -142,7 +142,7 @@ class GuardClient:
         connected = True
         try:
             while connected:
-                connected = self._inbox.receive(self._sock, socket.MSG_DONTWAIT)
+                connected = self._inbox.receive(self._sock, _socket.MSG_DONTWAIT)
         except BlockingIOError:
             pass
         heard = [found for message in self._inbox.messages() if (found := self._understood(message)) is not None]
@@ -176,7 +176,7 @@ class GuardClient:
         if self._lost:
             return 0
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
+            self._sock.shutdown(_socket.SHUT_WR)
         while self._moving(self._sock.fileno(), until) and self._inbox.receive(self._sock):
             for message in self._inbox.messages():
                 if message[0] == "closed":
@@ -233,9 +233,9 @@ class GuardClient:
     def _flush(self) -> None:
         while self._outbox:
             data, fd = self._outbox[0]
-            rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
+            rights = [] if fd is None else [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
             try:
-                sent = self._sock.sendmsg([data], rights, socket.MSG_DONTWAIT)
+                sent = self._sock.sendmsg([data], rights, _socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except (BrokenPipeError, ConnectionResetError):  # it has ended: ``messages`` says so

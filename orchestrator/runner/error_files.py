@@ -54,7 +54,9 @@ def last_lines(tail: str, mask: Callable[[str], str]) -> list[str]:
 
     They are masked after they were made safe: what is dropped then joins what stood on both sides of it.
     """
-    from orchestrator.base.text.terminal_filter import TerminalFilter
+    if not tail:
+        return []
+    from orchestrator.base.text.terminal_filter import TerminalFilter  # its patterns take 2 ms to compile
 
     plain = TerminalFilter(color=False)
     text = (plain.feed(tail.encode("utf-8", "replace")) + plain.flush()).decode("utf-8", "replace")

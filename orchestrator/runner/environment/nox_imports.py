@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from types import ModuleType
 
@@ -22,6 +22,9 @@ LAZY = (
 )
 """What the modules of a session mark so, alone or by its package, and import whole (nox 2026.10.20)."""
 
+LAZY_FUNCTIONS = {"socket": ("gethostbyname",)}
+"""The same, of which one function is imported by its name."""
+
 _LOGGER = "nox.logger"
 
 _PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "param", "parametrize", "session"})
@@ -29,7 +32,12 @@ _PACKAGE_NAMES = frozenset({"Session", "main", "needs_version", "options", "para
 
 
 class LazyModule(ModuleType):
-    """A module by name only, until somebody asks for what is in it."""
+    """A module by name only, until somebody asks for what is in it, or calls one of ``functions``."""
+
+    def __init__(self, name: str, functions: Iterable[str] = ()) -> None:
+        super().__init__(name)
+        for function in functions:
+            vars(self)[function] = self._function(function)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__path__":  # asked for by the import itself: whether this is a package
@@ -37,6 +45,12 @@ class LazyModule(ModuleType):
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(import_module(self.__name__), name)
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        def call(*words: object, **options: object) -> Any:
+            return self.__getattr__(name)(*words, **options)
+
+        return call
 
 
 @contextlib.contextmanager
@@ -61,7 +75,8 @@ def little_of_nox() -> Iterator[None]:
     _put_off_package()
     logger = LazyModule(_LOGGER)
     vars(logger)["logger"] = _Logger()
-    with imported_lazily((*map(LazyModule, LAZY), logger)):
+    partly = (LazyModule(name, functions) for name, functions in LAZY_FUNCTIONS.items())
+    with imported_lazily((*map(LazyModule, LAZY), *partly, logger)):
         yield
 
 

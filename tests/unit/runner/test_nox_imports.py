@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from orchestrator.runner.environment.nox_imports import LAZY, LazyModule, imported_lazily
+from orchestrator.runner.environment.nox_imports import LAZY, LAZY_FUNCTIONS, LazyModule, imported_lazily
 
 SESSION_MODULES = ("_decorators", "command", "manifest", "popen", "sessions", "virtualenv")
 """Modules of nox that an empty session imports, and that mark some imports as lazy."""
@@ -20,7 +20,7 @@ NAME = "seldom_used_module"
 @pytest.fixture
 def lazy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyModule:
     """A module on disk that is not loaded, by name only."""
-    (tmp_path / f"{NAME}.py").write_text("VALUE = 5\n")
+    (tmp_path / f"{NAME}.py").write_text("VALUE = 5\ndef sum_of(first, *, other): return first + other\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, NAME, ModuleType(NAME))  # put back at the end, whatever was loaded
     del sys.modules[NAME]
@@ -37,6 +37,16 @@ def test_a_lazy_module_is_loaded_at_its_first_use(lazy: LazyModule) -> None:
     assert sys.modules[NAME] is not lazy
     with pytest.raises(AttributeError, match="no attribute 'OTHER'"):
         _ = bound.OTHER
+
+
+def test_a_function_of_a_lazy_module_is_loaded_at_its_call(lazy: LazyModule) -> None:
+    """A function that was imported by its name is the module's own once it is called."""
+    with imported_lazily([LazyModule(NAME, ("sum_of",))]):
+        function = import_module(NAME).sum_of
+        assert type(sys.modules[NAME]) is LazyModule
+    assert NAME not in sys.modules
+    assert function(2, other=3) == 5
+    assert type(sys.modules[NAME]) is ModuleType
 
 
 def test_others_import_the_module_itself(lazy: LazyModule) -> None:
@@ -67,4 +77,4 @@ def test_nox_marks_what_is_put_off() -> None:
     """Each module that is put off is one that nox itself marks as lazy, or lies in such a package."""
     marks = [import_module(f"nox.{name}").__lazy_modules__ for name in SESSION_MODULES]
     marked = set().union(*marks)
-    assert [name for name in LAZY if not {name, name.partition(".")[0]} & marked] == []
+    assert [name for name in (*LAZY, *LAZY_FUNCTIONS) if not {name, name.partition(".")[0]} & marked] == []
