@@ -214,20 +214,26 @@ def is_taken(stream: TextIO | None) -> bool:
     return bool(poll.poll(0))
 
 
-def will_take(stream: TextIO | None, *, patience: float = READER_SECONDS) -> bool:
+def will_take(
+    stream: TextIO | None,
+    *,
+    patience: float = READER_SECONDS,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
     """Wait until a write to ``stream`` would be taken, as long as its reader reads; False when it does not.
 
     A reader that takes nothing for ``patience`` seconds does not read.
     """
     fd = descriptor(stream)
-    moved = time.monotonic()
+    moved = monotonic()
     reader = _Reader(fd)
     while not is_taken(stream):
         if reader.has_read():
-            moved = time.monotonic()
-        elif time.monotonic() - moved > patience:
+            moved = monotonic()
+        elif monotonic() - moved > patience:
             return False
-        time.sleep(REST_SECONDS)
+        sleep(REST_SECONDS)
     return True
 
 

@@ -19,11 +19,11 @@ def test_a_lock_that_is_given_back_is_taken(tmp_path: Path) -> None:
     with Folder.at(str(tmp_path), Seam()) as folder:
         held = folder.lock("a", blocking=True)
         assert held is not None
-        threading.Timer(0.2, held.release).start()
+        threading.Timer(0.06, held.release).start()
         began = time.monotonic()
         taken = folder.lock("a", blocking=True)
         assert taken is not None
-        assert 0.1 < time.monotonic() - began < 5
+        assert 0.03 < time.monotonic() - began < 5
         assert folder.is_locked("a")
         taken.release()
         assert not folder.is_locked("a")
@@ -35,7 +35,7 @@ def test_a_lock_that_is_never_given_back_is_refused(tmp_path: Path) -> None:
         held = folder.lock("a", blocking=True)
         assert held is not None
         with pytest.raises(StorageError) as raised:
-            folder.lock("a", blocking=True, patience=lambda: 0.2)
+            folder.lock("a", blocking=True, patience=lambda: 0.05)
         assert raised.value.code == HELD
         assert f"'{tmp_path}/a' is locked by another process" in raised.value.message
         assert "fuser" in raised.value.hint
@@ -51,7 +51,7 @@ def test_patience_that_ends_meanwhile(tmp_path: Path) -> None:
     left = [60.0]
     with Folder.at(str(tmp_path), Seam()) as folder, open(tmp_path / "a", "w") as stranger:
         fcntl.flock(stranger, fcntl.LOCK_EX)
-        threading.Timer(0.2, left.clear).start()
+        threading.Timer(0.06, left.clear).start()
         began = time.monotonic()
         with pytest.raises(StorageError, match="locked by another process"):
             folder.lock("a", blocking=True, patience=lambda: left[0] if left else 0.0)

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from orchestrator.store.claim_order import claims_backwards, forget_claims, note_claim
 from orchestrator.store.store import RunStore
 from tests.records import make_run_id, make_store
@@ -55,8 +57,10 @@ def test_a_claim_while_the_list_is_replaced_is_not_lost(tmp_path: Path) -> None:
     assert listed(store) == [make_run_id(3), make_run_id(2)]
 
 
-def test_a_lock_that_is_not_given_back_stops_no_claim(tmp_path: Path) -> None:
+def test_a_lock_that_is_not_given_back_stops_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After half a second a claim is written all the same, and a prune leaves the list as it is."""
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
     store = empty(tmp_path)
     note_claim(store, make_run_id(1))
     with (tmp_path / ".runs" / ".claims").open() as held:
@@ -64,3 +68,4 @@ def test_a_lock_that_is_not_given_back_stops_no_claim(tmp_path: Path) -> None:
         note_claim(store, make_run_id(2))
         forget_claims(store, {make_run_id(1)})
     assert listed(store) == [make_run_id(1), make_run_id(2)]
+    assert sum(rests) == pytest.approx(0.5)
