@@ -13,6 +13,7 @@ from orchestrator.base.text.well_formed import well_formed_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _EXACT = 1 << 53
@@ -76,6 +77,50 @@ def _plain(value: Any) -> Any:
         return value
     if kind is float and -_MOST_FLOAT < value < _MOST_FLOAT and round(value, 3) == value:
         return int(value) if value.is_integer() else value
+    raise _NotPlainError
+
+
+class CanonicalReader:
+    """Reads JSON whose canonical form is asked for next, and looks at its numbers on the way.
+
+    ``object_pairs_hook`` and ``parse_constant`` are as in ``json.loads``.
+    """
+
+    def __init__(
+        self, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any], parse_constant: Callable[[str], Any]
+    ) -> None:
+        self._pairs, self._constant = object_pairs_hook, parse_constant
+        self._read_plain = json_codec.reader(
+            object_pairs_hook=object_pairs_hook,
+            parse_constant=parse_constant,
+            parse_float=_plain_float,
+            parse_int=_plain_int,
+        )
+
+    def read(self, text: str) -> tuple[Any, str]:
+        """Return the value of an ASCII text, and its canonical form; raises as ``json.loads`` and ``canonical`` do."""
+        if "\\" not in text:  # else a key may be of other letters, whose order is another one
+            try:
+                value = self._read_plain(text)
+                return value, _compact(value)
+            except _NotPlainError:
+                pass
+        value = json_codec.loads(text, object_pairs_hook=self._pairs, parse_constant=self._constant)
+        return value, canonical(value).decode()
+
+
+def _plain_float(text: str) -> float:
+    """Return a number that the canonical form writes as Python does."""
+    value = float(text)
+    if -_MOST_FLOAT < value < _MOST_FLOAT and round(value, 3) == value and not value.is_integer():
+        return value
+    raise _NotPlainError
+
+
+def _plain_int(text: str) -> int:
+    value = int(text)
+    if -_EXACT < value < _EXACT:
+        return value
     raise _NotPlainError
 
 

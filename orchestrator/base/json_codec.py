@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Pairs = Callable[[list[tuple[str, Any]]], Any]
     Constant = Callable[[str], Any]
+    Number = Callable[[str], Any]
 
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
@@ -32,12 +33,14 @@ class _Reading:
     strict = True
     object_hook = None
     array_hook = None  # asked for since Python 3.15
-    parse_float = float
-    parse_int = int
 
-    def __init__(self, pairs: Pairs | None, constant: Constant) -> None:
+    def __init__(
+        self, pairs: Pairs | None, constant: Constant, parse_float: Number = float, parse_int: Number = int
+    ) -> None:
         self.object_pairs_hook = pairs
         self.parse_constant = constant
+        self.parse_float = parse_float
+        self.parse_int = parse_int
 
 
 _plain_scan = None if make_scanner is None else make_scanner(_Reading(None, _CONSTANTS.__getitem__))  # type: ignore[arg-type]
@@ -68,6 +71,34 @@ def loads(
     import json
 
     return json.loads(data, object_pairs_hook=object_pairs_hook, parse_constant=parse_constant)
+
+
+def reader(
+    *, object_pairs_hook: Pairs, parse_constant: Constant, parse_float: Number, parse_int: Number
+) -> Callable[[str], Any]:
+    """Return ``json.loads`` with these options, made once, for a text without space around its value."""
+    if make_scanner is not None:
+        scan = make_scanner(_Reading(object_pairs_hook, parse_constant, parse_float, parse_int))  # type: ignore[arg-type]
+
+        def read(text: str) -> Any:
+            try:
+                value, end = scan(text, 0)
+            except (StopIteration, SystemError):  # as in ``loads``
+                end = -1
+            return value if end == len(text) else asked(text)
+
+    def asked(text: str) -> Any:
+        import json
+
+        return json.loads(
+            text,
+            object_pairs_hook=object_pairs_hook,
+            parse_constant=parse_constant,
+            parse_float=parse_float,
+            parse_int=parse_int,
+        )
+
+    return asked if make_scanner is None else read
 
 
 def _text(data: bytes | bytearray) -> str | None:

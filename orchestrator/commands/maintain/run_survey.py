@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
-from orchestrator.base.files import Folder
+from orchestrator.base.files import Folder, explained
 from orchestrator.base.record import Record
 from orchestrator.commands.review.evidence_sources import cited_runs, kept_runs
 from orchestrator.commands.review.review_context import review_context_of
@@ -29,6 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMED = ("status", "outcome", "project", "pipeline_id", "started_at", "completed_at")
 
 
@@ -55,6 +56,15 @@ class _Known(Record):
     ends: Mapping[str, list[NamedAttempt]]
     pruned: Mapping[str, PrunedRun]
     opened: frozenset[str]
+
+
+class _Look(Record):
+    """What lies in a run's folder: the bytes of all files and of those that go with its logs, its manifest's file."""
+
+    bytes: int
+    log_bytes: int
+    manifest: tuple[int, int] | None
+    has_logs: bool
 
 
 def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int], None] = lambda done: None) -> Survey:
@@ -128,11 +138,10 @@ def _surveyed(
     run_id = where.run_id
     try:
         with cli.sub(run_id) as folder:
-            size, log_size = _sizes(folder)
-            seen = manifest_file(folder)
+            found = _look(folder)
+            seen = found.manifest or manifest_file(folder)
             record, digest = manifests.read(manifest_bytes(folder), f"{folder.path}/{MANIFEST}")
             checked_manifest(record, folder, where)
-            has_logs = folder.has(EVENTS)
             is_writable = os.access(folder.path, os.W_OK | os.X_OK)
     except (DamagedRecord, NotFound, StorageError) as error:
         return Surveyed(RunFacts(run_id, where.task_id, holds=(f"its record can't be read: {error.code}",)), None, 0, 0)
@@ -141,11 +150,11 @@ def _surveyed(
         holds.append("its folder can't be written to")
     if any(isinstance(entry, dict) and entry.get("decision") == APPROVE for entry in record.get("approvals") or ()):
         holds += _approvals(store, record, environ)
-    facts = _facts(record, where, tuple(holds), has_logs=has_logs)
+    facts = _facts(record, where, tuple(holds), has_logs=found.has_logs)
     named = None
     if facts.completed_at is not None and run_id in known.ends and record["version"] == 2:
         named = NamedRun(run_id, tuple(known.ends[run_id]), *(record[key] for key in _NAMED))
-    return Surveyed(facts, None if named is None else Chosen(named, seen), size, log_size)
+    return Surveyed(facts, None if named is None else Chosen(named, seen), found.bytes, found.log_bytes)
 
 
 def _holds(record: Mapping[str, Any], digest: str, run_id: str, known: _Known) -> Iterator[str]:
@@ -202,17 +211,43 @@ def _texts(values: Iterable[object], own: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if isinstance(value, str) and value != own))
 
 
-def _sizes(folder: Folder) -> tuple[int, int]:
-    """Return the bytes of all files below a run's folder, and of those that go with its logs."""
+def _look(folder: Folder) -> _Look:
+    """Return what lies in a run's folder. Raises FileNotFoundError, StorageError."""
     total = logs = 0
-    with os.scandir(folder.fd) as entries:
+    manifest, has_logs = None, False
+    with explained(folder.path), os.scandir(folder.fd) as entries:
         for entry in entries:
+            name = entry.name
             if entry.is_dir(follow_symlinks=False):
-                with suppress(FileNotFoundError), folder.sub(entry.name) as inner:
-                    size = _sizes(inner)[0]
-                logs += size if entry.name in (COMMANDS, ERRORS) else 0
+                size = _bytes_below(folder.fd, name)
+                logs += size if name in (COMMANDS, ERRORS) else 0
             else:
-                size = entry.stat(follow_symlinks=False).st_size
-                logs += size if entry.name == EVENTS else 0
+                found = entry.stat(follow_symlinks=False)
+                size = found.st_size
+                if name == EVENTS:
+                    has_logs = True
+                    logs += size
+                elif name == MANIFEST:
+                    manifest = found.st_ino, found.st_mtime_ns
             total += size
-    return total, logs
+    return _Look(total, logs, manifest, has_logs)
+
+
+def _bytes_below(above: int, name: str) -> int:
+    """Return the bytes of all files below a folder in an open one; 0 of one that is gone meanwhile. Raises OSError."""
+    try:
+        fd = os.open(name, _FOLDER, dir_fd=above)
+    except FileNotFoundError:
+        return 0
+    try:
+        with os.scandir(fd) as entries:
+            return sum(
+                [
+                    _bytes_below(fd, entry.name)
+                    if entry.is_dir(follow_symlinks=False)
+                    else entry.stat(follow_symlinks=False).st_size
+                    for entry in entries
+                ]
+            )
+    finally:
+        os.close(fd)

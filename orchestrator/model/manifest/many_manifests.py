@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from orchestrator.base import json_codec
-from orchestrator.base.canonical import canonical
+from orchestrator.base.canonical import CanonicalReader
 from orchestrator.model.manifest.digest import NOT_DIGESTED, manifest_digest
 from orchestrator.model.manifest.document import NO_JSON, READING, parse
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 _BEGIN, _BETWEEN, _END = '{\n  "', ',\n  "', "\n}\n"
 """No text in a JSON document holds a newline, and what is inside of a member is written further to the right."""
+
+_READER = CanonicalReader(**READING)
 
 _MOST = 4096
 """Members that are kept."""
@@ -59,11 +60,11 @@ class ManyManifests:
         return document, sha256(f"{{{digested}}}".encode()).hexdigest()
 
     def _member(self, text: str) -> tuple[str, Any, str] | None:
-        parts = text.split('"')
+        parts = text.split('"', 4)
         if len(parts) == 4 and parts[1] == ": " and not parts[3] and "\\" not in text and text.isprintable():
             return parts[0], parts[2], f'"{parts[0]}":"{parts[2]}"'  # a text, which stands there as it is
         try:
-            document = json_codec.loads(f'{{"{text}}}', **READING)
+            document, form = _READER.read(f'{{"{text}}}')
         except NO_JSON:
             return None
         if not isinstance(document, dict) or len(document) != 1:
@@ -71,5 +72,5 @@ class ManyManifests:
         [(key, value)] = document.items()
         if len(self._known) >= _MOST:
             self._known.clear()
-        found = self._known[text] = key, value, canonical(document)[1:-1].decode("ascii")
+        found = self._known[text] = key, value, form[1:-1]
         return found

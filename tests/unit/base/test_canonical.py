@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.base.canonical import canonical, canonical_digest, digest_of
+from orchestrator.base.canonical import CanonicalReader, canonical, canonical_digest, digest_of
 from orchestrator.base.errors import DamagedRecord
 
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -66,3 +67,24 @@ def test_the_first_form_stays() -> None:
     text = '{"a":["ä",null],"b":1.0}'
     assert digest_of({"b": 1.0, "a": ["ä", None]}) == hashlib.sha256(text.encode()).hexdigest()
     assert digest_of({"b": 1.0}) != digest_of({"b": 1})
+
+
+@given(VALUES, st.sampled_from(["{}", '[{{"a": {}, "b": 5.0}}]', "{} 1", "{}NaN", "[{}]]"]))
+def test_a_text_is_read_and_written_at_once_as_one_after_the_other(value: Any, around: str) -> None:
+    """The value, its canonical form, and what is raised, are those of ``json.loads`` and ``canonical``."""
+    text = around.format(json.dumps(value))
+
+    def refused(name: str) -> Any:
+        raise ValueError(name)
+
+    def outcome(action: Callable[[], tuple[Any, str]]) -> object:
+        try:
+            return repr(action())
+        except (ValueError, DamagedRecord) as error:
+            return type(error), str(error)
+
+    def one_after_the_other() -> tuple[Any, str]:
+        found = json.loads(text, parse_constant=refused)
+        return found, canonical(found).decode()
+
+    assert outcome(lambda: CanonicalReader(dict, refused).read(text)) == outcome(one_after_the_other)
