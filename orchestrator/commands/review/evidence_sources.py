@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError, UsageError
 from orchestrator.base.files.changes import UnfitFileError, current_text
@@ -30,7 +31,7 @@ from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.workspace_file import read_docs_policy
 from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy
-from orchestrator.store.chain import has_link, last_lines, lines_of, parsed
+from orchestrator.store.chain import find_link, last_lines, line_at, parsed, read_hint
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
 from orchestrator.store.metrics_line import event_id
@@ -42,12 +43,13 @@ if TYPE_CHECKING:
 
 
 def sources_of(store: RunStore, environ: Mapping[str, str]) -> Sources:
-    """Return the sources of a workspace. Each asks only for what it is called for."""
+    """Return the sources of a workspace. Each asks only for what it is called for, and reads a run's record once."""
     root = store.workspace.root
 
     def evidence(citation: Citation) -> Evidence | None:
         return kept_evidence(root, citation.task_id, citation.run_id)
 
+    @cache
     def record(task_id: str, run_id: str) -> Mapping[str, Any] | None:
         return record_here(store, Location(task_id, run_id))
 
@@ -80,15 +82,15 @@ def kept_evidence(root: str, task_id: str, run_id: str) -> Evidence | None:
         raise DamagedRecord(f"'{path}' contradicts itself: {error}") from error
 
 
-def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
+def record_here(store: RunStore, where: Location, *, from_chain: bool = True) -> Mapping[str, Any] | None:
     """Return the full record of a run where it exists here, as after a fresh clone it doesn't.
 
-    Raises DamagedRecord where it can't be read or is altered.
+    ``from_chain`` is that of ``with_decisions``. Raises DamagedRecord where it can't be read or is altered.
     """
     if name_fault("task", where.task_id) is not None or not is_run_id(where.run_id):
         return None
     try:
-        record, altered = with_decisions(store, where, read_document(store, where), from_chain=True)
+        record, altered = with_decisions(store, where, read_document(store, where), from_chain=from_chain)
     except NotFound:
         return None
     except StorageError as error:
@@ -99,18 +101,26 @@ def record_here(store: RunStore, where: Location) -> Mapping[str, Any] | None:
 
 
 def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
-    """Return the line of the task's chain of an ended attempt, None where there is none. Raises DamagedRecord."""
-    event = event_id(where.run_id, attempt)
+    """Return the line of the task's chain of an ended attempt, None where there is none of this machine's.
+
+    Raises DamagedRecord.
+    """
     try:
         with store.task(where.task_id) as task:
-            if not has_link(task, event):
-                return None
-            found = (parsed(line) for line in lines_of(task))
-            return next((line for line in found if line is not None and line.get("event_id") == event), None)
+            found = find_link(task, event_id(where.run_id, attempt), _noted_place(store, where, attempt))
+            data = None if found is None else line_at(task, found.offset)
     except FileNotFoundError:
         return None
     except StorageError as error:
         raise DamagedRecord(error.message) from error
+    # One of an imported run stands inside another line.
+    return found.line if found is not None and data is not None and parsed(data) == found.line else None
+
+
+def _noted_place(store: RunStore, where: Location, attempt: int) -> int | None:
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        return read_hint(folder, attempt)
+    return None
 
 
 class DocsReport(Record):
@@ -194,7 +204,14 @@ def evidence_findings(store: RunStore, task_id: str, sources: Sources, last: int
 
 
 def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
-    """Return sources that look for a line of the chain among the ``last`` only, at a cost that has a bound."""
+    """Return sources at a cost that has a bound: the line of a run is looked for among the ``last`` of the chain only.
+
+    Decisions are looked up in its index.
+    """
+
+    @cache
+    def record(task_id: str, run_id: str) -> Mapping[str, Any] | None:
+        return record_here(store, Location(task_id, run_id), from_chain=False)
 
     def link(task_id: str, run_id: str, attempt: int) -> Mapping[str, Any] | None:
         wanted = event_id(run_id, attempt)
@@ -208,4 +225,4 @@ def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
         lines = map(parsed, tail.split(b"\n")[:-1])
         return next((line for line in lines if line is not None and line.get("event_id") == wanted), None)
 
-    return replace(sources, link=link)
+    return replace(sources, record=record, link=link)
