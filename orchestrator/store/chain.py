@@ -24,7 +24,6 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.kinds import Count
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
-from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.store.layout import CHAIN, LINE_HINT
 from orchestrator.store.metrics_line import event_id
 
@@ -80,18 +79,19 @@ def metrics_digest(line: Mapping[str, Any]) -> str:
 
 
 def add_link(
-    task: Folder, manifest: Manifest, evidence: Line, metrics: Mapping[str, Any], recorded_at: str
+    task: Folder, manifest: Manifest, digest: str, evidence: Line, metrics: Mapping[str, Any], recorded_at: str
 ) -> tuple[PlacedLine, int]:
     """Append the line of an attempt's end, which is in no line yet; the task's lock is held.
 
-    Returns it, and the bytes of a torn line that were cut off. The file is synced, its name is the caller's to sync.
+    ``digest`` is the manifest's. Returns the line, and the bytes of a torn line that were cut off. The file is
+    synced, its name is the caller's to sync.
     """
     content = {
         "form": FORM,
         "run_id": manifest.run_id,
         "attempt": manifest.attempt,
         "status": manifest.status,
-        "manifest_digest": manifest_digest(manifest.as_json()),
+        "manifest_digest": digest,
         "metrics_digest": metrics_digest(metrics),
         **evidence,
     }

@@ -97,6 +97,10 @@ class OpenRun:
         self.manifest = manifest
         return manifest
 
+    def document(self) -> Mapping[str, Any]:
+        """Return what ``manifest.json`` holds, to be read only."""
+        return self._rendering.document(self.manifest)
+
     def _write(self, manifest: Manifest, data: bytes) -> None:
         if manifest.is_terminal:
             self.sync_evidence()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 
 from orchestrator.base import json_codec
 from orchestrator.base.errors import DamagedRecord, StorageError
@@ -99,8 +100,9 @@ def started_at(pid: int) -> int | None:
         return None
 
 
+@lru_cache(maxsize=1)
 def boot_id() -> str | None:
-    """Return the id of the machine's present uptime (random(4)), None where there is none."""
+    """Return the id of the machine's present uptime (random(4)), None where there is none; no process outlives it."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
             return file.read().strip()

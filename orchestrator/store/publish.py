@@ -52,12 +52,12 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
     looked for first. Doing it again changes nothing. Raises StorageError; then recovery finishes it.
     """
     where = run.where
-    evidence = evidence_of(run)
+    evidence, digest = evidence_of(run), manifest_digest(run.document())
     with store.task(where.task_id) as task:
         with store.lock_task(task):
-            is_new, link = _add_lines(store, task, run, evidence, certain=certain)
+            is_new, link = _add_lines(store, task, run, digest, evidence, certain=certain)
             task.sync()
-            _add_state(store, task, run.manifest, certain=is_new)
+            _add_state(store, task, run, digest, certain=is_new)
         run.line, run.has_line = link.line, True
         write_hint(run.folder, link)
         with task.sub(MCP, create=True) as mcp:
@@ -85,7 +85,7 @@ def publish(store: RunStore, run: OpenRun, *, certain: bool) -> None:
 
 
 def _add_lines(
-    store: RunStore, task: Folder, run: OpenRun, evidence: dict[str, Any], *, certain: bool
+    store: RunStore, task: Folder, run: OpenRun, digest: str, evidence: dict[str, Any], *, certain: bool
 ) -> tuple[bool, PlacedLine]:
     """Add the lines of an end to metrics and chain; return whether the first was missing, and the second.
 
@@ -95,7 +95,7 @@ def _add_lines(
     manifest = run.manifest
     event = event_id(manifest.run_id, manifest.attempt)
     link = None if certain else find_link(task, event)
-    if link is not None and link.line.get("manifest_digest") != manifest_digest(manifest.as_json()):
+    if link is not None and link.line.get("manifest_digest") != digest:
         raise altered(run.where, f"it is not what attempt {manifest.attempt} left")
     is_new, line = _add_metrics(store, task, run, certain=certain)
     if link is not None:
@@ -103,7 +103,7 @@ def _add_lines(
         return is_new, link
     # A recovered line is dated when it is written: the order of the chain is that of its times.
     at = str(line.get("recorded_at")) if is_new else stamp(store.clock.now())
-    link, cut = add_link(task, manifest, evidence, line, at)
+    link, cut = add_link(task, manifest, digest, evidence, line, at)
     if cut:
         store.warn(f"'{task.path}/{CHAIN}' ended in a torn line, which was cut off")
     return is_new, link
@@ -212,10 +212,11 @@ def _metrics_lines(task: Folder) -> Iterator[tuple[str, bytes]]:
                 yield found[1].decode(), line
 
 
-def _add_state(store: RunStore, task: Folder, manifest: Manifest, *, certain: bool) -> None:
+def _add_state(store: RunStore, task: Folder, run: OpenRun, digest: str, *, certain: bool) -> None:
+    manifest = run.manifest
     with store.out(manifest.task_id) as out:
         state = _read_state(store, out, manifest.task_id)
-        entry = entry_of(manifest.as_json())
+        entry = entry_of(run.document(), digest)
         after = added(state, entry, certain=certain) if state is not None else None
         if after is None:
             revision = state["revision"] if state is not None else 0

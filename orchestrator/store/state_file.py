@@ -18,9 +18,9 @@ KEPT_RUNS = 100
 State: TypeAlias = "dict[str, Any]"
 
 
-def entry_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state's entry for the manifest of a run that has ended."""
-    return {**_outline_of(document), "manifestDigest": manifest_digest(document)}
+def entry_of(document: Mapping[str, Any], digest: str | None = None) -> dict[str, Any]:
+    """Return the state's entry for the manifest of a run that has ended; ``digest`` is its own, where it is known."""
+    return {**_outline_of(document), "manifestDigest": digest or manifest_digest(document)}
 
 
 def _outline_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.model.manifest.document import Rendered, render, rendered
 from orchestrator.model.manifest.manifest import Manifest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _FEW = 20
 """Stages and children, up to which a record is made anew faster than compared."""
+
+_LARGE: Mapping[str, Any] = {"plan": {}, "commands": (), "child_runs": (), "provenance": (), "guardrails": ()}
+"""The parts of a record that take longest, and what is as short as can be in their place."""
 
 
 class Rendering:
@@ -14,12 +23,26 @@ class Rendering:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[object, Rendered]] = {}
+        self._last: tuple[Manifest, Mapping[str, Any]] | None = None
+
+    def document(self, manifest: Manifest) -> Mapping[str, Any]:
+        """Return ``manifest.as_json()``, to be read only."""
+        if self._last is not None and self._last[0] is manifest:
+            return self._last[1]
+        before, shown = self._last or (manifest, {})
+        same = [name for name in _LARGE if name in shown and getattr(manifest, name) is getattr(before, name)]
+        if manifest.digest_form == 1:
+            same = []  # what is left out of it depends on all of its parts
+        document = manifest._replace(**{name: _LARGE[name] for name in same}).as_json() if same else manifest.as_json()
+        document.update((name, shown[name]) for name in same)
+        self._last = (manifest, document)
+        return document
 
     def data(self, manifest: Manifest) -> bytes:
         """Return the bytes of ``manifest.json``: those of ``render(manifest.as_json())``."""
         entries = (*manifest.commands, *manifest.child_runs)
         if manifest.digest_form == 1 or len(entries) <= _FEW:
-            return render(manifest.as_json())
+            return render(self.document(manifest))
         commands = tuple(one for one in manifest.commands if not self._knows(one))
         children = tuple(one for one in manifest.child_runs if not self._knows(one))
         plans = () if self._knows(manifest.plan) else (manifest.plan,)

@@ -19,9 +19,9 @@ AT = "2026-11-22T08:43:59.000Z"
 MANY = 25
 
 
-def many(form: int = 2) -> Manifest:
+def many(form: int = 2, count: int = MANY) -> Manifest:
     """Return the first record of a run of many stages."""
-    plan = make_plan(*(make_stage(f"s{number}", needs=()) for number in range(MANY)))
+    plan = make_plan(*(make_stage(f"s{number}", needs=()) for number in range(count)))
     return make_manifest(1, plan)._replace(digest_form=form)
 
 
@@ -55,13 +55,18 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("form", [1, 2])
+@pytest.mark.parametrize("count", [3, MANY])
 @given(steps=STEPS)
-def test_whatever_changed_the_bytes_are_those_of_the_record(form: int, steps: list[tuple[str, int]]) -> None:
-    """After each change of stages, children, plan and the rest, in either form of digests."""
-    manifest, rendering = many(form), Rendering()
+def test_whatever_changed_the_bytes_are_those_of_the_record(
+    form: int, count: int, steps: list[tuple[str, int]]
+) -> None:
+    """After each change of stages, children, plan and the rest, of few or many stages, in either form of digests."""
+    manifest, rendering = many(form, count), Rendering()
     for kind, number in [("other", 0), *steps]:
-        manifest = changed(manifest, kind, number)
+        manifest = changed(manifest, kind, number % count)
         assert rendering.data(manifest) == render(manifest.as_json())
+        if number % 2:
+            assert rendering.document(manifest) == manifest.as_json()
     assert json.loads(rendering.data(manifest))["commands"][0]["id"] == "s0"
 
 
