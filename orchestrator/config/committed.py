@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 
+from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.git.process import GitProcess
@@ -32,6 +34,59 @@ def file_at(root: str, commit: str, file: str, environ: Mapping[str, str]) -> by
     except (OSError, TimeoutError):
         return None
     return answer.output if answer.code == 0 else None
+
+
+class HeadCommit(Record):
+    """HEAD's ``commit`` and ``parents``; a config as it is there, and as the first parent has it, None where it is not.
+
+    ``commit`` is empty before the first one.
+    """
+
+    commit: str = ""
+    parents: tuple[str, ...] = ()
+    config: bytes | None = None
+    config_before: bytes | None = None
+
+
+def head_commit(root: str, project: str, environ: Mapping[str, str]) -> HeadCommit:
+    """Return HEAD with a project's config there and before, by one git; an empty answer where git can't tell."""
+    file = f"{CONFIG_FOLDER}/{project}.toml"
+    names = ("HEAD^{commit}", f"HEAD:./{file}", f"HEAD^:./{file}")
+    asked = "".join(f"{name}\n" for name in names).encode()
+    try:
+        git = GitProcess.start(root, ("cat-file", "--batch"), environ, paths=None, asked=asked)
+        answer = git.answer(_GIT_SECONDS)
+    except (OSError, TimeoutError):
+        return HeadCommit()
+    objects = list(_objects(answer.output)) if answer.code == 0 else []
+    if len(objects) != len(names) or not objects[0][0]:
+        return HeadCommit()
+    (commit, content), (_, config), (_, config_before) = objects
+    parents = (line.removeprefix(b"parent ").decode() for line in _parent_lines(content or b""))
+    return HeadCommit(commit, tuple(parents), config, config_before)
+
+
+def _objects(output: bytes) -> Iterator[tuple[str, bytes | None]]:
+    """Yield id and content of each object that ``git cat-file --batch`` printed; none of one that is missing.
+
+    The content is that of a file or commit. Raises ValueError where that is not what was printed.
+    """
+    while output:
+        head, _, rest = output.partition(b"\n")
+        fields = head.rsplit(b" ", 2)
+        if len(fields) < 3:  # "NAME missing"
+            yield "", None
+            output = rest
+            continue
+        size = int(fields[2])
+        yield fields[0].decode(), rest[:size] if fields[1] in (b"blob", b"commit") else None
+        output = rest[size + 1 :]
+
+
+def _parent_lines(commit: bytes) -> Iterator[bytes]:
+    """Yield the lines of a commit that name its parents: they follow its tree's."""
+    _, *lines = commit.partition(b"\n\n")[0].split(b"\n")
+    return takewhile(lambda line: line.startswith(b"parent "), lines)
 
 
 class ConfigHistory:

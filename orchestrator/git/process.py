@@ -18,6 +18,9 @@ from orchestrator.base.signals import SIGKILL, SIGPIPE, SIGXFSZ
 from orchestrator.git.environment import OPTIONS, git_environ
 
 _CHUNK = 1 << 16
+ASKED_BYTES = 4096
+"""What every pipe holds without a reader (pipe(7): a page where a user has many)."""
+
 _PIPE_BYTES = 1 << 20
 """What Linux lets anybody ask for (``/proc/sys/fs/pipe-max-size``)."""
 
@@ -51,12 +54,13 @@ class GitProcess:
         paths: Sequence[str] | None = (".",),
         work_tree: str | None = None,
         settings: Iterable[tuple[str, str]] = (),
+        asked: bytes = b"",
     ) -> GitProcess:
         """Start git in ``folder``, on what lies below ``paths`` from there. Raises OSError when it can't be started.
 
         ``environ`` is the caller's (``environment.git_environ`` says what reaches git), ``settings`` are names
         and values that hold besides; ``paths`` None for a command that takes none. ``work_tree`` is where the
-        files are, whatever ``core.worktree`` says.
+        files are, whatever ``core.worktree`` says. ``asked`` is what git reads, at most ``ASKED_BYTES``.
         """
         env = git_environ(environ, settings)
         place = () if work_tree is None else (f"--work-tree={work_tree}",)
@@ -66,8 +70,10 @@ class GitProcess:
             pipes += os.pipe()
             pipes += os.pipe()
             output, written_output, complaint, written_complaint = pipes
+            if asked:
+                pipes.append(_holding(asked))
             actions: list[tuple[str | int, ...]] = [
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, pipes[4], 0) if asked else (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, written_output, 1),
                 (os.POSIX_SPAWN_DUP2, written_complaint, 2),
             ]
@@ -76,8 +82,8 @@ class GitProcess:
             for fd in pipes:
                 os.close(fd)
             raise
-        os.close(written_output)
-        os.close(written_complaint)
+        for fd in (written_output, written_complaint, *pipes[4:]):
+            os.close(fd)
         _widen(output)
         return cls(pid, output, complaint)
 
@@ -124,6 +130,21 @@ class GitProcess:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         except ChildProcessError:  # someone else has waited for it
             return 0
+
+
+def _holding(data: bytes) -> int:
+    """Return the end of a pipe from which ``data``, and nothing else, is read: as much as any pipe holds."""
+    if len(data) > ASKED_BYTES:
+        raise ValueError(f"{len(data)} bytes are more than git can be asked")
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, data)
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return reading
 
 
 def _widen(pipe: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from hashlib import sha256
 
-from orchestrator.config.committed import ConfigHistory
+from orchestrator.config.committed import ConfigHistory, HeadCommit, head_commit
 from tests.harness import Orchestrator, WorkspaceFolder
 
 
@@ -27,6 +27,36 @@ def test_every_committed_version_is_found(workspace: WorkspaceFolder) -> None:
         assert history.find("y", sha256(text.encode()).hexdigest()) is None
     assert history.find("x", sha256(b"draft").hexdigest()) is None
     assert ConfigHistory("/", environ).find("x", "0") is None
+
+
+def test_head_and_its_config_are_read_at_once(workspace: WorkspaceFolder) -> None:
+    """Commit and parents are git's own; the config is the commit's and its first parent's, whatever text it has."""
+    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(workspace.root)}
+    root = str(workspace.root / "nested")
+
+    def parents() -> tuple[str, ...]:
+        return tuple(workspace.git("rev-list", "--parents", "--max-count=1", "HEAD").split())
+
+    first = b"# HEAD missing\n0123 blob 3\nabc"
+    workspace.write("nested/project_configs/x.toml", first.decode())
+    assert head_commit(root, "x", environ) == HeadCommit()
+    workspace.commit("first")
+    [commit] = parents()
+    assert head_commit(root, "x", environ) == HeadCommit(commit, (), first, None)
+    workspace.write("nested/project_configs/x.toml", "")
+    workspace.write("nested/project_configs/y.toml/z", "a folder")
+    workspace.commit("second\n\nparent of nothing")
+    commit, before = parents()
+    assert head_commit(root, "x", environ) == HeadCommit(commit, (before,), b"", first)
+    assert head_commit(root, "y", environ) == HeadCommit(commit, (before,), None, None)
+    workspace.git("checkout", "-q", "-b", "side", "HEAD^")
+    workspace.write("other", "1")
+    workspace.commit("third")
+    workspace.git("merge", "-q", "--no-edit", "main")
+    commit, *both = parents()
+    assert len(both) == 2
+    assert head_commit(root, "x", environ) == HeadCommit(commit, tuple(both), b"", first)
+    assert head_commit("/", "x", environ) == head_commit(root, "x", {"PATH": "/gone"}) == HeadCommit()
 
 
 def test_plans_of_a_project_with_its_own_repository_are_compared(

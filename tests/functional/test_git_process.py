@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.git.process import GitProcess
+from orchestrator.git.process import ASKED_BYTES, GitProcess
 
 
 def fake_git(folder: Path, body: str) -> dict[str, str]:
@@ -26,6 +26,18 @@ def test_what_it_says_is_read_whole(tmp_path: Path) -> None:
     environ = fake_git(tmp_path, "head -c 3000000 /dev/zero; head -c 200000 /dev/zero >&2; exit 3")
     answer = GitProcess.start(str(tmp_path), ["status"], environ).answer(30)
     assert (answer.code, len(answer.output), len(answer.complaint)) == (3, 3_000_000, 200_000)
+
+
+def test_it_reads_what_it_is_asked(tmp_path: Path) -> None:
+    """That, and no more, stands on its input; nothing where it is asked nothing; no more than any pipe holds."""
+    environ = fake_git(tmp_path, "wc -c")
+    for asked in (b"", b"HEAD\n", b"x" * ASKED_BYTES):
+        answer = GitProcess.start(str(tmp_path), ["status"], environ, asked=asked).answer(30)
+        assert int(answer.output) == len(asked)
+    before = os.listdir("/dev/fd")
+    with pytest.raises(ValueError, match="4097 bytes"):
+        GitProcess.start(str(tmp_path), ["status"], environ, asked=b"x" * (ASKED_BYTES + 1))
+    assert os.listdir("/dev/fd") == before
 
 
 def test_one_that_is_killed_has_a_negative_code(tmp_path: Path) -> None:

@@ -92,10 +92,17 @@ def default_branch(git: Git, then: str = "") -> DefaultBranch:
     return DefaultBranch(then, then)
 
 
-def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default: DefaultBranch | None = None) -> Base:
+def find_base(
+    git: Git,
+    wanted: NamedBase,
+    is_clean: Callable[[], bool],
+    default: DefaultBranch | None = None,
+    head_and_parents: Sequence[str] | None = None,
+) -> Base:
     """Return the commit where HEAD left what was named, else the default branch.
 
-    ``default`` is ``default_branch``, where the caller knows it already.
+    ``default`` is ``default_branch`` and ``head_and_parents`` are HEAD's commit and its parents' (none before the
+    first commit), where the caller knows them already.
     ``is_clean`` tells whether the project has no uncommitted change. Where HEAD is the base itself, those are
     compared with it; without any, HEAD is compared with its first parent.
     """
@@ -103,14 +110,16 @@ def find_base(git: Git, wanted: NamedBase, is_clean: Callable[[], bool], default
     known = _default_branch(git) if default is None else default
     standing = known.reference
     reference, origin = wanted.reference, wanted.origin
+    if head_and_parents is None:
+        head_and_parents = _head_and_parents(git)
+    head, *parents = head_and_parents or [""]
     if not reference:
         if standing is None:
-            return _without_default(git, shallow)
+            return _without_default(git, shallow, head, parents)
         reference, origin = standing, "the default branch"
     elif not is_commit(git, reference):
         text = f"{origin} '{printable(reference)}' is not a commit of this repository"
         return _unknown(text, shallow, "name a commit, branch or tag that 'git rev-parse' knows there")
-    head, *parents = _head_and_parents(git) or [""]
     base: str | None = head
     if wanted.reference or not head or known.commit != head:
         base = _merge_base(git, reference)
@@ -171,11 +180,10 @@ def _reached(git: Git, base: str, reference: str, shallow: frozenset[str]) -> Ba
     return Base(base, notes=(_HISTORY_HINT,))
 
 
-def _without_default(git: Git, shallow: frozenset[str]) -> Base:
+def _without_default(git: Git, shallow: frozenset[str], head: str, parents: Sequence[str]) -> Base:
     problem = "there is no default branch to compare with"
     if shallow:
         return _unknown(problem, shallow, _NAME_ONE)
-    head, *parents = _head_and_parents(git) or [""]
     found = _first_parent(git, "HEAD", head, parents, shallow)
     return found if found.is_root else Base(None, nothing=f"{problem}: {_NAME_ONE}")
 

@@ -11,7 +11,7 @@ from orchestrator.base.errors import Refusal
 from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
-from orchestrator.config.committed import config_at, configured_base, file_at
+from orchestrator.config.committed import config_at, configured_base, file_at, head_commit
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
@@ -172,14 +172,16 @@ class PolicyComparison:
         asked: list[bool] = []
         """Holds one where HEAD is the default branch's own commit."""
 
+        head = head_commit(root, project, environ)
+
         def is_clean() -> bool:
             asked.append(True)
-            committed = config_at(root, "HEAD", project, environ)
-            if committed != current:
-                changed.append(committed)
+            if head.config != current:
+                changed.append(head.config)
             return not changed
 
-        base = find_base(git, wanted, is_clean, default)
+        known = (head.commit, *head.parents) if head.commit else ()
+        base = find_base(git, wanted, is_clean, default, known)
         reached = None if base.is_root else base.commit
         self._read_reached(reached, ("HEAD",) if asked else ())
         self._read_workspace(reached, ("HEAD",) if asked else ())
@@ -187,7 +189,8 @@ class PolicyComparison:
         if changed:
             before = changed[0]
         elif base.commit is not None and not base.is_root:
-            before = config_at(root, base.commit, project, environ)
+            is_parent = base.commit == next(iter(head.parents), None)
+            before = head.config_before if is_parent else config_at(root, base.commit, project, environ)
         if before is not None:
             self._configs = before, current
         elif base.commit is None:
