@@ -13,6 +13,7 @@ from orchestrator.base.errors import DamagedRecord
 from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.model.manifest.document import parse, render
 from orchestrator.model.manifest.many_manifests import ManyManifests
+from tests.generated import examples
 from tests.records import make_manifest
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.sampled_from([5.0, -0.0, 0.012]) | st.text()
@@ -20,7 +21,7 @@ VALUES = st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(), SCALARS, max
 DOCUMENTS = st.dictionaries(st.sampled_from(["summary", "plan", "revision"]) | st.text(), VALUES, max_size=5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(60))
 @given(st.lists(DOCUMENTS, max_size=4), st.booleans())
 def test_documents_and_digests_are_those_of_each_alone(documents: list[dict[str, Any]], indented: bool) -> None:
     """Whatever was read before, and however the file is written; also a second time, when every member is known."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from orchestrator.base.files import Folder, Seam
 from orchestrator.store import run_index
 from orchestrator.store.run_index import changing, move_in, newest_names, renew
+from tests.generated import examples
 from tests.records import make_run_id
 
 
@@ -63,7 +64,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(150))
 @given(STEPS, st.integers(1, 12))
 def test_what_is_read_is_what_is_there(steps: list[tuple[str, int]], least: int) -> None:
     """Claims in any order, runs put there and taken away by hand at once, an index that is lost, cut or made anew."""
