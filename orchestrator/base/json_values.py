@@ -15,7 +15,10 @@ _SCALARS = frozenset({int, float, bool, type(None)})
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` made of dicts, lists and scalars only, however deep it is nested; its text is well formed."""
+    """Return ``value`` made of dicts, lists and scalars only, however deep it is nested; its text is well formed.
+
+    Leaves that stay as they are, most of a record, cost no call.
+    """
     kind = type(value)
     if kind is str:
         return well_formed(value)
@@ -23,11 +26,20 @@ def plain(value: Any) -> Any:
         return value
     names = getattr(kind, "_fields", None)
     if names is not None:
-        return {name: plain(item) for name, item in zip(names, value, strict=True)}
+        return {
+            name: item if (leaf := type(item)) in _SCALARS or (leaf is str and item.isascii()) else plain(item)
+            for name, item in zip(names, value, strict=True)
+        }
     if isinstance(value, (tuple, list)):
-        return [plain(item) for item in value]
+        return [
+            item if (leaf := type(item)) in _SCALARS or (leaf is str and item.isascii()) else plain(item)
+            for item in value
+        ]
     if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {
+            plain(key): item if (leaf := type(item)) in _SCALARS or (leaf is str and item.isascii()) else plain(item)
+            for key, item in value.items()
+        }
     return value
 
 
