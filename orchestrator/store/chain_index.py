@@ -32,6 +32,7 @@ from orchestrator.store.layout import CHAIN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 PRUNES = "prune"
 """The key of the lines of prunes; those of decisions are the ids of their runs."""
@@ -40,7 +41,7 @@ _FORM = 1
 """Goes up when other lines are indexed, or by other keys: an older file counts as none then."""
 _MUCH = 1 << 21
 """Bytes of a chain that may stand behind the index: they are looked through in 0.7 ms."""
-_KEYS_IN_A_PART = 512
+_KEYS_IN_A_PART = 256
 _LIMIT = 1 << 26
 _BEFORE = b'"previous_line": "'
 
@@ -56,7 +57,7 @@ class Part(Record):
     covered: Count
     last: Count
     digest: str
-    places: Mapping[str, tuple[Count, ...]]
+    places: Mapping[str, Any]
 
 
 _EMPTY = Part(_FORM, 1, 0, 0, "", {})
@@ -72,7 +73,8 @@ def lines_about(
     """
     index = Index(task, workspace)
     part = index.part_of(key)
-    found = None if part is None else _read_back(task, part.places.get(key, ()), start, is_about)
+    places = None if part is None else _offsets(part, key)
+    found = None if places is None else _read_back(task, places, start, is_about)
     if part is None or found is None:
         part, found = None, []
     end = part.covered if part is not None else 0
@@ -80,6 +82,14 @@ def lines_about(
     if size_of_chain(task) - end > _MUCH:
         index.extend(afresh=part is None)
     return found
+
+
+def _offsets(part: Part, key: str) -> tuple[int, ...] | None:
+    """Return the places of a key; None when they are none. Of a part, only those that are asked for are looked at."""
+    found = part.places.get(key, [])
+    if isinstance(found, list) and all(type(offset) is int and 0 <= offset < part.covered for offset in found):
+        return tuple(found)
+    return None
 
 
 def _read_back(
@@ -122,13 +132,13 @@ class Index:
             first = self._read(0)
             if first is None or not _is_of(self._task, first):
                 return None
-            places = dict(first.places)
-            for number in range(1, first.parts):
+            known: dict[str, tuple[int, ...]] = {}
+            for number in range(first.parts):
                 part = self._read(number)
                 if part is None or part._replace(places=first.places) != first:
                     return None
-                places |= part.places
-            return first._replace(parts=1, places=places)
+                known |= {key: offsets for key in part.places if (offsets := _offsets(part, key)) is not None}
+            return first._replace(parts=1, places=known)
         return None
 
     def extend(self, *, afresh: bool) -> None:
@@ -156,7 +166,7 @@ class Index:
             return
         expected = _places_in(self._task, index.covered)
         for key in sorted({*index.places, *expected}):
-            if tuple(index.places.get(key, ())) != tuple(expected.get(key, ())):
+            if index.places.get(key, ()) != tuple(expected.get(key, ())):
                 yield key
 
     def _keep(self, index: Part) -> None:
@@ -212,11 +222,11 @@ def _covering(task: Folder, before: Part) -> Part:
     places = {key: list(found) for key, found in before.places.items()}
     covered, last, digest = before.covered, before.last, before.digest
     for line in lines_of(task, covered):
-        at = line.rfind(_BEFORE) + len(_BEFORE)
-        if covered and line[at : at + len(digest)] != digest.encode():
+        if covered and not line.startswith(digest.encode(), line.rfind(_BEFORE) + len(_BEFORE)):
             break
-        for key in _keys_of(line):
-            places.setdefault(key, []).append(covered)
+        if MARK in line or line.startswith(PRUNE_BEGIN):
+            for key in _keys_of(line):
+                places.setdefault(key, []).append(covered)
         last, digest = covered, fast(line).hexdigest()
         covered += len(line) + 1
     return Part(_FORM, 1, covered, last, digest, {key: tuple(found) for key, found in places.items()})

@@ -38,6 +38,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_COMPARED = 1000
+"""So many ids are compared with one that nobody knows."""
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""
 
@@ -86,22 +88,17 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
     _check_reference(store, reference)
     if is_run_id(reference):
         found = place(store, reference)
-        if found is not None:
-            _refuse_on_its_way(store, found)
-            return found
+        if found is None:
+            raise _no_run(store, reference, _newest_ids(store))
+        _refuse_on_its_way(store, found)
+        return found
     if reference == "latest":
         return _latest(store)
     every = _every(store)
     matches = sorted((run_id, task_id) for run_id, task_id in every if run_id.startswith(reference))
     matches = matches or _migrated(every, reference)
     if not matches:
-        from orchestrator.store.find_pruned import refuse_pruned
-
-        refuse_pruned(store, reference, task_ids(store))
-        ids = [run_id for run_id, _ in every[-1000:]]
-        raise NotFound(
-            f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else ""
-        )
+        raise _no_run(store, reference, [run_id for run_id, _ in every[-_COMPARED:]])
     if len(matches) > 1:
         shown = ", ".join(run_id for run_id, _ in matches[:5])
         raise UsageError(
@@ -110,6 +107,25 @@ def find_run(store: RunStore, reference: str = "latest") -> Location:
             code="ambiguous-run",
         )
     return Location(matches[0][1], matches[0][0])
+
+
+def _no_run(store: RunStore, reference: str, ids: list[str]) -> NotFound:
+    """Return the refusal of a run that is not there, and may be one of ``ids``. Raises that of a pruned one."""
+    from orchestrator.store.find_pruned import refuse_pruned
+
+    refuse_pruned(store, reference, task_ids(store))
+    return NotFound(f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else "")
+
+
+def _newest_ids(store: RunStore) -> list[str]:
+    """Return the newest runs of the last tasks, oldest first, without listing very many."""
+    from orchestrator.store.run_index import newest_names
+
+    found: list[str] = []
+    for task_id in reversed(task_ids(store)):
+        with contextlib.suppress(FileNotFoundError), store.task(task_id) as task, task.sub(CLI) as cli:
+            found += itertools.islice(newest_names(task, cli)[1], _COMPARED - len(found))
+    return found[::-1]
 
 
 def _refuse_on_its_way(store: RunStore, where: Location) -> None:

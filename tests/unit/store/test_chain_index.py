@@ -184,7 +184,7 @@ def test_two_accounts_have_an_index_each(place: Place) -> None:
     other.workspace = place.workspace._replace(state_dir=str(place.root / "another"))
     assert other.asked(RUNS[0]) == place.looked_up(RUNS[0])
     assert {file: file.read_bytes() for file in mine} == mine
-    assert len(place.files()) == 2 * len(mine)
+    assert len(place.files()) == 2 * len(mine) > 2
 
 
 def edits_of(file: Path) -> Iterator[bytes]:
@@ -331,6 +331,16 @@ def test_what_is_left_out_added_or_moved_is_found(place: Place, change: Any, key
     assert place.differences() == keys
     for run in RUNS[1:]:
         assert place.asked(run) == place.looked_up(run)
+
+
+@pytest.mark.parametrize("places", [None, "x", {}, 7, [-1], [1.5], ["0"], [True], [1 << 80], [[0]], [3, 1 << 62]])
+def test_places_that_are_none_are_looked_up(place: Place, places: Any) -> None:
+    """Who has the key makes no command fail by what they seal."""
+    place.asked(RUNS[0])
+    seal_anew(place, lambda held: held.update({RUNS[0]: places}))
+    assert place.differences() == [RUNS[0]]
+    assert place.asked(RUNS[0]) == place.looked_up(RUNS[0])
+    assert place.differences() == []
 
 
 LINE = st.integers(0, 6)

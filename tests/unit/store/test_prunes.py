@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.base.canonical import digest_of
 from orchestrator.base.errors import NotFound
+from orchestrator.base.files import Folder
 from orchestrator.model.manifest.digest import manifest_digest
 from orchestrator.store.chain import add_line, last_end, lines_of
 from orchestrator.store.doctor.tasks import pruned_of, read_state, state_of
@@ -30,6 +31,7 @@ from orchestrator.store.prune_lines import (
     prunes_in,
 )
 from orchestrator.store.record_proof import prove
+from orchestrator.store.run_index import renew
 from orchestrator.store.store import RunStore
 from orchestrator.store.verification.alignment import align_task
 from orchestrator.store.verification.recent import verify_recent
@@ -125,8 +127,23 @@ def test_a_pruned_run_is_refused_with_when_and_by_whom(store: RunStore) -> None:
             find_run(store, reference)
         assert refused.value.code == "pruned"
     with pytest.raises(NotFound) as refused:
+        find_run(store, make_run_id(9)[:-4])
+    assert refused.value.code == "not-found"
+
+
+def test_a_whole_id_that_is_not_there_costs_no_listing(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pruned, or never there, which is compared with the newest ids: the index of runs has them."""
+    pruned(store, 2)
+    with store.task(TASK) as task, task.sub("cli") as cli:
+        renew(task, cli)
+    monkeypatch.setattr(Folder, "names", lambda folder: pytest.fail(f"{folder.path} was listed"))
+    monkeypatch.setattr("orchestrator.store.find.task_ids", lambda _: [TASK])
+    with pytest.raises(NotFound, match="pruned"):
+        find_run(store, make_run_id(2))
+    with pytest.raises(NotFound) as refused:
         find_run(store, make_run_id(9))
     assert refused.value.code == "not-found"
+    assert refused.value.hint == f"did you mean '{make_run_id(4)}'?"
 
 
 def test_logs_may_go_and_the_record_stays_proved(store: RunStore) -> None:
