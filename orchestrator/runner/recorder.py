@@ -33,6 +33,7 @@ from orchestrator.runner.event_fields import run_start, stage_end
 from orchestrator.runner.run_end import breakdown_detail, close_children, end_event, publish_end
 from orchestrator.store.child_links import settle_with_parent, settled_children, with_children
 from orchestrator.store.claim import commit
+from orchestrator.store.event_log import LINKED
 from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, error_name
 from orchestrator.store.open_run import OpenRun
 from orchestrator.store.store import RunStore
@@ -279,7 +280,7 @@ class Recorder:
             before = {child.run_id for child in self.manifest.child_runs}
             self._change(linked)
             for child in (one for one in linked.child_runs if one.run_id not in before):
-                self.event("child:linked", child_run_id=child.run_id, stage=child.stage_id)
+                self.event(LINKED, child_run_id=child.run_id, stage=child.stage_id)
 
     def flush(self) -> None:
         """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 END = "run:end"
 INTERRUPTED_END = "run:interrupted"
+LINKED = "child:linked"
+_LINKED_MARK = b'"child:linked"'
 OUTPUTS = "stage:outputs"
 """What a stage that may be reused made: the digest of its declared outputs."""
 
@@ -51,6 +53,32 @@ def read_events(folder: Folder) -> Iterator[Event]:
                 event = json_codec.loads(line)
                 if isinstance(event, dict) and line.endswith(b"\n"):
                     yield event
+
+
+def children_left_out(folder: Folder, child_runs: object) -> Iterator[str]:
+    """Yield that ``child_runs`` of a record lack children which its events link, under the stage that these name.
+
+    No digest covers that list, which grows after a run's end: that it does not shrink follows from the events.
+    """
+    known = {
+        (str(child.get("run_id")), str(child.get("stage_id")))
+        for child in (child_runs if isinstance(child_runs, list) else ())
+        if isinstance(child, dict)
+    }
+    for run_id, stage in _linked_children(folder):
+        if (run_id, stage) not in known:
+            yield f"child run '{run_id}', which its events link, is not among its child runs"
+
+
+def _linked_children(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield id and stage of each child run that the events link; other lines are not parsed."""
+    with suppress(FileNotFoundError, StorageError), open(folder.open_read(EVENTS), "rb") as file:
+        for line in iter(lambda: file.readline(_LINE_LIMIT), b""):
+            if _LINKED_MARK in line:
+                with suppress(ValueError, RecursionError):
+                    event = json_codec.loads(line)
+                    if isinstance(event, dict) and event.get("type") == LINKED:
+                        yield str(event.get("child_run_id")), str(event.get("stage"))
 
 
 def last_number(folder: Folder, attempt: int) -> int:

@@ -17,6 +17,7 @@ from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.store.attempt_files import entries_of, events_of
 from orchestrator.store.chain import Line, find_link, read_hint
+from orchestrator.store.event_log import children_left_out
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, IMPORTED, OPEN, REPORTS, Location
 from orchestrator.store.metrics_line import event_id
 from orchestrator.store.run_files import file_digest, names_in, parent_of, size_of, whole_lines_size
@@ -136,6 +137,7 @@ def _differences(
     if size is not None:
         entry = {"bytes": size, "sha256": digest}
         yield from _of_a_file(folder, EVENTS, entry, read=depth != "sizes", whole=True, may_lack=may_lack)
+    yield from children_left_out(folder, document.get("child_runs"))
     known = entries_of(line)
     for path, entry in known.items():
         above = path.partition("/")[0]

@@ -78,3 +78,23 @@ def test_a_resume_takes_no_child_whose_record_was_edited(
     done = orchestrate("resume", started.document["run_id"], "--format", "json")
     assert (done.code, done.document["status"]) == (3, "failed")
     assert len(workspace.runs("1-q")) == 2
+
+
+@pytest.mark.parametrize("how", ["removed", "other-stage"])
+def test_a_child_that_was_taken_out_of_the_record_is_missed(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, how: str
+) -> None:
+    """A failed child is not hidden by hand: the events of the run above link it, and its stage."""
+    workspace.project("p", {"test": "codex-orchestrator start smoke --project q || true"}, pipeline="smoke")
+    workspace.project("q", {"test": "false"}, pipeline="smoke")
+    workspace.commit()
+    assert orchestrate("start", "smoke", "--project", "p").code == 0
+    [run] = workspace.runs("1-p")
+    record = json.loads((run / "manifest.json").read_text())
+    children = [] if how == "removed" else [{**child, "stage_id": "build"} for child in record["child_runs"]]
+    (run / "manifest.json").write_text(json.dumps({**record, "child_runs": children}))
+    for note in run.glob("children/*"):
+        note.unlink()
+    assert "record-altered" in reasons(orchestrate)
+    found = orchestrate("verify", "--all", "--format", "json")
+    assert (found.code, {one["code"] for one in found.document["findings"]}) == (4, {"record-contradicts-events"})

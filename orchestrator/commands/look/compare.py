@@ -10,6 +10,7 @@ from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.compared_tests import compared_tests
 from orchestrator.git.changed_since_commit import changed_between
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.plan_diff import plan_drift
 from orchestrator.report.compare_text import compare_text, compared_stages
 from orchestrator.store.find import find_run, read_document, run_ids
@@ -69,12 +70,13 @@ def compare(
 
 
 def _record(store: RunStore, where: Location) -> dict[str, Any]:
-    """Return the record of a run. Raises UsageError for one of version 1, which has neither plan nor tree."""
+    """Return the record of a run, checked. Raises UsageError for version 1, which has neither plan nor tree."""
     record = read_document(store, where)
     if record["version"] == 1:
         raise UsageError(
             f"run '{where.run_id}' is of version 1, which says neither its plan nor its tree", code="version-1"
         )
+    load(record, store.paths(where).manifest)
     return record
 
 

@@ -18,7 +18,7 @@ from orchestrator.report.status_document import standing, status_document
 from orchestrator.store.chain import read_first_hint
 from orchestrator.store.decisions import decisions_of
 from orchestrator.store.find import life_of, read_document
-from orchestrator.store.layout import HEARTBEAT, Location
+from orchestrator.store.layout import HEARTBEAT, LINE_HINT, Location
 from orchestrator.store.liveness import Sign
 from orchestrator.store.record_proof import ALTERED, prove
 from orchestrator.store.store import RunStore
@@ -94,7 +94,9 @@ def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str
     A run that is being published gets its line within milliseconds: it is waited for.
     """
     record = seen.record
-    if record.get("version") != VERSION or seen.alive:
+    if record.get("version") != VERSION:
+        return (ALTERED, "the record was altered: it says that it is of version 1") if _has_line(store, where) else None
+    if seen.alive:
         return None
     until = time.monotonic() + _PUBLISH_PATIENCE_SECONDS
     while True:
@@ -115,6 +117,13 @@ def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str
                 continue
             return "record-unpublished", "its end is not fully published: the next start, resume or review does that"
         time.sleep(_PUBLISH_LOOK_SECONDS)
+
+
+def _has_line(store: RunStore, where: Location) -> bool:
+    """Tell whether a run's folder notes a line of the task's chain, as none of version 1 does: one lookup of a name."""
+    with suppress(FileNotFoundError, StorageError), store.run_folder(where) as folder:
+        return folder.has(LINE_HINT)
+    return False
 
 
 def heartbeat_of(store: RunStore, where: Location) -> str | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.files import Folder, explained
 from orchestrator.base.record import Record
@@ -144,17 +145,24 @@ def _surveyed(
             checked_manifest(record, folder, where)
             is_writable = os.access(folder.path, os.W_OK | os.X_OK)
     except (DamagedRecord, NotFound, StorageError) as error:
-        return Surveyed(RunFacts(run_id, where.task_id, holds=(f"its record can't be read: {error.code}",)), None, 0, 0)
+        return _unreadable(where, error.code)
     holds = [*_holds(record, digest, run_id, known), *held.get(run_id, ())]
     if not is_writable:
         holds.append("its folder can't be written to")
-    if any(isinstance(entry, dict) and entry.get("decision") == APPROVE for entry in record.get("approvals") or ()):
-        holds += _approvals(store, record, environ)
-    facts = _facts(record, where, tuple(holds), has_logs=found.has_logs)
+    try:
+        if any(isinstance(entry, dict) and entry.get("decision") == APPROVE for entry in record.get("approvals") or ()):
+            holds += _approvals(store, record, environ)
+        facts = _facts(record, where, tuple(holds), has_logs=found.has_logs)
+    except (KeyError, TypeError, ValueError, AttributeError):  # of another type, which no full check has refused yet
+        return _unreadable(where, DamagedRecord.default_code)
     named = None
     if facts.completed_at is not None and run_id in known.ends and record["version"] == 2:
         named = NamedRun(run_id, tuple(known.ends[run_id]), *(record[key] for key in _NAMED))
     return Surveyed(facts, None if named is None else Chosen(named, seen), found.bytes, found.log_bytes)
+
+
+def _unreadable(where: Location, code: str) -> Surveyed:
+    return Surveyed(RunFacts(where.run_id, where.task_id, holds=(f"its record can't be read: {code}",)), None, 0, 0)
 
 
 def _holds(record: Mapping[str, Any], digest: str, run_id: str, known: _Known) -> Iterator[str]:
@@ -185,6 +193,7 @@ def _approvals(store: RunStore, record: Mapping[str, Any], environ: Mapping[str,
 
 
 def _facts(record: Mapping[str, Any], where: Location, holds: tuple[str, ...], *, has_logs: bool) -> RunFacts:
+    """Return what the rules judge. Raises TypeError, ValueError or AttributeError of a record that can't be read."""
     lineage = record.get("lineage")
     commands = [entry for entry in record.get("commands") or () if isinstance(entry, dict)]
     children = [entry.get("run_id") for entry in record.get("child_runs") or () if isinstance(entry, dict)]
@@ -192,6 +201,8 @@ def _facts(record: Mapping[str, Any], where: Location, holds: tuple[str, ...], *
     below = (entry.get("sub_run_id") for entry in commands)
     cited = (entry["reused"].get("run_id") for entry in commands if isinstance(entry.get("reused"), dict))
     ended = record.get("completed_at") if record.get("status") in TERMINAL else None
+    if isinstance(ended, str):
+        parse_stamp(ended)
     return RunFacts(
         where.run_id,
         where.task_id,

@@ -155,10 +155,10 @@ def _configs(plan: Mapping[str, Any]) -> dict[str, str]:
 def _commits(record: Mapping[str, Any]) -> list[str]:
     """Return the commits that the attempts of a run ran on, the last one first."""
     entries = record.get("provenance")
-    named = (
-        [entry.get("commit") for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
-    )
-    return [commit for commit in dict.fromkeys(reversed(named)) if isinstance(commit, str) and commit.isalnum()]
+    attempts = [entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, Mapping)]
+    named = [entry.get("commit") for entry in attempts]
+    texts = [commit for commit in reversed(named) if isinstance(commit, str) and commit.isalnum()]
+    return list(dict.fromkeys(texts))
 
 
 def _bytes_of(

@@ -23,6 +23,7 @@ from orchestrator.checks.checklists.tick_proof import (
 from orchestrator.commands.context import Context
 from orchestrator.commands.review.evidence_sources import link_of, record_here, sources_of
 from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
+from orchestrator.model.manifest.json_schema import load
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 from orchestrator.store.record_proof import ALTERED, prove, refuse_pruned_logs
@@ -47,6 +48,7 @@ def ticking(
         raise NotFound(f"there is no record of run '{where.run_id}'")
     if record["version"] != 2:
         raise UsageError(f"run '{where.run_id}' is of version 1, which proves no item", code="version-1")
+    load(dict(record), store.paths(where).manifest)
     refuse_foreign_plan(store, where, record, context.environ)
     documents.refuse_unreadable(task)
     evidence = evidence_of(record, link_of(store, where, int(record["attempt"])))

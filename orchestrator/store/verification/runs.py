@@ -16,7 +16,7 @@ from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.store.chain import FORM
 from orchestrator.store.cited_run import reuse_findings
 from orchestrator.store.decisions import compared
-from orchestrator.store.event_log import NOTHING, by_attempt, contradictions, read_events, unproved
+from orchestrator.store.event_log import NOTHING, by_attempt, children_left_out, contradictions, read_events, unproved
 from orchestrator.store.find import read_manifest
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, MANIFEST, REPORTS, Location
 from orchestrator.store.liveness import sign_of_life
@@ -67,11 +67,13 @@ def run_findings(
             except DamagedRecord as error:
                 yield Finding("manifest-damaged", path, error.message)
                 return
-            found = _look(store, folder, where, record, links, paths.folder, check, settled, "logs" not in pruned)
+            logs = "logs" not in pruned
+            found = list(_look(store, folder, where, record, links, paths.folder, check, settled, logs))
             yield from (each for each in found if "logs" not in pruned or each.code not in _GONE_WITH_LOGS)
             if settled and links:
                 yield from _decision_findings(record, where, links, decisions, path)
-            judged(where, record)
+            if not any(each.code == "manifest-damaged" for each in found):
+                judged(where, record)
     except (FileNotFoundError, NotFound):
         for link in links[-1:] if "record" not in pruned else ():
             yield Finding("run-missing", chain_path, f"the record of {where.run_id} is gone", link.number)
@@ -93,6 +95,8 @@ def _look(
     """Yield what is wrong with the run in ``folder``; without ``logs`` the record has no events to contradict."""
     path = os.path.join(place, MANIFEST)
     if document["version"] == 1:
+        if links:
+            yield Finding("manifest-edited", path, "it says that it is of version 1, and the chain has its ends")
         return
     try:
         manifest = check(document, path)
@@ -141,6 +145,8 @@ def _contradictions(folder: Folder, manifest: Manifest, path: str) -> Iterator[F
     """Yield in which points a record says something else than its own events and error files."""
     attempts = by_attempt(read_events(folder))
     for why in contradictions(manifest, attempts, folder):
+        yield Finding("record-contradicts-events", path, why)
+    for why in children_left_out(folder, [child._asdict() for child in manifest.child_runs]):
         yield Finding("record-contradicts-events", path, why)
     for stage in unproved(manifest, attempts):
         yield Finding("record-contradicts-events", path, f"stage '{stage}' succeeded, and its events don't say so")
