@@ -25,6 +25,7 @@ from orchestrator.store.decisions import decision_lines
 from orchestrator.store.find_pruned import pruned_by_index
 from orchestrator.store.prune_lines import PrunedRun, find_pruned
 from tests.faults.crash_seam import QuickSeam, fail_from
+from tests.generated import examples
 from tests.records import TASK, make_run_id
 from tests.unit.store import chain_builder
 
@@ -410,7 +411,7 @@ HIDDEN = [("plant", 1, RUNS[2]), ("check",), ("restore", "chain")]
 """A decision is written over, an index is made, and the decision is put back."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(100))
 @example(parts=LAST)
 @example(parts=HIDDEN)
 @given(parts=st.lists(st.one_of(STEPS, KEPT), min_size=1, max_size=8))
