@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
@@ -16,6 +18,7 @@ from orchestrator.model.approvals import APPROVE, subject_of, validities
 from orchestrator.model.manifest.many_manifests import ManyManifests
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.model.retention import RunFacts
+from orchestrator.process.shared_work import share
 from orchestrator.store.canary_proof import noted_proofs
 from orchestrator.store.chain import is_end, lines_of, parsed
 from orchestrator.store.find import checked_manifest, manifest_bytes, run_ids, task_ids
@@ -30,6 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_WORTH_A_PROCESS = 1000
+"""Runs: to look at them takes a third of a second, to send what was found 20 ms."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMED = ("status", "outcome", "project", "pipeline_id", "started_at", "completed_at")
 
@@ -73,27 +78,50 @@ def survey(store: RunStore, environ: Mapping[str, str], progress: Callable[[int]
 
     Raises StorageError, ConfigError of a bad ``[docs]``, DamagedRecord of a key's file that can't be read.
     """
-    held, manifests = _held(store, environ), ManyManifests()
-    runs: list[Surveyed] = []
-    came_back = {}
+    held = _held(store, environ)
+    known: dict[str, _Known] = {}
+    there: list[Location] = []
+    came_back: dict[str, tuple[str, ...]] = {}
     gone: set[str] = set()
     for task_id in task_ids(store):
         with store.task(task_id) as task:
-            known = _known(task)
-            back = []
-            gone |= {run_id for run_id, entry in known.pruned.items() if not entry.lost}
-            with suppress(FileNotFoundError), task.sub(CLI) as cli:
-                for run_id in run_ids(store, task_id):
-                    entry = known.pruned.get(run_id)
-                    if entry is not None and not entry.lost:
-                        back.append(run_id)
-                        continue
-                    with suppress(FileNotFoundError):
-                        runs.append(_surveyed(store, cli, Location(task_id, run_id), known, held, environ, manifests))
-                        progress(len(runs))
-            if back:
-                came_back[task_id] = tuple(back)
+            known[task_id] = _known(task)
+        pruned = {run_id for run_id, entry in known[task_id].pruned.items() if not entry.lost}
+        gone |= pruned
+        run_ids_ = run_ids(store, task_id)
+        if back := tuple(run_id for run_id in run_ids_ if run_id in pruned):
+            came_back[task_id] = back
+        there += [Location(task_id, run_id) for run_id in run_ids_ if run_id not in pruned]
+    looked_at = 0
+
+    def looked(places: Sequence[Location]) -> list[Surveyed]:
+        nonlocal looked_at
+        found = []
+        for run in _surveyed_runs(store, places, known, held, environ):
+            found.append(run)
+            looked_at += 1
+            progress(looked_at)
+        return found
+
+    runs = share(there, looked, _WORTH_A_PROCESS)
+    progress(len(runs))
     return Survey(tuple(runs), came_back, frozenset(gone))
+
+
+def _surveyed_runs(
+    store: RunStore,
+    places: Iterable[Location],
+    known: Mapping[str, _Known],
+    held: Mapping[str, list[str]],
+    environ: Mapping[str, str],
+) -> Iterator[Surveyed]:
+    """Yield what is known of each run that is there, those of a task one after the other."""
+    manifests = ManyManifests()
+    for task_id, of_task in groupby(places, key=attrgetter("task_id")):
+        with suppress(FileNotFoundError), store.task(task_id) as task, task.sub(CLI) as cli:
+            for where in of_task:
+                with suppress(FileNotFoundError):
+                    yield _surveyed(store, cli, where, known[task_id], held, environ, manifests)
 
 
 def _held(store: RunStore, environ: Mapping[str, str]) -> Mapping[str, list[str]]:

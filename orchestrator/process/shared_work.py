@@ -1,0 +1,112 @@
+"""Work on very many things, shared among copies of this process: one for each core but its own.
+
+A copy gets a part of the things and sends back what came of it. What a copy could not do, whatever the reason, this
+process does itself, so that what is raised is raised here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeAlias, TypeVar
+
+    Thing = TypeVar("Thing")
+    Made = TypeVar("Made")
+    Work: TypeAlias = "Callable[[Sequence[Thing]], list[Made]]"
+
+_MOST = 4
+"""Processes: what more of them read waits for the disk."""
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def share(things: Sequence[Thing], work: Work[Thing, Made], least: int, processes: int | None = None) -> list[Made]:
+    """Return what ``work`` makes of ``things``, in their order; raises what it raises.
+
+    Fewer than ``least`` things for each process are not worth a copy. ``work`` gets a part of the things, and makes
+    what ``pickle`` knows. ``processes``: at most so many, left out: the cores.
+    """
+    most = min(_cores(), _MOST) if processes is None else processes
+    count = min(most, len(things) // least)
+    if count < 2 or not _can_be_copied():
+        return work(things)
+    size = -(-len(things) // count)
+    parts = [things[begin : begin + size] for begin in range(0, len(things), size)]
+    copies: list[_Copy] = []
+    try:
+        copies.extend(_Copy(work, part) for part in parts[1:])
+        made = work(parts[0])
+        for part, copy in zip(parts[1:], copies, strict=True):
+            sent = copy.answer()
+            made += work(part) if sent is None else sent
+        return made
+    finally:
+        for copy in copies:
+            copy.end()
+
+
+def _can_be_copied() -> bool:
+    """Tell whether a copy has all of this process: of its threads it would have one, and of their locks all."""
+    threading = sys.modules.get("threading")
+    return hasattr(os, "fork") and (threading is None or threading.active_count() == 1)
+
+
+class _Copy:
+    """A copy of this process that does its part, and ends."""
+
+    def __init__(self, work: Work[Any, Any], part: Sequence[Any]) -> None:
+        self._pid = 0
+        self._from, to = os.pipe()
+        try:
+            with suppress(OSError):  # no process is left: the part is done here
+                self._pid = os.fork()
+                if self._pid == 0:
+                    _work_and_end(work, part, to)
+        finally:
+            os.close(to)
+
+    def answer(self) -> list[Any] | None:
+        """Wait for the copy and return what it made; None when it could not."""
+        with open(self._from, "rb", closefd=False) as file:
+            data = file.read()
+        if self._pid == 0:
+            return None
+        _, state = os.waitpid(self._pid, 0)
+        self._pid = 0
+        if state != 0:
+            return None
+        import pickle  # loaded only where it is needed: 3 ms
+
+        made: list[Any] = pickle.loads(data)  # noqa: S301 -- what a copy of this process wrote
+        return made
+
+    def end(self) -> None:
+        """End the copy, where nobody waited for it."""
+        os.close(self._from)
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+
+
+def _work_and_end(work: Work[Any, Any], part: Sequence[Any], to: int) -> NoReturn:
+    """Do a part in a copy of this process, which ends without doing what the process itself does at its end."""
+    code = 1
+    try:
+        import pickle
+
+        with open(to, "wb", closefd=False) as file:
+            pickle.dump(work(part), file, protocol=pickle.HIGHEST_PROTOCOL)
+        code = 0
+    finally:
+        os._exit(code)

@@ -1,0 +1,76 @@
+"""Work that is shared among copies of a process is the work of one, whatever becomes of the copies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from orchestrator.process.shared_work import share
+
+
+def _doers(things: Sequence[int]) -> list[tuple[int, int]]:
+    return [(thing, os.getpid()) for thing in things]
+
+
+@pytest.mark.parametrize(("count", "processes"), [(0, 1), (19, 1), (20, 2), (31, 3), (100, 4)])
+def test_what_is_made_comes_in_order_from_so_many_processes(count: int, processes: int) -> None:
+    """Each process has at least ten things to do, and no more processes than four do them."""
+    made = share(range(count), _doers, 10, processes=4)
+    assert [thing for thing, _ in made] == list(range(count))
+    assert len({pid for _, pid in made}) == (processes if count else 0)
+
+
+@pytest.mark.parametrize("end", ["raises", "is killed", "ends", "makes what can't be sent"])
+def test_what_a_copy_could_not_do_is_done_here(end: str) -> None:
+    """However it failed: nothing is left out, and nothing twice."""
+    here = os.getpid()
+
+    def work(things: Sequence[int]) -> list[object]:
+        if os.getpid() != here:
+            if end == "raises":
+                raise ValueError
+            if end == "is killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if end == "ends":
+                os._exit(3)
+            return [lambda: None for _ in things]
+        return list(things)
+
+    assert share(range(40), work, 10, processes=4) == list(range(40))
+
+
+def test_what_the_work_raises_is_raised_and_no_process_is_left() -> None:
+    """Its own part's error, while the copies still work, and an error of a copy's part."""
+    here = os.getpid()
+
+    def raising(things: Sequence[int]) -> list[int]:
+        if os.getpid() != here:
+            signal.pause()
+        raise KeyError(things[0])
+
+    with pytest.raises(KeyError, match="0"):
+        share(range(40), raising, 10, processes=4)
+
+    def with_a_bad_thing(things: Sequence[int]) -> list[float]:
+        return [1 / (thing - 25) for thing in things]
+
+    with pytest.raises(ZeroDivisionError):
+        share(range(40), with_a_bad_thing, 10, processes=4)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_process_with_threads_does_it_alone() -> None:
+    """A copy would have their locks and not them."""
+    go_on = threading.Event()
+    other = threading.Thread(target=go_on.wait)
+    other.start()
+    try:
+        assert {pid for _, pid in share(range(40), _doers, 10, processes=4)} == {os.getpid()}
+    finally:
+        go_on.set()
+        other.join()
