@@ -218,7 +218,7 @@ def builtin_versions(record: Mapping[str, Any]) -> dict[str, int]:
     return {
         str(entry["pipeline"]): entry["builtin_version"]
         for entry in entries
-        if isinstance(entry.get("builtin_version"), int) and "pipeline" in entry
+        if type(entry.get("builtin_version")) is int and "pipeline" in entry
     }
 
 

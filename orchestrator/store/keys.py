@@ -88,6 +88,13 @@ def _keys(store: RunStore, *, create: bool) -> Iterator[Folder]:
 
 
 def _run_of(store: RunStore, keys: Folder, name: str) -> Location | None:
+    """Return the run of a key that is not free yet; None without one."""
+    where = _named_by(keys, name)
+    return where if where is not None and _is_kept(store, where) else None
+
+
+def _named_by(keys: Folder, name: str) -> Location | None:
+    """Return the run that the file of a key names; None without a file. Raises DamagedRecord, StorageError."""
     try:
         data = keys.read(f"{name}.json", _LIMIT)
     except FileNotFoundError:
@@ -99,11 +106,16 @@ def _run_of(store: RunStore, keys: Folder, name: str) -> Location | None:
             hint="remove the file: the key is free then",
             code="damaged-key",
         )
+    return where
+
+
+def _is_kept(store: RunStore, where: Location) -> bool:
+    """Tell whether the key of a run is not free yet. Raises DamagedRecord, StorageError."""
     try:
         record = read_document(store, where)
     except NotFound:
-        return None
-    return None if is_over(record, store.clock.now().timestamp()) else where
+        return False
+    return not is_over(record, store.clock.now().timestamp())
 
 
 def is_over(record: Mapping[str, Any], now: float) -> bool:
@@ -122,11 +134,20 @@ def is_over(record: Mapping[str, Any], now: float) -> bool:
 
 
 def keyed_runs(store: RunStore) -> frozenset[str]:
-    """Return the runs that keys stand for which are not free yet. Raises DamagedRecord, StorageError."""
+    """Return the runs that keys stand for which are not free yet, and those whose record can't tell.
+
+    Raises DamagedRecord for a key that can't be read, StorageError.
+    """
     found = set()
     with suppress(FileNotFoundError), store.runs() as runs, runs.sub(KEYS) as keys:
         for file in keys.names():
-            if file.endswith(".json") and (where := _run_of(store, keys, file.removesuffix(".json"))) is not None:
+            if not file.endswith(".json") or (where := _named_by(keys, file.removesuffix(".json"))) is None:
+                continue
+            try:
+                is_kept = _is_kept(store, where)
+            except DamagedRecord:
+                is_kept = True
+            if is_kept:
                 found.add(where.run_id)
     return frozenset(found)
 

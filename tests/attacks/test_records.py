@@ -459,12 +459,19 @@ SHAPES: tuple[tuple[tuple[str | int, ...], object, tuple[str, ...], set[int]], .
     (("commands", 0), "x", ("compare", "latest", "--with", "latest"), {7}),
     (("provenance", 0, "commit"), ["x"], ("verify", "--all"), {4}),
     (("child_runs",), 5, PRUNED, {0}),
+    (("approvals",), 1e308, ("status",), {7}),
+    (("status",), "done", PRUNED, {0}),
+    (("approvals",), 1e308, ("verify", "--all"), {4}),
+    (("guardrails", 0), [], ("projects",), {0}),
+    (("plan", "builtin_version"), True, TICKED, {4, 7}),
 )
 
 
 def test_a_record_of_another_shape_is_no_bug_of_ours(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """A year 10000, an hour 24, or a value of another type in a record is named as damage by whoever reads it."""
-    run = passed(workspace, orchestrate)
+    workspace.project("x")
+    assert orchestrate("start", "--project", "x", "--key", "k").code == 0
+    [run] = workspace.runs(TASK)
     workspace.write(f"tasks/tasks-{TASK}.md", "- [ ] **testing**: t (needs: diagnostics/test)\n")
     honest = (run / "manifest.json").read_text()
     for where, value, words, expected in SHAPES:

@@ -24,6 +24,7 @@ HEARTBEAT_STALE_SECONDS = 30
 _HEAD = 4096
 """Bytes of a manifest that hold its version, id and status, which come first."""
 
+_OBJECTS = ("commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance")
 _LISTED = frozenset({"commands", "guardrails", "approvals", "child_runs", "resume_events", "provenance", "runs"})
 """Lists that are shown an entry a line; ``runs`` is the snapshot's."""
 
@@ -91,17 +92,26 @@ def check_version(document: dict[str, Any], where: str) -> int:
 
 
 def check_outline(document: dict[str, Any], where: str) -> None:
-    """Raise DamagedRecord unless status and pipeline can be read, which commands look at before any other field."""
+    """Raise DamagedRecord unless what commands look at before any full check can be read.
+
+    That is status and pipeline and, of version 2, that what are lists of objects are such lists, where they are there.
+    """
     fits = {
         "status": isinstance(document.get("status"), str) and document["status"] in RUN_STATUSES,
         "pipeline_id": isinstance(document.get("pipeline_id"), str),
     }
+    if document.get("version") == VERSION:
+        fits.update((key, _is_list_of_objects(document[key])) for key in _OBJECTS if key in document)
     for key, good in fits.items():
         if not good:
             raise DamagedRecord(
                 f"'{where}' has no '{key}' that can be read",
                 hint=DAMAGED_HINT,
             )
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
 
 
 class Rendered(str):
