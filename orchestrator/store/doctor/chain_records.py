@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from shlex import quote
 
@@ -15,6 +15,7 @@ from orchestrator.base.files import Folder
 from orchestrator.base.finding import Finding
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.record import Record
+from orchestrator.process.shared_work import share
 from orchestrator.store.chain import is_end, lines_in, lines_of, parsed
 from orchestrator.store.doctor.records import RunSeen
 from orchestrator.store.layout import CHAIN, MANIFEST
@@ -25,6 +26,9 @@ from orchestrator.store.store import RunStore
 
 MISSING = "run-missing"
 UNKNOWN = "not-in-chain"
+
+_WORTH_A_PROCESS = 1000
+"""Runs: to prove them takes half a second."""
 
 
 class ChainSeen(Record):
@@ -70,11 +74,15 @@ def missing_runs(store: RunStore, task: Folder, seen: ChainSeen, there: Collecti
             yield Finding(MISSING, place, f"the record of {run_id} is gone", hint=hint)
 
 
-def unproved_runs(store: RunStore, settled: Iterable[RunSeen], places: Mapping[str, int]) -> Iterator[Finding]:
-    """Yield the ended runs that no line of the chain proves, or whose record or sizes of files are not what it says.
+def unproved_runs(store: RunStore, settled: Sequence[RunSeen], places: Mapping[str, int]) -> list[Finding]:
+    """Return the ended runs that no line of the chain proves, or whose record or sizes of files are not what it says.
 
     ``places`` are those of ``ChainSeen``.
     """
+    return share(settled, lambda part: list(_unproved(store, part, places)), _WORTH_A_PROCESS)
+
+
+def _unproved(store: RunStore, settled: Iterable[RunSeen], places: Mapping[str, int]) -> Iterator[Finding]:
     for run in settled:
         if run.manifest is None or run.document is None:
             continue

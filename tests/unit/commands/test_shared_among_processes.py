@@ -1,4 +1,4 @@
-"""A prune that is shared among processes knows and does what one process would."""
+"""A prune and a ``doctor`` that are shared among processes know and do what one process would."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from orchestrator.commands.maintain import run_survey
 from orchestrator.commands.maintain.run_survey import survey
 from orchestrator.process import shared_work
 from orchestrator.store import prune as store_prune
+from orchestrator.store.doctor import chain_records
+from orchestrator.store.doctor.workspace import inspect_records
 from orchestrator.store.find import run_ids
 from orchestrator.store.layout import CLI, PENDING, PRUNED
 from orchestrator.store.prune import Terms, prune_runs
@@ -44,7 +46,7 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         pids.append(pid)
         return pid
 
-    for module in (run_survey, store_prune):
+    for module in (run_survey, store_prune, chain_records):
         monkeypatch.setattr(module, "_WORTH_A_PROCESS", 1)
     monkeypatch.setattr(shared_work, "_cores", lambda: 3)
     monkeypatch.setattr(os, "fork", counted)
@@ -87,3 +89,20 @@ def test_all_folders_go_whichever_process_removes_them(
     place = Path(store.workspace.runs_dir) / TASK / PRUNED
     assert not (place / PENDING).exists()
     assert sorted(path.name for path in place.iterdir()) == [".lock"]
+
+
+def test_the_doctor_finds_the_same(store: RunStore, forked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that was altered and one whose line is gone, in the parts of two processes."""
+    runs = Path(store.workspace.runs_dir) / TASK
+    altered = runs / CLI / make_run_id(1) / "manifest.json"
+    altered.write_text(altered.read_text().replace('"summary": null', '"summary": "all well"'))
+    chain = runs / "chain.jsonl"
+    chain.write_text("".join(chain.read_text().splitlines(keepends=True)[:-1]))
+    shared = inspect_records(store).findings
+    assert forked
+    monkeypatch.setattr(shared_work, "_cores", lambda: 1)
+    assert shared == inspect_records(store).findings
+    assert [finding.code for finding in shared if finding.code in ("record-altered", "not-in-chain")] == [
+        "record-altered",
+        "not-in-chain",
+    ]
