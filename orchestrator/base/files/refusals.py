@@ -64,6 +64,13 @@ class explained:  # noqa: N801 -- used as a function is; contextlib's form of it
             refusal = _refusal(error, self._path)
             if refusal is not None:
                 raise refusal from error
+        elif isinstance(error, ValueError) and _is_of_a_name(error):
+            raise FileNotFoundError(errno.ENOENT, "no file can have that name", self._path) from error
+
+
+def _is_of_a_name(error: ValueError) -> bool:
+    """Tell whether the operating system was not even asked: a name with a NUL, or with half of a surrogate pair."""
+    return isinstance(error, UnicodeEncodeError) or "null byte" in str(error)
 
 
 class creating(explained):  # noqa: N801 -- as ``explained``

@@ -76,3 +76,15 @@ def test_a_lock_file_that_was_moved_away_has_one_holder(tmp_path: Path) -> None:
         first.release()
         second.release()
         assert not folder.is_locked("lock")
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_a_name_that_no_file_can_have_is_a_missing_one(tmp_path: Path, name: str) -> None:
+    """What a damaged record names is not there, instead of an error of Python's about the name."""
+    with Folder.at(str(tmp_path), QuickSeam()) as folder:
+        with pytest.raises(FileNotFoundError):
+            folder.read(name, 10)
+        with pytest.raises(FileNotFoundError):
+            folder.open_read(name)
+        with pytest.raises(FileNotFoundError):
+            folder.sub(name)
