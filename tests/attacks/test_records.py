@@ -461,6 +461,7 @@ SHAPES: tuple[tuple[tuple[str | int, ...], object, tuple[str, ...], set[int]], .
     (("child_runs",), 5, PRUNED, {0}),
     (("approvals",), 1e308, ("status",), {7}),
     (("status",), "done", PRUNED, {0}),
+    (("provenance", 0, "at_end"), {"moved": 5}, ("status",), {7}),
     (("commands", 0, "attempts", 0, "log_path"), "commands/\ud800.log", ("logs", "latest"), {0, 7}),
     (("commands", 0, "attempts", 0, "log_path"), "commands/a\0.log", ("logs", "latest"), {0, 7}),
     (("approvals",), 1e308, ("verify", "--all"), {4}),

@@ -102,6 +102,7 @@ def check_outline(document: dict[str, Any], where: str) -> None:
     }
     if document.get("version") == VERSION:
         fits.update((key, _is_list_of_objects(document[key])) for key in _OBJECTS if key in document)
+        fits["provenance"] = fits.get("provenance", True) and all(map(_names_moves, document.get("provenance", ())))
     for key, good in fits.items():
         if not good:
             raise DamagedRecord(
@@ -112,6 +113,13 @@ def check_outline(document: dict[str, Any], where: str) -> None:
 
 def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+def _names_moves(attempt: Mapping[str, Any]) -> bool:
+    """Tell whether what an attempt says of the tree at its end, if anything, are lists, or unknown."""
+    at_end = attempt.get("at_end")
+    names = ("moved", "left_behind", "touched")
+    return not isinstance(at_end, dict) or all(isinstance(at_end.get(name), list | None) for name in names)
 
 
 class Rendered(str):
