@@ -1,7 +1,8 @@
 """Work on very many things, shared among copies of this process: one for each core but its own.
 
 A copy gets a part of the things and sends back what came of it. What a copy could not do, whatever the reason, this
-process does itself, so that what is raised is raised here.
+process does itself, so that what is raised is raised here. A copy prints nothing, and a signal that a process may catch
+ends it where this one's handlers would have unwound what is not the copy's: locks, for one.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,15 +45,27 @@ def share(things: Sequence[Thing], work: Work[Thing, Made], least: int, processe
     parts = [things[begin : begin + size] for begin in range(0, len(things), size)]
     copies: list[_Copy] = []
     try:
-        copies.extend(_Copy(work, part) for part in parts[1:])
+        with _blocked():  # each copy that is made is known before a signal can end this
+            copies.extend(_Copy(work, part) for part in parts[1:])
         made = work(parts[0])
         for part, copy in zip(parts[1:], copies, strict=True):
             sent = copy.answer()
             made += work(part) if sent is None else sent
         return made
     finally:
-        for copy in copies:
-            copy.end()
+        with _blocked():
+            for copy in copies:
+                copy.end()
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Let signals wait."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _can_be_copied() -> bool:
@@ -62,7 +75,7 @@ def _can_be_copied() -> bool:
 
 
 class _Copy:
-    """A copy of this process that does its part, and ends."""
+    """A copy of this process that does its part, and ends. It is made where signals are blocked."""
 
     def __init__(self, work: Work[Any, Any], part: Sequence[Any]) -> None:
         self._pid = 0
@@ -81,8 +94,7 @@ class _Copy:
             data = file.read()
         if self._pid == 0:
             return None
-        _, state = os.waitpid(self._pid, 0)
-        self._pid = 0
+        state = self._wait()
         if state != 0:
             return None
         import pickle  # loaded only where it is needed: 3 ms
@@ -96,13 +108,22 @@ class _Copy:
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            self._wait()
+
+    def _wait(self) -> int | None:
+        """Wait for the copy's end and return its status; None where it is not known: who ignores SIGCHLD has none."""
+        state = None
+        with _blocked(), suppress(ChildProcessError):
+            _, state = os.waitpid(self._pid, 0)
+        self._pid = 0
+        return state
 
 
 def _work_and_end(work: Work[Any, Any], part: Sequence[Any], to: int) -> NoReturn:
     """Do a part in a copy of this process, which ends without doing what the process itself does at its end."""
     code = 1
     try:
+        _part_from_owner()
         import pickle
 
         with open(to, "wb", closefd=False) as file:
@@ -110,3 +131,15 @@ def _work_and_end(work: Work[Any, Any], part: Sequence[Any], to: int) -> NoRetur
         code = 0
     finally:
         os._exit(code)
+
+
+def _part_from_owner() -> None:
+    """Print nowhere, and end by signals: what a terminal sends goes to each process of a command. Raises OSError."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):
+        os.dup2(nothing, fd)
+    os.close(nothing)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,73 @@ def test_a_process_with_threads_does_it_alone() -> None:
     finally:
         go_on.set()
         other.join()
+
+
+def test_a_copy_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither what the work prints nor what this process has not flushed yet is there twice."""
+    here = os.getpid()
+
+    def printing(things: Sequence[int]) -> list[int]:
+        for file in (sys.__stdout__, sys.__stderr__):
+            print("copy" if os.getpid() != here else "own", file=file, flush=True)
+        return list(things)
+
+    print("before", end=" ", file=sys.__stdout__)
+    share(range(40), printing, 10, processes=4)
+    assert capfd.readouterr() == ("before own\n", "own\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_copy_where_it_is(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its first moment on: what surrounds the work is unwound by this process alone, and is not a copy's."""
+    here, fork, unwound = os.getpid(), os.fork, tmp_path / "unwound"
+
+    def forked() -> int:
+        pid = fork()
+        if pid == 0:
+            os.kill(os.getpid(), number)
+        return pid
+
+    monkeypatch.setattr(os, "fork", forked)
+    before = signal.signal(number, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    try:
+        assert share(range(40), list, 10, processes=4) == list(range(40))
+    except BaseException:
+        unwound.write_text("by a copy")
+        raise
+    finally:
+        if os.getpid() != here:
+            os._exit(1)
+        signal.signal(number, before)
+    assert not unwound.exists()
+
+
+def test_an_interrupt_leaves_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that comes when a copy was just made, and nobody knows of it yet; a stopped copy is ended as well."""
+    fork, pids = os.fork, []
+
+    def forked() -> int:
+        pid = fork()
+        if pid:
+            pids.append(pid)
+            os.kill(pid, signal.SIGSTOP)
+            os.kill(os.getpid(), signal.SIGINT)
+        return pid
+
+    monkeypatch.setattr(os, "fork", forked)
+    with pytest.raises(KeyboardInterrupt):
+        share(range(20), list, 10, processes=2)
+    assert len(pids) == 1
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_who_ignores_the_ends_of_processes_has_all_done() -> None:
+    """A shell may have been told so (``trap '' CHLD``): the system tells nothing of how a copy ended then."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert share(range(40), list, 10, processes=4) == list(range(40))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
