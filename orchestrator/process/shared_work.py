@@ -2,7 +2,8 @@
 
 A copy gets a part of the things and sends back what came of it. What a copy could not do, whatever the reason, this
 process does itself, so that what is raised is raised here. A copy prints nothing, and a signal that a process may catch
-ends it where this one's handlers would have unwound what is not the copy's: locks, for one.
+ends it where this one's handlers would have unwound what is not the copy's: locks, for one. After the death of this
+process it ends with the thing that it has in hand.
 """
 
 from __future__ import annotations
@@ -79,21 +80,23 @@ class _Copy:
 
     def __init__(self, work: Work[Any, Any], part: Sequence[Any]) -> None:
         self._pid = 0
-        self._from, to = os.pipe()
-        try:
-            with suppress(OSError):  # no process is left: the part is done here
+        self._from = -1
+        owner = os.getpid()
+        with suppress(OSError):  # no descriptor is left, or no process: the part is done here
+            self._from, to = os.pipe()
+            try:
                 self._pid = os.fork()
                 if self._pid == 0:
-                    _work_and_end(work, part, to)
-        finally:
-            os.close(to)
+                    _work_and_end(work, _Owned(part, owner), to)
+            finally:
+                os.close(to)
 
     def answer(self) -> list[Any] | None:
         """Wait for the copy and return what it made; None when it could not."""
-        with open(self._from, "rb", closefd=False) as file:
-            data = file.read()
         if self._pid == 0:
             return None
+        with open(self._from, "rb", closefd=False) as file:
+            data = file.read()
         state = self._wait()
         if state != 0:
             return None
@@ -104,7 +107,8 @@ class _Copy:
 
     def end(self) -> None:
         """End the copy, where nobody waited for it."""
-        os.close(self._from)
+        if self._from >= 0:
+            os.close(self._from)
         if self._pid:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)
@@ -117,6 +121,22 @@ class _Copy:
             _, state = os.waitpid(self._pid, 0)
         self._pid = 0
         return state
+
+
+class _Owned(Sequence["Any"]):
+    """The things of a copy: there is no further one once ``owner``, whose copy it is, has ended."""
+
+    def __init__(self, things: Sequence[Any], owner: int) -> None:
+        self._things = things
+        self._owner = owner
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __getitem__(self, index: Any) -> Any:
+        if os.getppid() != self._owner:
+            os._exit(1)
+        return self._things[index]
 
 
 def _work_and_end(work: Work[Any, Any], part: Sequence[Any], to: int) -> NoReturn:

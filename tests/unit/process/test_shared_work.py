@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +140,46 @@ def test_an_interrupt_leaves_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pids) == 1
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_copy_ends_soon_after_its_owner() -> None:
+    """Whoever killed it: what it had in hand is done, and nothing after that."""
+    reading, writing = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+
+        def reporting(things: Sequence[int]) -> list[int]:
+            for _ in things:
+                os.write(writing, b".")
+                time.sleep(0.01)
+            return list(things)
+
+        with suppress(BaseException):
+            share(range(2000), reporting, 10, processes=2)
+        os._exit(1)
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as told:
+        assert told.read(1)
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+        after = b"".join(iter(lambda: told.read(100), b""))
+    assert len(after) < 500
+
+
+@pytest.mark.parametrize("lacking", ["pipe", "fork"])
+def test_what_there_can_be_no_copy_for_is_done_here(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no descriptor or no process is left, after the first copy."""
+    made, left = getattr(os, lacking), [1]
+
+    def scarce() -> object:
+        if not left:
+            raise OSError(errno.EMFILE, "none is left")
+        left.pop()
+        return made()
+
+    monkeypatch.setattr(os, lacking, scarce)
+    assert share(range(40), list, 10, processes=4) == list(range(40))
+    assert not left
 
 
 def test_who_ignores_the_ends_of_processes_has_all_done() -> None:
