@@ -4,11 +4,12 @@ A decision may stand anywhere behind its run's line. Of a chain of very many lin
 index is looked through. Readers make it, no writer waits for it, and it is one account's: sealed like the caches.
 
 It says nothing by itself. What it names is read from the chain each time, and taken only when it is there. What it does
-not name isn't in the chain, for these reasons: the seal says that this program, under this account, has read all of
-the lines that are covered; each of them had the digest of the one before in it; and the last of them, whose digest
-is noted, is still in its place. So the lines that were read are the only ones which can lead to that one (SHA-256). Who
-writes others in their place breaks the chain, and ``verify`` says so. Nothing is covered from the first line on
-that does not rest on the one before. ``verify --state`` and ``doctor`` compare all of it with the chain.
+not name isn't in the chain, for these reasons: the seal says that this program, under this account, has read all of the
+lines that are covered; each of them had the digest of the one before in it; and the last of them, whose digest is
+noted, is still in its place, or the line after it says so. So the lines that were read are the only ones which can lead
+to that one (SHA-256). Who writes others in their place breaks the chain, and ``verify`` says so. Nothing is covered
+from the first line on that does not rest on the one before. ``verify --state`` and ``doctor`` compare all of it with
+the chain.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ _FORM = 1
 """Goes up when other lines are indexed, or by other keys: an older file counts as none then."""
 _MUCH = 1 << 21
 """Bytes of a chain that may stand behind the index: they are looked through in 0.7 ms."""
+_LONG = 1 << 18
+"""Bytes of a line: that of a prune of 10,000 runs has 3.4 MB, and took a ``status`` 20 ms each time."""
 _KEYS_IN_A_PART = 256
 _LIMIT = 1 << 26
 _BEFORE = b'"previous_line": "'
@@ -202,11 +205,22 @@ def _number(key: str, parts: int) -> int:
 
 
 def _is_of(task: Folder, part: Part) -> bool:
-    """Tell whether the last line that a part covers is in its place in the chain. Raises StorageError."""
+    """Tell whether the last line that a part covers is in its place in the chain. Raises StorageError.
+
+    A long one is not read while the line after it rests on it: what else stands in its place breaks the chain.
+    """
     if part.covered == 0:
         return True
+    after = line_at(task, part.covered) if part.covered - part.last > _LONG else None
+    if after is not None:
+        return _rests_on(after, part.digest)
     line = line_at(task, part.last)
     return line is not None and part.last + len(line) + 1 == part.covered and _digest(line) == part.digest
+
+
+def _rests_on(line: bytes, digest: str) -> bool:
+    """Tell whether a line of the chain names ``digest`` as that of the one before."""
+    return line.startswith(digest.encode(), line.rfind(_BEFORE) + len(_BEFORE))
 
 
 def _digest(line: bytes) -> str:
@@ -222,7 +236,7 @@ def _covering(task: Folder, before: Part) -> Part:
     places = {key: list(found) for key, found in before.places.items()}
     covered, last, digest = before.covered, before.last, before.digest
     for line in lines_of(task, covered):
-        if covered and not line.startswith(digest.encode(), line.rfind(_BEFORE) + len(_BEFORE)):
+        if covered and not _rests_on(line, digest):
             break
         if MARK in line or line.startswith(PRUNE_BEGIN):
             for key in _keys_of(line):

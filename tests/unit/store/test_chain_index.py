@@ -160,6 +160,25 @@ def test_a_prune_is_found_by_it(place: Place, monkeypatch: pytest.MonkeyPatch) -
     assert starts == [place.chain.stat().st_size] * 2
 
 
+def test_a_long_last_line_is_not_read_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the one after it rests on it: a prune of many runs is a line of megabytes."""
+    with monkeypatch.context() as covering:
+        covering.setattr(chain_index, "_LONG", 1)
+        assert place.asked(RUNS[0]) == place.looked_up(RUNS[0])
+        end = place.chain.stat().st_size
+        covering.setattr(chain_index, "_MUCH", 1 << 20)
+        place.add("end", RUNS[2])
+        covering.setattr(chain_index, "_digest", None)
+        with counted_lines(covering) as starts:
+            assert place.asked(RUNS[0]) == place.looked_up(RUNS[0]) != []
+        data = place.chain.read_bytes()
+        at = data.rindex(b'"previous_line": "') + len(b'"previous_line": "')
+        place.chain.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with counted_lines(covering) as again:
+            assert place.asked(RUNS[0]) == place.looked_up(RUNS[0])
+    assert (starts, again) == ([end], [0])
+
+
 @pytest.mark.parametrize("state", [None, "file"])
 def test_without_a_key_the_chain_is_read(place: Place, state: str | None) -> None:
     """An account that can keep no key has no index, and the same answers."""
@@ -412,10 +431,12 @@ HIDDEN = [("plant", 1, RUNS[2]), ("check",), ("restore", "chain")]
 
 
 @settings(max_examples=examples(100))
-@example(parts=LAST)
-@example(parts=HIDDEN)
-@given(parts=st.lists(st.one_of(STEPS, KEPT), min_size=1, max_size=8))
-def test_its_answer_is_that_of_all_lines(parts: list[Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+@example(parts=LAST, long=1 << 18)
+@example(parts=LAST, long=-1)
+@example(parts=[*LAST, ("add", "decision", RUNS[0])], long=-1)
+@example(parts=HIDDEN, long=1 << 18)
+@given(parts=st.lists(st.one_of(STEPS, KEPT), min_size=1, max_size=8), long=st.sampled_from([-1, 1 << 18]))
+def test_its_answer_is_that_of_all_lines(parts: list[Any], long: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Whatever is appended, edited, cut or put back: of a chain that ``verify`` takes for whole it is the same answer.
 
     Of a broken one it names nothing but what stands there, in its order, and without an index all of that.
@@ -426,6 +447,7 @@ def test_its_answer_is_that_of_all_lines(parts: list[Any], tmp_path_factory: pyt
     attacker = Attacker(place)
     with pytest.MonkeyPatch.context() as patch:
         use_index_always(patch)
+        patch.setattr(chain_index, "_LONG", long)
         check(place)
         attacker.keep()
         for what, *given_ in steps_of(parts):
