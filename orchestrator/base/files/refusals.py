@@ -70,7 +70,8 @@ class explained:  # noqa: N801 -- used as a function is; contextlib's form of it
 
 def _is_of_a_name(error: ValueError) -> bool:
     """Tell whether the operating system was not even asked: a name with a NUL, or with half of a surrogate pair."""
-    return isinstance(error, UnicodeEncodeError) or "null byte" in str(error)
+    # Python 3.13 says "character" where others say "byte".
+    return isinstance(error, UnicodeEncodeError) or "embedded null" in str(error)
 
 
 class creating(explained):  # noqa: N801 -- as ``explained``
