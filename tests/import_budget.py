@@ -128,6 +128,7 @@ LATE = {
     "orchestrator.commands.look.failures": "0.8 ms; only of a run that failed",
     "orchestrator.commands.look.fleet_view": "3 ms; few fleets have a key, and hardly one was used before",
     "orchestrator.commands.look.plan": "7 and 14 ms: a fleet's plan needs nothing of one project's, nor the other way",
+    "orchestrator.commands.look.run_view": "7 ms; only where the record of a child is gone",
     "orchestrator.commands.look.status": "1 ms each: a program gets no text, and looks once",
     "orchestrator.commands.look.wait": "3 ms; only of a fleet",
     "orchestrator.commands.review.approved_plan": "1 ms; only of a plan that differs; a start asks for it",

@@ -57,8 +57,9 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return None
     if codes <= _OF_REVIEWERS:
         return [PROGRAM, "review", run_id]
-    if codes <= _OF_REVIEWERS | {_OF_CHILDREN}:
-        child = unsuccessful_children(body)[0]
+    unsuccessful = unsuccessful_children(body)
+    if codes <= _OF_REVIEWERS | {_OF_CHILDREN} and unsuccessful:  # there are none where a record is gone
+        child = unsuccessful[0]
         if child.get("attended") is False:
             return attaching(child["run_id"])
         return watching(child["run_id"]) if child["alive"] else resuming(child["run_id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,3 +99,25 @@ def test_a_child_that_was_taken_out_of_the_record_is_missed(
     assert "record-altered" in reasons(orchestrate)
     found = orchestrate("verify", "--all", "--format", "json")
     assert (found.code, {one["code"] for one in found.document["findings"]}) == (4, {"record-contradicts-events"})
+
+
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_a_child_that_is_gone_keeps_the_run_above_from_ready(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, is_acknowledged: bool
+) -> None:
+    """Who removes a child that proves nothing takes the reason away and no doubt, also when he says that he lost it."""
+    workspace.project("p", {"below": {"pipeline": "smoke", "project": "q"}}, pipeline="all")
+    workspace.project("q", {"build": {"skip": "later"}, "test": {"skip": "later"}}, pipeline="smoke")
+    workspace.commit()
+    started = orchestrate("start", "all", "--project", "p", "--format", "json")
+    assert (started.code, reasons(orchestrate)) == (0, ["nothing-checked"])
+    [child] = workspace.runs("1-q")
+    shutil.rmtree(child)
+    if is_acknowledged:
+        words = ("--acknowledge", child.name, "--reason", "disk", "--actor", "ann", "--yes")
+        assert orchestrate("prune", *words).code == 0
+    shown = orchestrate("status", started.document["run_id"], "--format", "json").document
+    assert [reason["code"] for reason in shown["ready"]["reasons"]] == ["child-not-succeeded"]
+    assert child.name in shown["ready"]["reasons"][0]["message"]
+    assert shown["next_argv"][1] == "start"
+    assert orchestrate("review", "latest", "--decision", "approve", "--actor", "bob").code == 4

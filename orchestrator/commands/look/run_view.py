@@ -26,6 +26,7 @@ from orchestrator.store.store import RunStore
 _PUBLISH_PATIENCE_SECONDS = 2.0
 _PUBLISH_LOOK_SECONDS = 0.002
 _OF_ITS_REVIEWERS = REASON_CODES - {"changes-requested"}
+_GONE = "its record is gone, so that nothing shows what it was"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,12 +173,22 @@ def child_reasons(store: RunStore) -> Callable[[str, str], Sequence[Mapping[str,
                 child_reasons=look,
             )
         except NotFound:
-            return ()  # it was pruned, or verify misses it
+            return () if _was_pruned(store, where) else ({"code": "child-not-succeeded", "message": _GONE},)
         except (DamagedRecord, StorageError) as error:
             return ({"code": ALTERED, "message": error.message},)
         return [reason for reason in document["ready"]["reasons"] if reason["code"] not in _OF_ITS_REVIEWERS]
 
     return look
+
+
+def _was_pruned(store: RunStore, where: Location) -> bool:
+    """Tell whether a run that is gone was pruned: its task's chain says so, and not that somebody lost it."""
+    from orchestrator.store.find_pruned import pruned_by_index  # hardly ever needed
+
+    with suppress(FileNotFoundError, StorageError), store.task(where.task_id) as task:
+        found = pruned_by_index(task, store.workspace, where.run_id)
+        return found is not None and not found.lost
+    return False
 
 
 class Patience:
