@@ -24,7 +24,7 @@ def readiness(body: Mapping[str, Any], record_fault: tuple[str, str] | None = No
     ``record_fault`` is code and words of why the record itself is not proved.
     """
     found = [*([] if record_fault is None else [record_fault])]
-    found += [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *_of_children(body)]
+    found += [*_of_the_run(body), *_of_guardrails(body), *_of_trees(body), *reasons_of_children(body)]
     found += _of_reviews(body)
     if body["version"] == 1:
         found.append(("version-1", "the record is of version 1, which does not say on which tree the stages ran"))
@@ -154,8 +154,8 @@ def _moved(at_end: Mapping[str, Any]) -> str:
     return f"files changed while stages ran: {named}{more} ({advice})"
 
 
-def _of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """No run is readier than a child that counts."""
+def reasons_of_children(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what child runs keep a run from: it is no readier than one that counts."""
     for child in counting_children(body):
         if child["status"] != "succeeded":
             yield "child-not-succeeded", f"child run {child['run_id']} ({child['pipeline_id']}) is {child['status']}"

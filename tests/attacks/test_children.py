@@ -121,3 +121,22 @@ def test_a_child_that_is_gone_keeps_the_run_above_from_ready(
     assert child.name in shown["ready"]["reasons"][0]["message"]
     assert shown["next_argv"][1] == "start"
     assert orchestrate("review", "latest", "--decision", "approve", "--actor", "bob").code == 4
+
+
+@pytest.mark.parametrize("how", ["honest", "skipped", "removed"])
+def test_no_item_is_ticked_by_a_run_whose_child_proves_nothing(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, how: str
+) -> None:
+    """A pipeline is not whole by its own stages where one of them is a run that checked nothing, or is gone."""
+    workspace.project("p", {"below": {"pipeline": "smoke", "project": "q"}}, pipeline="all")
+    stages = {"build": {"skip": "later"}, "test": {"skip": "later"}} if how == "skipped" else {"test": "true"}
+    workspace.project("q", stages, pipeline="smoke")
+    workspace.write("tasks/tasks-1-p.md", "- [ ] **t**: x (needs: all)\n")
+    workspace.commit()
+    assert orchestrate("start", "all", "--project", "p").code == 0
+    if how == "removed":
+        shutil.rmtree(workspace.runs("1-q")[0])
+    done = orchestrate("checklist", "tick", "t", "--run", "latest", "--yes", "--format", "json")
+    assert done.code == (0 if how == "honest" else 4), done.stderr
+    assert how == "honest" or done.document["error"]["code"] in ("nothing-checked", "child-not-succeeded")
+    assert (workspace.root / "tasks" / "evidence").exists() == (how == "honest")

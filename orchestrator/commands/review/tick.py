@@ -21,9 +21,11 @@ from orchestrator.checks.checklists.tick_proof import (
     judged_reviews,
 )
 from orchestrator.commands.context import Context
+from orchestrator.commands.look.run_view import child_reasons, child_standing
 from orchestrator.commands.review.evidence_sources import link_of, record_here, sources_of
 from orchestrator.commands.review.plan_of_config import refuse_foreign_plan
 from orchestrator.model.manifest.json_schema import load
+from orchestrator.report.readiness import counting_children, reasons_of_children
 from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 from orchestrator.store.record_proof import ALTERED, prove, refuse_pruned_logs
@@ -31,6 +33,8 @@ from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.checks.checklists.documents import Documents
 
 
@@ -68,6 +72,7 @@ def ticking(
                 f"{error.args[0]} has no item {shown(item.id)} as {item.path} has it", hint=HINT, code="mirror-differs"
             ) from None
     _check_record(store, where, record)
+    _check_children(store, where, record)
     places = [FileChange(place, documents.texts.get(place), texts[place]) for place in mirror_paths(task)]
     return [FileChange(path, current_text(store.workspace.root, path), render_evidence(evidence)), *places]
 
@@ -83,6 +88,17 @@ def _check_record(store: RunStore, where: Location, record: Mapping[str, object]
     if why is not None:
         hint = f"codex-orchestrator verify {where.run_id}"
         raise GateNotMet(f"the record of run '{where.run_id}' was altered: {why}", hint=hint, code=ALTERED)
+
+
+def _check_children(store: RunStore, where: Location, record: Mapping[str, Any]) -> None:
+    """Raise GateNotMet when a child run that counts proves nothing: no item is truer than what is below its run."""
+    standing, why = child_standing(store), child_reasons(store)
+    plan = record.get("plan") or {"stages": ()}
+    children = [{**one, **(standing(one["task_id"], one["run_id"]) or {})} for one in record["child_runs"]]
+    body = {"child_runs": children, "plan_stages": {one["id"]: one["allow_failure"] for one in plan["stages"]}}
+    reasons = {one["run_id"]: why(one["task_id"], one["run_id"]) for one in counting_children(body)}
+    for code, message in reasons_of_children({**body, "child_reasons": reasons}):
+        raise GateNotMet(message, hint=f"codex-orchestrator status {where.run_id}", code=code)
 
 
 def _item(task: str, name: str, texts: Mapping[str, str]) -> Item:
