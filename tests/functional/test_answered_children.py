@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ def cached():
         raise HasToRun
     if word == "dies":
         os.kill(os.getpid(), 9)
+    if word == "stops":
+        print("stops", flush=True)
+        os.kill(os.getpid(), 19)
     if word == "stays":
         os.write(int(os.environ["READY"]), b".") if "READY" in os.environ else time.sleep(60)
     if word == "leaks":
@@ -69,6 +73,15 @@ def by(printed: str) -> int:
     return int(printed.split()[2])
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process comes to be stopped within a few seconds (proc(5): ``T``)."""
+    for _ in range(500):
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        time.sleep(0.01)
+    return False
+
+
 @pytest.fixture
 def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
     """Return a driver of a guard whose answerers do what they are asked to."""
@@ -95,6 +108,20 @@ def test_two_children_at_once_have_an_answerer_each(sample: Driver) -> None:
         driver.guard.terminate(stays, grace_seconds=5)
         assert driver.wait(Exited, stays).signal == "SIGTERM"
         assert asked(driver, "works")[1].exit_code == 0
+
+
+def test_a_stopped_answerer_holds_up_its_own_child_alone(sample: Driver) -> None:
+    """The next ones are another's, and the end of that child ends what was stopped."""
+    with sample as driver:
+        first, _ = asked(driver, "works")
+        stops = driver.spawn([*child_program(), "start", "stops"], env=dict(os.environ))
+        printed, ended = asked(driver, "works")
+        assert ended.exit_code == 0
+        assert by(printed) != by(first)
+        assert is_stopped(by(first))
+        driver.guard.terminate(stops, grace_seconds=5)
+        assert driver.wait(Exited, stops).signal == "SIGTERM"
+        assert not Path(f"/proc/{by(first)}").exists()
 
 
 def test_what_is_declined_is_started(sample: Driver) -> None:
