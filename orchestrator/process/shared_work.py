@@ -87,6 +87,7 @@ class _Copy:
             try:
                 self._pid = os.fork()
                 if self._pid == 0:
+                    os.close(self._from)  # or it would wait for itself to read what nobody else does any more
                     _work_and_end(work, _Owned(part, owner), to)
             finally:
                 os.close(to)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 import threading
@@ -164,6 +165,31 @@ def test_a_copy_ends_soon_after_its_owner() -> None:
         os.waitpid(owner, 0)
         after = b"".join(iter(lambda: told.read(100), b""))
     assert len(after) < 500
+
+
+def test_a_copy_ends_whose_answer_nobody_reads() -> None:
+    """Its owner was killed while much of it, more than a pipe holds, was on its way."""
+    reading, writing = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        here = os.getpid()
+
+        def much(things: Sequence[int]) -> list[bytes]:
+            if os.getpid() == here:
+                signal.pause()
+            os.write(writing, b".")
+            return [b"x" * (1 << 20)]
+
+        with suppress(BaseException):
+            share(range(20), much, 10, processes=2)
+        os._exit(1)
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as held:
+        assert held.read(1)
+        time.sleep(0.1)  # it writes now
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+        assert select.select([held], [], [], 10)[0]
 
 
 @pytest.mark.parametrize("lacking", ["pipe", "fork"])
