@@ -46,9 +46,8 @@ def copy_guard(sock: int, trees: str, program: str | None) -> int:
     ``sock`` is the socket to its owner, ``trees`` tells how it finds trees, ``program`` is the module whose ``copied``
     returns the program that it holds loaded.
     """
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, signal.valid_signals()
-    )  # until it has left the terminal's session
+    # Signals wait until the copy has left the terminal's session.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
     except OSError:

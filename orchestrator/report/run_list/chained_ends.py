@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 
 from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
-from orchestrator.report.run_list.lines_from_end import lines_backwards
+from orchestrator.report.run_list.lines_from_end import file_backwards
 from orchestrator.store.chain import is_end, lines_in, metrics_digest, parsed
 from orchestrator.store.layout import CHAIN
 
@@ -60,14 +59,6 @@ def chained_ends(task: Folder, lines: Mapping[str, bytes], last: Collection[str]
 
 def _chain_backwards(task: Folder) -> Iterator[bytes]:
     """Yield the lines of a chain that can hold ends of attempts, the last one first."""
-    try:
-        fd = task.open_read(CHAIN)
-    except FileNotFoundError:
-        return
-    try:
-        size = os.fstat(fd).st_size
-        for data in lines_backwards(lambda offset, count: os.pread(fd, count, offset), size, limit=_CHAIN_LINE_LIMIT):
-            if data and (data.startswith(_IMPORT) or not data.startswith(_KIND)):
-                yield data
-    finally:
-        os.close(fd)
+    for data in file_backwards(task, CHAIN, limit=_CHAIN_LINE_LIMIT):
+        if data.startswith(_IMPORT) or not data.startswith(_KIND):
+            yield data

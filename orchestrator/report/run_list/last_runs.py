@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
-from orchestrator.base.files import Folder
 from orchestrator.base.record import Record
 from orchestrator.model.fleet import KIND, is_fleet
 from orchestrator.model.manifest.engine import is_open_in_cloud
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.run_list.chained_ends import chained_ends
-from orchestrator.report.run_list.lines_from_end import lines_backwards
+from orchestrator.report.run_list.lines_from_end import file_backwards
 from orchestrator.store.find import is_alive, open_runs, read_document, task_ids
 from orchestrator.store.layout import METRICS, Location
 from orchestrator.store.store import RunStore
@@ -123,7 +121,7 @@ def _recorded(store: RunStore, task_id: str) -> list[EndedRun]:
     placed = recorded = stamp(store.clock.now())
     try:
         with store.task(task_id) as task:
-            for data in _lines(task):
+            for data in file_backwards(task, METRICS):
                 with suppress(ValueError, RecursionError):
                     line = json.loads(data)
                     run = _of_line(line, task_id, recorded, placed)
@@ -144,19 +142,6 @@ def _recorded(store: RunStore, task_id: str) -> list[EndedRun]:
         if event not in replaced
     )
     return [*lacking, *known]
-
-
-def _lines(task: Folder) -> Iterator[bytes]:
-    """Yield the lines of a task's metrics, the last one first."""
-    try:
-        fd = task.open_read(METRICS)
-    except FileNotFoundError:
-        return
-    try:
-        size = os.fstat(fd).st_size
-        yield from (line for line in lines_backwards(lambda at, count: os.pread(fd, count, at), size) if line)
-    finally:
-        os.close(fd)
 
 
 def _of_chain(store: RunStore, task_id: str, ends: Iterable[Mapping[str, Any]]) -> Iterator[EndedRun]:

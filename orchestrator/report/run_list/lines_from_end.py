@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+
+from orchestrator.base.files import Folder
 
 BLOCK_BYTES = 64 * 1024
 LINE_LIMIT = 256 * 1024
@@ -34,6 +37,22 @@ def lines_backwards(
         if len(held) > limit:
             held, lost = b"", True
     yield _within(held, lost, limit)
+
+
+def file_backwards(folder: Folder, name: str, *, limit: int = LINE_LIMIT) -> Iterator[bytes]:
+    """Yield the lines of a file in ``folder`` that hold anything and are not too long, the last one first.
+
+    There are none where there is no file. Raises StorageError.
+    """
+    try:
+        fd = folder.open_read(name)
+    except FileNotFoundError:
+        return
+    try:
+        lines = lines_backwards(lambda at, count: os.pread(fd, count, at), os.fstat(fd).st_size, limit=limit)
+        yield from (line for line in lines if line)
+    finally:
+        os.close(fd)
 
 
 def _within(line: bytes, lost: bool, limit: int) -> bytes | None:
