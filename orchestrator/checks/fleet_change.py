@@ -13,7 +13,7 @@ from orchestrator.checks.spec_guard.bases import NamedBase, default_branch, find
 from orchestrator.checks.spec_guard.changed_files import ChangedFiles, GitFailedError, changed_files, names_of
 from orchestrator.checks.spec_guard.repository import Git, GitIn
 from orchestrator.config.fleet.affected import Change
-from orchestrator.git.ownership import exception_command
+from orchestrator.git.ownership import remedy
 
 _NAME_ONE = "name one: --base origin/main"
 _NAME_ANOTHER = "name one that HEAD came from (git branch --all)"
@@ -43,7 +43,7 @@ def repository_of(root: str, git_in: GitIn, records: Sequence[str], paths: Mappi
         why = f": {printable(said[0])}" if said else ""
         raise UsageError(
             f"--affected: git does not know this workspace{why}",
-            hint=exception_command(answer.stderr) or "use --all, or make the workspace a repository with a commit",
+            hint=remedy(answer.stderr) or "use --all, or make the workspace a repository with a commit",
             code="no-base",
         )
     top = os.path.realpath(answer.stdout.rstrip("\n"))
@@ -101,7 +101,7 @@ def changed_since(repository: Repository, commit: str) -> Change:
         said = failed.reply.stderr.strip().splitlines()
         raise UsageError(
             f"--affected: git can't say what changed: {printable(said[0]) if said else failed.reply.code}",
-            hint=exception_command(failed.reply.stderr),
+            hint=remedy(failed.reply.stderr),
             code="no-base",
         ) from failed
     return Change(tuple(sorted(_from_root(repository, found))), dict(_outside(repository)))

@@ -49,14 +49,17 @@ class HeadCommit(Record):
 
 
 def head_commit(root: str, project: str, environ: Mapping[str, str]) -> HeadCommit:
-    """Return HEAD with a project's config there and before, by one git; an empty answer where git can't tell."""
+    """Return HEAD with a project's config there and before, by one git; an empty answer where git can't tell.
+
+    Raises OSError when git can't be started.
+    """
     file = f"{CONFIG_FOLDER}/{project}.toml"
     names = ("HEAD^{commit}", f"HEAD:./{file}", f"HEAD^:./{file}")
     asked = "".join(f"{name}\n" for name in names).encode()
     try:
         git = GitProcess.start(root, ("cat-file", "--batch"), environ, paths=None, asked=asked)
         answer = git.answer(_GIT_SECONDS)
-    except (OSError, TimeoutError):
+    except TimeoutError:
         return HeadCommit()
     objects = list(_objects(answer.output)) if answer.code == 0 else []
     if len(objects) != len(names) or not objects[0][0]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.base.record import Record
 from orchestrator.git import porcelain as git
-from orchestrator.git.process import GitAnswer, GitProcess
+from orchestrator.git.process import GitAnswer, GitProcess, why_no_answer
 from orchestrator.git.scope import EVERY_FILE, NO_FILE, CodePatterns, Scope, scope_of
 from orchestrator.git.tree import FOLDER, Hasher, TooMuch, TreeAtStart, digest, digest_of_lines, status_of, walk
 from orchestrator.git.work_tree import RULES, WorkTree, names_conversion
@@ -101,7 +101,7 @@ class Capture:
         try:
             capture._work = WorkTree.around(project_folder, environ)
         except OSError as error:
-            capture._note = f"git can't be started: {error.strerror}"
+            capture._note = why_no_answer(error)
         if account:
             from orchestrator.git.identity import AccountQuery
 
@@ -189,7 +189,7 @@ class Capture:
                 self._list(work)
         except OSError as error:
             self.abandon()
-            self._note = f"git can't be started: {error.strerror}"
+            self._note = why_no_answer(error)
 
     def _list(self, work: WorkTree) -> GitProcess:
         """Return the git that lists the index, started now if it was not."""
@@ -206,7 +206,7 @@ class Capture:
         except TimeoutError:
             return _Tree(note=f"git did not answer within {self._timeout_seconds:g} s")
         except OSError as error:
-            return self._walked(f"git can't be started: {error.strerror}")
+            return self._walked(why_no_answer(error))
         except ValueError as error:
             return self._walked(f"git's answer was not understood: {error}")
 

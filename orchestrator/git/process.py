@@ -18,6 +18,8 @@ from orchestrator.base.signals import SIGKILL, SIGPIPE, SIGXFSZ
 from orchestrator.git.environment import OPTIONS, git_environ
 
 _CHUNK = 1 << 16
+NO_GIT = "git is not on PATH"
+
 ASKED_BYTES = 4096
 """What every pipe holds without a reader (pipe(7): a page where a user has many)."""
 
@@ -159,8 +161,15 @@ def _spawn(argv: list[str], env: Mapping[str, str], actions: list[tuple[str | in
     """Start the program ``argv[0]`` that is found on the PATH of ``env``; return its process id. Raises OSError."""
     program = found_on_path(argv[0], env)
     if program is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), argv[0])
+        raise FileNotFoundError(errno.ENOENT, NO_GIT)
     return os.posix_spawn(program, argv, env, file_actions=actions, setsigdef=_IGNORED_BY_PYTHON)
+
+
+def why_no_answer(error: OSError) -> str:
+    """Return in words why a git could not be started, or did not answer: what ``GitProcess`` raised."""
+    if error.strerror is None:  # a TimeoutError in words of ours
+        return str(error)
+    return error.strerror if error.strerror == NO_GIT else f"git can't be started: {error.strerror}"
 
 
 def found_on_path(name: str, environ: Mapping[str, str]) -> str | None:

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.git.environment import USER_OPTIONS, user_git_environ
+from orchestrator.git.process import NO_GIT, found_on_path, why_no_answer
 
 GitRun = Callable[[Sequence[str], bytes, Mapping[str, str]], tuple[int, str, str]]
 """Runs git with words, an input and variables besides; returns its exit code, its output and what it complains of."""
@@ -29,8 +30,10 @@ def user_git(root: str, environ: Mapping[str, str]) -> GitRun:
         command = ["git", *USER_OPTIONS, "-C", root, *words]
         try:
             done = subprocess.run(command, env=env, input=data, capture_output=True, timeout=_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return 1, "", str(error)
+        except subprocess.TimeoutExpired:
+            return 1, "", f"git did not answer within {_SECONDS} s"
+        except OSError as error:
+            return 1, "", NO_GIT if found_on_path("git", env) is None else why_no_answer(error)
         return done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr)
 
     return run

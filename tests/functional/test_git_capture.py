@@ -437,7 +437,7 @@ def test_a_missing_git_is_noted(repository: Path, tmp_path: Path) -> None:
     expected = state(repository)["tree_digest"]
     result = state(repository, environ={**ENVIRON, "PATH": str(tmp_path)})
     assert (result["commit"], result["tree_digest"]) == (None, expected)
-    assert result["note"] == "git can't be started: No such file or directory"
+    assert result["note"] == "git is not on PATH"
 
 
 def test_a_broken_repository_is_noted(repository: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from orchestrator.base.record import Record
-from orchestrator.git.process import GitProcess
+from orchestrator.git.process import GitProcess, why_no_answer
 from orchestrator.git.repository import common_folder
 from orchestrator.git.tree_on_disk import differences_unseen, ignored_by_user
 from orchestrator.git.work_tree import WorkTree
@@ -77,7 +77,7 @@ class FolderGit:
         try:
             self._work = WorkTree.around(folder, environ)
         except OSError as error:
-            self._refused = str(error)
+            self._refused = why_no_answer(error)
 
     def __call__(self, args: Sequence[str]) -> GitReply:
         """Return what git answered, within a minute."""
@@ -127,11 +127,11 @@ class FolderGit:
 
 def _reply(started: GitProcess | OSError) -> GitReply:
     if isinstance(started, OSError):
-        return GitReply(None, "", str(started))
+        return GitReply(None, "", why_no_answer(started))
     try:
         answer = started.answer(_SECONDS)
     except OSError as error:  # TimeoutError is one
-        return GitReply(None, "", str(error))
+        return GitReply(None, "", why_no_answer(error))
     return GitReply(answer.code, os.fsdecode(answer.output), os.fsdecode(answer.complaint))
 
 

@@ -30,7 +30,7 @@ from orchestrator.checks.spec_guard.values import (
     uncompared,
 )
 from orchestrator.config.spec_guard_policy import SpecGuardPolicy
-from orchestrator.git.ownership import exception_command
+from orchestrator.git.ownership import remedy
 
 _LISTED = 10
 
@@ -287,4 +287,4 @@ def _without_spec(question: Question, specs: Specs, code: list[str], untracked: 
 def _git_failed(path: str, answer: GitReply) -> Report:
     said = answer.stderr.strip().splitlines()
     message = f"git can't say what changed: {printable(said[0]) if said else f'exit code {answer.code}'}"
-    return Report((Finding("git-failed", path, message, hint=exception_command(answer.stderr)),), (), None)
+    return Report((Finding("git-failed", path, message, hint=remedy(answer.stderr)),), (), None)

@@ -22,6 +22,8 @@ from orchestrator.checks.checkpoints import (
 )
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.prepared_run import check_format
+from orchestrator.git.ownership import remedy
+from orchestrator.git.repository import repository_top
 from orchestrator.git.user_git import GitRun, user_git
 from orchestrator.store.chain import lines_of
 from orchestrator.store.find import task_ids
@@ -42,12 +44,7 @@ def checkpoint(
     check_format(format, ("text", "json"))
     store = context.store()
     git = user_git(store.workspace.root, context.environ)
-    if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
-        raise UsageError(
-            f"'{store.workspace.root}' is in no git repository",
-            hint="checkpoints are kept in one",
-            code="no-repository",
-        )
+    _check_repository(git, store.workspace.root)
     heads = list(_heads(store))
     written = [write_checkpoint(git, head, _line_check(store, head.task)) for head in heads]
     if push is not None and heads:
@@ -68,6 +65,20 @@ def checkpoint(
     elif push is not None:
         lines.append(f"pushed to {push}")
     return Answer(EXIT_DONE, document, safe_text("\n".join(lines) + "\n", lines=True))
+
+
+def _check_repository(git: GitRun, root: str) -> None:
+    """Raise UsageError unless git knows the repository of the workspace at ``root``."""
+    code, _, complaint = git(["rev-parse", "--git-dir"], b"", {})
+    if code == 0:
+        return
+    if repository_top(root) is None:
+        message, hint = f"'{root}' is in no git repository", "checkpoints are kept in one"
+    else:
+        said = complaint.strip().splitlines()
+        message = f"git does not read the repository of '{root}': {said[0] if said else code}"
+        hint = remedy(complaint)
+    raise UsageError(message, hint=hint, code="no-repository")
 
 
 def _heads(store: RunStore) -> list[Head]:
@@ -122,8 +133,7 @@ def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str
     git = user_git(store.workspace.root, environ)
     if remote.startswith("-") or not remote.strip():
         raise UsageError("--witness names a remote", code="bad-remote")
-    if git(["rev-parse", "--git-dir"], b"", {})[0] != 0:
-        raise UsageError(f"'{store.workspace.root}' is in no git repository", code="no-repository")
+    _check_repository(git, store.workspace.root)
     place = f"{WITNESS_REFS}/{sha256(remote.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
     words = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--end-of-options", remote]
     code, _, complaint = git([*words, f"+{REFS}/*:{place}/*"], b"", {})

@@ -163,14 +163,16 @@ def _signed(
 
 def _own_key(context: Context, store: RunStore, allowed: bytes | None) -> str:
     """Return the key of who calls: git's, else the one in ssh-agent that is a signer's. Raises UsageError."""
-    _, output, _ = user_git(store.workspace.root, context.environ)(["config", "--get", "user.signingkey"], b"", {})
+    asked = ["config", "--get", "user.signingkey"]
+    _, output, complaint = user_git(store.workspace.root, context.environ)(asked, b"", {})
     own = output.strip()
     if own and is_ssh_key(own):
         return own
     listed = agent_keys(context.environ)
     key = allowed_key(listed, allowed)
     if key is None:
-        git = f"git's user.signingkey '{own}' is no key of ssh" if own else "git has no user.signingkey"
+        none = complaint.partition("\n")[0] or "git has no user.signingkey"
+        git = f"git's user.signingkey '{own}' is no key of ssh" if own else none
         agent = f"of ssh-agent's {len(listed)} keys not exactly one is a signer's" if listed else "no agent has a key"
         raise UsageError(f"--sign has no key: {git}, and {agent}", hint="name a private key: --sign KEY", code="no-key")
     return key

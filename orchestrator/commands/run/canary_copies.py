@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 from orchestrator.base.errors import ConfigError, StorageError, UsageError
 from orchestrator.base.quoting import shown
+from orchestrator.git.ownership import remedy
 from orchestrator.git.porcelain import prefix_of
+from orchestrator.git.process import why_no_answer
 from orchestrator.git.work_tree import WorkTree
 
 _GIT_SECONDS = 60.0
@@ -24,8 +26,11 @@ def tracked_files(folder: str, environ: Mapping[str, str]) -> tuple[bytes, ...]:
     try:
         work = WorkTree.around(folder, environ)
         listed = None if work is None else work.start(("ls-files", "-z", "--full-name"), folder).answer(_GIT_SECONDS)
-    except OSError:  # TimeoutError is one
-        work, listed = None, None
+    except OSError as error:  # TimeoutError is one
+        why = why_no_answer(error)
+        raise UsageError(
+            f"a canary is planted into a copy of tracked files, and {why}", hint=remedy(why), code="no-repository"
+        ) from error
     if work is None or listed is None or listed.code != 0:
         raise UsageError(
             f"{folder} is in no repository that git can read: a canary is planted into a copy of its tracked files",

@@ -12,6 +12,7 @@ from orchestrator.base.workspace import CONFIG_FOLDER, WORKSPACE_FILE
 from orchestrator.checks.spec_guard.bases import BASE_VARIABLE, default_branch, find_base, named_base
 from orchestrator.checks.spec_guard.repository import FolderGit
 from orchestrator.config.committed import config_at, configured_base, file_at, head_commit
+from orchestrator.git.process import why_no_answer
 from orchestrator.git.repository import repository_top
 from orchestrator.model.base_policy import POLICY_NOT_COMPARED
 from orchestrator.model.builtin_guard import NO_DEFAULT_BRANCH
@@ -144,7 +145,7 @@ class PolicyComparison:
         try:
             self._read()
         except OSError as error:
-            self._note = f"git can't be started: {error.strerror}"
+            self._note = why_no_answer(error)
 
     def _read(self) -> None:
         """Read both configs; the base is ``$BASE_SHA``'s or the default one. Nothing where there is no repository."""
@@ -157,6 +158,7 @@ class PolicyComparison:
         except OSError as error:
             self._note = f"it can't be read: {error.strerror}"
             return
+        head = head_commit(root, project, environ)
         git = FolderGit(root, environ)
         default = default_branch(git)
         self._default = default.commit or NO_DEFAULT_BRANCH
@@ -171,8 +173,6 @@ class PolicyComparison:
 
         asked: list[bool] = []
         """Holds one where HEAD is the default branch's own commit."""
-
-        head = head_commit(root, project, environ)
 
         def is_clean() -> bool:
             asked.append(True)
@@ -195,6 +195,8 @@ class PolicyComparison:
             self._configs = before, current
         elif base.commit is None:
             self._note = base.problem or base.nothing
+        elif not base.commit:
+            self._note = "git can't read HEAD, or there is no commit yet"
         else:
             self._note = f"the base {base.commit[:12]} has no config of this project"
 
