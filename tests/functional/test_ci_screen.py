@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from orchestrator.commands.context import Context
+from orchestrator.commands.run import ci_outputs
 from tests.harness import Orchestrator, WorkspaceFolder
+from tests.records import FakeClock
 
 ENV = {
     "CI": "true",
@@ -165,10 +171,54 @@ def test_files_that_cant_be_written(workspace: WorkspaceFolder, orchestrate: Orc
     workspace.project("app")
     done = orchestrate("start", "--format", "json", env={**job, "GITHUB_STEP_SUMMARY": "/nonexistent/x"})
     assert (done.code, done.document["status"]) == (0, "succeeded")
-    assert "not reported to GitHub" in done.stderr
+    assert "GITHUB_STEP_SUMMARY names '/nonexistent/x', which can't be written: No such file" in done.stderr
     assert "::group::build" in commands(done.stderr)
+    output = Path(job["GITHUB_OUTPUT"]).read_text()
+    assert output.startswith(f"run_id={done.document['run_id']}\n")
     assert orchestrate("start", "--project", "nope", env=job).code == 2
-    assert Path(job["GITHUB_OUTPUT"]).read_text() == ""
+    assert Path(job["GITHUB_OUTPUT"]).read_text() == output
+
+
+def test_pipes_and_full_devices(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str], tmp_path: Path
+) -> None:
+    """A start ends, with the exit code of its run, where nobody reads a pipe; each file is named with its variable."""
+    workspace.project("app", {"test": {"shell": "exit 3"}})
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    full = "/dev/full" if os.path.exists("/dev/full") else str(tmp_path)
+    done = orchestrate("start", env={**job, "GITHUB_OUTPUT": pipe, "GITHUB_STEP_SUMMARY": full}, timeout=30)
+    assert done.code == 3
+    assert f"GITHUB_OUTPUT names '{pipe}', which can't be written: it is a pipe that nobody reads" in done.stderr
+    assert f"GITHUB_STEP_SUMMARY names '{full}', which can't be written: " in done.stderr
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert orchestrate("start", env={**job, "GITHUB_OUTPUT": pipe}).code == 3
+        assert b"status=failed\n" in os.read(reader, 1 << 16)
+    finally:
+        os.close(reader)
+
+
+def test_a_pipe_whose_reader_takes_nothing(
+    workspace: WorkspaceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a start waits for a full pipe for a while, then says so."""
+    monkeypatch.setattr(ci_outputs, "READER_SECONDS", 0.05)
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    full = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        with suppress(BlockingIOError):
+            while True:
+                os.write(full, bytes(4096))
+        environ = {"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": pipe}
+        context = Context(str(workspace.root), environ, io.StringIO(), io.StringIO(), FakeClock())
+        ci_outputs.report_nothing(context)
+        assert "its reader took nothing for 0.05 s" in context.stderr.getvalue()  # type: ignore[attr-defined]
+    finally:
+        os.close(full)
+        os.close(reader)
 
 
 def test_sections_of_gitlab(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

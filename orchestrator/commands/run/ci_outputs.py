@@ -1,23 +1,27 @@
 """What an ended run leaves to the CI job around it: annotations, the job's summary, and outputs for later steps.
 
 Source: GitHub Docs, "Workflow commands for GitHub Actions" (``GITHUB_OUTPUT``, ``GITHUB_STEP_SUMMARY``). None of it is
-part of a run's fate: a file that can't be written is a warning.
+part of a run's fate: a file that can't be written is a warning, and none is waited for for long.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 from collections.abc import Mapping
+from contextlib import suppress
 
 from orchestrator.base.errors import Refusal
 from orchestrator.base.identifiers import FLEET
+from orchestrator.base.quoting import shown
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.text.workflow_commands import made_harmless
 from orchestrator.commands.context import Answer, Context
 from orchestrator.config.export_policy import ExportPolicy, read_export_policy
 from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.runner.progress.ci_screen import GITHUB_VARIABLE
-from orchestrator.runner.progress.stream import Sink
+from orchestrator.runner.progress.stream import READER_SECONDS, Sink
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
@@ -49,11 +53,11 @@ def reported_to_ci(context: Context, store: RunStore, result: Result, answer: An
     where = Location(result.manifest.task_id, result.manifest.run_id)
     try:
         _annotate_and_sum_up(context, store, where, policy)
-        _append(environ, OUTPUT_VARIABLE, _outputs(context, store, where))
+        _append(context, OUTPUT_VARIABLE, _outputs(context, store, where), "the run")
     except Refusal as refusal:
         context.warn(f"the run is not reported to GitHub: {refusal.message}")
     except OSError as error:
-        context.warn(f"the run is not reported to GitHub: {error.filename}: {error.strerror or error}")
+        context.warn(f"the run is not reported to GitHub: {error}")
     return answer
 
 
@@ -77,7 +81,7 @@ def _annotate_and_sum_up(context: Context, store: RunStore, where: Location, pol
     path = context.environ.get(SUMMARY_VARIABLE)
     there = os.path.getsize(path) if path and os.path.exists(path) else 0
     if there < LIMIT:
-        _append(context.environ, SUMMARY_VARIABLE, github_summary(runs, LIMIT - there))
+        _append(context, SUMMARY_VARIABLE, github_summary(runs, LIMIT - there), "the run")
 
 
 def _from_checkout(root: str, environ: Mapping[str, str]) -> str:
@@ -108,18 +112,40 @@ def _output(name: str, value: str) -> str:
     return f"{name}<<{end}\n{value}\n{end}\n"
 
 
-def _append(environ: Mapping[str, str], variable: str, data: bytes) -> None:
-    path = environ.get(variable)
-    if path:
-        with open(path, "ab") as file:
-            file.write(data)
+def _append(context: Context, variable: str, data: bytes, what: str) -> None:
+    """Append to the file that ``variable`` names, if it names one; a warning says why ``what`` is not there."""
+    path = context.environ.get(variable)
+    if not path:
+        return
+    try:
+        _write(path, data)
+    except OSError as error:
+        cause = "it is a pipe that nobody reads" if error.errno == errno.ENXIO else error.strerror or error
+        context.warn(
+            f"{what} is not reported to GitHub: {variable} names {shown(path)}, which can't be written: {cause}"
+        )
+
+
+def _write(path: str, data: bytes) -> None:
+    """Append to a file, or write into a pipe or device. Raises OSError; TimeoutError when a reader takes nothing."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o666)
+    try:
+        rest = memoryview(data)
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        while rest:
+            if not poll.poll(READER_SECONDS * 1000):
+                raise TimeoutError(f"its reader took nothing for {READER_SECONDS:g} s")
+            with suppress(BlockingIOError):  # a pipe with room for less than a block
+                rest = rest[os.write(fd, rest) :]
+    finally:
+        os.close(fd)
 
 
 def report_nothing(context: Context) -> None:
     """Write the outputs of a start whose selection was empty: no run, and ``status=nothing``. Raises nothing."""
     if not _policy(context, FLEET).github or RUN_VARIABLE in context.environ:
         return
-    try:
-        _append(context.environ, OUTPUT_VARIABLE, (_output("run_id", "") + _output("status", "nothing")).encode())
-    except OSError as error:
-        context.warn(f"the empty selection is not reported to GitHub: {error.filename}: {error.strerror or error}")
+    data = (_output("run_id", "") + _output("status", "nothing")).encode()
+    _append(context, OUTPUT_VARIABLE, data, "the empty selection")
