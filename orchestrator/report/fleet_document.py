@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from orchestrator.base.record import Record
 from orchestrator.model.outcome import TERMINAL
 from orchestrator.report.next_step import PROGRAM, attaching, resuming, watching
+from orchestrator.report.stage_words import how_it_ended
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def fleet_part(body: Mapping[str, Any], children: Mapping[str, Child]) -> dict[s
     """Return ``{"totals", "projects"}`` of a fleet's status document, failed projects first.
 
     ``children`` are the runs of its projects, as far as there are any. What never began is queued while the fleet
-    lives and skipped after.
+    lives and skipped after. A project whose process failed after its run had succeeded is failed, as the fleet is, and
+    ``run_status`` and ``cause`` say what its record has.
     """
     entries = [_entry(command, children.get(command["id"]), alive=body["alive"]) for command in body["commands"]]
     entries.sort(key=lambda entry: (_ORDER.get(entry["status"], 0), entry["project"]))
@@ -104,6 +106,8 @@ def fleet_next(body: Mapping[str, Any], children: Mapping[str, Child]) -> list[s
 def children_to_resume(part: Mapping[str, Any]) -> list[str] | None:
     """Return the command that resumes the only failed project alone; None where another number of them failed."""
     failed = [entry for entry in part["projects"] if entry["status"] in ("failed", "cancelled")]
+    if failed and "run_status" in failed[0]:
+        return None  # that run has succeeded: the fleet's resume takes it as it is
     return resuming(failed[0]["run_id"]) if len(failed) == 1 and failed[0]["run_id"] else None
 
 
@@ -123,6 +127,26 @@ def _entry(command: Mapping[str, Any], child: Child | None, *, alive: bool) -> d
             "sla_breached": False,
             "manifest": None,
         }
+    document = child.document
+    if _failed_after(command, document):
+        cause = f"{how_it_ended(command)} after its run had succeeded"
+        judged = {"status": _without_run(command, alive=alive), "outcome": command["outcome"], "cause": cause}
+        return {**_with_run(command, child), **judged, "run_status": document["status"]}
+    return _with_run(command, child)
+
+
+def _failed_after(command: Mapping[str, Any], child: Mapping[str, Any]) -> bool:
+    """Tell whether a stage's process is known to have failed when its run had succeeded already.
+
+    A run that succeeded after the stage's end was resumed alone: then its record is the news.
+    """
+    if command["status"] != "failed" or child["status"] != "succeeded":
+        return False
+    is_known = command["signal"] is not None or command["exit_code"] is not None
+    return is_known and str(child["completed_at"]) <= str(command["completed_at"])
+
+
+def _with_run(command: Mapping[str, Any], child: Child) -> dict[str, Any]:
     document = child.document
     return {
         "project": command["id"],

@@ -68,7 +68,10 @@ class FleetTotals(Record):
 
 
 class FleetEntry(Record):
-    """A project of a fleet; one that has no run has no ``run_id``, and its ``cause`` says why."""
+    """A project of a fleet; one that has no run has no ``run_id``, and its ``cause`` says why.
+
+    ``run_status`` is there where its process failed after its run had succeeded: what its record says.
+    """
 
     project: str
     run_id: str | None
@@ -82,6 +85,7 @@ class FleetEntry(Record):
     guardrails: Mapping[str, str]
     sla_breached: bool
     manifest: str | None
+    run_status: RunStatus | None = None
 
 
 class FleetStatus(Record):

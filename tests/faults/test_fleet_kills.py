@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tests.process_driver import marked, new_marker, parent_of, soon
 JSON = ("--format", "json")
 NAMES = ("a", "b", "c", "d")
 LONGEST_SECONDS = 3.0
+HELD = "touch held; for n in $(seq 1000); do test -e go && break; sleep 0.02; done"
 
 
 def gone(marker: str) -> bool:
@@ -89,6 +92,29 @@ def test_a_child_that_is_killed_is_closed_with_its_fleet(workspace: WorkspaceFol
     [fleet] = fleets(workspace)
     assert {child["project"]: child["status"] for child in fleet["child_runs"]} == {"a": "failed", "b": "succeeded"}
     assert orchestrate("doctor").code == 0
+
+
+def test_a_child_that_is_killed_after_its_success(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """The fleet ends with 3 and names the project with its run's success; its resume takes that run and is whole."""
+    folder = workspace.project("a", {"build": {"shell": HELD}}, pipeline="smoke")
+    process = orchestrate.popen("start", "smoke", "--all", *JSON, stderr=-3)
+    wait_until((folder / "held").exists)
+    [run] = workspace.runs("1-a")
+    with open(workspace.root / ".runs/1-a/.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the record is closed, and what follows waits
+        (folder / "go").touch()
+        wait_until(lambda: workspace.manifest(run)["status"] == "succeeded")
+        os.kill(holder_of(run), signal.SIGKILL)
+    said, _ = process.communicate(timeout=30)
+    document = json.loads(said)
+    assert (process.returncode, document["fleet"]["totals"]["failed"]) == (3, 1)
+    assert document["failed"][0]["signal"] == "SIGKILL"
+    [entry] = orchestrate("status", *JSON).document["fleet"]["projects"]
+    assert (entry["run_id"], entry["status"], entry["run_status"]) == (run.name, "failed", "succeeded")
+    assert entry["cause"] == "SIGKILL after its run had succeeded"
+    done = orchestrate("resume", "latest", *JSON)
+    assert (done.code, done.document["fleet"]["totals"]["succeeded"]) == (0, 1)
+    assert workspace.runs("1-a") == [run]
 
 
 @pytest.mark.parametrize("killed", ["guard", "reaper"])
@@ -182,6 +208,14 @@ def test_a_kill_of_what_answers_children(workspace: WorkspaceFolder, orchestrate
     checked = orchestrate("verify", *JSON)
     assert (checked.code, checked.document["findings"]) == (0, [])
     assert orchestrate("doctor").code == 0
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened; a test that waits too long fails."""
+    until = soon()
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def holder_of(run: Path) -> int:

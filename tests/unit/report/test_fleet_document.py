@@ -13,7 +13,8 @@ from orchestrator.report.fleet_text import fleet_digest, fleet_status_text, sele
 
 def command(project: str, status: str = "succeeded", outcome: str | None = "success", **more: Any) -> dict[str, Any]:
     """Return the entry of a project in a fleet's record."""
-    return {"id": project, "status": status, "outcome": outcome, "summary": None, **more}
+    ended = {"exit_code": None, "signal": None, "completed_at": "2026-11-22T10:00:00.100Z"}
+    return {"id": project, "status": status, "outcome": outcome, "summary": None, **ended, **more}
 
 
 def child(project: str, status: str = "succeeded", *codes: str, alive: bool = False) -> Child:
@@ -23,6 +24,7 @@ def child(project: str, status: str = "succeeded", *codes: str, alive: bool = Fa
         "status": status,
         "outcome": None,
         "attempt": 1,
+        "completed_at": "2026-11-22T10:00:00.000Z",
         "alive": alive,
         "attended": None,
         "guardrails": [{"id": "spec-guard", "required": True, "outcome": "passed"}],
@@ -128,6 +130,32 @@ def test_a_success_whose_run_is_not_known_is_not_ready() -> None:
     ready = fleet_ready(found, {"a": child("a")})
     assert ready["reasons"] == [{"code": "child-not-succeeded", "message": "projects whose run is not known: b"}]
     assert not ready["ready"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "cause"),
+    [
+        ({"signal": "SIGKILL"}, "SIGKILL after its run had succeeded"),
+        ({"exit_code": 8}, "exit 8 after its run had succeeded"),
+        ({"signal": "SIGKILL", "completed_at": "2026-11-22T10:00:00.000Z"}, "SIGKILL after its run had succeeded"),
+        ({"signal": "SIGKILL", "completed_at": "2026-11-22T09:00:00.000Z"}, None),
+        ({}, None),
+    ],
+    ids=["killed", "exit", "same-time", "resumed-alone", "interrupted"],
+)
+def test_a_process_that_failed_after_its_runs_success(ended: dict[str, Any], cause: str | None) -> None:
+    """The project is failed as the fleet is, its record's word beside; one that was resumed since has succeeded."""
+    found = body(command("a", "failed", "failure", **ended), command("b"), status="failed")
+    part = fleet_part(found, {"a": child("a"), "b": child("b")})
+    entry = part["projects"][0]
+    assert (entry["project"], entry["cause"]) == ("a", cause)
+    assert part["totals"]["failed"] == (cause is not None)
+    assert entry.get("run_status") == (None if cause is None else "succeeded")
+    assert entry["status"] == ("succeeded" if cause is None else "failed")
+    assert children_to_resume(part) is None
+    answer = {"failed": [], "manifest": "m.json", "next_command": "codex-orchestrator resume r"}
+    text = fleet_digest(answer, {**found, "fleet": part}, width=80, color=False)
+    assert (f"Failed: a ({cause})" in text) == (cause is not None)
 
 
 def test_a_child_that_failed_is_one_reason() -> None:
