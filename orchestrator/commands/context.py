@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from orchestrator.base.clock import Clock, SystemClock
 from orchestrator.base.errors import Refusal
+from orchestrator.base.files import leave_owner_rights
 from orchestrator.base.limits import FORMS_ON_CLOSE
 from orchestrator.base.record import Record
 from orchestrator.base.text.safe_text import safe_text
@@ -49,7 +50,8 @@ class Context:
 
     @classmethod
     def of_process(cls) -> Context:
-        """Return the context of this process."""
+        """Return the context of this process, which from now on has the rights of an owner to what it makes."""
+        leave_owner_rights()
         return cls(os.getcwd(), os.environ, sys.stdout, sys.stderr)
 
     def workspace(self) -> Workspace:

@@ -294,6 +294,22 @@ def test_the_token_is_private_whatever_the_umask_and_records_follow_it(
         assert stat.S_IMODE(path.stat().st_mode) == 0o775 & ~umask, path
 
 
+@pytest.mark.parametrize("umask", ["0277", "0777"])
+def test_a_umask_takes_nothing_from_the_owner(workspace: WorkspaceFolder, environ: dict[str, str], umask: str) -> None:
+    """A start, and its stages, make what their account can go on with: records, snapshots, and files of a stage."""
+    workspace.project("x", {"test": "mkdir made; touch made/by-a-stage"}, pipeline=PIPELINE)
+    command = ["sh", "-c", f'umask {umask}; exec "$@"', "sh", *Orchestrator.command(*START)]
+    done = subprocess.run(command, cwd=workspace.root, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tops = [workspace.root / name for name in (".runs", "out", "packages/x/made")]
+    made = [top for top in tops if top.exists()] + [path for top in tops for path in top.rglob("*")]
+    assert len(made) > 20
+    for path in made:
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert path.is_symlink() or mode & 0o600 == 0o600, path
+        assert path.is_symlink() or mode & 0o077 & int(umask, 8) == 0, path
+
+
 @pytest.mark.parametrize(
     ("folder", "mode", "warned"),
     [

@@ -11,7 +11,7 @@ fsync a power cut leaves an empty file, without the second the old one.
 from orchestrator.base.files.folder import Folder, whole_lines
 from orchestrator.base.files.locks import HELD, Lock, take_open, take_patiently, usual_patience
 from orchestrator.base.files.refusals import MissingError, explained, refuse_irregular
-from orchestrator.base.files.system_calls import FILE_MODE, Seam, write_all
+from orchestrator.base.files.system_calls import FILE_MODE, Seam, leave_owner_rights, write_all
 
 __all__ = [
     "FILE_MODE",
@@ -21,6 +21,7 @@ __all__ = [
     "MissingError",
     "Seam",
     "explained",
+    "leave_owner_rights",
     "refuse_irregular",
     "take_open",
     "take_patiently",

@@ -13,6 +13,18 @@ FOLDER_MODE = 0o775
 """The same of folders."""
 
 
+_OWNER = 0o700
+
+
+def leave_owner_rights() -> None:
+    """Take from this process's umask what would keep the owner from the files that it makes: it could not go on.
+
+    What it starts inherits that.
+    """
+    umask = os.umask(0o077)
+    os.umask(umask & ~_OWNER)
+
+
 class Seam:
     """The operating system's calls that a record rests on, one method each."""
 
