@@ -245,6 +245,24 @@ def test_an_honest_record_whose_line_is_missing_gets_it(workspace: WorkspaceFold
     assert reasons(orchestrate) == {"run-not-succeeded"}
 
 
+def test_a_line_that_a_power_cut_took_is_no_alteration(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A run on the list of open ones is unpublished; one off it is not proved, and no other run's start makes it so."""
+    run = passed(workspace, orchestrate)
+    task = workspace.root / ".runs" / TASK
+    cut_last_line(task / "chain.jsonl")
+    assert orchestrate("start", "--project", "x").code == 0
+    assert reasons(orchestrate, run.name) == {"record-altered"}
+    shown = " ".join(orchestrate("status", run.name).stdout.split())
+    assert "nothing proves the record: the task's chain has no line of attempt 1, which was removed or lost" in shown
+    assert orchestrate("verify", "--all").code == 4
+    (task / ".open" / run.name).touch()
+    assert reasons(orchestrate, run.name) == {"record-unpublished"}
+    assert orchestrate("verify", "--all").code == 0
+    assert orchestrate("start", "--project", "x").code == 0
+    assert reasons(orchestrate, run.name) == set()
+    assert orchestrate("verify", "--all").code == 0
+
+
 def test_a_record_whose_events_end_earlier_is_closed_as_interrupted(
     workspace: WorkspaceFolder, orchestrate: Orchestrator
 ) -> None:

@@ -112,7 +112,8 @@ def record_fault(store: RunStore, where: Location, seen: Seen) -> tuple[str, str
         if proof.line is not None or record.get("status") not in TERMINAL:
             return None
         if not proof.is_open:
-            return ALTERED, f"the record was altered: the task's chain has no line of attempt {record.get('attempt')}"
+            line = f"the task's chain has no line of attempt {record.get('attempt')}, which was removed or lost"
+            return ALTERED, f"nothing proves the record: {line}"
         if time.monotonic() > until or life_of(store, where) is None:
             if prove(store, where, record, "sizes").line is not None:
                 continue
