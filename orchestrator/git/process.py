@@ -172,6 +172,15 @@ def why_no_answer(error: OSError) -> str:
     return error.strerror if error.strerror == NO_GIT else f"git can't be started: {error.strerror}"
 
 
+def why_not_started(environ: Mapping[str, str]) -> str:
+    """Return why no git can be started, empty where one can; ``environ`` is the caller's."""
+    try:
+        GitProcess.start("/", ("version",), environ, paths=None).end()
+    except OSError as error:
+        return why_no_answer(error)
+    return ""
+
+
 def found_on_path(name: str, environ: Mapping[str, str]) -> str | None:
     """Return the program of that name on the PATH of ``environ``, None where there is none.
 

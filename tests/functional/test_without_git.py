@@ -69,6 +69,18 @@ def test_what_needs_git_is_refused(
     assert not (workspace.root / ".runs").exists()
 
 
+def test_a_git_that_can_not_be_started(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, without_git: dict[str, str]
+) -> None:
+    """What is on PATH by that name and is no program is named with the cause, by ``doctor`` and the guard."""
+    git = Path(without_git["PATH"]) / "git"
+    git.write_text("#!/nonexistent/interpreter\n")
+    git.chmod(0o755)
+    for words in (("doctor",), ("spec-guard", "--project", "app"), ("checkpoint",)):
+        done = orchestrate(*words, env=without_git)
+        assert "git can't be started: No such file or directory" in done.stdout + done.stderr
+
+
 def test_doctor_and_the_guard_alone(orchestrate: Orchestrator, without_git: dict[str, str]) -> None:
     """``doctor`` warns, and the guard as a command ends with 4, both with what to do."""
     warned = orchestrate("doctor", env=without_git)

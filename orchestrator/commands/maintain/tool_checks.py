@@ -21,7 +21,7 @@ from orchestrator.config.routing.task_index import INDEX_FILE, TaskIndex, read_i
 from orchestrator.config.values import ProjectConfig, StageConfig
 from orchestrator.config.workspace_check import checked_workspace
 from orchestrator.git.ownership import GET_GIT, foreign_repositories
-from orchestrator.git.process import NO_GIT, found_on_path
+from orchestrator.git.process import why_not_started
 from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.host import embedded_warning
 from orchestrator.onboarding.node_engines import engine_warning, node_version
@@ -101,8 +101,9 @@ def _shared_tasks(index: TaskIndex, configs: Iterable[ProjectConfig]) -> Iterato
 def tool_findings(root: str, configs: Mapping[str, ProjectConfig], environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield which tools are missing that the projects of a workspace need; ``environ`` is the user's."""
     path = environ.get("PATH", os.defpath)
-    if found_on_path("git", environ) is None:
-        message = f"{NO_GIT}: runs don't record a commit, and spec-guard has no changes to look at"
+    why = why_not_started(environ)
+    if why:
+        message = f"{why}: runs don't record a commit, and spec-guard has no changes to look at"
         yield Finding("no-git", "git", message, hint=GET_GIT, level="warning")
     else:
         folders = (root, *(os.path.normpath(os.path.join(root, config.path)) for config in configs.values()))

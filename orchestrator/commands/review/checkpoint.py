@@ -76,7 +76,7 @@ def _check_repository(git: GitRun, root: str) -> None:
         message, hint = f"'{root}' is in no git repository", "checkpoints are kept in one"
     else:
         said = complaint.strip().splitlines()
-        message = f"git does not read the repository of '{root}': {said[0] if said else code}"
+        message = f"git does not read the repository of '{root}': {said[0] if said else f'exit code {code}'}"
         hint = remedy(complaint)
     raise UsageError(message, hint=hint, code="no-repository")
 
