@@ -30,7 +30,8 @@ def brief_document(document: Mapping[str, Any]) -> dict[str, Any]:
     What does not fit is left out from the end of ``failed``, where cancelled stages stand, and counted in
     ``failed_left_out``. A fleet has its totals besides.
     """
-    failed = [_failed(entry) for entry in sorted(document["failed"], key=_is_cancelled)]
+    known = _known_causes(document.get("fleet"))
+    failed = [_failed(entry, known.get(entry["stage"])) for entry in sorted(document["failed"], key=_is_cancelled)]
     for longest in (_CAUSE, _CAUSE // 6):
         for count in range(min(len(failed), 20), 0, -1) if longest == _CAUSE // 6 else (len(failed),):
             found = _assembled(document, failed[:count], len(failed) - count, longest)
@@ -69,9 +70,16 @@ def _is_cancelled(entry: Mapping[str, Any]) -> bool:
     return bool(entry["outcome"] == "cancellation")
 
 
-def _failed(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _known_causes(fleet: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return why projects of a fleet failed whose runs had succeeded: their output says nothing of it."""
+    return {entry["project"]: entry["cause"] for entry in (fleet or {}).get("projects", ()) if "run_status" in entry}
+
+
+def _failed(entry: Mapping[str, Any], known: str | None) -> dict[str, Any]:
     cause = entry["cause"]
-    if cause is not None:
+    if known is not None:
+        line, log, run_id = known, entry["log_path"], None
+    elif cause is not None:
         line, log, run_id = cause["line"], cause["log_path"], cause["run_id"]
     else:
         line, log, run_id = ": ".join(filter(None, (how_it_ended(entry), _said(entry)))), entry["log_path"], None

@@ -172,7 +172,8 @@ class Recorder:
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
         failed_below = self._failed_below(stage, lines) if ended.outcome == "failure" else None
-        says_nothing = stage.kind == "subpipeline" and ended.outcome == "success"  # its last line names its manifest
+        # A child's last line names its manifest, or what it did before a signal ended it.
+        says_nothing = stage.kind == "subpipeline" and (ended.outcome == "success" or ended.signal is not None)
         summary = ended.detail or failed_below or (lines[-1] if lines and not says_nothing else None)
         self._change(
             stage_ended(

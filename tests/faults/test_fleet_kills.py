@@ -112,6 +112,9 @@ def test_a_child_that_is_killed_after_its_success(workspace: WorkspaceFolder, or
     [entry] = orchestrate("status", *JSON).document["fleet"]["projects"]
     assert (entry["run_id"], entry["status"], entry["run_status"]) == (run.name, "failed", "succeeded")
     assert entry["cause"] == "SIGKILL after its run had succeeded"
+    [brief] = orchestrate("status", "--brief", *JSON).document["failed"]
+    assert (brief["stage"], brief["cause"]) == ("a", entry["cause"])
+    assert fleets(workspace)[0]["commands"][0]["summary"] is None  # not "run succeeded", the last that it said
     done = orchestrate("resume", "latest", *JSON)
     assert (done.code, done.document["fleet"]["totals"]["succeeded"]) == (0, 1)
     assert workspace.runs("1-a") == [run]
