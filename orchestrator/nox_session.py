@@ -15,6 +15,7 @@ from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import CONFIG_FOLDER, find_workspace
 from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.parser import parse
+from orchestrator.cli.streams import escape_unknown
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.carry_out import answer_seen
 from orchestrator.commands.run.nox_process import Delivery, delivered, reply_with
@@ -47,6 +48,7 @@ def register(root: str | None = None) -> None:
     """
     if utf8_mode.is_needed():
         utf8_mode.start_again()
+    escape_unknown()  # nox prints the noxfile's path, and what sessions are for
     workspace = find_workspace(root or os.getcwd(), os.environ)
     configs, errors = survey(workspace.root, today=SystemClock().now().date())
     if errors:

@@ -26,13 +26,18 @@ def open_missing() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as the process
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    escape_unknown()
     if os.environ.get("GITHUB_ACTIONS") == "true":
         from orchestrator.cli.job_stream import in_job  # outside of a job there is no log that takes commands
 
         sys.stdout, sys.stderr = in_job(sys.stdout, os.environ), in_job(sys.stderr, os.environ)
+
+
+def escape_unknown() -> None:
+    """Let the standard streams escape what their encoding does not have, where that would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def emit(stream: TextIO, text: str) -> OSError | None:

@@ -80,6 +80,24 @@ def test_names_in_a_config_are_utf8_in_any_locale(
     assert (run / "commands" / "03-test.log").read_text(encoding="utf-8") == "ä"
 
 
+def test_sessions_are_listed_on_a_stream_of_ascii(tmp_path: Path, orchestrate: Orchestrator) -> None:
+    """``nox --list`` prints the noxfile's path, with escapes for what the stream's encoding does not have."""
+    workspace = WorkspaceFolder(tmp_path / "é漢")
+    workspace.root.mkdir()
+    workspace.project("x")
+    workspace.write("noxfile.py", NOXFILE)
+    done = subprocess.run(
+        [sys.executable, "-m", "nox", "--list"],
+        cwd=workspace.root,
+        env={**orchestrate.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\xe9\\u6f22/noxfile.py" in done.stdout
+    assert b"diagnostics-x" in done.stdout
+
+
 def test_a_newline_in_the_workspaces_path(tmp_path: Path, orchestrate: Orchestrator) -> None:
     """It is a folder like any other: the run succeeds, its record verifies, and status shows it."""
     workspace = WorkspaceFolder(tmp_path / "a\nb")
