@@ -10,6 +10,7 @@ from contextlib import suppress
 from orchestrator.base import utf8_mode
 from orchestrator.base.clock import SystemClock
 from orchestrator.base.errors import Refusal, UsageError
+from orchestrator.base.files import leave_owner_rights
 from orchestrator.base.identifiers import FLEET
 from orchestrator.base.json_values import json_text
 from orchestrator.base.workspace import CONFIG_FOLDER, find_workspace
@@ -48,6 +49,7 @@ def register(root: str | None = None) -> None:
     """
     if utf8_mode.is_needed():
         utf8_mode.start_again()
+    leave_owner_rights()
     escape_unknown()  # nox prints the noxfile's path, and what sessions are for
     workspace = find_workspace(root or os.getcwd(), os.environ)
     configs, errors = survey(workspace.root, today=SystemClock().now().date())

@@ -294,11 +294,15 @@ def test_the_token_is_private_whatever_the_umask_and_records_follow_it(
         assert stat.S_IMODE(path.stat().st_mode) == 0o775 & ~umask, path
 
 
-@pytest.mark.parametrize("umask", ["0277", "0777"])
-def test_a_umask_takes_nothing_from_the_owner(workspace: WorkspaceFolder, environ: dict[str, str], umask: str) -> None:
+@pytest.mark.parametrize(("umask", "way"), [("0277", "console"), ("0777", "console"), ("0777", "nox")])
+def test_a_umask_takes_nothing_from_the_owner(
+    workspace: WorkspaceFolder, environ: dict[str, str], umask: str, way: str
+) -> None:
     """A start, and its stages, make what their account can go on with: records, snapshots, and files of a stage."""
     workspace.project("x", {"test": "mkdir made; touch made/by-a-stage"}, pipeline=PIPELINE)
-    command = ["sh", "-c", f'umask {umask}; exec "$@"', "sh", *Orchestrator.command(*START)]
+    workspace.write("noxfile.py", "from orchestrator.nox_session import register\n\nregister()\n")
+    words = Orchestrator.command(*START) if way == "console" else [sys.executable, "-m", "nox", "-s", f"{PIPELINE}-x"]
+    command = ["sh", "-c", f'umask {umask}; exec "$@"', "sh", *words]
     done = subprocess.run(command, cwd=workspace.root, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     tops = [workspace.root / name for name in (".runs", "out", "packages/x/made")]
