@@ -48,6 +48,8 @@ class Workspace(Record):
 
     def shown(self, path: str) -> str:
         """Return ``path`` relative to the root when it lies below it, else as it is."""
+        if path.startswith(f"{self.root}/") and path == os.path.normpath(path):
+            return path[len(self.root) + 1 :]
         relative = os.path.relpath(path, self.root)
         return path if relative.startswith("..") else relative
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import Workspace
 
@@ -89,14 +87,14 @@ class RunPaths(Record):
     @classmethod
     def of(cls, workspace: Workspace, where: Location) -> RunPaths:
         """Return the paths of the run ``where`` in ``workspace``."""
-        task = os.path.join(workspace.runs_dir, where.task_id)
-        folder = os.path.join(task, CLI, where.run_id)
+        task = f"{workspace.runs_dir}/{where.task_id}"
+        folder = f"{task}/{CLI}/{where.run_id}"
         shown = workspace.shown(folder)
         return cls(
             folder=shown,
-            manifest=os.path.join(shown, MANIFEST),
-            events=os.path.join(shown, EVENTS),
-            pointer_folder=workspace.shown(os.path.join(task, MCP, where.run_id)),
+            manifest=f"{shown}/{MANIFEST}",
+            events=f"{shown}/{EVENTS}",
+            pointer_folder=workspace.shown(f"{task}/{MCP}/{where.run_id}"),
             absolute_folder=folder,
         )
 

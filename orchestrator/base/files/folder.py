@@ -35,23 +35,27 @@ class Folder:
     @classmethod
     def at(cls, path: str, seam: Seam, *, create: bool = False) -> Folder:
         """Open the folder ``path``, whose last part may not be a link; make it when ``create`` is set."""
-        parent, name = os.path.split(path.rstrip("/") or "/")
+        path = path.rstrip("/") or "/"
         with explained(path):
-            if not name:
-                return cls(seam.open("/", _FOLDER, 0, None), "/", seam)
-            with cls._above(parent, seam, create=create) as above:
-                return above.sub(name, create=create)
+            try:
+                return cls(seam.open(path, _FOLDER, 0, None), path, seam)
+            except FileNotFoundError:
+                if not create or path == "/":
+                    raise
+            parent, name = os.path.split(path)
+            with cls._above(parent, seam) as above:
+                return above.sub(name, create=True)
 
     @classmethod
-    def _above(cls, path: str, seam: Seam, *, create: bool) -> Folder:
-        """Open a folder that lies above what is ours, where links are the user's own affair."""
+    def _above(cls, path: str, seam: Seam) -> Folder:
+        """Open a folder that lies above what is ours, where links are the user's own affair; make it if need be."""
         try:
             return cls(seam.open(path, _FOLDER & ~os.O_NOFOLLOW, 0, None), path, seam)
         except FileNotFoundError:
-            if not create or path == "/":
+            if path == "/":
                 raise
         parent, name = os.path.split(path)
-        with cls._above(parent, seam, create=True) as above:
+        with cls._above(parent, seam) as above:
             return above.sub(name, create=True)
 
     def _place(self, name: str) -> str:
