@@ -63,6 +63,8 @@ ROWS = (
     Row("fleet-status-bytes", "bytes of its projects in status", unit="count"),
     Row("fleet-turbo", "fleet of 50 packages, `true` in each, cold ÷ turbo run", 3.0, 1.5),
     Row("fleet-turbo-unchanged", "the same, unchanged", 3.0, 1.5),
+    Row("fleet-launcher-unchanged", "the same ÷ turbo as npm calls it, by its launcher"),
+    Row("records-turbo", "the system calls of 50 such records alone ÷ turbo run"),
 )
 
 BY_ID = {row.id: row for row in ROWS}

@@ -17,6 +17,9 @@ from pathlib import Path
 PYTHON_PEERS = {"doit": "doit==0.37.0", "just": "rust-just==1.59.0"}
 NODE_PEERS = {"turbo": "turbo@2.11.11", "npm": "@kbediako/codex-orchestrator@0.2.1"}
 
+LAUNCHER = "turbo-launcher"
+"""The same package, called by its JavaScript launcher."""
+
 CACHE = Path(__file__).resolve().parent.parent / ".bench"
 
 _MINUTES = 5
@@ -32,7 +35,7 @@ class Peers:
 
 def no_peers(reason: str) -> Peers:
     """Return peers that are all missing for one reason."""
-    return Peers({}, dict.fromkeys((*PYTHON_PEERS, *NODE_PEERS), reason))
+    return Peers({}, dict.fromkeys((*PYTHON_PEERS, *NODE_PEERS, LAUNCHER), reason))
 
 
 def installed(cache: Path = CACHE) -> Peers:
@@ -47,8 +50,9 @@ def installed(cache: Path = CACHE) -> Peers:
         script = [str(environment / "bin" / name)]
         _settle(name, partial(list, script), _pip(python, wanted), commands, missing)
     modules = cache / "node" / "node_modules"
-    for name, wanted in NODE_PEERS.items():
-        place = _turbo if name == "turbo" else _npm_release
+    places = {"turbo": _turbo, LAUNCHER: _turbo_launcher, "npm": _npm_release}
+    for name, place in places.items():
+        wanted = NODE_PEERS["turbo" if name == LAUNCHER else name]
         _settle(name, partial(place, modules), _npm(cache / "node", wanted), commands, missing)
     return Peers(commands, missing)
 
@@ -86,6 +90,11 @@ def _turbo(modules: Path) -> list[str]:
     """The native program, not its JavaScript launcher, which takes four times as long."""
     found = sorted((modules / "@turbo").glob("*/bin/turbo"))
     return [str(found[0] if found else modules / "@turbo" / "bin" / "turbo")]
+
+
+def _turbo_launcher(modules: Path) -> list[str]:
+    """What a user calls: the program of the package, which npm links as ``turbo``."""
+    return [shutil.which("node") or "node", str(modules / "turbo" / "bin" / "turbo")]
 
 
 def _try(command: list[str]) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from benchmarks import record_calls
 from benchmarks.bench import Bench, Versus
 from benchmarks.measure import Contender
+from benchmarks.peers import LAUNCHER
 from benchmarks.results import Result
 from benchmarks.running import Command, run
 from benchmarks.scenes import committed
@@ -25,7 +27,11 @@ _FILES = 20
 BEFORE = (Versus("plan-tomllib", "plan", "tomllib"), Versus("affected-status", "affected", "git-status"))
 XARGS = (Versus("fleet-xargs", "fleet", "xargs"),)
 COLD = (Versus("fleet-turbo", "fleet", "turbo"),)
-UNCHANGED = (Versus("fleet-turbo-unchanged", "fleet", "turbo"),)
+UNCHANGED = (
+    Versus("fleet-turbo-unchanged", "fleet", "turbo"),
+    Versus("fleet-launcher-unchanged", "fleet", LAUNCHER),
+    Versus("records-turbo", "records", "turbo"),
+)
 OF_ONE_FLEET = ("fleet-memory", "fleet-digest-bytes", "fleet-status-bytes")
 
 _CONFIG = """schema_version = 1
@@ -65,12 +71,15 @@ def measure(bench: Bench) -> Iterator[Result]:
         yield from _of_one_fleet(bench)
     makers = {"fleet": lambda: _fleet(bench), "xargs": lambda: _xargs(bench)}
     yield from bench.compare(makers, XARGS, bench.slow_rounds)
-    for rows, is_cold in ((COLD, True), (UNCHANGED, False)):
-        made = {
-            "fleet": lambda is_cold=is_cold: _packages(bench, is_cold=is_cold),
-            "turbo": lambda is_cold=is_cold: _turbo(bench, is_cold=is_cold),
-        }
-        yield from bench.compare(made, rows, bench.slow_rounds)
+    made = {"fleet": lambda: _packages(bench, is_cold=True), "turbo": lambda: _turbo(bench, "turbo", is_cold=True)}
+    yield from bench.compare(made, COLD, bench.slow_rounds)
+    made = {
+        "fleet": lambda: _packages(bench, is_cold=False),
+        "turbo": lambda: _turbo(bench, "turbo", is_cold=False),
+        LAUNCHER: lambda: _turbo(bench, LAUNCHER, is_cold=False),
+        "records": lambda: _records(bench),
+    }
+    yield from bench.compare(made, UNCHANGED, bench.slow_rounds)
 
 
 def many_projects(folder: Path, count: int, *, files: int = 1, keys: str = "") -> Path:
@@ -160,7 +169,19 @@ def _packages(bench: Bench, *, is_cold: bool) -> Contender:
     return Contender.of("fleet", command)
 
 
-def _turbo(bench: Bench, *, is_cold: bool) -> Contender:
+def _records(bench: Bench) -> Contender:
+    scene = bench.scene()
+
+    def anew() -> None:
+        shutil.rmtree(scene, ignore_errors=True)
+        for folder in record_calls.folders(PACKAGES):
+            (scene / folder).mkdir(parents=True)
+
+    argv = [sys.executable, "-I", "-S", str(record_calls.__file__), str(PACKAGES), _cores()]
+    return Contender.of("records", bench.command(argv, scene), anew)
+
+
+def _turbo(bench: Bench, peer: str, *, is_cold: bool) -> Contender:
     scene = bench.scene()
     scene.mkdir(parents=True)
     root = {"name": "root", "private": True, "packageManager": "npm@10.0.0", "workspaces": ["packages/*"]}
@@ -180,7 +201,7 @@ def _turbo(bench: Bench, *, is_cold: bool) -> Contender:
     (scene / "package-lock.json").write_text(json.dumps(lock))
     (scene / ".gitignore").write_text(".turbo/\nnode_modules/\n")
     committed(scene)
-    argv = [*bench.peers.commands["turbo"], "run", "build", f"--concurrency={_cores()}"]
+    argv = [*bench.peers.commands[peer], "run", "build", f"--concurrency={_cores()}"]
     command = bench.command(argv, scene)
 
     def forget() -> None:
@@ -188,9 +209,9 @@ def _turbo(bench: Bench, *, is_cold: bool) -> Contender:
         shutil.rmtree(scene / "node_modules" / ".cache", ignore_errors=True)
 
     if is_cold:
-        return Contender.of("turbo", command, forget)
+        return Contender.of(peer, command, forget)
     run(command)
-    return Contender.of("turbo", command)
+    return Contender.of(peer, command)
 
 
 def _cores() -> str:
