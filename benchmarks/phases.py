@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PHASES = {
-    "config and plan": ["orchestrator.commands.run.start:prepare"],
+    "config and plan": ["orchestrator.commands.run.prepare_start:prepare"],
     "environment check": [
         "orchestrator.runner.prepare_environment:EnvironmentMaker.make",
         "orchestrator.runner.environment.venv:describe",
@@ -44,7 +44,7 @@ PHASES = {
     "guard": ["orchestrator.process.client:GuardClient.start", "orchestrator.process.client:GuardClient.close"],
     "nox": ["orchestrator.runner.environment.nox:run_session"],
     "answer": [
-        "orchestrator.commands.run.prepared_run:answer_for",
+        "orchestrator.commands.run.ended_run:answer_for",
         "orchestrator.report.status_document:status_document",
         "orchestrator.report.status_text:status_text",
     ],

@@ -18,12 +18,12 @@ from orchestrator.cli.command_table import COMMANDS
 from orchestrator.cli.parser import parse
 from orchestrator.cli.streams import escape_unknown
 from orchestrator.commands.context import Context
-from orchestrator.commands.run.carry_out import answer_seen
+from orchestrator.commands.run.ended_run import answer_seen
 from orchestrator.commands.run.nox_process import Delivery, delivered, reply_with
+from orchestrator.commands.run.prepare_start import prepare
 from orchestrator.commands.run.prepared_run import PreparedRun, observer_for
 from orchestrator.commands.run.requests import ResumeRequest, StartRequest
 from orchestrator.commands.run.session_run import perform_in
-from orchestrator.commands.run.start import prepare
 from orchestrator.config.builtin import builtin_names
 from orchestrator.config.collisions import pipeline_names, session_name
 from orchestrator.config.planning import survey

@@ -140,12 +140,14 @@ LATE = {
     "orchestrator.commands.run.carry_out": "a cached run or queue 5 ms, a session 11, CI 10, the cloud 60: one of them",
     "orchestrator.commands.run.ci_outputs": "10 ms; only what the CI system at hand takes",
     "orchestrator.commands.run.create_run": "0.4 to 2 ms: only where a plan was approved, or a canary proved",
+    "orchestrator.commands.run.ended_run": "1 to 10 ms each: failures, a fleet's projects, CI, an export that waits",
     "orchestrator.commands.run.fleet_start": "mode cloud's client, 17 ms; of CI with nothing selected, 10",
     "orchestrator.commands.run.policy_comparison": "4 and 14 ms; only where a config differs from the base's",
-    "orchestrator.commands.run.prepared_run": "1 to 10 ms each: the cache, CI, the answer in text, an export",
+    "orchestrator.commands.run.prepare_start": "1 to 60 ms: a key, the queue, the cloud, a folder that is empty",
+    "orchestrator.commands.run.prepared_run": "1 to 10 ms each: the cache, the base's policy, the CI system's screen",
     "orchestrator.commands.run.resume": "1 to 24 ms: a fleet, the queue, the cloud, a pruned run",
     "orchestrator.commands.run.session_run": "2 ms each; only with limits of runs at once, and of a fleet",
-    "orchestrator.commands.run.start": "1 to 24 ms: a fleet, a key, the queue, the cloud, a run in the background",
+    "orchestrator.commands.run.start": "1 to 24 ms: a fleet, a key that was used, a run in the background",
     "orchestrator.commands.run.unattended_run": "14 to 60 ms: the engine's client",
     "orchestrator.config.builtin": "0.5 ms; what runs from a stored plan needs no durations",
     "orchestrator.config.default_pipeline": "1.7 ms with `re`; hardly a config names one",
@@ -186,6 +188,17 @@ The milliseconds are of CPU, of what a ``start``, ``status`` or ``plan`` would l
 of its file, and a command's module is loaded late itself: another delay needs a measured reason in this table.
 """
 
+
+NOT_FOR_CACHED_FLEETS = frozenset(
+    {
+        "orchestrator.cli.loaded_program",
+        "orchestrator.commands.look.failures",
+        "orchestrator.process.copied_guard",
+        "orchestrator.process.guard.main",
+        "subprocess",
+    }
+)
+"""What starts a guard, and children below it: one that is up to date is answered without."""
 
 NOT_FOR_NEW_KEYS = frozenset({"orchestrator.commands.look.status", "orchestrator.commands.look.wait"})
 """What answers of a run that a key stands for already."""
@@ -268,6 +281,12 @@ BUDGET = (
         ("start", "--project", "x"),
         after="cached",
         without=HEAVY | SLOW | REPORTS_ONLY | NOT_FOR_STARTS | NOT_FOR_CACHED | CI_ONLY,
+    ),
+    Row(
+        ("start", "--all"),
+        after="cached",
+        without=HEAVY | REPORTS_ONLY - {"orchestrator.model.failed_tests"} | CI_ONLY | NOT_FOR_CACHED_FLEETS,
+        with_=frozenset({"orchestrator.process.copies"}),
     ),
     Row(
         ("start", "--project", "x", "--key", "a"),

@@ -2,8 +2,7 @@
 
 What an interpreter imports is most of what a short run takes (docs/performance.md), and the same for each child. The
 guard loads what an up-to-date child needs; what children load besides, the first of them report by a pipe, and the
-guard has it loaded before it makes the next. Children that may be up to date are answered by copies that go on to the
-next one (``answering``).
+guard has it loaded before it makes the next.
 """
 
 from __future__ import annotations
@@ -17,10 +16,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from orchestrator.base import signals
-from orchestrator.base.kinds import kinds_of
 from orchestrator.base.module_finder import install
-from orchestrator.base.record import Record
-from orchestrator.commands.run.has_to_run import HasToRun
 from orchestrator.runner.stage_command import child_program
 
 TYPE_CHECKING = False
@@ -29,23 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import NoReturn
 
-_FIRST = (
-    "orchestrator.cli.answering",
-    "orchestrator.cli.console",
-    "orchestrator.commands.context",
-    "orchestrator.commands.run.start",
-    "orchestrator.commands.run.create_run",
-    "orchestrator.commands.run.cached_run",
-    "orchestrator.runner.stage_cache.for_run",
-    "orchestrator.report.run_summary",
-    "orchestrator.report.status_document",
-    "orchestrator.store.publish",
-    "orchestrator.commands.review.project_policy",
-    "orchestrator.git.digest_cache",
-    "orchestrator.git.host",
-    "orchestrator.git.identity",
-    "pwd",
-)
+_FIRST = ("orchestrator.cli.console", "orchestrator.commands.run.up_to_date_child")
 """What every child needs, with what these import."""
 
 _REPORT = 3
@@ -67,7 +47,9 @@ class LoadedProgram:
         os.set_blocking(self._reported, False)
         self._is_single = True
         self._load(_FIRST)
-        _warm()
+        with suppress(Exception):  # the child that needs it reports it
+            import_module(_FIRST[-1]).load()
+        _main_module()
 
     def is_ready(self) -> bool:
         """Load what children reported that they loaded; False once this process can't be copied any more."""
@@ -85,40 +67,21 @@ class LoadedProgram:
         """Tell whether a command is that of a child run."""
         return argv[: len(self._words)] == self._words
 
-    def may_answer(self, argv: list[bytes], env: dict[bytes, bytes]) -> bool:
-        """Tell whether a command is a child run that may be up to date."""
-        from orchestrator.cli.answering import may_be_cached
-
-        # Where file names are not UTF-8, a program is started anew in another mode (``base.utf8_mode``).
-        is_usual = sys.getfilesystemencoding() == "utf-8" and hasattr(os, "memfd_create")
-        return is_usual and self.is_called_by(argv) and may_be_cached(argv[len(self._words) :], env)
-
-    def serve(self, control: int) -> NoReturn:
-        """Be a process that answers one up-to-date child run after another; they come by the socket ``control``."""
-        try:
-            from orchestrator.cli.answering import serve
-
-            os.dup2(self._reported, _REPORT, inheritable=False)
-            _close_above(_REPORT)
-            serve(control, self)
-        finally:
-            os._exit(1)
-
     def run(self, argv: list[bytes], env: dict[bytes, bytes]) -> NoReturn:
         """Be the child: what an interpreter makes of its process at its start is made anew, then ``main`` is called."""
         code = 1
         try:
             os.dup2(self._reported, _REPORT, inheritable=False)
             _close_above(_REPORT)
-            self.begin(argv, env)
+            self._begin(argv, env)
             before = frozenset(sys.modules)
-            code = self.exit_code(_main_module().main)
+            code = self._exit_code(_main_module().main)
             _end()
             self._report(name for name in sys.modules if name not in before)
         finally:
             os._exit(code)
 
-    def begin(self, argv: list[bytes], env: dict[bytes, bytes]) -> None:
+    def _begin(self, argv: list[bytes], env: dict[bytes, bytes]) -> None:
         """Make arguments, environment, streams and signals those of an interpreter that was started with them."""
         words = [os.fsdecode(word) for word in argv]
         sys.orig_argv = words
@@ -137,19 +100,14 @@ class LoadedProgram:
             setattr(sys, f"__{name}__", stream)
         gc.enable()
 
-    def exit_code(self, main: Callable[[], int]) -> int:
-        """Return the exit code of ``main``; what escapes from it is printed as an interpreter prints it.
-
-        Raises HasToRun, where ``main`` may only find a run up to date.
-        """
+    def _exit_code(self, main: Callable[[], int]) -> int:
+        """Return the exit code of ``main``; what escapes from it is printed as an interpreter prints it."""
         try:
             return int(main())
         except SystemExit as ended:
             if ended.code is None or isinstance(ended.code, int):
                 return ended.code or 0
             sys.stderr.write(f"{ended.code}\n")
-        except HasToRun:
-            raise
         except BaseException:
             sys.excepthook(*sys.exc_info())
         return 1
@@ -180,20 +138,6 @@ def copied() -> LoadedProgram:
     if not sys.flags.safe_path:
         sys.path.pop(0)  # the folder of the script or, with -m, the current one: children are started without
     return LoadedProgram()
-
-
-def _warm() -> None:
-    """Make what the first use makes and later ones find: it would be made anew in each child."""
-    from orchestrator.config.plan_cache import program_mark
-    from orchestrator.model.lineage import trace_of
-
-    _main_module()
-    with suppress(OSError):  # the child that needs it reports it
-        program_mark()
-    trace_of("none", "")
-    for cls in Record.__subclasses__():
-        with suppress(KeyError, TypeError):  # a record that JSON does not hold
-            kinds_of(cls)
 
 
 def _may_load(name: str) -> bool:

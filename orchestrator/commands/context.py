@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, TextIO
 
     from orchestrator.base.text.progress_bar import Progress
+    from orchestrator.git.shared_look import SharedLook
 
 _CONFIG_LIMIT = 1 << 20
 
@@ -28,7 +29,7 @@ _CONFIG_LIMIT = 1 << 20
 class Context:
     """Where a command was called: current folder (absolute), environment, streams and clock.
 
-    ``cached_only``: a run that is not up to date raises ``HasToRun`` before anything is written.
+    ``shared_look`` knows what was seen of the folders of several runs.
     """
 
     def __init__(
@@ -39,14 +40,14 @@ class Context:
         stderr: TextIO,
         clock: Clock | None = None,
         *,
-        cached_only: bool = False,
+        shared_look: SharedLook | None = None,
     ) -> None:
         self.cwd = cwd
         self.environ = environ
         self.stdout = stdout
         self.stderr = stderr
         self.clock = clock or SystemClock()
-        self.cached_only = cached_only
+        self.shared_look = shared_look
 
     @classmethod
     def of_process(cls) -> Context:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.base.workspace import Workspace
     from orchestrator.git.digest_cache import TreeMemory
     from orchestrator.git.identity import AccountQuery
+    from orchestrator.git.shared_look import SharedLook, Stated
     from orchestrator.git.tree_at_end import SecondLook
     from orchestrator.git.tree_on_disk import TreeOnDisk
 
@@ -66,7 +67,7 @@ class Capture:
         self._deadline = monotonic() + timeout_seconds
         self._timeout_seconds = timeout_seconds
         self._work: WorkTree | None = None
-        self._processes: list[GitProcess] = []
+        self._processes: list[GitProcess | Stated] = []
         self._status: GitAnswer | None = None
         self._personal: GitProcess | None = None
         self._memory: TreeMemory | None = None
@@ -74,7 +75,9 @@ class Capture:
         self._start_of_run = TreeAtStart(time.time_ns())
         self._second: SecondLook | None = None
         self._account: AccountQuery | None = None
+        self._known_account: dict[str, Any] | None = None
         self._converts = False
+        self._shared: SharedLook | None = None
 
     @classmethod
     def begin(
@@ -88,24 +91,33 @@ class Capture:
         ignored_names: bool = False,
         workspace: Workspace | None = None,
         account: bool = False,
+        shared: SharedLook | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Capture:
         """Start looking at ``project_folder``, of the workspace at ``root``, without waiting for anything.
 
         ``ignored`` and ``code`` are as in ``Scope``. ``ignored_names``: git is also asked what it ignores itself.
         ``workspace`` may keep the digest of the last commit. ``account``: git is also asked who works here.
+        ``shared`` may know what others have seen, or waits for it.
         Raises nothing: what is unknown is null in the result, with a note.
         """
         scope = scope_of(project_folder, root, environ, ignored, code)
         capture = cls(project_folder, scope, timeout_seconds=timeout_seconds)
+        capture._shared = shared
         try:
-            capture._work = WorkTree.around(project_folder, environ)
+            around = WorkTree.around if shared is None else shared.work_tree
+            capture._work = around(project_folder, environ)
         except OSError as error:
             capture._note = why_no_answer(error)
         if account:
             from orchestrator.git.identity import AccountQuery
 
-            capture._account = AccountQuery.begin(project_folder, environ)
+            if shared is None:
+                capture._account = AccountQuery.begin(project_folder, environ)
+            else:
+                capture._known_account = shared.account(
+                    capture._work, lambda: AccountQuery.begin(project_folder, environ).answer()
+                )
         work = capture._work
         if work is not None:
             capture._converts = work.may_convert(project_folder)
@@ -125,8 +137,10 @@ class Capture:
         """
         from orchestrator.git.host import host, tools
 
-        who = {} if self._account is None else {"account": self._account.answer()}
-        return {**self.finish_tree(), **host(), "tools": tools(sys.path), **who}
+        known = self._known_account if self._account is None else self._account.answer()
+        who = {} if known is None else {"account": known}
+        found = tools(sys.path) if self._shared is None else self._shared.tools()
+        return {**self.finish_tree(), **host(), "tools": found, **who}
 
     def finish_tree(self) -> dict[str, Any]:
         """Return only ``commit, branch, dirty, tree_digest, note``."""
@@ -182,7 +196,10 @@ class Capture:
 
     def _start(self, work: WorkTree, status: tuple[str, ...]) -> None:
         try:
-            self._processes.append(work.start(status, self._folder))
+            if self._shared is None or status is not git.STATUS_AND_IGNORED:
+                self._processes.append(work.start(status, self._folder))
+            else:
+                self._processes.append(self._shared.status(work, self._folder, self._timeout_seconds))
             if work.settings.has_personal_excludes:
                 self._personal = work.start(git.UNTRACKED, self._folder)
             if self._memory is None or not self._memory.is_likely:
@@ -191,7 +208,7 @@ class Capture:
             self.abandon()
             self._note = why_no_answer(error)
 
-    def _list(self, work: WorkTree) -> GitProcess:
+    def _list(self, work: WorkTree) -> GitProcess | Stated:
         """Return the git that lists the index, started now if it was not."""
         if len(self._processes) == 1:
             self._processes.append(work.start(git.LIST, self._folder))

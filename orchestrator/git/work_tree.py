@@ -31,11 +31,19 @@ class WorkTree(Record):
     def around(cls, folder: str, environ: Mapping[str, str]) -> WorkTree | None:
         """Return the working tree that holds ``folder``, None where there is none. Raises OSError without git."""
         top = repository_top(folder)
-        return None if top is None else cls(top, environ, tree_settings(top, environ))
+        return None if top is None else cls.at(top, environ)
+
+    @classmethod
+    def at(cls, top: str, environ: Mapping[str, str]) -> WorkTree:
+        """Return the working tree at ``top``. Raises OSError without git."""
+        return cls(top, environ, tree_settings(top, environ))
 
     def start(self, command: Sequence[str], folder: str | None = None) -> GitProcess:
         """Start git, on what lies below ``folder`` or, left out, as ``command`` says. Raises OSError."""
-        paths = None if folder is None else (self.pathspec(folder),)
+        return self.start_on(command, None if folder is None else (self.pathspec(folder),))
+
+    def start_on(self, command: Sequence[str], paths: Sequence[str] | None) -> GitProcess:
+        """Start git on the files that ``paths`` name (``pathspec``), None: as ``command`` says. Raises OSError."""
         return GitProcess.start(
             self.top, command, self.environ, paths=paths, work_tree=self.top, settings=self.settings.pairs
         )
@@ -44,6 +52,11 @@ class WorkTree(Record):
         """Return what names the files below ``folder`` to git, whatever characters it has."""
         inner = os.path.relpath(os.path.realpath(folder), self.top)
         return "." if inner == "." else f":(top,literal){inner}"
+
+    def pathspecs(self, folders: Iterable[str]) -> list[str]:
+        """Return what names the files below those of ``folders`` that lie in this tree."""
+        inside = self.top.rstrip(os.sep) + os.sep
+        return [self.pathspec(folder) for folder in folders if f"{os.path.realpath(folder)}{os.sep}".startswith(inside)]
 
     def rules(self, folders: Iterable[str]) -> bytes:
         """Return what the repository's own attributes say, and the files of attributes in ``folders`` below the top."""

@@ -22,6 +22,26 @@ _OF_REVIEWERS = frozenset(
 """Reasons that only a decision removes."""
 
 
+CHILD_KEYS = (
+    *(
+        "version",
+        "run_id",
+        "task_id",
+        "project",
+        "pipeline_id",
+        "status",
+        "outcome",
+        "attempt",
+        "alive",
+        "attended",
+        "engine",
+        "provenance",
+    ),
+    *("guardrails", "sla", "manifest", "ready", "next_argv"),
+)
+"""What of a child's status document a fleet's is made of."""
+
+
 class Child(Record):
     """The run of a project in a fleet: its status document, and its cause of failure with the stage, if it failed."""
 

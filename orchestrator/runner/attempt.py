@@ -27,6 +27,7 @@ from orchestrator.runner.scheduler import Scheduler
 from orchestrator.runner.signals import SignalInbox
 from orchestrator.runner.slots import Slots
 from orchestrator.runner.stage_command import StageJobs, guard_path
+from orchestrator.runner.starter import is_there, leader_of_starter
 from orchestrator.runner.subpipeline_command import subpipeline_words
 from orchestrator.store.lent_slots import SlotOffers
 from orchestrator.store.open_run import OpenRun
@@ -34,11 +35,15 @@ from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from orchestrator.runner.children_lookup import Answer, ChildrenLookup
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.runner.stage_reports import StageReports
 
 HEARTBEAT_SECONDS = 5.0
 """How often ``.heartbeat`` is touched (contract, section 4)."""
+
+ADOPT_SECONDS = 0.05
+"""How often, at most, a run looks for children that were started meanwhile: each time is a write of its record."""
 
 STOPPED_PATIENCE_SECONDS = 5.0
 """How long a run that was stopped waits for its task's lock: what it can't publish then, the next command does."""
@@ -54,6 +59,8 @@ class Setting(Record):
     ``policy`` returns what the config asks less than the base commit's, ``default_commit`` what the default branch
     was when the attempt began, each once git has answered; ``copies`` and ``key``: as ``StageJobs`` has them. With
     ``new_children`` no child of an earlier attempt is resumed; ``child_options`` are those of each child's start.
+    ``answer`` is called in a copy of this process: it records the child of a stage, which gets that environment, where
+    it is up to date, and returns None where it has to run; it is None where no copy is to be made.
     """
 
     store: RunStore
@@ -71,6 +78,7 @@ class Setting(Record):
     key: str | None = None
     new_children: bool = False
     child_options: tuple[str, ...] = ()
+    answer: Answer | None = None
 
 
 def perform(
@@ -142,7 +150,9 @@ class _AttemptRun:
         self._env_dir = env_dir
         self._redactor = redactor
         self._recorder = recorder
-        self._stage_pid = _leader_of_starter()
+        self._stage_pid = leader_of_starter()
+        self._children_lookup: ChildrenLookup | None = None
+        self._adopt_at = 0.0
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
         learning = _learning(setting, redactor)
         self._loop = ProcessLoop(setting.host, inbox, setting.clock, learning, self._wake, setting.observer.sink)
@@ -175,7 +185,7 @@ class _AttemptRun:
                 manifest=recorder.manifest,
                 run_folder=run_folder,
                 stage_env=stage_env,
-                own_environ=self._setting.environ,
+                own_environ=dict(self._setting.environ),
                 open_log=recorder.open_log,
                 show=self._setting.observer.output,
                 subpipeline=self._subpipeline(recorder.manifest),
@@ -184,6 +194,7 @@ class _AttemptRun:
                 copies=self._setting.copies,
                 key=self._setting.key,
             )
+            children = self._children_lookup = self._lookup(jobs)
             slots = Slots.open(run_folder, self._setting.environ, self._setting.at_once, lent=run.keeps_slot)
             try:
                 Scheduler(
@@ -196,10 +207,13 @@ class _AttemptRun:
                     reports=self._reports(run, project_folder),
                     cache=self._setting.cache if broken is None else None,
                     fail_fast=plan.selection is not None and bool(plan.selection["fail_fast"]),
-                    offers=self._offers(run),
+                    offers=None if plan.selection is None else SlotOffers(run.folder),
+                    children=children,
                 ).run()
             finally:
                 slots.close()
+                if children is not None:
+                    children.close()
             # Each project of a fleet looks at its own tree.
             if plan.selection is None and any(
                 _ran_now(command, recorder.manifest.attempt) for command in recorder.manifest.commands
@@ -207,11 +221,13 @@ class _AttemptRun:
                 self._setting.provenance.look_again()
         return self._close(broken)
 
-    def _offers(self, run: OpenRun) -> SlotOffers | None:
-        """Return what the projects of a fleet offer while they wait in the queue, None of any other run."""
-        if self._plan.selection is None:
+    def _lookup(self, jobs: StageJobs) -> ChildrenLookup | None:
+        """Return what looks up which children of a fleet are up to date, None where each is to be started."""
+        if self._setting.answer is None:
             return None
-        return SlotOffers(run.folder)
+        from orchestrator.runner.children_lookup import lookup_of  # of fleets alone
+
+        return lookup_of(self._setting.answer, self._plan, jobs, self._loop, self._setting.observer.output)
 
     def _reports(self, run: OpenRun, project_folder: str) -> StageReports | None:
         """Return what copies the stages' reports into the record, None where no stage declares any."""
@@ -235,14 +251,18 @@ class _AttemptRun:
 
         def words(stage: PlannedStage) -> tuple[str, ...]:
             setting = self._setting
+            is_begun = self._children_lookup is not None and stage.id in self._children_lookup.interrupted
+            if is_begun:
+                self._recorder.recover_children()
             return subpipeline_words(
                 setting.store,
-                manifest,
+                self._recorder.manifest if is_begun else manifest,
                 stage,
                 self._plan.project,
                 fresh=setting.fresh,
                 anew=setting.new_children,
                 options=setting.child_options,
+                is_begun=is_begun,
             )
 
         return words
@@ -267,7 +287,14 @@ class _AttemptRun:
                 recorder.sla_breached()
             else:
                 waits.append(left)
-        recorder.adopt_new_children()
+        lookup = self._children_lookup
+        # What the copies record is reported by them.
+        is_reported = lookup is not None and lookup.is_at_work and not len(self._loop)
+        if not is_reported and now >= self._adopt_at:
+            recorder.adopt_new_children()
+            self._adopt_at = now + ADOPT_SECONDS
+        elif not is_reported:
+            waits.append(self._adopt_at - now)
         recorder.flush()
         if self._setting.observer.refresh_seconds is not None:
             self._setting.observer.tick()
@@ -296,35 +323,19 @@ class _AttemptRun:
         elif lost is not None or broken is not None:
             outcome, detail = "error", lost or broken
         self._recorder.add_moves(self._setting.provenance.moves())
-        manifest = self._recorder.close(outcome=outcome, detail=detail)
+        lookup = self._children_lookup
+        children = lookup.documents if lookup is not None and lookup.has_found_all else {}
+        manifest = self._recorder.close(outcome=outcome, detail=detail, settled=bool(children))
         if self._setting.cache is not None:
             self._setting.cache.store(manifest)
-        return Result(manifest, stopped_by if manifest.status == "cancelled" else None)
+        return Result(manifest, stopped_by if manifest.status == "cancelled" else None, children)
 
     def _why(self) -> str:
         """Return why a signal came to a run that a stage of another run left behind: that stage has ended."""
         lineage = self._recorder.manifest.lineage
-        if lineage.parentRunId is None or lineage.parent_stage_id is None or _is_there(self._stage_pid):
+        if lineage.parentRunId is None or lineage.parent_stage_id is None or is_there(self._stage_pid):
             return ""
         return f": stage '{lineage.parent_stage_id}' of its parent run '{lineage.parentRunId}' had ended"
-
-
-def _leader_of_starter() -> int | None:
-    """Return the process that leads the session in which this one was started: below a stage, that stage's own."""
-    try:
-        return os.getsid(os.getppid())
-    except OSError:
-        return None
-
-
-def _is_there(pid: int | None) -> bool:
-    try:
-        os.kill(pid or os.getpid(), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _ran_now(command: Command, attempt: int) -> bool:

@@ -111,3 +111,8 @@ _SYSTEMS: Mapping[str, Callable[[Mapping[str, str]], dict[str, str | None]]] = {
     ),
 }
 """By the variable that says that the system runs this."""
+
+
+def is_in_ci(environ: Mapping[str, str]) -> bool:
+    """Tell whether a CI system whose screen is known runs this. A plain start asks no more than this."""
+    return environ.get("GITHUB_ACTIONS") == "true" or environ.get("GITLAB_CI") == "true"

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from orchestrator.model.plan import PlannedStage
+    from orchestrator.store.store import RunStore
+
 SHOWN_LINES = 20
 SHOWN_COLUMNS = 500
 ENVIRONMENT_STAGE = "environment"
@@ -20,6 +23,24 @@ ENVIRONMENT_STAGE = "environment"
 UNSUCCESSFUL = frozenset({"failure", "timeout", "error", "cancellation"})
 _REFUSAL = "codex-orchestrator: error: "
 _REASONS = {"failure": "command-failed"}
+
+
+def stage_summary(
+    store: RunStore, manifest: Manifest, stage: PlannedStage, ended: Ended, lines: list[str]
+) -> str | None:
+    """Return in one line how an attempt of a stage ended: the last of its ``lines``, or what its child failed by."""
+    if ended.detail or stage.kind != "subpipeline":
+        return ended.detail or (lines[-1] if lines else None)
+    if ended.outcome == "failure":
+        from orchestrator.store.failed_stage import cause_below
+
+        # One that was refused left no record: then its last lines say why.
+        cause = refusal_in(lines) or cause_below(store, manifest, stage.id)
+        if cause is not None:
+            return cause
+    # A child's last line names its manifest, or what it did before a signal ended it.
+    says_nothing = ended.outcome == "success" or ended.signal is not None
+    return lines[-1] if lines and not says_nothing else None
 
 
 def error_note(

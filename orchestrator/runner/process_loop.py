@@ -20,11 +20,8 @@ from orchestrator.model.outcome import Ended
 from orchestrator.process import Exited, GuardLost, ProcessHost, Spawned, SpawnFailed
 from orchestrator.runner.job import Display, Finished, Job
 from orchestrator.runner.progress.stream import REST_SECONDS
+from orchestrator.runner.running_job import RunningJob
 from orchestrator.runner.signals import SignalInbox
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from orchestrator.base.redaction.masking import Stream
 
 GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL when a stage times out or a run is cancelled."""
@@ -41,33 +38,6 @@ _DISPLAY = "display"
 
 _EXIT_OF_REASON = {"not-found": 127, "not-executable": 126, "bad-cwd": None, "failed": None}
 """Shells' exit codes for a command that is not there, or is no program (POSIX, 2.8.2)."""
-
-
-class _Running:
-    """A job that runs, or whose output is still open."""
-
-    def __init__(self, job: Job, fd: int, started: float, redactor: Redactor) -> None:
-        self.job = job
-        self.fd = fd
-        self.started = started
-        self._redactor = redactor
-        self._stream: Stream | None = None
-        self.kill_at = None if job.timeout_seconds is None else started + job.timeout_seconds
-        self.tail = b""
-        self.over: Ended | None = None
-        self.cut_at: float | None = None
-        self.timed_out = False
-        self.is_open = True
-
-    def feed(self, data: bytes) -> bytes:
-        """Take output and return what is certain of it, masked; what masks is loaded when a stage prints something."""
-        if self._stream is None:
-            self._stream = self._redactor.stream()
-        return self._stream.feed(data)
-
-    def flush(self) -> bytes:
-        """Return what was withheld; the output has ended."""
-        return b"" if self._stream is None else self._stream.flush()
 
 
 class ProcessLoop:
@@ -89,17 +59,18 @@ class ProcessLoop:
     ) -> None:
         self._host = host
         self._inbox = inbox
-        self._clock = clock
-        self._redactor = redactor
+        self.clock = clock
+        self.redactor = redactor
+        """What masks the output of every job."""
         self._wake = wake
         self._display = display
         self._display_fd: int | None = None
         self._display_rests_until = 0.0
         self._held = False
         self._selector = selector or selectors.DefaultSelector()
-        self._selector.register(host.fileno(), selectors.EVENT_READ)
         self._selector.register(inbox.fileno(), selectors.EVENT_READ)
-        self._running: dict[int, _Running] = {}
+        self._hears_host = False
+        self._running: dict[int, RunningJob] = {}
         self._keys = 0
         self.cancelled_by: int | None = None
         """The first stop signal that came, or None."""
@@ -127,13 +98,14 @@ class ProcessLoop:
             # A user who has many large pipes already is refused; the usual size serves too.
             with contextlib.suppress(OSError):
                 fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, CHUNK)
-        now = self._clock.monotonic()
-        running = _Running(job, read, now, self._redactor)
+        now = self.clock.monotonic()
+        running = RunningJob(job, read, now, self.redactor)
         self._running[self._keys] = running
         if not self._held:
             self._selector.register(read, selectors.EVENT_READ, self._keys)
         try:
             if self._lost is None:
+                self._hear_host()
                 self._host.spawn(self._keys, job.argv, cwd=job.cwd, env=job.env, output_fd=write)
             else:
                 running.over, running.cut_at = Ended("error", detail=self._lost), now
@@ -142,6 +114,21 @@ class ProcessLoop:
         finally:
             os.close(write)
         return self._keys
+
+    def _hear_host(self) -> None:
+        """Wait for the host's messages from now on: there is none before the first command."""
+        if not self._hears_host:
+            self._hears_host = True
+            self._selector.register(self._host.fileno(), selectors.EVENT_READ)
+
+    def listen(self, fileno: int, heard: Callable[[], None]) -> None:
+        """Call ``heard`` whenever a descriptor of somebody else's is readable, until ``ignore``."""
+        self._selector.register(fileno, selectors.EVENT_READ, heard)
+
+    def ignore(self, fileno: int) -> None:
+        """Listen to a descriptor no more; it may be closed already."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fileno)
 
     def cancel(self, signal_number: int) -> None:
         """Stop everything that runs: with a grace the first time, at once the second."""
@@ -163,13 +150,15 @@ class ProcessLoop:
         for ready, _ in self._selector.select(self._patience(longest)):
             if ready.data is _DISPLAY:
                 self._push()
+            elif callable(ready.data):
+                ready.data()
             elif ready.data is not None:
                 with self._refusals():
                     self._pump(ready.data)
         for number in self._inbox.take():
             self.cancel(number)
         self._hear()
-        self._limit(self._clock.monotonic())
+        self._limit(self.clock.monotonic())
         finished = []
         for key, running in list(self._running.items()):
             if self._is_over(running):
@@ -203,7 +192,7 @@ class ProcessLoop:
         self._selector.close()
 
     def _patience(self, longest: float | None) -> float | None:
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         waits = [longest, self._wake(now), self._mind_display(now)]
         if self._lost is None:
             waits.append(self._host.watch())
@@ -239,7 +228,7 @@ class ProcessLoop:
 
     def _push(self) -> None:
         if self._display is not None and not self._display.push():
-            self._display_rests_until = self._clock.monotonic() + REST_SECONDS
+            self._display_rests_until = self.clock.monotonic() + REST_SECONDS
 
     def _forget_display(self) -> None:
         if self._display_fd is not None:
@@ -257,7 +246,7 @@ class ProcessLoop:
         else:
             self._close_pipe(running)
 
-    def _emit(self, running: _Running, masked: bytes) -> None:
+    def _emit(self, running: RunningJob, masked: bytes) -> None:
         if masked:
             running.job.log.write(masked)
             running.job.show(masked)
@@ -272,12 +261,12 @@ class ProcessLoop:
                 running = self._running[message.key]
                 running.over = self._judged(running, message)
                 running.kill_at = None
-                running.cut_at = self._clock.monotonic() + HELD_PIPE_SECONDS
+                running.cut_at = self.clock.monotonic() + HELD_PIPE_SECONDS
 
-    def _judged(self, running: _Running, message: Exited | SpawnFailed) -> Ended:
-        wall = self._clock.monotonic() - running.started
+    def _judged(self, running: RunningJob, message: Exited | SpawnFailed) -> Ended:
+        wall = self.clock.monotonic() - running.started
         if isinstance(message, SpawnFailed):
-            detail = self._redactor.text(message.detail)
+            detail = self.redactor.text(message.detail)
             return Ended("failure", exit_code=_EXIT_OF_REASON[message.reason], detail=detail, wall_seconds=wall)
         ended = Ended(
             "success" if message.exit_code == 0 else "failure",
@@ -301,10 +290,11 @@ class ProcessLoop:
         self._lost = detail
         for running in self._running.values():
             if running.over is None:
-                wall = self._clock.monotonic() - running.started
+                wall = self.clock.monotonic() - running.started
                 running.over = Ended("error", detail=detail, wall_seconds=wall)
-                running.cut_at = self._clock.monotonic()
-        self._selector.unregister(self._host.fileno())
+                running.cut_at = self.clock.monotonic()
+        if self._hears_host:
+            self._selector.unregister(self._host.fileno())
 
     @property
     def lost(self) -> str | None:
@@ -323,7 +313,7 @@ class ProcessLoop:
                 if running.over is not None:
                     running.over = running.over._replace(pipe_held=held)
 
-    def _close_pipe(self, running: _Running) -> None:
+    def _close_pipe(self, running: RunningJob) -> None:
         if running.is_open:
             running.is_open = False
             if not self._held:
@@ -331,7 +321,7 @@ class ProcessLoop:
             os.close(running.fd)
 
     @staticmethod
-    def _is_over(running: _Running) -> bool:
+    def _is_over(running: RunningJob) -> bool:
         return running.over is not None and not running.is_open
 
     def _finish(self, key: int) -> Finished:

@@ -7,7 +7,7 @@ write (``flush``); what is read on disk is never older than the last turn.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from orchestrator.base.clock import Clock, stamp
@@ -15,7 +15,7 @@ from orchestrator.base.errors import StorageError
 from orchestrator.model.builtin_guard import is_builtin_guard
 from orchestrator.model.guardrails import judged, with_report
 from orchestrator.model.manifest.command import Reused
-from orchestrator.model.manifest.manifest import Manifest, SessionInfo, Softening
+from orchestrator.model.manifest.manifest import ChildRun, Manifest, SessionInfo, Softening
 from orchestrator.model.manifest.transitions import (
     closed,
     error_file_added,
@@ -28,10 +28,10 @@ from orchestrator.model.manifest.transitions import (
 )
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
-from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, refusal_in, summary_of
+from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, stage_summary, summary_of
 from orchestrator.runner.event_fields import run_start, stage_end
 from orchestrator.runner.run_end import breakdown_detail, close_children, end_event, publish_end
-from orchestrator.store.child_links import settle_with_parent, settled_children, with_children
+from orchestrator.store.child_links import linked, settle_with_parent, settled_children, with_children
 from orchestrator.store.claim import commit
 from orchestrator.store.event_log import LINKED
 from orchestrator.store.layout import CHILDREN, COMMANDS, ENVIRONMENT, ERRORS, error_name
@@ -143,10 +143,10 @@ class Recorder:
         """Take the digest of a log that is closed, for the line of this attempt in the task's chain."""
         self._run.note_log(log.name, log.digest)
 
-    def stage_started(self, stage: PlannedStage, log: str, cache_key: str | None = None) -> None:
-        """Record that an attempt of a stage begins, with the name of its log and what stands for its inputs."""
+    def stage_started(self, stage: PlannedStage, log: str, cache_key: str | None = None, at: str | None = None) -> None:
+        """Record that an attempt of a stage begins, or began ``at`` a moment: its log's name, its inputs' key."""
         path = f"{self.manifest.artifact_root}/{COMMANDS}/{log}"
-        self._change(stage_started(self.manifest, stage.id, self._now(), path, cache_key))
+        self._change(stage_started(self.manifest, stage.id, at or self._now(), path, cache_key))
         command = self.manifest.command(stage.id)
         self.event("stage:start", stage=stage.id, stage_attempt=len(command.attempts), command=command.command)
 
@@ -164,24 +164,22 @@ class Recorder:
         will_retry: bool,
         left: Collected | None = None,
     ) -> None:
-        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output, ``left`` its reports."""
+        """Record how an attempt of a stage ended; ``tail`` is the last of its masked output, ``left`` its reports.
+
+        The children that it started are in the record.
+        """
         self.log_closed(log)
         # The event comes first: a success that no event holds is none for whoever reads the record later.
-        self.adopt_children()
         self.event("stage:end", stage=stage.id, **stage_end(ended), will_retry=will_retry)
         lines = self.last_lines(tail)
         forgiven = stage.allow_failure and ended.outcome in ("failure", "timeout") and not will_retry
-        failed_below = self._failed_below(stage, lines) if ended.outcome == "failure" else None
-        # A child's last line names its manifest, or what it did before a signal ended it.
-        says_nothing = stage.kind == "subpipeline" and (ended.outcome == "success" or ended.signal is not None)
-        summary = ended.detail or failed_below or (lines[-1] if lines and not says_nothing else None)
         self._change(
             stage_ended(
                 self.manifest,
                 stage.id,
                 self._now(),
                 ended,
-                summary=summary,
+                summary=stage_summary(self._store, self.manifest, stage, ended, lines),
                 left_out=log.left_out,
                 forgiven=forgiven,
                 log_sha256=log.digest.sha256,
@@ -192,18 +190,6 @@ class Recorder:
             self._take_verdict(stage, ended)
         if ended.outcome in UNSUCCESSFUL:
             self._write_error(stage.id, ended, lines, left)
-
-    def _failed_below(self, stage: PlannedStage, lines: list[str]) -> str | None:
-        """Return what a sub-pipeline failed by, in one line; None of other stages, or where that is not known.
-
-        One that was refused left no record: then its last ``lines`` say why.
-        """
-        if stage.kind != "subpipeline":
-            return None
-        from orchestrator.store.failed_stage import cause_below
-
-        self.adopt_children()
-        return refusal_in(lines) or cause_below(self._store, self.manifest, stage.id)
 
     def _take_verdict(self, stage: PlannedStage, ended: Ended) -> None:
         """Record the verdict that the built-in guard left."""
@@ -273,15 +259,27 @@ class Recorder:
                 self._children_at = changed_at
                 self.adopt_children()
 
+    def add_children(self, children: Iterable[ChildRun]) -> None:
+        """Take in children that a copy of this process has recorded."""
+        self._link(linked(self.manifest, children))
+
     def adopt_children(self, *, settled: bool = False) -> None:
         """Take the notes that child runs left into the record; ``settled`` ones too, which hundreds may be."""
         known = frozenset[str]() if settled else settled_children(self.manifest)
-        linked = with_children(self._store, self._run.folder, self.manifest, known)
-        if linked is not self.manifest:
+        self._link(with_children(self._store, self._run.folder, self.manifest, known))
+
+    def _link(self, manifest: Manifest) -> None:
+        if manifest is not self.manifest:
             before = {child.run_id for child in self.manifest.child_runs}
-            self._change(linked)
-            for child in (one for one in linked.child_runs if one.run_id not in before):
+            self._change(manifest)
+            for child in (one for one in manifest.child_runs if one.run_id not in before):
                 self.event(LINKED, child_run_id=child.run_id, stage=child.stage_id)
+
+    def recover_children(self, *, settled: bool = False) -> None:
+        """Close and publish the children whose processes were killed, and take all in, as far as the disk allows."""
+        with suppress(StorageError):
+            close_children(self._store, self._run)
+            self.adopt_children(settled=settled)
 
     def flush(self) -> None:
         """Write the record if it changed. Raises StorageError; the record on disk is then the one before."""
@@ -289,15 +287,14 @@ class Recorder:
             self.manifest = self._run.save(self._timed(judged(self.manifest, self.plan, self._clock)))
             self._changed = False
 
-    def close(self, *, outcome: Outcome | None = None, detail: str | None = None) -> Manifest:
+    def close(self, *, outcome: Outcome | None = None, detail: str | None = None, settled: bool = False) -> Manifest:
         """End the run: write its terminal record, publish it and give the lock back.
 
-        ``outcome`` is given when the run itself was stopped or broke; else it follows from the stages.
+        ``outcome`` is given when the run itself was stopped or broke; else it follows from the stages. ``settled``:
+        nothing ran that could have changed the children which have ended.
         Raises StorageError when the record, or what follows from it, could not be written.
         """
-        with suppress(StorageError):
-            close_children(self._store, self._run)
-            self.adopt_children(settled=True)
+        self.recover_children(settled=not settled)
         for command in self.manifest.commands:
             if command.status == "pending":
                 self.manifest = stage_skipped(self.manifest, command.id, "the run ended before this stage")

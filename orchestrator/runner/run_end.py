@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from orchestrator.base.errors import Refusal, StorageError
 from orchestrator.base.files import HELD
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
 
 
 class Result(Record):
-    """The record at the end of an attempt, and the stop signal that ended it, if one did."""
+    """The record at the end of an attempt, and the stop signal that ended it, if one did.
+
+    ``children``: where nothing ran but what found a fleet's children up to date, their documents, by stage.
+    """
 
     manifest: Manifest
     stopped_by: int | None
+    children: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 
 
 def close_children(store: RunStore, run: OpenRun) -> None:

@@ -14,6 +14,7 @@ from orchestrator.store.event_log import OUTPUTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from orchestrator.runner.children_lookup import ChildrenLookup
     from orchestrator.runner.slots import Slots
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.runner.stage_reports import Collected, StageReports
@@ -31,7 +32,8 @@ class Scheduler:
     A stage runs while it holds one of the ``slots``. ``job_of`` makes the job of a stage, given the name of its
     log. ``reports`` copies those that stages declare, None where none does. ``cache`` tells which stages need not run
     because nothing changed, None that each must. With ``fail_fast`` nothing is started after the
-    first stage that failed. ``offers`` are slots that children of a fleet need not hold.
+    first stage that failed. ``offers`` are slots that children of a fleet need not hold; ``children`` looks up which
+    of them are up to date.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Scheduler:
         cache: StageCache | None = None,
         fail_fast: bool = False,
         offers: SlotOffers | None = None,
+        children: ChildrenLookup | None = None,
     ) -> None:
         self._loop = loop
         self._recorder = recorder
@@ -56,6 +59,7 @@ class Scheduler:
         self._cache = cache
         self._fail_fast = fail_fast
         self._offers = offers
+        self._children = children
         self._failed: str | None = None
         self._waiting = [stage for stage in plan.stages if stage.id not in done]
         self._settled = dict.fromkeys(done, True)
@@ -82,10 +86,36 @@ class Scheduler:
                 self._free_slots()
                 self._launch()
             self._recorder.flush()
-            if self._running or self._slots.patience() is not None:
-                for finished in self._loop.turn(self._slots.patience()):
+            patience = self._patience()
+            if self._running or patience is not None:
+                for finished in self._loop.turn(patience):
                     self._settle(finished)
+                self._take_children()
                 self._loop.raise_refusal()
+
+    def _patience(self) -> float | None:
+        """Return the seconds after which a turn is due whatever happens, None where none is."""
+        waits = (self._slots.patience(), None if self._children is None else self._children.patience())
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _take_children(self) -> None:
+        """Record the children that were found up to date, as if each had been started."""
+        found = [] if self._children is None else self._children.take()
+        logs = [self._recorder.log_name(stage) for stage, _ in found]
+        for (stage, child), log in zip(found, logs, strict=True):
+            self._recorder.stage_started(stage, log, at=child.began_at)
+        if found:
+            self._recorder.add_children(child.link(stage) for stage, child in found)
+        for (stage, child), name in zip(found, logs, strict=True):
+            assert self._children is not None  # noqa: S101 -- who found them
+            opened = self._recorder.open_log(name, stage.log_limit_bytes)
+            tail, finished = self._children.log(opened, stage.id, child.printed)
+            self._recorder.stage_ended(stage, child.ended, tail, finished, will_retry=False)
+            self._settled[stage.id] = True
+            self._waiting.remove(stage)
+
+    def _are_asked(self, stage: PlannedStage) -> bool:
+        return self._children is not None and self._children.has_asked(stage)
 
     def _free_slots(self) -> None:
         """Give back the slots of projects of a fleet that wait in the queue."""
@@ -99,9 +129,8 @@ class Scheduler:
     def _launch(self) -> None:
         """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
         if self._fail_fast and self._failed is not None:
-            for stage in self._waiting:
+            for stage in self._unasked():
                 self._recorder.stage_skipped(stage, f"not started (--fail-fast): '{self._failed}' did not succeed")
-            self._waiting.clear()
         full, moved = False, True
         while moved:
             moved = False
@@ -113,6 +142,9 @@ class Scheduler:
                     reason = f"needs '{failed[0]}', which did not succeed" if failed else stage.skip or ""
                     self._recorder.stage_skipped(stage, reason)
                     self._settled[stage.id] = not failed
+                elif self._children is not None and self._children.concerns(stage):
+                    self._children.look_up(stage)
+                    continue
                 elif not full and self._slots.take(beside=bool(self._freed)):
                     self._reuse_or_start(stage)
                 else:
@@ -145,9 +177,12 @@ class Scheduler:
 
     def _settle(self, finished: Finished) -> None:
         stage = self._running.pop(finished.key)
+        if self._children is not None:
+            self._children.note_change()
         ended, tries = self._judged(stage, finished.ended), self._tries[stage.id]
         again = ended.outcome in _RETRIED and not self._loop.is_stopping and tries <= stage.retries
         left = self._collected(stage)
+        self._recorder.adopt_children()
         self._recorder.stage_ended(stage, ended, finished.tail, finished.log, will_retry=again, left=left)
         if self._cache is not None:
             # A success that took more than one try is no evidence that the work is done.
@@ -180,9 +215,16 @@ class Scheduler:
 
     def _abandon(self) -> None:
         reason = self._loop.lost or "the run was cancelled before this stage"
-        for stage in self._waiting:
+        for stage in self._unasked():
             if stage.kind == "skip":
                 self._recorder.stage_skipped(stage, stage.skip or "")
             else:
                 self._recorder.stage_abandoned(stage, reason)
-        self._waiting.clear()
+
+    def _unasked(self) -> list[PlannedStage]:
+        """Return the stages that wait, and leave those whose children are being recorded: they are not looked up."""
+        if self._children is not None:
+            self._children.stop()
+        unasked = [stage for stage in self._waiting if not self._are_asked(stage)]
+        self._waiting = [stage for stage in self._waiting if self._are_asked(stage)]
+        return unasked

@@ -124,12 +124,11 @@ class StageJobs(Record):
         """Return the job of ``stage``, with the log of that name open; ``tools`` on its PATH are made whole before."""
         if tools is not None:
             tools.restore()
-        attempt = self.manifest.attempt
 
         def show(data: bytes) -> None:
             self.show(stage.id, data)
 
-        env = self._env(plan, stage, attempt)
+        env = self.env_of(plan, stage)
         is_ours = stage.kind == "subpipeline" or is_builtin_guard(stage, plan.project)
         return Job(
             argv=self._argv(plan, stage),
@@ -166,11 +165,12 @@ class StageJobs(Record):
             return (*isolated_program(), GUARD, "--project", plan.project, *task, *options)
         return stage.argv
 
-    def _has_child(self, stage: PlannedStage) -> bool:
+    def has_child(self, stage: PlannedStage) -> bool:
         """Tell whether an earlier attempt started a run of ``stage``: the key stands for that one."""
         return any(child.stage_id == stage.id for child in self.manifest.child_runs)
 
-    def _env(self, plan: Plan, stage: PlannedStage, attempt: int) -> dict[str, str]:
+    def env_of(self, plan: Plan, stage: PlannedStage) -> dict[str, str]:
+        """Return the environment of ``stage``."""
         is_guard = is_builtin_guard(stage, plan.project)
         if is_guard or stage.kind == "subpipeline":
             base = {name: value for name, value in self.own_environ.items() if name not in _OF_THE_CALLER}
@@ -188,10 +188,10 @@ class StageJobs(Record):
                 VERDICT_VARIABLE: verdict,
                 DEFAULT_BRANCH_VARIABLE: self.default_commit,
             }
-        if self.key is not None and stage.kind == "subpipeline" and not self._has_child(stage):
+        if self.key is not None and stage.kind == "subpipeline" and not self.has_child(stage):
             own = {**own, KEY_OF_CHILD: f"{self.key}/{stage.project}"}
         run = self.manifest
-        trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, attempt)
+        trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, run.attempt)
         return {
             **base,
             **own,

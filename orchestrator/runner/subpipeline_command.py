@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
+from orchestrator.base.record import Record
 from orchestrator.model.fleet import is_fleet
 from orchestrator.model.manifest.document import VERSION
 from orchestrator.model.manifest.manifest import ChildRun, Manifest
@@ -30,19 +31,20 @@ def subpipeline_words(
     fresh: bool,
     anew: bool = False,
     options: tuple[str, ...] = (),
+    is_begun: bool = False,
 ) -> tuple[str, ...]:
     """Return the words behind the program's name for a sub-pipeline of the run ``manifest``.
 
-    In a resume, the stage's last child is taken where it has succeeded meanwhile or still runs (``wait``), attached to
-    where it goes on in the cloud and nobody attends it, and resumed where it can be; what was accepted of the plan's
-    drift there counts for it too. Else, and where the child is gone, altered or of another pipeline, and with
-    ``anew`` where it has not succeeded, a new run is started.
+    In a resume, and where this attempt may have begun one (``is_begun``), the stage's last child is taken where it has
+    succeeded meanwhile or still runs (``wait``), attached to where it goes on in the cloud and nobody attends it, and
+    resumed where it can be; what was accepted of the plan's drift there counts for it too. Else, and where the child is
+    gone, altered or of another pipeline, and with ``anew`` where it has not succeeded, a new run is started.
     ``fresh``: nothing is taken from the cache. ``options`` are of a new run alone.
     """
     target = (stage.project or project, stage.pipeline or "")
     cache = ("--no-cache",) if fresh else ()
-    actor = ("--actor", manifest.mode.actor)
-    child = _last_child(manifest, stage, target)
+    actor = f"--actor={manifest.mode.actor}"
+    child = _last_child(manifest, stage, target) if is_begun or manifest.attempt > 1 else None
     record = None if child is None else _record(store, child)
     if child is not None and record is not None:
         where = Location(child.task_id, child.run_id)
@@ -57,25 +59,46 @@ def subpipeline_words(
             accepted = manifest.resume_events and manifest.resume_events[-1].accepted_drift
             drift = ("--accept-drift",) if accepted else ()
             reason = ("--reason", f"resume of run {manifest.run_id}")
-            return ("resume", child.run_id, *actor, *reason, *drift, *cache)
-    policy = ("--approval-policy", manifest.approval_policy) if manifest.approval_policy else ()
-    start = ("start", "--pipeline", target[1], "--project", target[0], *actor, *policy)
-    return (*start, *_overrides(manifest), *options, *cache)
+            return ("resume", child.run_id, actor, *reason, *drift, *cache)
+    return (*_words(new_child(manifest, stage, project)), *options, *cache)
 
 
-def _overrides(manifest: Manifest) -> tuple[str, ...]:
-    """Return the overrides of a fleet, which are those of each of its children; of any other run, none."""
-    overrides = manifest.mode.overrides
-    if not overrides or not is_fleet({"plan": manifest.plan}):
-        return ()
-    words = [word for name, value in overrides.items() for word in ("--override", f"{name}={value}")]
-    return (*words, "--override-reason", manifest.mode.reason or "")
+class NewChild(Record):
+    """What the start of a sub-pipeline asks for, whoever carries it out; ``overrides`` are ``K=V`` texts."""
+
+    pipeline: str
+    project: str
+    actor: str
+    approval_policy: str | None
+    overrides: tuple[str, ...]
+    override_reason: str | None
+
+
+def new_child(manifest: Manifest, stage: PlannedStage, project: str) -> NewChild:
+    """Return what a new run of the sub-pipeline ``stage`` asks for; a fleet's overrides are those of each child."""
+    mode = manifest.mode
+    overrides = mode.overrides if is_fleet({"plan": manifest.plan}) else {}
+    return NewChild(
+        stage.pipeline or "",
+        stage.project or project,
+        mode.actor,
+        manifest.approval_policy or None,
+        tuple(f"{name}={value}" for name, value in overrides.items()),
+        (mode.reason or "") if overrides else None,
+    )
+
+
+def _words(child: NewChild) -> tuple[str, ...]:
+    # A value that somebody gave may look like an option: such a one is taken only in the word of its own.
+    policy = () if child.approval_policy is None else (f"--approval-policy={child.approval_policy}",)
+    overrides = (f"--override={text}" for text in child.overrides)
+    reason = () if child.override_reason is None else (f"--override-reason={child.override_reason}",)
+    start = ("start", "--pipeline", child.pipeline, "--project", child.project, f"--actor={child.actor}")
+    return (*start, *policy, *overrides, *reason)
 
 
 def _last_child(manifest: Manifest, stage: PlannedStage, target: tuple[str, str]) -> ChildRun | None:
-    """Return the newest child that the stage started in an earlier attempt; None in a run's first."""
-    if manifest.attempt == 1:
-        return None
+    """Return the newest child that the stage started; None where it started none."""
     of_stage = [child for child in manifest.child_runs if child.stage_id == stage.id]
     last = max(of_stage, key=lambda child: child.run_id, default=None)
     is_same = last is not None and (last.project, last.pipeline_id) == target

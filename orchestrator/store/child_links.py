@@ -7,7 +7,7 @@ child takes its lock for that moment itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from orchestrator.base import json_codec
@@ -147,6 +147,12 @@ def with_children(
             )
             if known.get(note.run_id) != found:
                 known[note.run_id] = found
+    return linked(manifest, known.values())
+
+
+def linked(manifest: Manifest, children: Iterable[ChildRun]) -> Manifest:
+    """Return the manifest with these children in their current state; the same object where it has them so."""
+    known = {child.run_id: child for child in (*manifest.child_runs, *children)}
     children = tuple(known[run_id] for run_id in sorted(known))
     by_stage = {child.stage_id: child.run_id for child in children}
     commands = tuple(

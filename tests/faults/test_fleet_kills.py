@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -169,48 +170,176 @@ def test_a_guard_that_is_a_copy_of_its_owner(workspace: WorkspaceFolder, orchest
     assert (checked.code, checked.document["findings"]) == (0, [])
 
 
-def below(pid: int) -> list[int]:
-    """Return the processes below another, parents first."""
+def below(pid: int, *, directly: bool = False) -> list[int]:
+    """Return the processes below another, parents first; ``directly``: its own alone."""
     rows = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
     pairs = list(zip(map(int, rows[::2]), map(int, rows[1::2]), strict=True))
     found = [pid]
-    for each in found:
+    for each in found[:1] if directly else found:
         found += [child for child, parent in pairs if parent == each]
     return found[1:]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="children are answered on Linux only")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="children are looked up by copies on Linux only")
+SHIM = """#!/bin/sh
+case "$*" in *--ignored=matching*)
+    if test -e {root}/hold; then touch {root}/held; while test -e {root}/hold; do sleep 0.02; done; fi
+esac
+exec {git} "$@"
+"""
+
+
+class Answering:
+    """A workspace of projects that are up to date, ``z`` after ``a``, and a git that a file ``hold`` holds up.
+
+    It holds what copies of a fleet ask: no child that they look up has begun then.
+    """
+
+    def __init__(self, workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+        self.workspace = workspace
+        self.root = workspace.root
+        self.names = ("a", "b", "c", "z")
+        keys = {"run": "true", "inputs": ["src"]}
+        for name in self.names:
+            workspace.project(name, {"build": keys, "test": keys}, pipeline="smoke")
+            workspace.write(f"packages/{name}/src", name)
+        last = self.root / "project_configs/z.toml"
+        last.write_text(last.read_text().replace("[session]", 'depends_on = ["a"]\n[session]', 1))
+        workspace.commit()
+        shim = workspace.write("../tools/git", SHIM.format(root=self.root, git=shutil.which("git")))
+        shim.chmod(0o755)
+        path = os.pathsep.join((str(shim.parent.resolve()), orchestrate.environ["PATH"]))
+        self.orchestrate = Orchestrator(self.root, {**orchestrate.environ, "PATH": path})
+        assert self.orchestrate("start", "smoke", "--all").code == 0
+
+    def start(self, *, held: bool) -> subprocess.Popen[bytes]:
+        """Start a fleet; where its copies are to be ``held``, wait until they are."""
+        if held:
+            (self.root / "hold").touch()
+        process = self.orchestrate.popen("start", "smoke", "--all", "--jobs", "2", stdout=-3, stderr=-3)
+        until = soon()
+        while held and not (self.root / "held").exists():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return process
+
+    def release(self) -> None:
+        """Let git answer."""
+        (self.root / "hold").unlink()
+
+    def is_over(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for the end of a fleet, and of all that works in the workspace, and return the exit code."""
+        code = process.wait(30)
+        until = soon()
+        while left := at_work(self.root):
+            assert time.monotonic() < until, left
+            time.sleep(0.02)
+        return code
+
+    def is_whole(self) -> bool:
+        """Resume the fleet where it did not succeed; tell whether each project has just one more run that succeeded.
+
+        One that was killed before it was recorded is started again.
+        """
+        if len(fleets(self.workspace)) == 1:
+            assert self.orchestrate("start", "smoke", "--all").code == 0
+        last = fleets(self.workspace)[-1]
+        if last["status"] != "succeeded":
+            done = self.orchestrate("resume", last["run_id"], *JSON)
+            assert done.code == 0, done.stderr
+        known = {child["run_id"] for child in fleets(self.workspace)[-1]["child_runs"]}
+        for name in self.names:
+            runs = [self.workspace.manifest(run) for run in self.workspace.runs(f"1-{name}")]
+            assert [run["status"] for run in runs].count("succeeded") == 2
+            assert {run["status"] for run in runs} <= {"succeeded", "failed"}
+            assert {run["run_id"] for run in runs[1:]} == {
+                each for each in known if each in {r["run_id"] for r in runs}
+            }
+        checked = self.orchestrate("verify", *JSON)
+        assert (checked.code, checked.document["findings"]) == (0, [])
+        return self.orchestrate("doctor").code == 0
+
+
+def at_work(root: Path) -> list[int]:
+    """Return the processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and os.readlink(entry / "cwd").startswith(str(root)):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def answering(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> Answering:
+    """Return a workspace whose children are answered."""
+    return Answering(workspace, orchestrate)
+
+
+@linux
 @pytest.mark.parametrize("seed", range(2))
-def test_a_kill_of_what_answers_children(workspace: WorkspaceFolder, orchestrate: Orchestrator, seed: int) -> None:
-    """Guard, reapers, answerers or git are killed while up-to-date children are answered: the resume ends whole."""
-    names = [f"p{number}" for number in range(6)]
-    keys = {"run": "true", "inputs": ["src"]}
-    for name in names:
-        workspace.project(name, {"build": keys, "test": keys}, pipeline="smoke")
-        workspace.write(f"packages/{name}/src", name)
-    workspace.commit()
-    assert orchestrate("start", "smoke", "--all").code == 0
+def test_a_kill_of_what_answers_children(answering: Answering, seed: int) -> None:
+    """Copies, git, what they left to be started, or the fleet are killed while children are answered: none is lost."""
     chance = random.Random(seed)
-    process = orchestrate.popen("start", "smoke", "--all", "--jobs", "2", stdout=-3, stderr=-3)
+    process = answering.start(held=False)
     until = soon()
-    while process.poll() is None and len(workspace.runs("1-p2")) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
-    for _ in range(4):
-        for pid in chance.sample(tree := below(process.pid), min(1, len(tree))):
+    while process.poll() is None and not below(process.pid) and time.monotonic() < until:
+        time.sleep(0.002)
+    for _ in range(3):
+        time.sleep(chance.uniform(0, 0.05))
+        tree = [*below(process.pid), *([process.pid] if seed == 1 else [])]
+        for pid in chance.sample(tree, min(1, len(tree))):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        time.sleep(chance.uniform(0, 0.1))
-    assert process.wait(30) in (0, 3)
-    assert not below(process.pid)
-    if fleets(workspace)[-1]["status"] != "succeeded":
-        done = orchestrate("resume", "latest", *JSON)
-        assert done.code == 0, done.stderr
-    for name in names:
-        runs = [workspace.manifest(run) for run in workspace.runs(f"1-{name}")]
-        assert [runs[0]["status"], runs[-1]["status"], len(runs) > 1] == ["succeeded", "succeeded", True]
-    checked = orchestrate("verify", *JSON)
-    assert (checked.code, checked.document["findings"]) == (0, [])
-    assert orchestrate("doctor").code == 0
+    assert answering.is_over(process) in (0, 3, -signal.SIGKILL)
+    assert answering.is_whole()
+
+
+@linux
+@pytest.mark.parametrize("killed", ["copies", "git", "fleet"])
+def test_a_kill_while_copies_ask(answering: Answering, killed: str) -> None:
+    """Without copies children are started, without git's answer for all each is asked for: none is lost or double."""
+    process = answering.start(held=True)
+    copies = below(process.pid, directly=True)
+    asking = [pid for copy in copies for pid in below(copy)]
+    for pid in {"copies": copies, "git": asking, "fleet": [process.pid]}[killed]:
+        with suppress(ProcessLookupError):  # git's shim waits by short programs
+            os.kill(pid, signal.SIGKILL)
+    answering.release()
+    assert answering.is_over(process) == (-signal.SIGKILL if killed == "fleet" else 0)
+    assert answering.is_whole()
+
+
+@linux
+def test_a_stopped_copy_goes_on(answering: Answering) -> None:
+    """Copies that somebody stops are made to go on within some seconds, and the fleet ends as ever."""
+    process = answering.start(held=True)
+    for pid in below(process.pid, directly=True):
+        os.kill(pid, signal.SIGSTOP)
+    answering.release()
+    assert answering.is_over(process) == 0
+    assert [run["attempt"] for run in fleets(answering.workspace)] == [1, 1]
+    assert answering.is_whole()
+
+
+@linux
+def test_an_interrupt_while_copies_ask(answering: Answering) -> None:
+    """Ctrl-C cancels the fleet; the children that copies had in hand end whole, those behind them are not begun."""
+    process = answering.start(held=True)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.1)
+    answering.release()
+    assert answering.is_over(process) == 128 + signal.SIGINT
+    record = fleets(answering.workspace)[-1]
+    assert (record["status"], record["commands"][-1]["id"], record["commands"][-1]["status"]) == (
+        *("cancelled", "z", "skipped"),
+    )
+    for name in "abc":
+        [command] = [command for command in record["commands"] if command["id"] == name]
+        count = len(answering.workspace.runs(f"1-{name}"))
+        assert (command["status"], count) in (("succeeded", 2), ("skipped", 1))
+    assert len(answering.workspace.runs("1-z")) == 1
+    assert answering.is_whole()
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -18,8 +18,8 @@ from orchestrator.base.errors import StorageError
 from orchestrator.base.files import Folder, Seam
 from orchestrator.cli.invocation import Invocation, guarded
 from orchestrator.commands.context import Context
+from orchestrator.commands.run.prepare_start import prepare
 from orchestrator.commands.run.requests import StartRequest
-from orchestrator.commands.run.start import prepare
 from tests.faults.planted import KINDS, Outside, orchestrate_here, plant
 from tests.harness import Orchestrator, WorkspaceFolder, clean_environ
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from orchestrator.base.errors import EXIT_RUN_FAILED, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, name_fault
@@ -24,19 +25,34 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def with_fleet(store: RunStore, document: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the status document of a fleet with ``fleet``, and ready and next as its projects have it."""
-    children = children_of(store, document, environ)
+def with_fleet(
+    store: RunStore,
+    document: Mapping[str, Any],
+    environ: Mapping[str, str],
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the status document of a fleet with ``fleet``, and ready and next as its projects have it.
+
+    ``known`` are the documents of children that this process has just recorded, by project.
+    """
+    children = children_of(store, document, environ, known)
     found = {**document, "fleet": fleet_part(document, children), "ready": fleet_ready(document, children)}
     return {**found, **with_next(fleet_next(found, children))}
 
 
-def children_of(store: RunStore, document: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Child]:
+def children_of(
+    store: RunStore,
+    document: Mapping[str, Any],
+    environ: Mapping[str, str],
+    known: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> dict[str, Child]:
     """Return the runs of a fleet's projects, by project; one whose record is gone or can't be read is none."""
     found = {}
     for project, child in newest_children(document).items():
         run_id, task_id = str(child["run_id"]), str(child["task_id"])
-        if is_run_id(run_id) and name_fault("task", task_id) is None:
+        if project in known and known[project]["run_id"] == run_id:
+            found[project] = Child(known[project])
+        elif is_run_id(run_id) and name_fault("task", task_id) is None:
             try:
                 found[project] = child_of(store, Location(task_id, run_id), environ)
             except (NotFound, DamagedRecord, StorageError) as error:

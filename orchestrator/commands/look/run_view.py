@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 from orchestrator.base.errors import DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import is_run_id, is_task_folder
@@ -135,10 +136,17 @@ def heartbeat_of(store: RunStore, where: Location) -> str | None:
     return None
 
 
-def child_standing(store: RunStore) -> Callable[[str, str], Mapping[str, Any] | None]:
-    """Return a lookup of how a child run stands now; it answers None where that can't be known."""
+def child_standing(
+    store: RunStore, known: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType({})
+) -> Callable[[str, str], Mapping[str, Any] | None]:
+    """Return a lookup of how a child run stands now; it answers None where that can't be known.
+
+    ``known`` are the documents of runs that this process has just recorded, by task and run id.
+    """
 
     def look(task_id: str, run_id: str) -> Mapping[str, Any] | None:
+        if (task_id, run_id) in known:
+            return standing(known[task_id, run_id], alive=False)
         if not is_task_folder(task_id) or not is_run_id(run_id):
             return None
         with suppress(NotFound, DamagedRecord, StorageError):

@@ -12,7 +12,8 @@ from orchestrator.base.text.safe_text import safe_text
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.maintain.record_sizes import size_findings
 from orchestrator.commands.maintain.tool_checks import config_findings, shadowing_findings, tool_findings
-from orchestrator.commands.run.prepared_run import check_format, with_delivery
+from orchestrator.commands.run.ended_run import with_delivery
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.store.doctor.finding import Repaired, as_json, severity
 from orchestrator.store.doctor.repair import repair as mend

@@ -14,7 +14,8 @@ from orchestrator.base.text.appearance import is_terminal
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.maintain.acknowledge import acknowledge as acknowledged
 from orchestrator.commands.maintain.run_survey import Survey, Surveyed, survey
-from orchestrator.commands.run.prepared_run import check_format, with_delivery
+from orchestrator.commands.run.ended_run import with_delivery
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.commands.run.requests import actor_of
 from orchestrator.config.project_names import project_names
 from orchestrator.config.prune_policy import project_rules, workspace_rules

@@ -22,7 +22,7 @@ from orchestrator.commands.review.plan_of_config import PlanProof, plan_proof, w
 from orchestrator.commands.review.project_policy import review_policy
 from orchestrator.commands.review.review_context import review_context_of
 from orchestrator.commands.review.reviewer import Reviewer, reviewer_of
-from orchestrator.commands.run.prepared_run import with_delivery
+from orchestrator.commands.run.ended_run import with_delivery
 from orchestrator.git.user_git import user_git
 from orchestrator.model.accounts import Signed, given_names, people_of
 from orchestrator.model.approvals import APPROVE, COMMENT, DECISIONS, REASON_CODES, is_nobody_of

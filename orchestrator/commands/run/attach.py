@@ -15,9 +15,9 @@ from orchestrator.cloud.keeper_notes import notes_without, read_notes, read_plan
 from orchestrator.cloud.keeper_terms import Stop
 from orchestrator.cloud.local_record import Keeping, LocalRecord
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.carry_out import answer_seen
 from orchestrator.commands.run.cloud_run import keep
-from orchestrator.commands.run.prepared_run import answer_for, check_format, observer_for, with_delivery
+from orchestrator.commands.run.ended_run import answer_for, answer_seen, with_delivery
+from orchestrator.commands.run.prepared_run import check_format, observer_for
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy
 from orchestrator.config.plan_cache import PlanCache
 from orchestrator.model.manifest.engine import is_open_in_cloud

@@ -14,7 +14,8 @@ from orchestrator.base.errors import EXIT_DONE, Refused
 from orchestrator.base.redaction import Redactor, secret_values
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe
-from orchestrator.commands.run.prepared_run import answer_for, check_format, with_delivery
+from orchestrator.commands.run.ended_run import answer_for, with_delivery
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.commands.run.requests import actor_of
 from orchestrator.commands.run.unattended_run import cancel_unattended
 from orchestrator.model.manifest.json_schema import load

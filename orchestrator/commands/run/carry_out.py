@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
-from orchestrator.base.errors import NoxUnavailable, UsageError
-from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
+from orchestrator.base.errors import NoxUnavailable
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.has_to_run import HasToRun
+from orchestrator.commands.run.ended_run import answer_seen
 from orchestrator.commands.run.prepared_run import (
     PreparedRun,
-    answer_for,
     capture,
-    is_in_ci,
+    check_path_entries,
     observer_for,
     with_base_policy,
-    with_delivery,
 )
 from orchestrator.runner.progress import Observer
-from orchestrator.runner.progress.stream import is_taken, will_take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orchestrator.commands.run.requests import ResumeRequest, StartRequest
     from orchestrator.runner.run_end import Result
-    from orchestrator.store.store import RunStore
 
 
 def carry_out(
@@ -62,13 +55,11 @@ def run_in_session(context: Context, prepared: PreparedRun, observer: Observer) 
     Raises Refusal when the run could not be opened or recorded, and NoxUnavailable, with nothing opened, when
     the installed nox can't run a session in this process.
     """
-    if context.cached_only and (prepared.cloud is not None or prepared.is_limited or not prepared.may_reuse()):
-        raise HasToRun
     if prepared.cloud is not None:
         from orchestrator.commands.run.cloud_run import run_in_cloud
 
         return run_in_cloud(context, prepared, observer)
-    _check_path_entries(prepared)
+    check_path_entries(prepared)
     if prepared.plan.selection is not None:
         from orchestrator.commands.run.session_run import perform_in
 
@@ -96,46 +87,9 @@ def _run(context: Context, prepared: PreparedRun, observer: Observer) -> Result:
             cache, result = answered_by_cache(context, prepared, observer, provenance)
             if result is not None:
                 return result
-        if context.cached_only:
-            raise HasToRun
         from orchestrator.commands.run.session_run import run_here
 
         prepared = with_base_policy(context, prepared)
         return run_here(context, prepared, observer, cache, provenance)
     finally:
         provenance.abandon()
-
-
-def _check_path_entries(prepared: PreparedRun) -> None:
-    """Raise UsageError when a folder that belongs on the stages' PATH can't stand there: no entry can hold a colon."""
-    from orchestrator.runner.environment import bin_paths, environment_folder, tools_home
-
-    workspace = prepared.store.workspace
-    tools = tools_home(workspace)
-    own = bin_paths(environment_folder(workspace.environments_dir, prepared.plan.session))
-    for folder, variable in ((tools, RUNS_VARIABLE), *((path, ENVIRONMENTS_VARIABLE) for path in own)):
-        if os.pathsep in folder:
-            raise UsageError(
-                f"'{folder}' has a '{os.pathsep}', which no entry of PATH can hold: stages would run other programs",
-                hint=f"rename the folder, or let ${variable} name another place",
-                code="path-separator",
-            )
-
-
-def answer_seen(context: Context, store: RunStore, result: Result, observer: Observer, form: str) -> Answer:
-    """Return the answer, without what would be waited for where nobody reads what the run shows.
-
-    These are its closing lines, and the document too when stdout is full and its reader takes nothing of it.
-    """
-    answer = with_delivery(context, store, answer_for(context, store, result))
-    if is_in_ci(context.environ):
-        from orchestrator.commands.run.ci_outputs import reported_to_ci
-
-        answer = reported_to_ci(context, store, result, answer)
-    unread = observer.sink.unread
-    if not unread:
-        return answer
-    context.warn(f"{unread} bytes of output and the closing lines are not shown: nobody reads them; the logs are whole")
-    # In text there is no document to be waited for.
-    is_read = will_take(context.stdout) if form == "json" else is_taken(context.stdout)
-    return answer._replace(text="", document=answer.document if is_read else None)

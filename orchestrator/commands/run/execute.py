@@ -6,8 +6,8 @@ from orchestrator.base.errors import UsageError
 from orchestrator.base.text.well_formed import well_formed
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.carry_out import carry_out
+from orchestrator.commands.run.prepare_start import prepare
 from orchestrator.commands.run.requests import StartRequest
-from orchestrator.commands.run.start import prepare
 from orchestrator.model.exec_command import EXEC
 
 

@@ -142,6 +142,7 @@ def prepare_fleet(context: Context, request: StartRequest) -> PreparedRun | Sele
         abandon=lambda: _release(held),
         key=key,
         child_options=child_start.options,
+        folders=tuple(filter(None, (choice.members.projects[name].path for name in choice.selection.names))),
     )
 
 

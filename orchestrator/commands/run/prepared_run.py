@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
-from orchestrator.base.errors import EXIT_DONE, EXIT_RUN_FAILED, EXIT_SIGNAL_BASE, UsageError
+from orchestrator.base.errors import UsageError
 from orchestrator.base.record import Record
-from orchestrator.base.text.appearance import appearance
-from orchestrator.commands.context import Answer, Context
+from orchestrator.base.workspace import ENVIRONMENTS_VARIABLE, RUNS_VARIABLE
+from orchestrator.commands.context import Context
+from orchestrator.commands.run.ended_run import next_keys
 from orchestrator.git import Capture, CodePatterns
-from orchestrator.model.fleet import is_fleet
-from orchestrator.model.lineage import RUN_FOLDER_VARIABLE, RUN_VARIABLE
+from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
+from orchestrator.runner.ci_job import is_in_ci
 from orchestrator.runner.progress import Observer, make_observer
-from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from orchestrator.base.redaction import Redactor
     from orchestrator.commands.run.cloud_place import CloudPlace
     from orchestrator.runner.progress.lines import SinkLines
-    from orchestrator.runner.run_end import Result
     from orchestrator.runner.stage_cache import StageCache
     from orchestrator.store.open_run import OpenRun
     from orchestrator.store.store import RunStore
@@ -48,7 +44,8 @@ class PreparedRun(Record):
     that the start's key stands for already: then nothing is to be run.
     ``copies`` are the folders in which some stages run instead of the project's. Of a fleet, ``key`` is the start's, of
     which each child gets its own, with ``new_children`` no child of an earlier attempt is resumed, and
-    ``child_options`` are options of each child's start. ``is_limited``
+    ``child_options`` are options of each child's start; ``folders`` of its projects, as far as they are known, from the
+    workspace's root. ``is_limited``
     says that the run may have to wait for its place, ``wait_seconds`` how long at most (None: as long as it takes).
     ``cloud`` is the engine's place of a run of mode cloud.
     """
@@ -69,6 +66,7 @@ class PreparedRun(Record):
     key: str | None = None
     new_children: bool = False
     child_options: tuple[str, ...] = ()
+    folders: Collection[str] = ()
     policy: Callable[[], tuple[Softening, ...]] = tuple
     default_commit: Callable[[], str] = str
     is_limited: bool = False
@@ -136,6 +134,7 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
         ignored_names=prepared.may_reuse(),
         workspace=prepared.store.workspace,
         account=True,
+        shared=context.shared_look,
     )
 
 
@@ -153,11 +152,6 @@ def observer_for(context: Context, form: str, project: str, *, fleet: bool = Fal
     )
 
 
-def is_in_ci(environ: Mapping[str, str]) -> bool:
-    """Tell whether a CI system whose screen is known runs this. A plain start asks no more than this."""
-    return environ.get("GITHUB_ACTIONS") == "true" or environ.get("GITLAB_CI") == "true"
-
-
 def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | None:
     from orchestrator.commands.run.ci_outputs import reports_to_ci
     from orchestrator.runner.progress.ci_screen import ci_screen
@@ -166,110 +160,17 @@ def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | Non
     return ci_screen(context.environ, is_root=is_root, is_on=reports_to_ci(context, project))
 
 
-def exit_code_of(result: Result) -> int:
-    """Return the exit code of a run's end (contract, section 2)."""
-    if result.stopped_by is not None:
-        return EXIT_SIGNAL_BASE + result.stopped_by
-    return EXIT_DONE if result.manifest.status == "succeeded" else EXIT_RUN_FAILED
+def check_path_entries(prepared: PreparedRun) -> None:
+    """Raise UsageError when a folder that belongs on the stages' PATH can't stand there: no entry can hold a colon."""
+    from orchestrator.runner.environment import bin_paths, environment_folder, tools_home
 
-
-def answer_for(context: Context, store: RunStore, result: Result, *, exit_code: int | None = None) -> Answer:
-    """Return the answer of ``start`` and ``resume``: the run's document, and its closing lines for people.
-
-    ``exit_code`` is given by a command whose own success is not the run's.
-    """
-    from orchestrator.report.run_summary import failure_digest, run_document
-
-    exit_code = exit_code_of(result) if exit_code is None else exit_code
-    manifest = result.manifest
-    where = Location(manifest.task_id, manifest.run_id)
-    ended = _ended_document(context, store, where)
-    failed = _failures(store, where, ended)
-    answer = run_document(ended, exit_code=exit_code, failed=failed, next_argv=ended["next_argv"])
-    seen = appearance(context.stdout, context.environ)
-    width, color = seen.width, seen.color
-    if "fleet" in ended:
-        from orchestrator.report.fleet_text import fleet_digest
-
-        text = fleet_digest(answer, ended, width=width, color=color)
-        return Answer(exit_code, {**answer, "fleet": {"totals": ended["fleet"]["totals"]}}, text)
-    return Answer(exit_code, answer, failure_digest(answer, ended, width=width, color=color))
-
-
-def _failures(store: RunStore, where: Location, ended: dict[str, Any]) -> list[dict[str, Any]]:
-    if ended["outcome"] == "success":
-        return []
-    from orchestrator.commands.look.failures import failures
-
-    return failures(store, where, ended)
-
-
-def next_keys(context: Context, where: Location) -> dict[str, Any]:
-    """Return ``next_command`` and ``next_argv`` of a run that has just ended."""
-    ended = _ended_document(context, context.store(), where)
-    return {key: ended[key] for key in ("next_command", "next_argv")}
-
-
-def _ended_document(context: Context, store: RunStore, where: Location) -> dict[str, Any]:
-    """Return the status document of a run that has just ended; its tree is the one that it ran on."""
-    from orchestrator.commands.review.project_policy import review_policy
-    from orchestrator.model.approvals import ReviewContext
-    from orchestrator.report.status_document import status_document
-
-    def child(task_id: str, run_id: str) -> Mapping[str, Any] | None:
-        from orchestrator.commands.look.run_view import child_standing
-
-        return child_standing(store)(task_id, run_id)
-
-    @functools.cache
-    def lookup() -> Callable[[str, str], Sequence[Mapping[str, str]]]:
-        from orchestrator.commands.look.run_view import child_reasons
-
-        return child_reasons(store)  # one for all children: it asks each run below them once
-
-    record = read_document(store, where)
-    if is_fleet(record):
-        return _ended_fleet(context, store, where, record)
-    return status_document(
-        record,
-        alive=False,
-        now=context.clock.now(),
-        manifest=store.paths(where).manifest,
-        child=child,
-        child_reasons=lambda task_id, run_id: lookup()(task_id, run_id),
-        review_context=ReviewContext(*review_policy(store.workspace.root, str(record["project"]))),
-    )
-
-
-def _ended_fleet(context: Context, store: RunStore, where: Location, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status document of a fleet that has just ended, with its projects."""
-    from orchestrator.commands.look.fleet_view import with_fleet
-    from orchestrator.commands.look.run_view import child_standing
-    from orchestrator.report.status_document import status_document
-
-    document = status_document(
-        record,
-        alive=False,
-        now=context.clock.now(),
-        manifest=store.paths(where).manifest,
-        child=child_standing(store),
-    )
-    return with_fleet(store, document, context.environ)
-
-
-def with_delivery(context: Context, store: RunStore, answer: Answer) -> Answer:
-    """Return the answer of a command that wrote: exports that wait are sent once it is printed.
-
-    Inside a run of the workspace they wait for the end of that run, whose stages would take longer for them.
-    """
-    enclosing = context.environ.get(RUN_FOLDER_VARIABLE, "")
-    if not store.has_outbox() or enclosing.startswith(store.workspace.runs_dir + os.sep):
-        return answer
-
-    def deliver() -> None:
-        from orchestrator.commands.review.waiting_exports import deliver_now
-
-        project = (answer.document or {}).get("project")
-        deliver_now(context, store, project if isinstance(project, str) else None)
-
-    return answer._replace(after=deliver)
+    workspace = prepared.store.workspace
+    tools = tools_home(workspace)
+    own = bin_paths(environment_folder(workspace.environments_dir, prepared.plan.session))
+    for folder, variable in ((tools, RUNS_VARIABLE), *((path, ENVIRONMENTS_VARIABLE) for path in own)):
+        if os.pathsep in folder:
+            raise UsageError(
+                f"'{folder}' has a '{os.pathsep}', which no entry of PATH can hold: stages would run other programs",
+                hint=f"rename the folder, or let ${variable} name another place",
+                code="path-separator",
+            )

@@ -10,9 +10,10 @@ from orchestrator.base.workspace import project_folder
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.run.canary_copies import copies
 from orchestrator.commands.run.carry_out import run_in_session
-from orchestrator.commands.run.prepared_run import exit_code_of, observer_for, with_delivery
+from orchestrator.commands.run.ended_run import exit_code_of, with_delivery
+from orchestrator.commands.run.prepare_start import prepare
+from orchestrator.commands.run.prepared_run import observer_for
 from orchestrator.commands.run.requests import StartRequest
-from orchestrator.commands.run.start import prepare
 from orchestrator.config.loading import load_project
 from orchestrator.config.values import ProjectConfig
 from orchestrator.model.canary import CANARY, CanaryResult, canaries_of, clean_stage, planted_stage, results

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from functools import partial
 
 from orchestrator.base.errors import StorageError
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.prepared_run import PreparedRun, capture, with_base_policy
-from orchestrator.process import GuardClient
+from orchestrator.process import GuardClient, ProcessHost
+from orchestrator.process.late_guard import LateGuard
 from orchestrator.runner.attempt import Setting, perform
 from orchestrator.runner.environment import environment_folder
 from orchestrator.runner.environment.nox import run_session
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.git import Capture
     from orchestrator.model.plan import Plan
+    from orchestrator.runner.children_lookup import Answer
     from orchestrator.runner.stage_cache import StageCache
 
 
@@ -71,6 +74,23 @@ def _guard(plan: Plan) -> GuardClient:
         ) from error
 
 
+def _answer(context: Context, prepared: PreparedRun) -> Answer | None:
+    """Return what answers for the up-to-date children of a fleet; None where each child is to be started.
+
+    With a key, a child may be another's run; with options, it may have to wait for its place.
+    """
+    plan = prepared.plan
+    if plan.selection is None or prepared.fresh or prepared.key is not None or prepared.child_options:
+        return None
+    from orchestrator.process.copies import may_be_copied  # of fleets alone
+
+    if not may_be_copied():
+        return None
+    from orchestrator.commands.run.up_to_date_child import UpToDateChildren
+
+    return UpToDateChildren(context, prepared.store, prepared.folders)
+
+
 class running_setting:  # noqa: N801 -- used as a with statement, as contextlib's are
     """The world of an attempt: the guard starts at once, beside what is imported meanwhile."""
 
@@ -82,7 +102,8 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
         cache: StageCache | None,
         provenance: Capture,
     ) -> None:
-        self._host = _guard(prepared.plan)
+        answer = _answer(context, prepared)
+        self._host: ProcessHost = LateGuard(partial(_guard, prepared.plan)) if answer else _guard(prepared.plan)
         self._setting = Setting(
             store=prepared.store,
             clock=context.clock,
@@ -97,6 +118,7 @@ class running_setting:  # noqa: N801 -- used as a with statement, as contextlib'
             key=prepared.key,
             new_children=prepared.new_children,
             child_options=prepared.child_options,
+            answer=answer,
             policy=prepared.policy,
             default_commit=prepared.default_commit,
         )

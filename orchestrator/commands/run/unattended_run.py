@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestrator.base.clock import stamp
 from orchestrator.base.errors import EXIT_DONE, Refused, UsageError
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.prepared_run import answer_for, with_delivery
+from orchestrator.commands.run.ended_run import answer_for, with_delivery
 from orchestrator.runner.progress.no_screen import Unseen
 from orchestrator.store.cancel_request import CancelRequest
 from orchestrator.store.find import read_document

@@ -20,9 +20,9 @@ from orchestrator.cloud.lease import hold_lease, silence_seconds
 from orchestrator.commands.context import Context
 from orchestrator.commands.run.carry_out import run_in_session
 from orchestrator.commands.run.create_run import GivenRun
+from orchestrator.commands.run.prepare_start import prepare
 from orchestrator.commands.run.prepared_run import PreparedRun
 from orchestrator.commands.run.requests import StartRequest
-from orchestrator.commands.run.start import prepare
 from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.runner.progress.no_screen import Unseen
 from orchestrator.store.verification.tasks import verify_all

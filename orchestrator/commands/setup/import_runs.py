@@ -12,7 +12,8 @@ from orchestrator.base.quoting import shown
 from orchestrator.base.text.safe_text import safe_text
 from orchestrator.base.workspace import Workspace
 from orchestrator.commands.context import Answer, Context
-from orchestrator.commands.run.prepared_run import check_format, with_delivery
+from orchestrator.commands.run.ended_run import with_delivery
+from orchestrator.commands.run.prepared_run import check_format
 from orchestrator.config.project_names import project_names
 from orchestrator.config.routing.projects import task_owner
 from orchestrator.model.manifest.transitions import interrupted

@@ -37,15 +37,6 @@ class Program(Protocol):
     def is_called_by(self, argv: list[bytes]) -> bool:
         """Tell whether a command calls the program."""
 
-    def may_answer(self, argv: list[bytes], env: dict[bytes, bytes]) -> bool:
-        """Tell whether a command may be given to a process that answers several (``serve``)."""
-
-    def serve(self, control: int) -> NoReturn:
-        """Be a process that answers commands one after another (``answering``); they come by the socket ``control``.
-
-        Each is ``("answer", argv, cwd, env)`` with its output's descriptor. In a fresh process, as ``run``.
-        """
-
     def run(self, argv: list[bytes], env: dict[bytes, bytes]) -> NoReturn:
         """Be the program, in a fresh process with standard descriptors, folder and signals as after an ``execve``.
 

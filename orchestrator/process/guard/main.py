@@ -7,8 +7,7 @@ guard itself breaks, and at the end ``("closed", processes killed)``.
 
 The owner's end closed, on purpose or because it died, means: kill everything, then exit.
 
-A guard may hold a program loaded (``program``, see ``launch``): its commands are copies of the guard, not executed,
-and the short ones of them are answered by a few copies, one after another (``answering``).
+A guard may hold a program loaded (``program``, see ``launch``): its commands are copies of the guard, not executed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import sys
 import time
 
 from . import signals, wire
-from .answering import Answerer, Answerers, Answering
 from .launch import Program
 from .reaper import PATIENCE, Reaper
 from .tree import ReapedTree, become_subreaper, go_on_without_parent, is_stopped, kill_all
@@ -48,20 +46,14 @@ KILLED = 9  # the wait status of a process that SIGKILL ended
 class _ReaperEntry:
     """A reaper as the guard sees it; ``reported`` once it has reported its stage's end."""
 
-    def __init__(self, key: int, pid: int, sock: _socket.socket, answerer: Answerer | None = None) -> None:
-        self._key = key
+    def __init__(self, key: int, pid: int, sock: _socket.socket) -> None:
+        self.key = key
         self.pid = pid
         self.sock = sock
-        self.answerer = answerer
         self.inbox = wire.Inbox()
         self.reported = False
         self.due: float | None = None
         """When its tree should have ended: the grace that it was given is over."""
-
-    @property
-    def key(self) -> int | None:
-        """The owner's name for what runs there; None of an answerer that has nothing to do."""
-        return self._key if self.answerer is None else self.answerer.key
 
 
 class GuardServer:
@@ -80,29 +72,24 @@ class GuardServer:
         self._hopeless: set[int] = set()
         self._poll = select.poll()
         self._poll.register(owner, select.POLLIN)
-        self._answerers = Answerers(self, self._poll)
 
     def run(self) -> None:
         """Serve until the owner's end is closed and nothing is left of what it started."""
         while self._closing_at is None or self._reapers:
             for fd, events in self._poll.poll(self._milliseconds()):
-                if fd in self._reapers:
+                if fd != self._owner.fileno():
                     self._hear(fd)
-                elif fd in self._answerers:
-                    self._answerers.hear(fd)
-                elif fd != self._owner.fileno():  # it was closed for what came before, in the same round
-                    continue
                 elif events & select.POLLOUT:
                     self._flush()
                 elif self._closing_at is None:
                     self._obey()
             self._mind_reapers(time.monotonic())
-        self.say(("closed", self._killed))
+        self._say(("closed", self._killed))
         self._flush(wait=FLUSH_SECONDS)
 
     def say_lost(self, why: str) -> None:
         """Tell the owner that the guard is broken."""
-        self.say(("lost", why))
+        self._say(("lost", why))
         self._flush(wait=FLUSH_SECONDS)
 
     def _milliseconds(self) -> float | None:
@@ -122,65 +109,46 @@ class GuardServer:
             elif message[0] == "terminate":
                 self._terminate(*message[1:])
             elif message[0] == "echo":
-                self.say(message[1])
+                self._say(message[1])
             elif message[0] == "keep":
                 self._inbox.fds.pop(0)  # held by being open, here and in the reapers forked from now on
         if not connected:
             self._close()
 
     def _spawn(self, message: wire.Message, output: int) -> None:
+        key = message[1]
         if self._program is not None and not self._program.is_ready():
             self._program = None
-        if self._program is None or not self._answerers.take(self._program, message, output):
-            self.start(message, output)
-
-    def start(self, order: wire.Message, output: int) -> None:
-        """Start a command in a process of its own."""
-        if self._closing_at is None:
-            try:
-                self._fork(order, output, self._program)
-            except OSError as error:
-                self.say(("failed", order[1], "failed", error.errno or 0, str(error)))
-        posix.close(output)
-
-    def fork_answerer(self, program: Program, sock: _socket.socket, answerer: Answerer) -> _ReaperEntry:
-        """Fork the reaper of an answerer that is given its commands by ``sock``. Raises OSError."""
-        return self._fork(("spawn", -1, [b"answers"], b"/", {}), sock.fileno(), Answering(program), answerer)
-
-    def _fork(
-        self, order: wire.Message, output: int, program: Program | None, answerer: Answerer | None = None
-    ) -> _ReaperEntry:
         here, there = _socket.socketpair()
         try:
             pid = posix.fork()
-        except OSError:
+        except OSError as error:
+            self._say(("failed", key, "failed", error.errno or 0, str(error)))
+            posix.close(output)
             here.close()
             there.close()
-            raise
+            return
         if pid == 0:
             here.close()
-            if answerer is not None:
-                answerer.drop()
-            self._be_reaper(there, order, output, program)
+            self._be_reaper(there, message, output)
+        posix.close(output)
         there.close()
-        entry = self._reapers[here.fileno()] = _ReaperEntry(order[1], pid, here, answerer)
+        self._reapers[here.fileno()] = _ReaperEntry(key, pid, here)
         self._poll.register(here, select.POLLIN)
-        return entry
 
-    def _be_reaper(self, control: _socket.socket, order: wire.Message, output: int, program: Program | None) -> None:
+    def _be_reaper(self, control: _socket.socket, message: wire.Message, output: int) -> None:
         """Be the reaper. It drops the guard's sockets, or their closing would not be seen; it keeps the locks."""
         code = 1
         try:
             posix.setsid()
             go_on_without_parent()
             self._owner.close()
-            self._answerers.drop()
             for other in self._reapers.values():
                 other.sock.close()
             for fd in self._inbox.fds:  # the next stage's output may have come together with this order
                 posix.close(fd)
-            _, key, argv, cwd, env = order
-            Reaper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output, program)
+            _, key, argv, cwd, env = message
+            Reaper(control, key, subreaper=self._subreaper).run(argv, cwd, env, output, self._program)
             code = 0
         finally:
             posix._exit(code)
@@ -213,13 +181,9 @@ class GuardServer:
         connected = reaper.inbox.receive(reaper.sock)
         for message in reaper.inbox.messages():
             reaper.reported = reaper.reported or message[0] != "spawned"
-            if reaper.answerer is not None:
-                killed = self._answerers.hear_reaper(reaper.answerer, message)
-                self._killed += killed if self._closing_at is not None else 0
-                continue
             if message[0] == "exited" and self._closing_at is not None:
                 self._killed += message[-1]
-            self.say(message)
+            self._say(message)
         if not connected:
             self._part(fd, reaper)
 
@@ -232,9 +196,8 @@ class GuardServer:
         except ChildProcessError:  # a sweep was faster
             pass
         strays = self._sweep()
-        key = reaper.key if reaper.answerer is None else self._answerers.lost(reaper.answerer)
-        if not reaper.reported and key is not None:
-            self.say(("exited", key, KILLED, 0.0, 0, strays, len(self._hopeless), strays))
+        if not reaper.reported:
+            self._say(("exited", reaper.key, KILLED, 0.0, 0, strays, len(self._hopeless), strays))
         if self._closing_at is not None:
             self._killed += strays
 
@@ -263,8 +226,7 @@ class GuardServer:
                 pass
             signals.send(reaper.pid, signals.CONT)  # in case that someone has stopped it
 
-    def say(self, message: wire.Message) -> None:
-        """Report to the owner."""
+    def _say(self, message: wire.Message) -> None:
         self._outbox += wire.frame(message)
         self._flush()
 

@@ -6,14 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestrator.base.errors import DamagedRecord
 from orchestrator.base.files import Folder
+from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.parser import parse
 from orchestrator.commands.run.child_start import ChildStart, child_start_of, read_child_start
 from orchestrator.commands.run.requests import StartRequest
-from orchestrator.runner.subpipeline_command import subpipeline_words
+from orchestrator.runner.subpipeline_command import new_child, subpipeline_words
 from orchestrator.store.layout import CHILD_START
 from tests.records import make_manifest, make_plan, make_stage, make_store
+
+WORDS = st.one_of(st.text(max_size=12), st.sampled_from(["-x", "--help", "--actor", "--", "-", "a=b", "=", "a b"]))
+NAMES = st.text("ab.-_1", min_size=1, max_size=8)
 
 
 def read_again(folder: Path, start: ChildStart) -> ChildStart:
@@ -57,3 +64,30 @@ def test_a_file_of_an_earlier_version_means_here(tmp_path: Path) -> None:
                 continue
             with pytest.raises(DamagedRecord):
                 read_child_start(opened)
+
+
+@given(
+    WORDS,
+    st.none() | WORDS,
+    st.dictionaries(NAMES, WORDS, max_size=3),
+    WORDS,
+    st.sampled_from(["smoke", "diagnostics", "a-1"]),
+    st.booleans(),
+)
+def test_what_a_copy_is_asked_for_is_what_the_words_say(
+    actor: str, policy: str | None, overrides: dict[str, str], reason: str, pipeline: str, is_fleet: bool
+) -> None:
+    """The request of a child that is looked up is the one that its start's words are read as."""
+    stage = make_stage("hello")._replace(kind="subpipeline", project="hello", pipeline=pipeline)
+    plan = make_plan(stage)
+    selection = {"by": {"all": True}, "fail_fast": False, "projects": []}
+    manifest = make_manifest(plan=plan._replace(selection=selection) if is_fleet else plan)
+    mode = manifest.mode._replace(actor=actor, overrides=overrides, reason=reason if overrides else None)
+    manifest = manifest._replace(mode=mode, approval_policy=policy)
+    words = subpipeline_words(make_store(Path("/nowhere")), manifest, stage, "fleet", fresh=False)
+    line = parse(words, COMMANDS)
+    assert line.command is not None
+    read = StartRequest(**line.command.arguments(line.given))
+    asked = StartRequest(**new_child(manifest, stage, "fleet")._asdict())
+    assert read == asked
+    assert bool(read.overrides) == (is_fleet and bool(overrides))

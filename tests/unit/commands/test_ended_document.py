@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.commands.context import Context
 from orchestrator.commands.look import run_view
-from orchestrator.commands.run import prepared_run
+from orchestrator.commands.run import ended_run
 from orchestrator.model.manifest.manifest import ChildRun
 from tests.records import TASK, FakeClock, make_manifest, make_run_id, make_workspace, where_is
 
@@ -36,8 +36,8 @@ def test_the_runs_below_are_asked_by_one_lookup(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(run_view, "child_reasons", lookup)
     monkeypatch.setattr(run_view, "child_standing", lambda store: lambda task_id, run_id: None)
-    monkeypatch.setattr(prepared_run, "read_document", lambda store, where: manifest.as_json())
+    monkeypatch.setattr(ended_run, "read_document", lambda store, where: manifest.as_json())
     context = Context(str(tmp_path), {}, io.StringIO(), io.StringIO(), FakeClock())
-    prepared_run.next_keys(context, where_is(manifest))
+    ended_run.next_keys(context, where_is(manifest))
     assert asked == [(TASK, make_run_id(2)), (TASK, make_run_id(3))]
     assert len(made) == 1
