@@ -171,8 +171,38 @@ def test_an_answer_stands_for_a_while_and_not_beyond_a_change() -> None:
     assert len(work.asked) == 3
 
 
+def test_tree_and_account_are_looked_up_once_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each working tree, and for what lies in none; anew after a second or a change."""
+    for name in ("a", "b", ".git/HEAD", ".git/objects", ".git/refs"):
+        (tmp_path / "top" / name).mkdir(parents=True)
+    looked: list[str] = []
+
+    def at(top: str, environ: dict[str, str]) -> WorkTree:
+        looked.append(top)
+        return WorkTree(top, environ)
+
+    monkeypatch.setattr(WorkTree, "at", at)
+    clock = Clock()
+    shared = SharedLook([], clock)
+    top = str(tmp_path.resolve() / "top")
+
+    def look() -> list[dict[str, Any]]:
+        trees = [shared.work_tree(str(tmp_path / folder), {}) for folder in ("top/a", "top/b", ".")]
+        assert [tree and tree.top for tree in trees] == [top, top, None]
+        return [shared.account(tree, lambda: {"number": len(looked)}) for tree in trees]
+
+    for passed, count in ((0.0, 1), (0.0, 1), (VALID_SECONDS + 0.1, 2)):
+        clock.now += passed
+        assert look() == [{"number": count}] * 3
+        assert shared.tools() == shared.tools()
+        assert looked == [top] * count
+    clock.now += 0.1
+    shared.not_before = clock.now
+    assert look() == [{"number": 3}] * 3
+
+
 def test_other_folders_and_a_single_one_are_asked_for_alone() -> None:
-    """What is no folder of the fleet is not told of; of one folder there is nothing to share."""
+    """What is no folder of the fleet is not known; of one folder there is nothing to share."""
     work = Tree(GitAnswer(0, HEAD, b""))
     assert said(SharedLook(["/w/a", "/w/b"], Clock()), work, "/w/c") == ALONE
     assert said(SharedLook(["/w/a"], Clock()), work, "/w/a") == ALONE

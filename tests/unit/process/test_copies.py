@@ -236,8 +236,9 @@ def test_a_stopped_copy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     alone(body)
 
 
-def test_copies_end_with_their_owner() -> None:
-    """Whoever killed it: one that has nothing to do at once, one that is at work when it has done that thing."""
+@pytest.mark.parametrize("stopped", [False, True])
+def test_copies_end_with_their_owner(stopped: bool) -> None:
+    """Whoever killed it: one that has nothing to do at once, one that is at work, or stopped, when it has done that."""
     reading, writing = os.pipe()
     owner = os.fork()
     if owner == 0:
@@ -245,8 +246,10 @@ def test_copies_end_with_their_owner() -> None:
             os.close(reading)
 
             def work() -> tuple[Any, ...]:
-                os.write(writing, b".")
-                time.sleep(0.3)
+                os.write(writing, f"{os.getpid()}\n".encode())
+                if stopped:
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                time.sleep(0.2)
                 os.write(writing, b"whole")
                 return ()
 
@@ -256,12 +259,16 @@ def test_copies_end_with_their_owner() -> None:
         os._exit(1)
     os.close(writing)
     with open(reading, "rb", buffering=0) as told:
-        assert told.read(1) == b"."
+        copy = int(told.readline())
+        if stopped:
+            time.sleep(0.1)  # it is stopped now
         os.kill(owner, signal.SIGKILL)
         os.waitpid(owner, 0)
         said = b""
         while select.select([told], [], [], SECONDS)[0] and (part := told.read(100)):
             said += part
+    if said != b"whole":
+        os.kill(copy, signal.SIGKILL)
     assert said == b"whole"
 
 

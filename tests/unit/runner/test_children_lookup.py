@@ -389,6 +389,7 @@ class Lookups(RuleBasedStateMachine):
         assert len(set(self.taken)) == len(self.taken)
         assert not self.stale & {*self.taken, *self.found()}
         assert sorted(self.lookup.documents) == sorted(self.taken)
+        assert self.lookup.has_found_all == (len(self.taken) == len(self.stages))
         assert not any(self.lookup.concerns(stage) for stage in self.stages if stage.id in self.taken)
         assert all(self.lookup.concerns(stage) for stage in self.stages if stage.id in self.found())
         given = self.scene.made[0].given if self.scene.made else []
@@ -404,6 +405,7 @@ class Lookups(RuleBasedStateMachine):
             return
         at_work = {self.stages[number].id for number in self.at_work()}
         waiting = {stage.id for stage in self.stages if self.lookup.concerns(stage) and stage.id in self.asked}
+        assert self.lookup.is_at_work == bool(at_work)
         assert {stage.id for stage in self.stages if self.lookup.has_asked(stage)} == {*at_work, *self.found()}
         live = self.scene.made[0].filenos if self.scene.made else ()
         if waiting - at_work - set(self.found()):
