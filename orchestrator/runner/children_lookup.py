@@ -174,11 +174,11 @@ class ChildrenLookup:
         return self._left() if watched is None else min(self._left(), watched)
 
     def stop(self) -> bool:
-        """Look up no more; tell whether all is taken. What a copy has begun ends within the grace, or is ended."""
+        """Look up no more; tell whether all is taken. What a copy has begun ends in time, or is ended."""
         self._decline((_UNASKED, _QUEUED))
         now = self._clock.monotonic()
         self._ends_at = now + GRACE_SECONDS if self._ends_at is None else self._ends_at
-        if now >= self._ends_at:
+        if self._loop.is_hurried or now >= self._ends_at:
             self.close()
         return not self._states
 

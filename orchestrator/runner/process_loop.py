@@ -74,6 +74,8 @@ class ProcessLoop:
         self._keys = 0
         self.cancelled_by: int | None = None
         """The first stop signal that came, or None."""
+        self.is_hurried = False
+        """Whether a second one came: what is to end ends at once."""
         self.refused: StorageError | None = None
         """Why a log could not be written, or None."""
         self._lost: str | None = None
@@ -132,7 +134,8 @@ class ProcessLoop:
 
     def cancel(self, signal_number: int) -> None:
         """Stop everything that runs: with a grace the first time, at once the second."""
-        grace = GRACE_SECONDS if self.cancelled_by is None else 0.0
+        self.is_hurried = self.cancelled_by is not None
+        grace = 0.0 if self.is_hurried else GRACE_SECONDS
         if self.cancelled_by is None:
             self.cancelled_by = signal_number
         self._host.terminate_all(grace_seconds=grace)

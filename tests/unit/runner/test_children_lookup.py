@@ -30,6 +30,7 @@ class Loop:
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.redactor = Redactor(("hunter22",))
+        self.is_hurried = False
         self.listeners: dict[int, Callable[[], None]] = {}
 
     def listen(self, fileno: int, heard: Callable[[], None]) -> None:
@@ -265,6 +266,16 @@ def test_a_stop_lets_what_was_begun_end(make: Make) -> None:
     assert scene.lookup.stop()
     assert (scene.copies.is_closed, scene.loop.listeners) == (True, {})
     assert not scene.lookup.concerns(STAGES[1])
+
+
+def test_a_second_stop_signal_is_not_waited_for(make: Make) -> None:
+    """What a copy has begun is ended at once, as stages are."""
+    scene = make(2)
+    scene.lookup.look_up(STAGES[0])
+    assert not scene.lookup.stop()
+    scene.loop.is_hurried = True
+    assert scene.lookup.stop()
+    assert (scene.copies.is_closed, scene.lookup.concerns(STAGES[0])) == (True, False)
 
 
 def test_what_a_child_printed_is_masked_as_any_output(make: Make, tmp_path: Path) -> None:
