@@ -142,7 +142,7 @@ class LocalRecord:
         """Note that nothing more comes of the incarnation that is mirrored, if one is."""
         if not self._is_taken_up and self._recorder is not None:
             self._is_taken_up = True
-            note_lost(self._recorder, self._keeping.clock, self.notes, reason)
+            note_lost(self._recorder, self.run.folder, self._keeping.clock, self.notes, reason)
         mirror, self.mirror = self.mirror, None
         if mirror is not None:
             mirror.lose(reason)

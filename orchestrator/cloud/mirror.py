@@ -16,6 +16,7 @@ from orchestrator.cloud.local_logs import LocalLogs, stage_of
 from orchestrator.cloud.record_translation import (
     Translation,
     cleared,
+    ended_unseen,
     lost,
     merged,
     relayed,
@@ -31,7 +32,7 @@ from orchestrator.model.manifest.json_schema import load
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.manifest.transitions import with_command
 from orchestrator.runner.recorder import Recorder
-from orchestrator.store.event_log import read_events
+from orchestrator.store.event_log import NOTHING, by_attempt, read_events
 from orchestrator.store.layout import COMMANDS, ERRORS, EVENTS, MANIFEST, Location
 from orchestrator.store.open_run import OpenRun
 
@@ -89,7 +90,7 @@ class Mirror:
     def lose(self, reason: str) -> None:
         """Note that nothing more comes: what ran has ended as an error, logs stay as far as they came."""
         self._logs.close_all()
-        note_lost(self._recorder, self._clock, self._notes, reason)
+        note_lost(self._recorder, self._run.folder, self._clock, self._notes, reason)
         self._recorder.replace(with_log_digests(self._recorder.manifest, self._logs.digests))
 
     def finish(self, folder: str) -> Iterator[None]:
@@ -208,8 +209,11 @@ class Mirror:
         return report._replace(path=f"{shown}/{place}/{inside}", bytes=digest.bytes, sha256=digest.sha256)
 
 
-def note_lost(recorder: Recorder, clock: Clock, notes: KeeperNotes, reason: str) -> None:
-    """Record that the worker of incarnation ``notes.n`` was lost: what ran there has ended as an error."""
+def note_lost(recorder: Recorder, folder: Folder, clock: Clock, notes: KeeperNotes, reason: str) -> None:
+    """Record that the worker of incarnation ``notes.n`` was lost: what ran there has ended as an error.
+
+    ``folder`` is the run's, with its events.
+    """
     now = clock.now()
     manifest, stages, unproven = lost(
         recorder.manifest, stamp(now), reason, lambda since: (now - parse_stamp(since)).total_seconds(), notes.done
@@ -217,7 +221,8 @@ def note_lost(recorder: Recorder, clock: Clock, notes: KeeperNotes, reason: str)
     for stage in stages:
         fields = {"outcome": "error", "exit_code": None, "signal": None, "detail": reason}
         recorder.event("stage:end", stage=stage, **fields, will_retry=False, incarnation=notes.n)
-    for stage in unproven:
+    said = by_attempt(read_events(folder)).get(manifest.attempt, NOTHING).stages
+    for stage in dict.fromkeys((*unproven, *ended_unseen(manifest, said))):
         recorder.event("stage:skip", stage=stage, reason=reason, incarnation=notes.n)
     recorder.replace(manifest)
 

@@ -156,6 +156,15 @@ def lost(
     return manifest._replace(commands=commands), [command.id for command in running], unproven
 
 
+def ended_unseen(manifest: Manifest, said: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the stages that are still to run by the record, and have ended by their events (``said``: the last ones).
+
+    Events come before the record that knows of them: a worker that is lost in between leaves these.
+    """
+    pending = (command.id for command in manifest.commands if command.status == "pending")
+    return [stage for stage in pending if said.get(stage, {}).get("type") == "stage:end"]
+
+
 def report_below(root: str, path: str) -> str | None:
     """Return where a report's copy lies below the record ``root`` that came back, None for a path that leads elsewhere.
 

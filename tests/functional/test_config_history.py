@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from hashlib import sha256
 
+import pytest
+
 from orchestrator.config.committed import ConfigHistory, HeadCommit, head_commit
 from tests.harness import Orchestrator, WorkspaceFolder
 
@@ -56,7 +58,9 @@ def test_head_and_its_config_are_read_at_once(workspace: WorkspaceFolder) -> Non
     commit, *both = parents()
     assert len(both) == 2
     assert head_commit(root, "x", environ) == HeadCommit(commit, tuple(both), b"", first)
-    assert head_commit("/", "x", environ) == head_commit(root, "x", {"PATH": "/gone"}) == HeadCommit()
+    assert head_commit("/", "x", environ) == HeadCommit()
+    with pytest.raises(FileNotFoundError, match="git is not on PATH"):
+        head_commit(root, "x", {"PATH": "/gone"})
 
 
 def test_plans_of_a_project_with_its_own_repository_are_compared(

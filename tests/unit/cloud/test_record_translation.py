@@ -6,6 +6,7 @@ from orchestrator.cloud.record_translation import (
     Translation,
     cleared,
     cut_back,
+    ended_unseen,
     lost,
     merged,
     relayed,
@@ -63,6 +64,16 @@ def test_what_ran_on_a_lost_worker_has_ended_as_an_error() -> None:
     assert (after.command(first).status, after.command(first).attempts[0].outcome) == ("pending", "success")
     after, _, unproven = lost(running, AT, "worker w2 was lost", lambda since: 1.5, (first,))
     assert (after.command(first).outcome, unproven) == ("success", [])
+
+
+def test_a_stage_that_only_events_know_to_have_ended() -> None:
+    """What a worker left that was lost between an event and its record: the record does not know of the end."""
+    manifest = make_manifest()
+    first, second = (command.id for command in manifest.commands[:2])
+    end = {"type": "stage:end", "outcome": "success"}
+    assert ended_unseen(manifest, {first: end, second: {"type": "stage:skip"}}) == [first]
+    assert ended_unseen(stage_started(manifest, first, AT, "y"), {first: end}) == []
+    assert ended_unseen(manifest, {}) == []
 
 
 def test_a_report_is_of_the_record_that_came_back() -> None:
