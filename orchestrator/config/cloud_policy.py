@@ -11,7 +11,6 @@ from orchestrator.base.globs import path_fault
 from orchestrator.base.quoting import shown
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
-from orchestrator.config.loading import load_project
 from orchestrator.config.quantities import duration
 from orchestrator.config.source import config_file, read_toml
 from orchestrator.model.plan import Plan
@@ -97,12 +96,14 @@ def read_cloud_policy(root: str, environ: Mapping[str, str]) -> CloudPolicy:
 def refuse_if_project_forbids(root: str, plan: Plan) -> None:
     """Raise UsageError ``cloud-refused`` where a project that ``plan`` runs, here or below, has ``cloud = false``.
 
-    A fleet runs nothing itself: each of its projects answers for itself. Raises ConfigError for a broken config.
+    A fleet runs nothing itself: each of its projects answers for itself. The configs are those that ``plan`` was made
+    of, which were checked then. Raises ConfigError where one can't be read any more.
     """
     if plan.selection is not None:
         return
     for project in dict.fromkeys((plan.project, *(below.project for below in plan.subplans))):
-        if not load_project(root, project).session.cloud:
+        session = read_toml(root, config_file(project)).get("session", {})
+        if isinstance(session, dict) and session.get("cloud") is False:
             whose = "" if project == plan.project else f", of which '{plan.pipeline}' runs a pipeline"
             raise UsageError(
                 f"project '{project}'{whose} keeps its runs here: {config_file(project)} has [session] cloud = false",
