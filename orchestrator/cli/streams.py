@@ -28,7 +28,7 @@ def open_missing() -> None:
             setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as the process
     escape_unknown()
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        from orchestrator.base.text.job_stream import in_job  # outside of a job there is no log that takes commands
+        from orchestrator.cli.job_stream import in_job  # outside of a job there is no log that takes commands
 
         sys.stdout, sys.stderr = in_job(sys.stdout, os.environ), in_job(sys.stderr, os.environ)
 

@@ -23,21 +23,8 @@ _OF_REVIEWERS = frozenset(
 
 
 CHILD_KEYS = (
-    *(
-        "version",
-        "run_id",
-        "task_id",
-        "project",
-        "pipeline_id",
-        "status",
-        "outcome",
-        "attempt",
-        "alive",
-        "attended",
-        "engine",
-        "provenance",
-    ),
-    *("guardrails", "sla", "manifest", "ready", "next_argv"),
+    *("version", "run_id", "task_id", "project", "pipeline_id", "status", "outcome", "attempt", "completed_at"),
+    *("alive", "attended", "engine", "provenance", "guardrails", "sla", "manifest", "ready", "next_argv"),
 )
 """What of a child's status document a fleet's is made of."""
 

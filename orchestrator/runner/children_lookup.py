@@ -26,7 +26,6 @@ TRUST = 4
 SHARED_SECONDS = 0.05
 """How long the first of those that were found waits for others."""
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
@@ -95,8 +94,8 @@ class ChildrenLookup:
     """Looks up ``candidates``, by their stages' ids. ``answer`` is called in a copy: it records a child's run.
 
     It gets the moment of the last change that is known here (the clock's monotonic seconds), and returns None for one
-    that has to run. ``loop`` is the run's, which listens to the copies; ``show`` gets what a
-    child printed, masked, as the stage's output; ``most`` is how many stages the run has.
+    that has to run. ``loop`` is the run's, which listens to the copies; ``show`` gets what a child printed, masked, as
+    the stage's output; ``most`` is how many stages the run has.
     """
 
     def __init__(
@@ -118,7 +117,7 @@ class ChildrenLookup:
         self._copies: Copies | None = None
         self._queue: deque[int] = deque()
         self._since = self._clock.monotonic()
-        self._found: list[tuple[PlannedStage, UpToDate]] = []
+        self._found: dict[int, UpToDate] = {}
         self._found_at = 0.0
         self.documents: dict[str, Mapping[str, Any]] = {}
         """What was found, by stage: its child's document, as ``UpToDate`` has it."""
@@ -160,7 +159,8 @@ class ChildrenLookup:
         """Return the children that were found up to date, each once, in the plan's order, when it is time for it."""
         if not self._found or self._left() > 0:
             return []
-        found, self._found = sorted(self._found, key=lambda one: self._stages.index(one[0])), []
+        found = [(self._stages[number], child) for number, child in sorted(self._found.items())]
+        self._found.clear()
         for stage, child in found:
             del self._states[stage.id]
             self.documents[stage.id] = child.document
@@ -173,14 +173,13 @@ class ChildrenLookup:
             return watched
         return self._left() if watched is None else min(self._left(), watched)
 
-    def stop(self) -> bool:
-        """Look up no more; tell whether all is taken. What a copy has begun ends in time, or is ended."""
+    def stop(self) -> None:
+        """Look up no more. What a copy has begun ends in time, or is ended."""
         self._decline((_UNASKED, _QUEUED))
         now = self._clock.monotonic()
         self._ends_at = now + GRACE_SECONDS if self._ends_at is None else self._ends_at
         if self._loop.is_hurried or now >= self._ends_at:
             self.close()
-        return not self._states
 
     def log(self, log: StageLog, stage_id: str, printed: bytes) -> tuple[str, FinishedLog]:
         """Write and show what a child printed; return the last of it, and the log. Raises StorageError."""
@@ -249,7 +248,7 @@ class ChildrenLookup:
             self._states[stage.id] = _FOUND
             if not self._found:
                 self._found_at = self._clock.monotonic()
-            self._found.append((stage, UpToDate(*made)))
+            self._found[number] = UpToDate(*made)
         if self._trust <= 0:
             self._decline((_UNASKED, _QUEUED))
         if all(state == _FOUND for state in self._states.values()):

@@ -255,15 +255,18 @@ def test_a_stop_lets_what_was_begun_end(make: Make) -> None:
     scene = make(5, 2)
     for stage in STAGES[:4]:
         scene.lookup.look_up(stage)
-    assert not scene.lookup.stop()
+    scene.lookup.stop()
+    assert any(map(scene.lookup.concerns, STAGES))
     assert [scene.lookup.concerns(stage) for stage in STAGES[:5]] == [True, True, False, False, False]
     scene.finish(10)
     assert scene.copies.given == [(0, 0.0), (1, 0.0)]
     scene.clock.advance(GRACE_SECONDS - 0.1)
-    assert not scene.lookup.stop()
+    scene.lookup.stop()
+    assert any(map(scene.lookup.concerns, STAGES))
     assert scene.taken() == ["a"]
     scene.clock.advance(0.2)
-    assert scene.lookup.stop()
+    scene.lookup.stop()
+    assert not any(map(scene.lookup.concerns, STAGES))
     assert (scene.copies.is_closed, scene.loop.listeners) == (True, {})
     assert not scene.lookup.concerns(STAGES[1])
 
@@ -272,9 +275,11 @@ def test_a_second_stop_signal_is_not_waited_for(make: Make) -> None:
     """What a copy has begun is ended at once, as stages are."""
     scene = make(2)
     scene.lookup.look_up(STAGES[0])
-    assert not scene.lookup.stop()
+    scene.lookup.stop()
+    assert any(map(scene.lookup.concerns, STAGES))
     scene.loop.is_hurried = True
-    assert scene.lookup.stop()
+    scene.lookup.stop()
+    assert not any(map(scene.lookup.concerns, STAGES))
     assert (scene.copies.is_closed, scene.lookup.concerns(STAGES[0])) == (True, False)
 
 
@@ -373,7 +378,8 @@ class Lookups(RuleBasedStateMachine):
     def stop(self) -> None:
         """Stop the fleet."""
         self.is_stopped = True
-        assert self.lookup.stop() == (not any(map(self.lookup.concerns, self.stages)))
+        self.lookup.stop()
+        assert all(map(self.lookup.has_asked, filter(self.lookup.concerns, self.stages)))
 
     @rule()
     def close(self) -> None:
@@ -384,8 +390,8 @@ class Lookups(RuleBasedStateMachine):
         assert not self.at_work()
 
     def found(self) -> list[str]:
-        """Return what waits to be taken."""
-        return [stage.id for stage, _ in self.lookup._found]
+        """Return what waits to be taken, in the plan's order."""
+        return [self.stages[number].id for number in sorted(self.lookup._found)]
 
     def at_work(self) -> list[int]:
         """Return the numbers of the stages that copies are at work on."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.base.json_values import json_text, shown_json
-from orchestrator.base.text.job_stream import JobStream, in_job
 from orchestrator.base.text.workflow_commands import made_harmless
+from orchestrator.cli.job_stream import JobStream, in_job
 
 LINES = st.lists(
     st.sampled_from(["::set-env name=A::b", "  ::x::", "a ##[b]", "##", "[c]", ":", "::", "\u2003::y::", "plain", ""]),
