@@ -134,6 +134,10 @@ class ChildrenLookup:
         """Tell whether a copy is at work on a stage's child, or has found it up to date, and ``take`` has not."""
         return self._states.get(stage.id) in (_ASKED, _FOUND)
 
+    def is_undecided(self, stage: PlannedStage) -> bool:
+        """Tell whether a stage may yet have to be started: its child was not found up to date, nor declined."""
+        return self._states.get(stage.id, _FOUND) != _FOUND
+
     def look_up(self, stage: PlannedStage) -> None:
         """Have the child of a stage looked up, whose needs are met; harmless when repeated."""
         if self._states[stage.id] == _UNASKED:

@@ -127,13 +127,16 @@ class Scheduler:
                     self._slots.give()
 
     def _launch(self) -> None:
-        """Start what is ready, in the order listed; skip what can't run any more, which may skip more."""
+        """Start what is ready, in the order listed; skip what can't run any more, which may skip more.
+
+        A slot is left for each child before it that is being looked up: else chance would decide which starts first.
+        """
         if self._fail_fast and self._failed is not None:
             for stage in self._unasked():
                 self._recorder.stage_skipped(stage, f"not started (--fail-fast): '{self._failed}' did not succeed")
         full, moved = False, True
         while moved:
-            moved = False
+            moved, undecided = False, 0
             for stage in list(self._waiting):
                 if any(need not in self._settled for need in stage.needs):
                     continue
@@ -144,8 +147,9 @@ class Scheduler:
                     self._settled[stage.id] = not failed
                 elif self._children is not None and self._children.concerns(stage):
                     self._children.look_up(stage)
+                    undecided += self._children.is_undecided(stage)
                     continue
-                elif not full and self._slots.take(beside=bool(self._freed)):
+                elif not full and self._slots.take(beside=bool(self._freed), leaving=undecided):
                     self._reuse_or_start(stage)
                 else:
                     full = True

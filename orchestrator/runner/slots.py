@@ -86,12 +86,21 @@ class Slots:
         pools = above if own is None else (own, *above)
         return cls(max(pool.size for pool in pools), pools, lent=lent)
 
-    def take(self, *, beside: bool = False) -> bool:
-        """Take what one more stage needs; False when it has to wait.
+    def take(self, *, beside: bool = False, leaving: int = 0) -> bool:
+        """Take what one more stage needs; False when it has to wait, also where fewer than ``leaving`` would be left.
 
         A first stage runs also where nothing is free, as after a descendant that escaped; not one ``beside`` stages
         that gave their slots back, nor that of a run whose slot was not lent.
         """
+        taken = 0
+        while taken <= leaving and self._take_one(beside=beside):
+            taken += 1
+        is_enough = taken > leaving
+        for _ in range(taken - is_enough):
+            self.give()
+        return is_enough
+
+    def _take_one(self, *, beside: bool) -> bool:
         self._short = False
         if not self._take_of_all() and (self._running or beside or not self._lent):
             return False

@@ -31,7 +31,7 @@ OF_EACH_RUN = {
 }
 OF_EACH_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d-]+Z-[0-9a-f]{8}|\d+(\.\d)? ?m?s\b")
 SPY = r"""
-import errno, os, sys, threading
+import errno, os, sys, threading, time
 sys.path.insert(0, sys.argv.pop(1))
 from orchestrator.process import GuardClient
 
@@ -58,6 +58,15 @@ GuardClient.start, GuardClient.spawn = staticmethod(started), spawned
 if how == "its copies die":
     from orchestrator.commands.run import up_to_date_child
     up_to_date_child.answer_seen = lambda *_, **__: os.kill(os.getpid(), 9)
+if how == "the first is looked up slowly":
+    from orchestrator.commands.run import up_to_date_child
+    look_up = up_to_date_child.UpToDateChildren.__call__
+
+    def slowly(self, manifest, stage, *rest):
+        time.sleep(0.3 if stage.project == "a" else 0)
+        return look_up(self, manifest, stage, *rest)
+
+    up_to_date_child.UpToDateChildren.__call__ = slowly
 if how == "no guard can be started":
     def started(**options):
         raise OSError(errno.EAGAIN, "no process is left")
@@ -215,6 +224,14 @@ def test_a_changed_child_is_started_and_its_dependents_after_it(
     assert (passed.root / "packages/built").read_text().endswith("again")
     assert [len(statuses(passed, name)) for name in (*NAMES, "below", "quiet")] == [4, 4, 4, 3, 3]
     assert is_whole(orchestrate)
+
+
+def test_children_start_in_the_order_listed(passed: WorkspaceFolder, fleet: Fleet) -> None:
+    """Also where another's lookup ends first: with one job at a time the first of them is the first to start."""
+    for name in NAMES:
+        passed.write(f"packages/{name}/src", "changed")
+    noted = fleet(*FLEET, "--jobs", "1", how="the first is looked up slowly")
+    assert (noted.done.code, noted.started) == (0, ["guard", *NAMES])
 
 
 def test_what_must_be_a_start_is_one(passed: WorkspaceFolder, fleet: Fleet) -> None:

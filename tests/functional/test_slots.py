@@ -91,6 +91,17 @@ def test_the_topmost_run_has_as_many_as_asked_for(tmp_path: Path) -> None:
     cores.close()
 
 
+def test_slots_are_left_for_others(tmp_path: Path) -> None:
+    """Nothing is taken where fewer than asked for would be left, also not for a first stage, and nothing kept then."""
+    slots = Slots.open(str(tmp_path), {}, 2)
+    assert not slots.take(leaving=2)
+    assert slots.patience() is not None
+    assert slots.take(leaving=1)
+    assert not slots.take(leaving=1)
+    assert slots.take()
+    slots.close()
+
+
 def test_a_stage_lends_its_slot_to_the_run_that_it_starts(tmp_path: Path, runs: list[Run]) -> None:
     """With one slot in all, a run below a stage below a stage runs one stage, and no second one."""
     top = Run(tmp_path / "top", jobs=1)
