@@ -8,10 +8,15 @@ from collections.abc import Mapping
 from orchestrator.onboarding.codebase import Codebase, table
 
 _PART = re.compile(r"\s*(?:&&|\|\||;|\||&)\s*")
-_RUN = re.compile(r"(?:npm|pnpm|yarn|bun)(?:\s+-\S+)*(?:\s+(run|run-script|test|t))?(?:\s+-\S+)*(?:\s+([\w:.-]+))?")
+_MANAGERS = ("npm", "pnpm", "yarn", "bun")
+_ELSEWHERE = re.compile(
+    r"(?:-r|--recursive|-F|--filter|--filter-prod|-ws|--workspaces?|-C|--dir|--cwd|--prefix)(?:=.*)?"
+)
+"""Options of package managers that make a call mean the scripts of other packages."""
+
 _FIXES = re.compile(r"--(?:write|fix)(?![\w-])")
 _WRITES = re.compile(r"(?:^|\s)-w\b")
-"""Prettier's; of ``npm run`` it names a package."""
+"""Prettier's; before a script's name, and of npm anywhere, it is the package manager's."""
 
 _RUN_ALL = re.compile(r"(?:run-s|run-p|npm-run-all2?)\s+(.*)")
 
@@ -51,9 +56,21 @@ def changing(scripts: Mapping[str, str], name: str) -> str | None:
     """Return the command of a script, or of one that it calls, that repairs files in place of checking them."""
     for other in (name, *sorted(reached(scripts, name))):
         for part in _PART.split(scripts.get(other, "")):
-            if _FIXES.search(part) or (_WRITES.search(part) and not _RUN.match(part)):
+            if _FIXES.search(part) or _WRITES.search(_own_part(part)):
                 return part.strip()
     return None
+
+
+def _own_part(part: str) -> str:
+    """Return a command without what of it is the package manager's: of npm what stands before ``--``."""
+    words = part.split()
+    if words[:1] == ["npm"]:
+        return part.partition(" -- ")[2]
+    if words and words[0] in _MANAGERS:
+        words = words[1:]
+        while words and (words[0].startswith("-") or words[0] in ("run", "exec", "x", "dlx")):
+            words = words[1:]
+    return " ".join(words)
 
 
 def _called(scripts: Mapping[str, str], name: str) -> set[str]:
@@ -67,7 +84,21 @@ def _called(scripts: Mapping[str, str], name: str) -> set[str]:
                 pattern = re.escape(word).replace(r"\*", "[^:]*")
                 found |= {other for other in scripts if re.fullmatch(pattern, other)}
             continue
-        call = _RUN.match(part)
-        if call is not None:
-            found.add("test" if call[1] in ("test", "t") else call[2] or "")
+        found.add(_script_of(part.split()))
     return found & scripts.keys()
+
+
+def _script_of(words: list[str]) -> str:
+    """Return the script of this package that a command calls by a package manager, empty where it calls none."""
+    if not words or words[0] not in _MANAGERS:
+        return ""
+    own = words[1 : words.index("--")] if "--" in words else words[1:]
+    is_npms = words[0] == "npm"
+    if any(_ELSEWHERE.fullmatch(word) or (is_npms and re.fullmatch(r"-w(?:=.*)?", word)) for word in own):
+        return ""
+    plain = [word for word in own if not word.startswith("-")]
+    if plain[:1] in (["run"], ["run-script"]):
+        return plain[1] if len(plain) > 1 else ""
+    if words[0] == "bun" and plain[:1] == ["test"]:
+        return ""  # the runner that bun has itself
+    return "test" if plain[:1] == ["t"] else plain[0] if plain else ""

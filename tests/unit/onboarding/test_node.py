@@ -82,6 +82,8 @@ def test_a_member_takes_the_manager_of_its_root(tmp_path: Path, form: str) -> No
         ({"scripts": {"lint": "npm run lint:js", "lint:js": "eslint --fix ."}}, {"lint": "-"}),
         ({"scripts": {"lint": "eslint .", "prelint": "prettier -w ."}}, {"lint": "-"}),
         ({"scripts": {"lint": "npm run check -w web && eslint --fix-dry-run ."}}, {"lint": "npm run lint"}),
+        ({"scripts": {"lint": "yarn prettier -w . && eslint ."}}, {"lint": "-"}),
+        ({"scripts": {"lint": "pnpm -w run check && eslint ."}}, {"lint": "npm run lint"}),
         ({"scripts": {"types:check": "tsc", "test": "x"}}, {"typecheck": "npm run types:check"}),
         ({"scripts": {"test:types": "tsd", "test": "x && npm run test:types"}}, {"typecheck": ""}),
         ({"scripts": {"format": "prettier --check ."}}, {"format": "npm run format"}),
@@ -137,6 +139,43 @@ def test_scripts_that_call_each_other_in_a_circle(make: Make) -> None:
     reasons = {stage.id: stage.skipped for stage in found.diagnostics.stages}
     assert reasons["test"] == "scripts of package.json call each other in a circle: test, test:all, unit"
     assert does(found)["build"] == "npm run build"
+
+
+@pytest.mark.parametrize(
+    ("manager", "script"),
+    [
+        ("pnpm", "pnpm test:types && pnpm vitest run"),
+        ("yarn", "yarn test:packages"),
+        ("npm", "npm run test-node"),
+        ("bun", "bun test"),
+        ("bun", "bun --bun test src"),
+        ("pnpm", "pnpm -r test"),
+        ("pnpm", "pnpm -r --if-present run test"),
+        ("pnpm", "pnpm --filter './packages/*' test"),
+        ("pnpm", "pnpm -F web run test"),
+        ("pnpm", "pnpm run -r test"),
+        ("npm", "npm test --workspaces --if-present"),
+        ("npm", "npm run test -ws"),
+        ("npm", "npm --prefix web test"),
+        ("npm", "npm -C web test"),
+        ("yarn", "yarn --cwd web test"),
+        ("yarn", "yarn workspaces run test"),
+    ],
+)
+def test_a_script_that_calls_another_of_the_same_beginning_or_of_a_member_is_no_circle(
+    make: Make, manager: str, script: str
+) -> None:
+    """A longer name, members' scripts of the same name, and the runner that bun has itself are not the script."""
+    package = {"packageManager": f"{manager}@4.0.0", "scripts": {"test": script, "test:types": "tsc"}}
+    call = "bun run test" if manager == "bun" else f"{manager} test"
+    assert does(propose(make({"package.json": json.dumps(package)})))["test"] == call
+
+
+@pytest.mark.parametrize("call", ["pnpm test", "pnpm -s run test", "npm t", "yarn run test", "bun run test"])
+def test_a_script_that_calls_itself_is_a_circle(make: Make, call: str) -> None:
+    """Whichever manager and options it is called with."""
+    found = propose(make({"package.json": json.dumps({"scripts": {"test": f"tsc && {call}"}})}))
+    assert (found.diagnostics.stages[2].skipped or "").endswith("in a circle: test")
 
 
 def test_linters_by_their_settings(make: Make, tmp_path: Path) -> None:
