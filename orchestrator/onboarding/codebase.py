@@ -20,7 +20,7 @@ ENTRY_POINTS = ("tasks.py", "noxfile.py")
 
 _MOST_TEST_FILES = 50
 _TEST_FOLDERS = ("tests", "test", "testing", "src")
-_TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|conftest)\.py")
+_TEST_FILE = re.compile(r"(?:test_\w*|\w*_test|tests|conftest)\.py")
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "build", "dist", "venv"})
 
 
@@ -115,10 +115,12 @@ class Codebase:
         return "\n".join(self.text(name) or "" for name in names)
 
     def test_files(self) -> Iterator[str]:
-        """Yield Python files with tests, at most 50, from the codebase's top."""
+        """Yield Python files with tests: at the top, and at most 50 in the usual folders and packages there."""
         count = 0
-        yield from (name for name in sorted(self.names) if _TEST_FILE.fullmatch(name))
-        for top in _TEST_FOLDERS:
+        yield from (name for name in sorted(self.names) if _TEST_FILE.fullmatch(name) or name == "test.py")
+        outside = (name for name in sorted(self.names) if name not in _PASSED_OVER)
+        packages = (name for name in outside if self.has(f"{name}/__init__.py"))
+        for top in dict.fromkeys((*_TEST_FOLDERS, *packages)):
             for folder, inner, files in os.walk(os.path.join(self.path, top)):
                 inner[:] = sorted(name for name in inner if name not in _PASSED_OVER and not name.startswith("."))
                 for name in sorted(files):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 _MOST = 500
 """Commands of one codebase that are looked at; far above what people write."""
 
+_FORGIVEN = re.compile(r"[^;&|]*\|\|\s*(?:true|:|exit 0)\s*(?=[;&|]|$)")
 _FACTORS = re.compile(r"[\w!,.{}-]+:\s+")
 _PYTHON = re.compile(r"(?:\S*/)?python[\d.]*")
 _WRAPPERS = frozenset(
     {"uv", "hatch", "poetry", "pdm", "pipenv", "rye", "pixi", "tox", "xvfb-run", "uvx", "npx", "time"}
 )
+_USUAL = re.compile(r"(?:^|[^a-z])(?:testenv|env_run_base|tests?|unit|pytest)(?:[^a-z]|$)")
+_OTHER = re.compile(r"(?:^|[^a-z])(?:bench\w*|docs?|codspeed|cov\w*|mutation|fuzz)(?:[^a-z]|$)")
 _WITH_VALUE = frozenset(
     [
         "-p",
@@ -71,6 +74,11 @@ def declared_commands(codebase: Codebase) -> list[Declared]:
     return list(islice((*local, *remote), _MOST))
 
 
+def usual_call(calls: Iterable[Declared]) -> Declared | None:
+    """Return the call that means all tests: of the environment, session or recipe with the most usual name."""
+    return next((item for item in calls if _USUAL.search(item.source) and not _OTHER.search(item.source)), None)
+
+
 def has_runner(codebase: Codebase) -> bool:
     """Tell whether the codebase has any file that says what it runs."""
     own = ("tox.ini", "tox.toml", "noxfile.py", ".pre-commit-config.yaml", *MAKEFILES)
@@ -84,7 +92,10 @@ def has_runner(codebase: Codebase) -> bool:
 
 
 def _of_line(line: str, source: str, *, is_local: bool = True) -> Iterator[Declared]:
-    for part in re.split(r"\s*(?:&&|\|\||;|\|)\s*", line.strip().lstrip("@-+ ")):
+    line = line.strip().lstrip("@+ ")
+    if line.startswith("-"):
+        return  # make's and tox's mark of a command that may fail, as is "|| true" of a shell
+    for part in re.split(r"\s*(?:&&|\|\||;|\|)\s*", _FORGIVEN.sub("", line)):
         try:
             words = shlex.split(part, comments=True)
         except ValueError:

@@ -77,11 +77,26 @@ def _ruff(facts: PythonFacts, needs: Needs) -> Stage | None:
     line = shlex.join(["ruff", "check", "--no-fix", *_hook_excludes(needs, hook, "--extend-exclude"), *words])
     if is_formatted:
         paths = [word for word in _first(codebase, formats, after=1) if word not in ("--check", "--diff", ".")] or ["."]
-        line += f" && {shlex.join(['ruff', 'format', '--check', *_hook_excludes(needs, hook, '--exclude'), *paths])}"
+        left_out = [*_hook_excludes(needs, hook, "--exclude"), *_unhooked(facts, needs)]
+        line += f" && {shlex.join(['ruff', 'format', '--check', *left_out, *paths])}"
     source = (
         checks[0].source if checks else HOOKS_FILE if hook is not None else where or "the dependencies and CI files"
     )
     return run("lint", line, f"detected by {source}", timeout="5m")
+
+
+def _unhooked(facts: PythonFacts, needs: Needs) -> list[str]:
+    """Return the option for what ruff formats and its hook, the only caller, does not show it: Markdown.
+
+    Source: types_or of ruff-format in ruff-pre-commit. Ruff formats Markdown from 0.16 on, which brings the option.
+    """
+    called = any(item.arguments[:1] == ("format",) for item in facts.calls("ruff", local=False))
+    if called or not any(hook.id == "ruff-format" for hook in facts.hooks):
+        return []
+    pin = needs.pins.get("ruff")
+    numbers = re.match(r"(\d+)\.(\d+)", pin.version) if pin is not None else None
+    is_known = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (0, 16)
+    return ["--extend-exclude", "*.md"] if is_known or "ruff" in needs.loose else []
 
 
 def _flake8(facts: PythonFacts, needs: Needs) -> Stage | None:

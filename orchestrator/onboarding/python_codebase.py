@@ -13,6 +13,7 @@ from orchestrator.onboarding.python_checks import also_run, checks
 from orchestrator.onboarding.python_facts import PythonFacts
 from orchestrator.onboarding.python_needs import Needs
 from orchestrator.onboarding.python_tests import tests
+from orchestrator.onboarding.python_unittest import is_django
 from orchestrator.onboarding.requirement import bare_name
 
 NAME = "python"
@@ -30,7 +31,7 @@ def is_strong(codebase: Codebase) -> bool:
     """Tell whether the codebase says itself that it is a Python project."""
     pyproject = codebase.toml("pyproject.toml")
     declared = {"project", "build-system"} & pyproject.keys() or table(pyproject, "tool", "poetry")
-    return bool(declared) or codebase.first("setup.py", "setup.cfg") is not None
+    return bool(declared) or codebase.first("setup.py", "setup.cfg") is not None or is_django(codebase)
 
 
 def is_weak(codebase: Codebase) -> bool:

@@ -8,10 +8,11 @@ import sys
 from itertools import pairwise
 
 from orchestrator.onboarding.codebase import ENTRY_POINTS, Codebase, table, texts
-from orchestrator.onboarding.declared_commands import Declared
+from orchestrator.onboarding.declared_commands import Declared, usual_call
 from orchestrator.onboarding.proposal import REPORT, Stage, is_inside, run, skip
 from orchestrator.onboarding.python_facts import PythonFacts, modules_of
 from orchestrator.onboarding.python_needs import Needs
+from orchestrator.onboarding.python_unittest import django_tests, imports, unittests
 from orchestrator.onboarding.requirement import bare_name
 
 _PLUGINS = {
@@ -29,8 +30,7 @@ _PLUGINS = {
 """Options of pytest's that a plugin brings, by how they begin."""
 
 _SETTINGS = {"asyncio_mode": "pytest-asyncio", "timeout": "pytest-timeout", "env": "pytest-env"}
-_USUAL = re.compile(r"(?:^|[^a-z])(?:testenv|env_run_base|tests?|unit|pytest)(?:[^a-z]|$)")
-_OTHER = re.compile(r"(?:^|[^a-z])(?:bench\w*|docs?|codspeed|cov\w*|mutation|fuzz)(?:[^a-z]|$)")
+NO_TESTS = "no tests were found at the top, in tests, test, testing or src, and in packages at the top"
 _OPTION = re.compile(r"--[\w-]+=")
 _UNTOLD = re.compile(r"[{}$`|;&<>]")
 
@@ -43,19 +43,16 @@ def tests(facts: PythonFacts, needs: Needs) -> Stage:
     if where is None and needs.mentions("pytest") and files:
         where = "the dependencies"
     if where is None:
-        where = next((name for name in files if _imports(codebase.text(name) or "", "pytest")), None)
+        where = next((name for name in files if imports(codebase.text(name) or "", "pytest")), None)
     if where is not None or (calls and files):
         return _pytest(facts, needs, calls, where)
-    first = next((name for name in files if _imports(codebase.text(name) or "", "unittest")), None)
-    if first is not None:
-        folder = first.split("/")[0] if "/" in first else "."
-        return run("test", f"python -m unittest discover -s {folder} -t .", f"detected by {first}", timeout="15m")
-    return _test_of_tox(codebase, needs) or skip("test", "no tests were found in the codebase")
+    found = django_tests(facts, files) or unittests(facts, needs, files) or _test_of_tox(codebase, needs)
+    return found or skip("test", NO_TESTS)
 
 
 def _pytest(facts: PythonFacts, needs: Needs, calls: list[Declared], where: str | None) -> Stage:
     needs.use("pytest")
-    call = _usual_call(calls)
+    call = usual_call(calls)
     words = _plain(needs, call) if call is not None else []
     settings = _settings(facts)
     addopts = settings.get("addopts", "")
@@ -106,12 +103,6 @@ def _begins(word: str, start: str) -> bool:
     return word == start or (word.startswith(start) and (start.startswith("--") or word[2:].isalnum()))
 
 
-def _usual_call(calls: list[Declared]) -> Declared | None:
-    """Return the call that means all tests: of the environment, session or recipe with the most usual name."""
-    named = [item for item in calls if _USUAL.search(item.source) and not _OTHER.search(item.source)]
-    return named[0] if named else None
-
-
 def _settings(facts: PythonFacts) -> dict[str, object]:
     """Return pytest's settings: the first of its files that has any."""
     found: list[dict[str, object]] = [
@@ -152,10 +143,6 @@ def _pytest_home(codebase: Codebase) -> str | None:
     ini = (("pytest.ini", "pytest"), ("tox.ini", "pytest"), ("setup.cfg", "tool:pytest"))
     found = next((name for name, section in ini if section in codebase.ini(name)), None)
     return found or codebase.first("pytest.toml", "conftest.py", "tests/conftest.py", "test/conftest.py")
-
-
-def _imports(text: str, module: str) -> bool:
-    return re.search(rf"^\s*(?:import|from) {module}\b", text, re.M) is not None
 
 
 def _test_of_tox(codebase: Codebase, needs: Needs) -> Stage | None:

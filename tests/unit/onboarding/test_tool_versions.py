@@ -110,6 +110,34 @@ def test_a_revision_of_pre_commit(make: Make, rev: str, version: str | None) -> 
     assert pins == ([f"ruff=={version}"] if version else [])
 
 
+@pytest.mark.parametrize(
+    ("rev", "caller", "option"),
+    [
+        ("v0.16.1", "", " --extend-exclude '*.md'"),
+        ("main", "", " --extend-exclude '*.md'"),
+        ("v0.15.9", "", ""),
+        ("v0.16.1", "[testenv]\ncommands = ruff format --check .\n", ""),
+    ],
+)
+def test_what_the_hook_of_ruffs_formatter_is_not_shown(make: Make, rev: str, caller: str, option: str) -> None:
+    """Markdown, which ruff formats from 0.16 on, is left out where pre-commit alone calls it, which shows it Python."""
+    text = (
+        "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n"
+        f"  rev: {rev}\n  hooks: [{{id: ruff-check}}, {{id: ruff-format}}]\n"
+    )
+    found = propose(make({"setup.py": "", ".pre-commit-config.yaml": text, "tox.ini": caller}))
+    assert does(found)["lint"] == f"ruff check --no-fix . && ruff format --check{option} ."
+
+
+@pytest.mark.parametrize("line", ["black --check . || true", "black . --check || :; echo x", "- black --check ."])
+def test_a_check_that_may_fail_in_the_codebase_is_not_demanded_of_it(make: Make, line: str) -> None:
+    """What its own CI and its makefile forgive is no lint stage; the same without that word is one."""
+    makefile = f"style:\n\t{line}\n"
+    assert does(propose(make({"setup.py": "", "Makefile": makefile.replace("style", "other")})))["lint"] == "-"
+    strict = makefile.replace(" || true", "").replace(" || :", "").replace("- ", "").replace("style", "other")
+    assert does(propose(make({"Makefile": strict})))["lint"] == "python -m black --check ."
+
+
 def test_mirrors_and_what_stands_beside_them(make: Make) -> None:
     """Mypy and flake8 get the versions, packages and exclusions that pre-commit gives them."""
     files = {
