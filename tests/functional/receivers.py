@@ -15,7 +15,10 @@ Got = list[tuple[str, dict[str, str], bytes]]
 
 @contextlib.contextmanager
 def receiver(status: int = 200, before: Callable[[], None] = lambda: None) -> Iterator[tuple[str, Got]]:
-    """Run a receiver that answers ``status``; its address, and what came. ``before`` it answers, something is done."""
+    """Run a receiver that answers ``status``; its address, and what came. ``before`` it answers, something is done.
+
+    With a redirection it names a page that answers 200, as that of a login does.
+    """
     got: Got = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -25,7 +28,13 @@ def receiver(status: int = 200, before: Callable[[], None] = lambda: None) -> It
             before()
             with contextlib.suppress(OSError):  # who asked may have been killed
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/login")
                 self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name
             pass

@@ -83,6 +83,16 @@ def test_a_receiver_that_takes_nothing(orchestrate: Orchestrator, family: str) -
     assert got[0][1]["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize("form", ["junit", "otlp"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirection_is_no_delivery(orchestrate: Orchestrator, family: str, form: str, status: int) -> None:
+    """The page that it names would be asked for without the data, and its 200 say that they were taken."""
+    with receiver(status) as (url, got):
+        refused = orchestrate("export", family, "--as", form, "--to", f"{url}/v1/traces")
+    assert (refused.code, refused.stdout, len(got)) == (2, "", 1)
+    assert f"the receiver answered {status}, and names another address: '/login'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

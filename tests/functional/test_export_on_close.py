@@ -77,6 +77,12 @@ def _unwilling() -> Iterator[str]:
 
 
 @contextmanager
+def _elsewhere() -> Iterator[str]:
+    with receiver(302) as (url, _):
+        yield url
+
+
+@contextmanager
 def _down() -> Iterator[str]:
     yield down()
 
@@ -86,6 +92,7 @@ RECEIVERS: dict[str, Callable[[], object]] = {
     "silent": stalling,
     "slow": lambda: stalling(b"HTTP/1.1 200 OK\r\nx: y\r\n"),
     "answers 503": _unwilling,
+    "redirects": _elsewhere,
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from orchestrator.base.errors import UsageError
 from orchestrator.base.quoting import shown
 from orchestrator.base.redaction import Redactor
+from orchestrator.report.exports.otlp_http import answered
 
 _URL = re.compile(r"https?://[^\s/?#]+\S*")
 
@@ -60,14 +61,21 @@ def within(seconds: float, send: Callable[[], str | None]) -> str | None:
 def _answer_to(url: str, data: bytes, media_type: str, timeout: float) -> str | None:
     import http.client
     from urllib.error import HTTPError
-    from urllib.request import Request, urlopen
+    from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+    class Refused(HTTPRedirectHandler):
+        """Follows no redirection: the other address would be asked without the data, and its answer be no proof."""
+
+        def redirect_request(self, *_: object) -> None:
+            """Take the answer as it is."""
 
     request = Request(url, data=data, headers={"Content-Type": media_type}, method="POST")  # noqa: S310 -- checked
     try:
-        with urlopen(request, timeout=timeout):  # noqa: S310 -- check_url allows HTTP and HTTPS only
+        # check_url allows HTTP and HTTPS only.
+        with build_opener(Refused).open(request, timeout=timeout):
             return None
     except HTTPError as error:
         error.close()
-        return f"the receiver answered {error.code}"
+        return answered(error.code, error.headers.get("Location"))
     except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", None) or error)

@@ -6,19 +6,27 @@ So its variables hold: address, headers, certificates, compression (``OTEL_EXPOR
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 
 from orchestrator.base.errors import UsageError
 from orchestrator.base.installation import extra_hint, recorded_source
+from orchestrator.base.quoting import shown
 from orchestrator.report.exports.exported import ExportedRun
 from orchestrator.report.exports.spans import SERVER, SERVICE, Span, spans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+    from requests import Response, Session
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _LONGEST_WORDS = 300
+_SESSION_OF_USER = (
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
+    "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
+)
+"""Each names what makes the exporter's session, which is used as it is."""
 
 
 def protobuf(runs: Sequence[ExportedRun]) -> bytes:
@@ -42,12 +50,31 @@ def send(runs: Sequence[ExportedRun], url: str | None, timeout: float) -> str | 
     said = _LastWords()
     logger = logging.getLogger("opentelemetry.exporter")
     logger.handlers, logger.propagate = [said], False
-    exporter = OTLPSpanExporter(endpoint=url, timeout=timeout)
+    session = None if any(os.environ.get(name) for name in _SESSION_OF_USER) else _session()
+    exporter = OTLPSpanExporter(endpoint=url, timeout=timeout, session=session)
     try:
         taken = exporter.export(_readable(runs)) is SpanExportResult.SUCCESS
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]
     return None if taken else said.words or "it gave no reason"
+
+
+def answered(status: int, elsewhere: str | None) -> str:
+    """Return why an answer of HTTP is no delivery; ``elsewhere`` is the address that a redirection names."""
+    return f"the receiver answered {status}{f', and names another address: {shown(elsewhere)}' if elsewhere else ''}"
+
+
+def _session() -> Session:
+    """Return what sends, and takes a redirection for a refusal: the exporter takes any answer below 400 for a yes."""
+    from requests import RequestException, Session
+
+    def refuse_redirection(response: Response, *_: object, **__: object) -> None:
+        if 300 <= response.status_code < 400:
+            raise RequestException(answered(response.status_code, response.headers.get("Location")))
+
+    session = Session()
+    session.hooks["response"] = [refuse_redirection]
+    return session
 
 
 class _LastWords(logging.Handler):
