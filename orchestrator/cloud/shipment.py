@@ -26,13 +26,15 @@ class RunFolder(Record):
 def pack_record(runs_dir: str, place: str) -> None:
     """Write the folders of all runs below ``runs_dir`` to the archive ``place``.
 
-    Left out are hidden files (locks, tokens and the like are a machine's own) and what is neither file nor folder.
+    Left out are hidden files (locks, tokens and the like are a machine's own) and what is neither file nor folder. A
+    file of several names travels as several: a link in an archive is refused where it arrives.
     """
     with tarfile.open(place, "w", format=tarfile.PAX_FORMAT) as archive:
         for task_id, run_id, folder in _runs(runs_dir):
             for name in _files(folder, ""):
                 member = archive.gettarinfo(os.path.join(folder, name), f"{task_id}/{run_id}/{name}")
                 with open(os.path.join(folder, name), "rb") as stream:
+                    member.type, member.linkname = tarfile.REGTYPE, ""
                     member.size = os.fstat(stream.fileno()).st_size
                     member.mode, member.uid, member.gid, member.uname, member.gname = 0o600, 0, 0, "", ""
                     archive.addfile(member, stream)

@@ -32,6 +32,18 @@ def test_every_run_travels_without_what_is_hidden(tmp_path: Path) -> None:
     assert files == ["commands/01-a.log", "manifest.json"]
 
 
+def test_two_names_of_one_file_travel_as_two_files(tmp_path: Path) -> None:
+    """What a stage linked in its run's folder, as package managers do, comes back under each name."""
+    dist = tmp_path / "runs/1-x/cli" / RUN / "dist"
+    dist.mkdir(parents=True)
+    (dist / "a").write_text("hello")
+    (dist / "b").hardlink_to(dist / "a")
+    pack_record(str(tmp_path / "runs"), str(tmp_path / "record.tar"))
+    (tmp_path / "there").mkdir()
+    found = unpack_record(str(tmp_path / "record.tar"), str(tmp_path / "there"))
+    assert [(Path(found[0].path) / "dist" / name).read_text() for name in ("a", "b")] == ["hello"] * 2
+
+
 @pytest.mark.parametrize(
     "name", [f"1-x/{RUN}/../../../x", f"/1-x/{RUN}/x", "x", f"1-x/{RUN}", f"1-x/{RUN}/.lock", f"../{RUN}/x", "1-x/no/x"]
 )
