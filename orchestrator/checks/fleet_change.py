@@ -29,7 +29,6 @@ class Repository(Record):
     root: str
     top: str
     git: Git
-    git_in: GitIn
     records: tuple[str, ...]
     paths: Mapping[str, str]
 
@@ -48,7 +47,7 @@ def repository_of(root: str, git_in: GitIn, records: Sequence[str], paths: Mappi
         )
     top = os.path.realpath(answer.stdout.rstrip("\n"))
     places = tuple(os.path.realpath(place) for place in records)
-    return Repository(os.path.realpath(root), top, git, git_in, places, paths)
+    return Repository(os.path.realpath(root), top, git, places, paths)
 
 
 class Compared(Record):

@@ -325,7 +325,7 @@ async def dask_setup(worker: Any) -> None:
     """Begin: called by dask in the worker's process, before the worker is registered.
 
     The label comes last: a worker that has it takes runs, and one that gets it later is never asked again about runs
-    that wait (facts in docs/architecture.md).
+    that wait.
     """
     folder = private_folder(spool_folder(os.environ), "agent", folder_name(str(worker.name)))
     agent = Agent(worker, folder)

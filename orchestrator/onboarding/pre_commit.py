@@ -27,7 +27,6 @@ class Hook:
 
     id: str
     tool: str
-    repo: str
     version: str | None
     arguments: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
@@ -61,8 +60,7 @@ def _hooks_of(repo: dict[str, object], frozen: dict[str, str], whole: tuple[str,
         exclude = entry.get("exclude")
         beside = tuple(texts(entry.get("additional_dependencies")))
         tool = _TOOL_OF.get(name, name)
-        where = str(repo.get("repo", ""))
-        if where == "local":
+        if repo.get("repo") == "local":
             # A hook of the codebase's own: its tool may be among the packages that it brings along.
             words = str(entry.get("entry", "")).split()
             tool = next((word for word in words if word in ("mypy", "ruff", "flake8", "black", "pylint")), tool)
@@ -71,7 +69,6 @@ def _hooks_of(repo: dict[str, object], frozen: dict[str, str], whole: tuple[str,
         yield Hook(
             name,
             tool,
-            where,
             version,
             tuple(texts(entry.get("args"))),
             tuple(item for item in beside if not re.match(rf"{re.escape(tool)}\s*==", item)),

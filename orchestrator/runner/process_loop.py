@@ -140,10 +140,6 @@ class ProcessLoop:
             self.cancelled_by = signal_number
         self._host.terminate_all(grace_seconds=grace)
 
-    def stop(self) -> None:
-        """Stop everything that runs, with a grace, without the run counting as cancelled."""
-        self._host.terminate_all(grace_seconds=GRACE_SECONDS)
-
     def turn(self, longest: float | None = None) -> list[Finished]:
         """Wait for something to happen, at most ``longest`` seconds, handle it, and return what finished.
 

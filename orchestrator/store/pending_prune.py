@@ -60,10 +60,10 @@ def written_line(task: Folder, pending: Pending) -> PruneLine | None:
     return None
 
 
-def on_their_way(task: Folder, level: Literal["record", "logs"] = "record") -> dict[str, PrunedRun]:
-    """Return the runs that a prune which is not over has named in the chain. Raises StorageError."""
+def on_their_way(task: Folder) -> dict[str, PrunedRun]:
+    """Return the runs whose records a prune which is not over has named in the chain. Raises StorageError."""
     if not is_pruning(task):
         return {}
     pending = read_pending(task)
-    line = None if pending is None or pending.level != level else written_line(task, pending)
-    return {} if line is None else runs_in([line], level)
+    line = None if pending is None or pending.level != "record" else written_line(task, pending)
+    return {} if line is None else runs_in([line], "record")

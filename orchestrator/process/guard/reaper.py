@@ -1,6 +1,6 @@
 """One stage's reaper: starts the command, watches its tree, and ends only when the tree is gone.
 
-It talks to the guard over a socket: in come grace periods (``("terminate", seconds)``), out go the
+It talks to the guard over a socket: in come grace periods (``("grace", seconds)``), out go the
 messages that the owner gets. When the guard closes the socket, or dies, everything is killed at once.
 """
 

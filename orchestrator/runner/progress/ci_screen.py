@@ -57,7 +57,7 @@ class _Stage:
 class GroupedLines(LineObserver):
     """Lines in groups; a subclass says how a group is opened and closed, and what becomes of a stage's line."""
 
-    def __init__(self, target: Any, *, color: bool, whole_lines: bool = False) -> None:
+    def __init__(self, target: Any, *, color: bool) -> None:
         super().__init__(target, color=color, whole_lines=True)
         self._stages: dict[str, _Stage] = {}
         self._live: _Stage | None = None
