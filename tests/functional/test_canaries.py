@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from orchestrator.commands.run.canary_copies import copies
 from tests.harness import Orchestrator, WorkspaceFolder
 
 ITEMS = """\
@@ -47,6 +50,22 @@ def entry_of(orchestrate: Orchestrator, run: str = "latest") -> dict[str, Any]:
 def notes_of(orchestrate: Orchestrator) -> list[str]:
     """Return the codes of the notes of the latest run."""
     return [note["code"] for note in orchestrate("status", "--format", "json").document["notes"]]
+
+
+def test_what_goes_wrong_in_the_run_is_no_fault_of_the_copies(workspace: WorkspaceFolder) -> None:
+    """An error of what is done with the copies is reported as what it is; the copies are removed."""
+    make(workspace)
+    made: list[str] = []
+
+    def failing() -> None:
+        folder = str(workspace.root / "packages/app")
+        with copies(folder, os.environ, {"licences": {}}, "app.toml: guardrails.canary") as folders:
+            made.extend(folders.values())
+            raise OSError(errno.EIO, "of the run")
+
+    with pytest.raises(OSError, match="of the run"):
+        failing()
+    assert [os.path.exists(folder) for folder in made] == [False]
 
 
 def test_a_proof_is_a_recorded_run_bound_to_the_command(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:

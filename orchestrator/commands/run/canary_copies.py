@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from orchestrator.base.errors import ConfigError, StorageError, UsageError
 from orchestrator.base.quoting import shown
@@ -56,8 +56,10 @@ def copies(
     import tempfile
 
     paths = tracked_files(folder, environ)
-    try:
-        with tempfile.TemporaryDirectory(prefix="codex-canary-", ignore_cleanup_errors=True) as above:
+    with ExitStack() as stack:
+        try:
+            temporary = tempfile.TemporaryDirectory(prefix="codex-canary-", ignore_cleanup_errors=True)
+            above = stack.enter_context(temporary)
             made = {}
             for number, (stage, plant) in enumerate(plants.items()):
                 copy = os.path.join(os.path.realpath(above), str(number), os.path.basename(os.path.realpath(folder)))
@@ -66,11 +68,11 @@ def copies(
                 for path, text in plant.items():
                     _plant(copy, path, text, place)
                 made[stage] = copy
-            yield made
-    except OSError as error:
-        raise StorageError(
-            f"the project can't be copied for its canaries: {error.strerror} ({error.filename})", code="no-copy"
-        ) from error
+        except OSError as error:
+            raise StorageError(
+                f"the project can't be copied for its canaries: {error.strerror} ({error.filename})", code="no-copy"
+            ) from error
+        yield made
 
 
 def _copy(folder: str, copy: str, paths: Sequence[bytes]) -> None:
