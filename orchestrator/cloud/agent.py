@@ -23,7 +23,7 @@ from orchestrator.cloud.protocol import PIECE_BYTES, PREFIX, fitting_label
 from orchestrator.cloud.record_news import news_of
 from orchestrator.cloud.shipment import pack_record
 from orchestrator.cloud.snapshot import digest_of_file, is_clean
-from orchestrator.cloud.spool import folder_name, keep_newest, private_folder, spool_folder
+from orchestrator.cloud.spool import folder_name, is_kept, keep_newest, private_folder, spool_folder
 from orchestrator.cloud.unpack import unpack_snapshot
 from orchestrator.cloud.worker_process import WorkerProcess, give_request, last_line, read_reply, start_waiting
 from orchestrator.git.identity import AccountQuery
@@ -265,7 +265,7 @@ class Agent:
         """Return the file of a snapshot, fetched from the hub where this worker does not have it."""
         name = str(snapshot["pack_sha256"])
         place = os.path.join(self._packs, name)
-        if os.path.exists(place):
+        if is_kept(place):
             return place
         part = f"{place}.{os.urandom(8).hex()}.part"
         try:

@@ -56,6 +56,14 @@ def keep_newest(folder: str, count: int) -> None:
             os.unlink(path)
 
 
+def is_kept(path: str) -> bool:
+    """Tell whether a file is there; one that is asked for counts as new to ``keep_newest``. Raises OSError."""
+    with suppress(FileNotFoundError):
+        os.utime(path)
+        return True
+    return False
+
+
 def folder_name(name: str) -> str:
     """Return a worker's name as one of a folder."""
     kept = "".join(char if char.isascii() and (char.isalnum() or char in "-_.") else "_" for char in name)

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.base.clock import parse_stamp
 from orchestrator.base.identifiers import make_run_id
-from orchestrator.cloud.spool import Spool, spool_folder
+from orchestrator.cloud.spool import Spool, is_kept, keep_newest, spool_folder
 
 TICKET = "0" * 64
 RUN = make_run_id(parse_stamp("2026-01-01T00:00:00.000Z"), bytes(4))
@@ -85,6 +85,16 @@ def test_old_blobs_go_unless_they_are_used(tmp_path: Path) -> None:
     spool.sweep({names[1]}, time.time() + 60, {RUN})
     assert [spool.has_blob(name) for name in names] == [False, True]
     assert spool.run_ids() == []
+
+
+def test_a_pack_that_a_run_takes_again_is_not_the_oldest(tmp_path: Path) -> None:
+    """It is read for as long as the run's tree is made, while others fetch theirs: only what nobody asks for goes."""
+    for number, name in enumerate(("again", "unused", "new")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (number, number))
+    assert (is_kept(str(tmp_path / "again")), is_kept(str(tmp_path / "missing"))) == (True, False)
+    keep_newest(str(tmp_path), 2)
+    assert sorted(os.listdir(tmp_path)) == ["again", "new"]
 
 
 def test_where_the_spool_is(tmp_path: Path) -> None:
