@@ -93,7 +93,10 @@ class AccountQuery:
 
 def ci_actor(environ: Mapping[str, str]) -> str | None:
     """Return who started the CI job that this is, None outside of CI and where the system does not say."""
-    return next((environ[actor] for flag, actor in _CI_ACTORS if environ.get(flag) and environ.get(actor)), None)
+    for flag, actor in _CI_ACTORS:
+        if environ.get(flag, "").lower() not in ("", "false", "0") and environ.get(actor):
+            return environ[actor]
+    return None
 
 
 def git_names(folder: str, environ: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from orchestrator.model.manifest.manifest import Manifest, SessionInfo, Softenin
 from orchestrator.model.outcome import Outcome
 from orchestrator.model.plan import Plan, PlannedStage
 from orchestrator.process import ProcessHost
+from orchestrator.runner.ci_job import is_in_github
 from orchestrator.runner.environment import KeptTools, bin_paths, describe, stage_environ, tools_home
 from orchestrator.runner.prepare_environment import EnvironmentMaker
 from orchestrator.runner.process_loop import ProcessLoop
@@ -123,14 +124,13 @@ def perform(
             raise
 
 
-def _learning(setting: Setting, redactor: Redactor) -> Redactor:
+def _learning(setting: Setting, redactor: Redactor, manifest: Manifest) -> Redactor:
     """Return what masks stages' output: on GitHub it learns the values that stages mask by a workflow command."""
-    report = getattr(setting.observer, "mask_value", None)
-    if report is None:
+    if not is_in_github(manifest):
         return redactor
     from orchestrator.runner.mask_commands import LearningRedactor
 
-    return LearningRedactor(redactor, report)
+    return LearningRedactor(redactor, getattr(setting.observer, "mask_value", None))
 
 
 class _AttemptRun:
@@ -154,7 +154,7 @@ class _AttemptRun:
         self._children_lookup: ChildrenLookup | None = None
         self._adopt_at = 0.0
         self._beat_at = setting.clock.monotonic() + HEARTBEAT_SECONDS
-        learning = _learning(setting, redactor)
+        learning = _learning(setting, redactor, recorder.manifest)
         self._loop = ProcessLoop(setting.host, inbox, setting.clock, learning, self._wake, setting.observer.sink)
 
     def carry_out(self, run: OpenRun, done: Collection[str]) -> Result:

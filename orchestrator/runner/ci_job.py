@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+GITHUB = "github-actions"
 _WORDS = ("system", "job_url", "job_id", "event", "ref", "pull_request")
 
 
-def with_ci_job(manifest: Manifest, environ: Mapping[str, str], mask: Callable[[str], str]) -> Manifest:
+def with_ci_job(manifest: Manifest, said: Mapping[str, Any] | None, mask: Callable[[str], str]) -> Manifest:
     """Return the record with the CI job of its current attempt, secrets masked; null outside of CI."""
-    said = ci_job(environ)
     job = None
     if said is not None:
         job = CiJob(attempt=manifest.attempt, **{key: mask(value) if value else value for key, value in said.items()})
@@ -33,7 +33,7 @@ def ci_job(environ: Mapping[str, str]) -> dict[str, Any] | None:
     for flag, read in _SYSTEMS.items():
         if environ.get(flag, "").lower() not in ("", "false", "0"):
             return read(environ)
-    return None
+    return _woodpecker(environ) if environ.get("CI") == "woodpecker" else None
 
 
 def _github(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -41,7 +41,7 @@ def _github(environ: Mapping[str, str]) -> dict[str, str | None]:
     ref = environ.get("GITHUB_REF") or environ.get("GITHUB_REF_NAME")
     parts = (ref or "").split("/")
     return {
-        "system": "github-actions",
+        "system": GITHUB,
         "job_url": f"{server}/{repository}/actions/runs/{run}" if server and repository and run else None,
         "job_id": environ.get("GITHUB_JOB"),
         "event": environ.get("GITHUB_EVENT_NAME"),
@@ -52,13 +52,52 @@ def _github(environ: Mapping[str, str]) -> dict[str, str | None]:
 
 def _azure(environ: Mapping[str, str]) -> dict[str, str | None]:
     base, team, build = (environ.get(name) for name in ("SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"))
+    team = (team or "").replace(" ", "%20")  # names of projects may have spaces, addresses must not
     return {
         "system": "azure-pipelines",
         "job_url": f"{base}{team}/_build/results?buildId={build}" if base and team and build else None,
         "job_id": environ.get("SYSTEM_JOBID"),
         "event": environ.get("BUILD_REASON"),
         "ref": environ.get("BUILD_SOURCEBRANCH"),
-        "pull_request": environ.get("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER"),
+        # The number is GitHub's; a pull request of Azure Repos has its id only.
+        "pull_request": environ.get("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER")
+        or environ.get("SYSTEM_PULLREQUEST_PULLREQUESTID"),
+    }
+
+
+def _circleci(environ: Mapping[str, str]) -> dict[str, str | None]:
+    # Of a pull request that is not a fork's, only its address is named.
+    number = environ.get("CIRCLE_PULL_REQUEST", "").rstrip("/").rpartition("/")[2]
+    return {
+        "system": "circleci",
+        "job_url": environ.get("CIRCLE_BUILD_URL"),
+        "job_id": environ.get("CIRCLE_WORKFLOW_JOB_ID"),
+        "event": None,
+        "ref": environ.get("CIRCLE_BRANCH") or environ.get("CIRCLE_TAG"),
+        "pull_request": environ.get("CIRCLE_PR_NUMBER") or number or None,
+    }
+
+
+def _jenkins(environ: Mapping[str, str]) -> dict[str, str | None]:
+    return {
+        "system": "jenkins",
+        "job_url": environ.get("BUILD_URL"),
+        "job_id": environ.get("BUILD_TAG"),
+        "event": None,
+        "ref": environ.get("BRANCH_NAME") or environ.get("GIT_BRANCH"),  # a multibranch job's, else the git plugin's
+        "pull_request": environ.get("CHANGE_ID"),
+    }
+
+
+def _bitbucket(environ: Mapping[str, str]) -> dict[str, str | None]:
+    base, build = environ.get("BITBUCKET_GIT_HTTP_ORIGIN"), environ.get("BITBUCKET_BUILD_NUMBER")
+    return {
+        "system": "bitbucket-pipelines",
+        "job_url": f"{base}/addon/pipelines/home#!/results/{build}" if base and build else None,
+        "job_id": environ.get("BITBUCKET_STEP_UUID"),
+        "event": None,
+        "ref": environ.get("BITBUCKET_BRANCH") or environ.get("BITBUCKET_TAG"),
+        "pull_request": environ.get("BITBUCKET_PR_ID"),
     }
 
 
@@ -90,17 +129,9 @@ _SYSTEMS: Mapping[str, Callable[[Mapping[str, str]], dict[str, str | None]]] = {
         ref="BUILDKITE_BRANCH",
         pull_request="BUILDKITE_PULL_REQUEST",
     ),
-    "CIRCLECI": _named(
-        "circleci",
-        job_url="CIRCLE_BUILD_URL",
-        job_id="CIRCLE_WORKFLOW_JOB_ID",
-        ref="CIRCLE_BRANCH",
-        pull_request="CIRCLE_PR_NUMBER",
-    ),
+    "CIRCLECI": _circleci,
     "TF_BUILD": _azure,
-    "JENKINS_URL": _named(
-        "jenkins", job_url="BUILD_URL", job_id="BUILD_TAG", ref="BRANCH_NAME", pull_request="CHANGE_ID"
-    ),
+    "JENKINS_URL": _jenkins,
     "TRAVIS": _named(
         "travis-ci",
         job_url="TRAVIS_JOB_WEB_URL",
@@ -109,8 +140,32 @@ _SYSTEMS: Mapping[str, Callable[[Mapping[str, str]], dict[str, str | None]]] = {
         ref="TRAVIS_BRANCH",
         pull_request="TRAVIS_PULL_REQUEST",
     ),
+    "BITBUCKET_BUILD_NUMBER": _bitbucket,
+    "DRONE": _named(
+        "drone",
+        job_url="DRONE_BUILD_LINK",
+        job_id="DRONE_BUILD_NUMBER",
+        event="DRONE_BUILD_EVENT",
+        ref="DRONE_COMMIT_REF",
+        pull_request="DRONE_PULL_REQUEST",
+    ),
+    "TEAMCITY_VERSION": _named("teamcity", job_url="BUILD_URL", job_id="BUILD_NUMBER"),
 }
 """By the variable that says that the system runs this."""
+
+_woodpecker = _named(
+    "woodpecker",
+    job_url="CI_STEP_URL",
+    job_id="CI_PIPELINE_NUMBER",
+    event="CI_PIPELINE_EVENT",
+    ref="CI_COMMIT_REF",
+    pull_request="CI_COMMIT_PULL_REQUEST",
+)
+
+
+def is_in_github(manifest: Manifest) -> bool:
+    """Tell whether the current attempt of a run is in a job of GitHub, where stages may mask values of their own."""
+    return bool(manifest.ci) and manifest.ci[-1] is not None and manifest.ci[-1].system == GITHUB
 
 
 def is_in_ci(environ: Mapping[str, str]) -> bool:

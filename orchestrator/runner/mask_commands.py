@@ -59,10 +59,10 @@ def _unescaped(value: bytes) -> bytes:
 class LearningRedactor(Redactor):
     """Masks as the run's redactor does, which learns the values that stages name: every stream masks them from then on.
 
-    ``report`` gets each value, for the CI system around the run.
+    ``report`` gets each value, for the CI system around the run; None where what shows the run shows no output.
     """
 
-    def __init__(self, shared: Redactor, report: Callable[[bytes], None]) -> None:
+    def __init__(self, shared: Redactor, report: Callable[[bytes], None] | None) -> None:
         super().__init__(())
         self._shared = shared
         self._report = report
@@ -85,7 +85,8 @@ class LearningRedactor(Redactor):
             self._shared.add(text)
             for stream in self._live:
                 stream.mask_also(Redactor([text]).stream())
-        self._report(value)
+        if self._report is not None:
+            self._report(value)
 
     def forget(self, stream: _LearningStream) -> None:
         """Leave out a stream that has ended."""

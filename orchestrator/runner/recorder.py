@@ -28,6 +28,7 @@ from orchestrator.model.manifest.transitions import (
 )
 from orchestrator.model.outcome import Ended, Outcome
 from orchestrator.model.plan import Plan, PlannedStage
+from orchestrator.runner.enclosing_job import with_actor
 from orchestrator.runner.error_files import UNSUCCESSFUL, error_note, last_lines, stage_summary, summary_of
 from orchestrator.runner.event_fields import run_start, stage_end
 from orchestrator.runner.run_end import breakdown_detail, close_children, end_event, publish_end
@@ -113,7 +114,7 @@ class Recorder:
 
     def add_provenance(self, captured: Mapping[str, Any]) -> None:
         """Record which commit, tree, host, tools and config this attempt runs on, and the ``account`` that runs it."""
-        account = captured.get("account")
+        account = with_actor(self._store, self.manifest, captured.get("account"))
         masked = {key: self._mask(text) if isinstance(text, str) else text for key, text in (account or {}).items()}
         entry = {**captured, "account": None if account is None else masked}
         self._change(provenance_added(self.manifest, entry, self.plan.config_digest))

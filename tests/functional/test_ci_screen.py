@@ -247,3 +247,42 @@ def test_a_value_that_a_stage_masks(workspace: WorkspaceFolder, orchestrate: Orc
         assert "hunter7secret" not in done.stderr + Path(job["GITHUB_STEP_SUMMARY"]).read_text()
     files = [path for path in (workspace.root / ".runs").rglob("*") if path.is_file()]
     assert [path for path in files if b"hunter7secret" in path.read_bytes()] == []
+
+
+def test_a_value_that_a_stage_masks_where_no_screen_shows_it(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]
+) -> None:
+    """Events, a detached run, and a run that a stage starts keep a masked value out of every file too."""
+    say = "v=$(printf 'hunter%s' 7secret)"
+    stages = {
+        "build": {"shell": f"{say}; echo ::add-mask::$v; echo use $v", "needs": []},
+        "test": {"shell": f"{say}; sleep 0.6; echo use $v", "needs": []},
+    }
+    workspace.project("app", stages, pipeline="top")
+    config = workspace.root / "project_configs/app.toml"
+    nested = '[[pipelines.nested.stages]]\nid = "sh"\nshell = "codex-orchestrator start top --format json; exit 0"\n'
+    config.write_text(config.read_text() + nested)
+    for words in (("top", "--format", "ndjson"), ("top", "--detach"), ("nested",)):
+        assert orchestrate("start", *words, env=job).code == 0
+        assert orchestrate("wait", "latest").code == 0
+        files = [path for path in (workspace.root / ".runs").rglob("*") if path.is_file()]
+        assert [path for path in files if b"hunter7secret" in path.read_bytes()] == []
+
+
+def test_a_run_that_a_stage_starts(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """It is in the job of the run around it, started by the same actor, and findings of its stages pass."""
+    two = {"one": {"shell": "echo ::error::one; sleep 0.6", "needs": []}, "two": {"shell": "sleep 0.5", "needs": []}}
+    workspace.project("app", two, pipeline="deep")
+    config = workspace.root / "project_configs/app.toml"
+    nested = '[[pipelines.top.stages]]\nid = "sh"\nshell = "codex-orchestrator start deep"\n'
+    config.write_text(config.read_text() + nested)
+    done = orchestrate("start", "top", "--jobs", "3", env={**job, "GITHUB_ACTOR": "ada"})
+    assert done.code == 0, done.stderr
+    assert "::error::one" in commands(done.stdout)
+    manifests = [json.loads(path.read_text()) for path in (workspace.root / ".runs").glob("*/cli/*/manifest.json")]
+    assert {record["pipeline_id"] for record in manifests} == {"top", "deep"}
+    for record in manifests:
+        (entry,) = record["ci"]
+        assert (entry["system"], entry["pull_request"]) == ("github-actions", "3")
+        assert entry["job_url"] == "https://github.example/o/r/actions/runs/7"
+        assert [account["ci_actor"] for account in record["recorded_by"]] == ["ada"]

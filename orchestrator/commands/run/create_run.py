@@ -19,6 +19,7 @@ from orchestrator.model.manifest.manifest import Lineage, Manifest
 from orchestrator.model.manifest.transitions import interrupted
 from orchestrator.model.plan import Plan
 from orchestrator.runner.ci_job import with_ci_job
+from orchestrator.runner.enclosing_job import job_of
 from orchestrator.runner.first_record import RunTerms, announce_to_parent, first_manifest
 from orchestrator.store.child_links import leave_early_note, leave_link, withdraw_note
 from orchestrator.store.claim import abort, claim, prepare
@@ -76,7 +77,7 @@ def begin_run(
         redactor,
         clock,
     )
-    manifest = with_ci_job(manifest, terms.environ, redactor.text)
+    manifest = with_ci_job(manifest, job_of(store, terms.environ), redactor.text)
     manifest = with_known_proofs(store, with_drift(store, manifest), plan)
     if unseen:
         return begin_held_back(store, manifest, token)

@@ -15,7 +15,7 @@ from orchestrator.git import Capture, CodePatterns
 from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
-from orchestrator.runner.ci_job import is_in_ci
+from orchestrator.runner.ci_job import GITHUB, is_in_ci
 from orchestrator.runner.progress import Observer, make_observer
 from orchestrator.store.layout import Location
 
@@ -148,16 +148,30 @@ def observer_for(context: Context, form: str, project: str, *, fleet: bool = Fal
         environ=context.environ,
         clock=context.clock,
         at_end=lambda task_id, run_id: next_keys(context, Location(task_id, run_id)),
-        ci=_ci_screen(context, project) if is_in_ci(context.environ) else None,
+        ci=_ci_screen(context, project),
     )
 
 
 def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | None:
+    is_root = RUN_VARIABLE not in context.environ
+    if not is_in_ci(context.environ):
+        return None if is_root else _nested_screen(context)
     from orchestrator.commands.run.ci_outputs import reports_to_ci
     from orchestrator.runner.progress.ci_screen import ci_screen
 
-    is_root = RUN_VARIABLE not in context.environ
     return ci_screen(context.environ, is_root=is_root, is_on=reports_to_ci(context, project))
+
+
+def _nested_screen(context: Context) -> Callable[..., SinkLines] | None:
+    """Return what shows a run that a stage starts: in a job of GitHub, findings pass it too."""
+    from orchestrator.runner.enclosing_job import job_of
+
+    job = job_of(context.store(), context.environ)
+    if job is None or job.get("system") != GITHUB:
+        return None
+    from orchestrator.runner.progress.ci_screen import NestedLines
+
+    return NestedLines
 
 
 def check_path_entries(prepared: PreparedRun) -> None:

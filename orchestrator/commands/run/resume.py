@@ -28,6 +28,7 @@ from orchestrator.model.manifest.transitions import interrupted, queued, reset_f
 from orchestrator.model.plan import Plan, builtin_versions, redactor_for
 from orchestrator.model.plan_diff import drift, shown_plan, unchanged_stages
 from orchestrator.runner.ci_job import with_ci_job
+from orchestrator.runner.enclosing_job import job_of
 from orchestrator.runner.first_record import WAITS_FOR_WORKER
 from orchestrator.store.event_log import by_attempt, read_events, unproved
 from orchestrator.store.find import find_run
@@ -304,7 +305,7 @@ def _continue(
     else:
         continued = queued(continued, waits.detail) if waits is not None else continued._replace(began_at=began_at)
         continued = continued._replace(mode=manifest.mode._replace(name="local"))
-    continued = with_ci_job(continued, context.environ, redactor.text)
+    continued = with_ci_job(continued, job_of(store, context.environ), redactor.text)
     run.save(with_known_proofs(store, continued, plan))
     fresh = {"fresh": True} if request.fresh else {}
     run.event("run:resume", {"actor": event.actor, "reason": event.reason, "drift": list(found), **fresh})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.git.identity import ci_actor
 from orchestrator.git.settings import config_files, user_settings
 from orchestrator.runner.ci_job import ci_job, with_ci_job
 from tests.records import make_manifest
@@ -60,16 +61,77 @@ def test_the_job_is_read_from_documented_variables() -> None:
     assert buildkite["pull_request"] is None
 
 
+OTHERS = {
+    "azure-pipelines": (
+        {
+            "TF_BUILD": "True",
+            "SYSTEM_COLLECTIONURI": "https://dev.example/acme/",
+            "SYSTEM_TEAMPROJECT": "My App",
+            "BUILD_BUILDID": "8",
+            "BUILD_SOURCEBRANCH": "refs/pull/17/merge",
+            "SYSTEM_PULLREQUEST_PULLREQUESTID": "17",
+        },
+        ("https://dev.example/acme/My%20App/_build/results?buildId=8", "refs/pull/17/merge", "17"),
+    ),
+    "circleci": (
+        {
+            "CIRCLECI": "true",
+            "CIRCLE_BUILD_URL": "https://circle.example/5",
+            "CIRCLE_BRANCH": "topic",
+            "CIRCLE_PULL_REQUEST": "https://github.com/acme/app/pull/31",
+        },
+        ("https://circle.example/5", "topic", "31"),
+    ),
+    "jenkins": (
+        {"JENKINS_URL": "https://j.example/", "BUILD_URL": "https://j.example/job/a/3/", "GIT_BRANCH": "origin/main"},
+        ("https://j.example/job/a/3/", "origin/main", None),
+    ),
+    "bitbucket-pipelines": (
+        {
+            "BITBUCKET_BUILD_NUMBER": "6",
+            "BITBUCKET_GIT_HTTP_ORIGIN": "https://bitbucket.example/acme/app",
+            "BITBUCKET_BRANCH": "topic",
+            "BITBUCKET_PR_ID": "3",
+        },
+        ("https://bitbucket.example/acme/app/addon/pipelines/home#!/results/6", "topic", "3"),
+    ),
+    "drone": (
+        {"DRONE": "true", "DRONE_BUILD_LINK": "https://d.example/4", "DRONE_COMMIT_REF": "refs/pull/7/head"},
+        ("https://d.example/4", "refs/pull/7/head", None),
+    ),
+    "woodpecker": (
+        {"CI": "woodpecker", "CI_STEP_URL": "https://w.example/3", "CI_COMMIT_PULL_REQUEST": "7"},
+        ("https://w.example/3", None, "7"),
+    ),
+    "teamcity": ({"TEAMCITY_VERSION": "2025.07", "BUILD_NUMBER": "44"}, (None, None, None)),
+}
+
+
+@pytest.mark.parametrize("system", OTHERS)
+def test_the_job_of_other_systems(system: str) -> None:
+    """Address, ref and pull request are found in what each system documents, also where it has two ways to say it."""
+    environ, expected = OTHERS[system]
+    found = ci_job({"CI": "true", **environ})
+    assert found is not None
+    assert (found["system"], (found["job_url"], found["ref"], found["pull_request"])) == (system, expected)
+
+
+def test_a_system_that_is_switched_off_names_nobody() -> None:
+    """``GITHUB_ACTIONS=false`` is outside of CI, whatever actor is left in the environment."""
+    assert ci_actor({"GITHUB_ACTIONS": "false", "GITHUB_ACTOR": "ada"}) is None
+    assert ci_actor(GITHUB) == "ada"
+
+
 def test_each_attempt_has_its_entry() -> None:
     """A resume adds its job; an attempt outside of CI, or that an older program recorded, has none."""
-    first = with_ci_job(make_manifest(), {}, masked)
+    first = with_ci_job(make_manifest(), None, masked)
     assert first.ci == (None,)
-    second = with_ci_job(first._replace(attempt=2), {**GITHUB, "GITHUB_REF": "refs/heads/secret"}, masked)
+    second = with_ci_job(first._replace(attempt=2), ci_job({**GITHUB, "GITHUB_REF": "refs/heads/secret"}), masked)
     job = second.ci[1]
     assert second.ci[0] is None
     assert job is not None
     assert (job.attempt, job.ref, job.pull_request) == (2, "refs/heads/***", None)
-    late = with_ci_job(make_manifest()._replace(attempt=3), GITHUB, masked)
+    late = with_ci_job(make_manifest()._replace(attempt=3), ci_job(GITHUB), masked)
     assert late.ci[:2] == (None, None)
     assert late.ci[2] is not None
 
