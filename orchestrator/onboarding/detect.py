@@ -33,6 +33,27 @@ _KINDS = (
 
 _RUNNERS = (task_files.MAKE, task_files.JUST, task_files.TASK)
 TEMPLATES = (*dict.fromkeys(kind.name for kind in _KINDS), GENERIC)
+_UNKNOWN = {
+    "pom.xml": "Maven",
+    "build.gradle": "Gradle",
+    "build.gradle.kts": "Gradle",
+    "Gemfile": "Bundler",
+    "Rakefile": "Rake",
+    "deno.json": "Deno",
+    "deno.jsonc": "Deno",
+    "CMakeLists.txt": "CMake",
+    "meson.build": "Meson",
+    "MODULE.bazel": "Bazel",
+    "composer.json": "Composer",
+    "mix.exs": "Mix",
+    "Package.swift": "SwiftPM",
+    "build.sbt": "sbt",
+    "pubspec.yaml": "Dart",
+    "stack.yaml": "Stack",
+    "build.zig": "Zig",
+}
+"""Files of build tools of which onboarding knows the name alone."""
+
 HOLLOW = "nothing is checked: build, lint and test are all skipped, so a run of this proves nothing; say what they run"
 
 
@@ -44,6 +65,9 @@ def propose(codebase: Codebase, template: str | None = None) -> Proposal:
     others = [other for other in found if other != name and other not in _RUNNERS]
     if template is None and others:
         proposal = proposal.noted(f"detected as {name}; it looks like {' and '.join(others)} too: see --template")
+    unknown = _unknown(codebase)
+    if unknown and name != GENERIC:
+        proposal = proposal.noted(f"onboard does not know how to call {unknown}: what it builds and tests is left out")
     if template is not None and template != GENERIC and template not in found:
         proposal = proposal.warned(f"nothing in the codebase looks like {template}")
     return with_gaps(proposal.warned(*codebase.faults))
@@ -59,9 +83,17 @@ def with_gaps(proposal: Proposal) -> Proposal:
 def _proposed(codebase: Codebase, name: str) -> Proposal:
     kind = next((kind for kind in _KINDS if kind.name == name), None)
     if kind is None:
-        reasons = (skip(stage, "nothing in the codebase says what it runs") for stage in STAGES)
-        return Proposal(GENERIC, diagnostics(*reasons))
+        unknown = _unknown(codebase)
+        known = f"onboard does not know how to call {unknown}: say what it runs"
+        reason = known if unknown else "nothing in the codebase says what it runs"
+        return Proposal(GENERIC, diagnostics(*(skip(stage, reason) for stage in STAGES)))
     return _filled_by_runner(codebase, kind.propose(codebase))
+
+
+def _unknown(codebase: Codebase) -> str:
+    """Return the build tools that the codebase has files of and no kind stands for, with these files."""
+    there = {tool: name for name, tool in reversed(_UNKNOWN.items()) if codebase.has(name)}
+    return ", ".join(f"{there[tool]} ({tool})" for tool in dict.fromkeys(_UNKNOWN.values()) if tool in there)
 
 
 def _filled_by_runner(codebase: Codebase, proposal: Proposal) -> Proposal:
@@ -72,7 +104,8 @@ def _filled_by_runner(codebase: Codebase, proposal: Proposal) -> Proposal:
         stages.append(target or stage)
     if tuple(stages) == proposal.diagnostics.stages:
         return proposal
-    if proposal.template in _RUNNERS:
+    new = [stage for stage in stages if stage not in proposal.diagnostics.stages]
+    if proposal.template in _RUNNERS or all(stage.skipped for stage in new):
         return replace(proposal, pipelines=diagnostics(*stages))
     note = (
         "a task runner runs what the codebase's own files don't tell; it and the tools that it calls have to be there"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from orchestrator.onboarding.codebase import Codebase, table
+from orchestrator.onboarding.doubtful_commands import idle, publishing
 from orchestrator.onboarding.node_manager import Manager, has_dependencies, manager_of, uses
 from orchestrator.onboarding.node_scripts import changing, circle, programs, reached, scripts_of
 from orchestrator.onboarding.proposal import REPORT, Proposal, Stage, diagnostics, is_inside, run, skip
@@ -90,7 +91,7 @@ def _build(codebase: Codebase, manager: Manager) -> Stage:
 
 def _lint(codebase: Codebase, manager: Manager) -> Stage:
     scripts = scripts_of(codebase)
-    name = next((name for name in _LINT if name in scripts and changing(scripts, name) is None), None)
+    name = next((name for name in _LINT if name in scripts and _doubt(scripts, name) is None), None)
     if name is not None:
         endless = circle(scripts, name)
         if endless:
@@ -103,11 +104,9 @@ def _lint(codebase: Codebase, manager: Manager) -> Stage:
         settings = codebase.first(*files) or ("xo in package.json" if linter == "xo" and uses(codebase, "xo") else None)
         if settings is not None and (linter in ("biome", "xo") or uses(codebase, linter)):
             return run("lint", manager.local(_CALLS[linter]), f"detected by {settings}", timeout="5m")
-    fixer = next((name for name in _LINT if name in scripts), None)
-    if fixer is not None:
-        return skip(
-            "lint", f"the script '{fixer}' runs '{changing(scripts, fixer)}', which repairs what it should find"
-        )
+    named = next((name for name in _LINT if name in scripts), None)
+    if named is not None:
+        return skip("lint", f"the script '{named}' {_doubt(scripts, named)}")
     return skip("lint", "package.json has no script 'lint', and no linter is configured")
 
 
@@ -118,6 +117,9 @@ def _test(codebase: Codebase, manager: Manager) -> Stage:
         return skip("test", "package.json has no script 'test'")
     if _NO_TESTS.search(scripts[name]):
         return skip("test", "the script 'test' is npm's placeholder, which only says that there are no tests")
+    doubt = _unfit(scripts, name)
+    if doubt is not None:
+        return skip("test", f"the script '{name}' {doubt}")
     endless = circle(scripts, name)
     if endless:
         return _endless("test", endless)
@@ -155,9 +157,26 @@ def _extra(codebase: Codebase, manager: Manager, stage_id: str, names: tuple[str
 
 def _only_checks(stage_id: str, name: str, scripts: Mapping[str, str]) -> bool:
     """Tell whether a script changes nothing: by its options, or, where they say neither, by its name."""
-    if changing(scripts, name) is not None:
+    if _doubt(scripts, name) is not None:
         return False
     return stage_id != "format" or name not in _FORMATS or _CHECKS_ONLY.search(scripts[name]) is not None
+
+
+def _doubt(scripts: Mapping[str, str], name: str) -> str | None:
+    """Return why a script is no check of the code, None where nothing speaks against it."""
+    command = changing(scripts, name)
+    return _unfit(scripts, name) if command is None else f"runs '{command}', which repairs what it should find"
+
+
+def _unfit(scripts: Mapping[str, str], name: str) -> str | None:
+    """Return why a script is called by no stage at all: it publishes, or can't fail."""
+    lines = [scripts[other] for other in (name, *sorted(reached(scripts, name))) if other in scripts]
+    published = next(filter(None, map(publishing, lines)), None)
+    if published is not None:
+        return f"runs '{published}', which publishes"
+    reason = idle(scripts[name])
+    is_alone = not {f"pre{name}", f"post{name}"} & scripts.keys()
+    return f"can't fail: {reason}" if reason is not None and is_alone else None
 
 
 def _repairs(scripts: Mapping[str, str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.onboarding.codebase import Codebase, table
+from orchestrator.onboarding.doubtful_commands import repairing
 
 _PART = re.compile(r"\s*(?:&&|\|\||;|\||&)\s*")
 _MANAGERS = ("npm", "pnpm", "yarn", "bun")
@@ -56,7 +57,8 @@ def changing(scripts: Mapping[str, str], name: str) -> str | None:
     """Return the command of a script, or of one that it calls, that repairs files in place of checking them."""
     for other in (name, *sorted(reached(scripts, name))):
         for part in _PART.split(scripts.get(other, "")):
-            if _FIXES.search(part) or _WRITES.search(_own_part(part)):
+            own = _own_part(part)
+            if _FIXES.search(part) or _WRITES.search(own) or repairing(own) is not None:
                 return part.strip()
     return None
 

@@ -60,7 +60,8 @@ def unittests(facts: PythonFacts, needs: Needs, files: Sequence[str]) -> Stage |
         line = shlex.join(["python", "-m", "unittest", *call.arguments])
         return run("test", line, f"detected by {call.source}", timeout="15m")
     other = next((call for call in facts.commands if _is_other_runner(call)), None)
-    if other is not None and target_for(codebase, "test") is not None:
+    target = target_for(codebase, "test")
+    if other is not None and target is not None and target.skipped is None:
         return skip("test", f"{other.source} calls {other.tool}")
     lines = list(dict.fromkeys(_discovery(codebase, folder, found) for folder in _folders(codebase, found)))
     if len(lines) > _MOST_FOLDERS:

@@ -84,6 +84,13 @@ def test_a_member_takes_the_manager_of_its_root(tmp_path: Path, form: str) -> No
         ({"scripts": {"lint": "npm run check -w web && eslint --fix-dry-run ."}}, {"lint": "npm run lint"}),
         ({"scripts": {"lint": "yarn prettier -w . && eslint ."}}, {"lint": "-"}),
         ({"scripts": {"lint": "pnpm -w run check && eslint ."}}, {"lint": "npm run lint"}),
+        ({"scripts": {"lint": "oxfmt src && oxlint"}}, {"lint": "-"}),
+        ({"scripts": {"lint": "oxfmt --check src && oxlint"}}, {"lint": "npm run lint"}),
+        ({"scripts": {"lint": "eslint . || true", "test": "echo none yet"}}, {"lint": "-", "test": "-"}),
+        ({"scripts": {"test": "exit 0", "typecheck": "tsc; exit 0"}}, {"test": "-", "typecheck": ""}),
+        ({"scripts": {"test": "echo done", "pretest": "mocha"}}, {"test": "npm test"}),
+        ({"scripts": {"test": "npm run out", "out": "npm publish"}}, {"test": "-"}),
+        ({"scripts": {"test": "npm publish --dry-run && mocha"}}, {"test": "npm test"}),
         ({"scripts": {"types:check": "tsc", "test": "x"}}, {"typecheck": "npm run types:check"}),
         ({"scripts": {"test:types": "tsd", "test": "x && npm run test:types"}}, {"typecheck": ""}),
         ({"scripts": {"format": "prettier --check ."}}, {"format": "npm run format"}),
@@ -190,4 +197,4 @@ def test_a_hollow_pipeline_is_the_first_word(make: Make) -> None:
     """A codebase of which nothing is checked is proposed with a warning before all others."""
     found = propose(make({"package.json": "{}"}))
     assert found.remarks[0] == HOLLOW
-    assert HOLLOW not in propose(make({"Makefile": "test:\n\ttrue\n"})).remarks
+    assert HOLLOW not in propose(make({"Makefile": "test:\n\t./run\n"})).remarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +38,49 @@ def test_a_makefile_with_includes(make: Make) -> None:
         "rules.mk": "-include Makefile\ntest: build\n\t./run\n",
     }
     assert does(propose(make(files))) == {"build": "make build", "lint": "-", "test": "make test"}
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("black .", "runs 'black .', which repairs what it should find"),
+        ("pip install black && black --check .", None),
+        ("ruff check . && uv run ruff format src", "runs 'uv run ruff format src', which repairs what it should find"),
+        ("$(PYTHON) -m isort --check-only src", None),
+        ("ruff check --fix .", "runs 'ruff check --fix .', which repairs what it should find"),
+        ("clang-format -i a.c", "runs 'clang-format -i a.c', which repairs what it should find"),
+        ("clang-format --dry-run -Werror a.c", None),
+        ("cargo fmt --all -- --check", None),
+        ("rubocop -a", "runs 'rubocop -a', which repairs what it should find"),
+        ("echo black .", "can't fail: its result is that of 'echo'"),
+        ("-flake8 .", "can't fail: it ends in '|| true'"),
+        ("flake8 . || true", "can't fail: it ends in '|| true'"),
+        ("twine upload dist/*", "runs 'twine upload dist/*', which publishes"),
+    ],
+)
+@pytest.mark.parametrize("form", ["Makefile", "prerequisite", "call", "Justfile", "Taskfile.yml"])
+def test_a_target_that_is_no_check(make: Make, form: str, line: str, why: str | None) -> None:
+    """One that repairs, publishes or can't fail is no stage, and the reason is told; also behind another target."""
+    task = json.dumps({"tasks": {"lint": {"cmds": [line]}}})
+    text = {
+        "Makefile": f"lint: ; @{line}\n" if line[0] != "-" else f"lint:\n\t{line}\n",
+        "prerequisite": f"lint: style-all\nstyle-all:\n\t{line}\n",
+        "call": f"lint:\n\t$(MAKE) inner\ninner:\n\t{line}\n",
+        "Justfile": f"lint:\n    {line}\n",
+        "Taskfile.yml": task,
+    }[form]
+    found = propose(make({form if "file" in form else "Makefile": text}))
+    reason = found.diagnostics.stages[1].skipped
+    if (form in ("prerequisite", "call") and why and "fail" in why) or (form == "Taskfile.yml" and line[0] == "-"):
+        assert reason is None
+    else:
+        assert (reason is None) if why is None else (reason or "").endswith(why)
+
+
+def test_a_target_behind_one_that_repairs_is_taken(make: Make) -> None:
+    """The next of the usual names, which only looks; a build may say what it likes."""
+    text = "lint:\n\tblack .\nstyle:\n\tblack --check .\nbuild:\n\t@echo nothing\n"
+    assert does(propose(make({"Makefile": text}))) == {"build": "make build", "lint": "make style", "test": "-"}
 
 
 def test_a_workspaces_own_entry_points_are_no_sign_of_python(make: Make) -> None:
@@ -91,6 +135,16 @@ def test_a_codebase_of_no_known_kind(make: Make, files: dict[str, str]) -> None:
     found = propose(make(files))
     assert (found.template, set(does(found).values())) == ("generic", {"-"})
     assert found.remarks[0] == HOLLOW
+
+
+def test_a_build_tool_that_is_known_by_name_alone_is_named(make: Make) -> None:
+    """Its file is the reason of the skips, and beside another kind a note: nobody is told that there is nothing."""
+    found = propose(make({"pom.xml": "<project/>", "Rakefile": ""}))
+    reason = "onboard does not know how to call pom.xml (Maven), Rakefile (Rake): say what it runs"
+    assert [stage.skipped for stage in found.diagnostics.stages] == [reason] * 3
+    assert found.remarks[0] == HOLLOW
+    notes = propose(make({"package.json": '{"scripts": {"test": "mocha"}}'})).notes
+    assert any("pom.xml (Maven), Rakefile (Rake): what it builds and tests is left out" in note for note in notes)
 
 
 @pytest.fixture
