@@ -103,11 +103,27 @@ def _lint(codebase: Codebase, manager: Manager) -> Stage:
     for linter, files in _SETTINGS.items():
         settings = codebase.first(*files) or ("xo in package.json" if linter == "xo" and uses(codebase, "xo") else None)
         if settings is not None and (linter in ("biome", "xo") or uses(codebase, linter)):
+            if not _is_run(codebase, linter):
+                why = f"found {settings}, but nothing of the codebase runs {linter}"
+                return skip("lint", f"{why}; to run it: {manager.local(_CALLS[linter])}")
             return run("lint", manager.local(_CALLS[linter]), f"detected by {settings}", timeout="5m")
     named = next((name for name in _LINT if name in scripts), None)
     if named is not None:
         return skip("lint", f"the script '{named}' {_doubt(scripts, named)}")
     return skip("lint", "package.json has no script 'lint', and no linter is configured")
+
+
+def _is_run(codebase: Codebase, linter: str) -> bool:
+    """Tell whether a script, a hook or CI runs a linter that is set up. Without any CI files people do."""
+    if not codebase.workflow_files():
+        return True
+    hooks = (
+        *codebase.listed(".husky"),
+        *(name for name in codebase.names if "lint-staged" in name or "lefthook" in name),
+    )
+    said = (*scripts_of(codebase).values(), codebase.workflows())
+    is_said = any(re.search(rf"(?<![\w-]){linter}(?![\w-])", text) for text in said)
+    return is_said or bool(hooks) or "lint-staged" in codebase.json("package.json")
 
 
 def _test(codebase: Codebase, manager: Manager) -> Stage:

@@ -21,6 +21,12 @@ def poetry_groups(poetry: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def poetry_dependencies(poetry: dict[str, Any]) -> list[str]:
+    """Return the requirements of the codebase itself."""
+    listed = table(poetry, "dependencies").items()
+    return [found for package, said in listed if (found := _requirement(package, said))]
+
+
 def _requirement(package: str, said: object) -> str:
     if package == "python" or (isinstance(said, dict) and {"git", "path", "url"} & said.keys()):
         return ""

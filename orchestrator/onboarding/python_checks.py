@@ -110,6 +110,7 @@ def _flake8(facts: PythonFacts, needs: Needs) -> Stage | None:
     needs.use("flake8")
     needs.add(*(hook.beside if hook is not None else ()))
     calls = facts.calls("flake8")
+    needs.add_beside(calls[:1])
     words = _first(facts.codebase, calls)
     line = ["python", "-m", "flake8", *_hook_excludes(needs, hook, "--extend-exclude"), *words]
     if not calls and hook is not None:
@@ -124,7 +125,12 @@ def _black(facts: PythonFacts, needs: Needs) -> Stage | None:
     if not _is_run(facts, needs, "black"):
         return _not_run("lint", "python -m black --check .", "black's settings", "black")
     needs.use("black")
-    return run("lint", "python -m black --check .", "detected by black's settings or dependencies", timeout="5m")
+    calls = facts.calls("black")
+    words = [word for word in _first(facts.codebase, calls) if word not in ("--check", "--diff")]
+    named = [word for word in words if facts.codebase.has(word)]
+    line = shlex.join(["python", "-m", "black", "--check", *(words if named else ["."])])
+    source = calls[0].source if named else "black's settings or dependencies"
+    return run("lint", line, f"detected by {source}", timeout="5m")
 
 
 def _pylint(facts: PythonFacts, needs: Needs) -> Stage | None:
@@ -134,6 +140,7 @@ def _pylint(facts: PythonFacts, needs: Needs) -> Stage | None:
     if not _is_run(facts, needs, "pylint"):
         return _not_run("lint", f"python -m pylint {target}", "pylint's settings", "pylint")
     needs.use("pylint")
+    needs.add_beside(facts.calls("pylint")[:1])
     words = _first(facts.codebase, facts.calls("pylint")) or (target,)
     return run("lint", shlex.join(["python", "-m", "pylint", *words]), "detected by pylint's settings", timeout="5m")
 
@@ -155,6 +162,7 @@ def _mypy(facts: PythonFacts, needs: Needs, stage_id: str) -> Stage | None:
         return _not_run(stage_id, lines[0], "mypy's settings", "mypy", **keys)
     needs.add_typing_file(facts.codebase)
     needs.use("mypy")
+    needs.add_beside(calls)
     if not calls and hook is not None:
         needs.add(*hook.beside)
     return run(stage_id, " && ".join(lines), f"detected by {source}", timeout="10m", **keys)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from orchestrator.onboarding.codebase import Codebase, table, texts
 from orchestrator.onboarding.declared_commands import Declared, declared_commands, has_runner
-from orchestrator.onboarding.poetry_groups import poetry_groups
+from orchestrator.onboarding.poetry_groups import poetry_dependencies, poetry_groups
 from orchestrator.onboarding.pre_commit import Hook, hooks
 from orchestrator.onboarding.requirement import applies
 from orchestrator.onboarding.tool_versions import ToolVersions
@@ -66,6 +66,19 @@ class PythonFacts:
         return found
 
     @cached_property
+    def dependencies(self) -> list[str] | None:
+        """The requirements of the codebase itself; None where only a build would tell them: setup.py, dynamic ones."""
+        project, cfg = table(self.pyproject, "project"), self.codebase.ini("setup.cfg").get("options", {})
+        if "install_requires" in cfg:
+            return [line.strip() for line in cfg["install_requires"].split("\n") if line.strip()]
+        poetry = table(self.tool, "poetry")
+        if "dependencies" in poetry and "dependencies" not in project:
+            return poetry_dependencies(poetry)
+        if "dependencies" in texts(project.get("dynamic")) or (not project and self.codebase.has("setup.py")):
+            return None
+        return texts(project.get("dependencies"))
+
+    @cached_property
     def groups(self) -> Mapping[str, list[str]]:
         """The requirements of each dependency group (PEP 735), with those of the groups that it includes."""
         groups = table(self.pyproject, "dependency-groups")
@@ -97,7 +110,7 @@ class PythonFacts:
             *(self.other_groups.get(name, []) for name in WANTED),
         ]
         there = [
-            *texts(table(self.pyproject, "project").get("dependencies")),
+            *(self.dependencies or ()),
             *(item for group in groups for item in group),
         ]
         there += [item for name in usual for item in self.extras[name]]

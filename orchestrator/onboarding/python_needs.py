@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.onboarding.codebase import Codebase, table, texts
+from orchestrator.onboarding.declared_commands import Declared
 from orchestrator.onboarding.python_facts import WANTED, PythonFacts
 from orchestrator.onboarding.requirement import applies, bare_name, exact_version, requirement_lines
 from orchestrator.onboarding.tool_versions import Pin, requirement_files
@@ -129,7 +130,7 @@ class Needs:
         is_package = project or poetry or codebase.has("setup.py") or "metadata" in codebase.ini("setup.cfg")
         if not is_package or poetry.get("package-mode") is False:
             return
-        self._know(texts(project.get("dependencies")))
+        self._know(facts.dependencies or (), "pyproject.toml" if project or poetry else "setup.cfg")
         self._take_extras(facts.chosen_extras)
         chosen = ",".join(facts.chosen_extras)
         self.install += ["-e", f".[{chosen}]" if chosen else "."]
@@ -178,14 +179,24 @@ class Needs:
         self.install += ["-r", name]
         self._know(requirement_lines(text), name)
 
-    def _take_tox(self, codebase: Codebase) -> None:
-        lines = [line.strip() for line in codebase.ini("tox.ini").get("testenv", {}).get("deps", "").splitlines()]
+    def add_beside(self, calls: Iterable[Declared]) -> None:
+        """Ask for what tox installs beside the tools that these calls of its environments are of."""
+        for call in calls:
+            section = re.fullmatch(r"\[(testenv:[^\]]+)\] of tox in tox\.ini", call.source)
+            if section is not None:
+                self._take_section(self.facts.codebase, section[1])
+
+    def _take_section(self, codebase: Codebase, section: str) -> None:
+        lines = [line.strip() for line in codebase.ini("tox.ini").get(section, {}).get("deps", "").splitlines()]
         for line in lines:
             file = re.fullmatch(r"-r\s*(?:\{toxinidir\}/)?([\w./-]+)", line)
-            if file is not None:
+            if file is not None and file[1] not in self.install:
                 self._add_file(codebase, file[1])
             elif _REQUIREMENT.match(line) and not re.match(r"[\w!,.{}-]+:", line):
                 self.add(line)
+
+    def _take_tox(self, codebase: Codebase) -> None:
+        self._take_section(codebase, "testenv")
         for key in ("tox.toml", "pyproject.toml"):
             document = codebase.toml(key) if key == "tox.toml" else table(codebase.toml(key), "tool", "tox")
             self.add(*(item for item in texts(table(document, "env_run_base").get("deps")) if item[:1].isalnum()))
@@ -194,7 +205,7 @@ class Needs:
         """Ask for what the codebase brings along for work on it in the versions that its lock file has."""
         locked = self.facts.versions.locked
         self.notes += locked.notes
-        own = {bare_name(item) for item in texts(table(self.facts.pyproject, "project").get("dependencies"))}
+        own = {bare_name(item) for item in self.facts.dependencies or ()}
         for package in (*self.known, *map(bare_name, self.tools)):
             if package in locked.versions and package not in own:
                 self.use(package)

@@ -116,14 +116,20 @@ def _settings(facts: PythonFacts) -> dict[str, object]:
 
 
 def _warn_of_imports(facts: PythonFacts, needs: Needs) -> None:
-    """Warn of modules that tests import and nothing that is installed is called: nothing is installed by a guess."""
+    """Warn of modules that tests import and nothing that is installed is called, where that is known.
+
+    Nothing is installed by a guess.
+    """
     codebase = facts.codebase
+    if facts.dependencies is None and needs.install:
+        return
     known = modules_of((*needs.known, *map(bare_name, needs.tools)))
     own = {name.partition(".")[0] for name in codebase.names} | {
         name.partition(".")[0] for top in ("src", "tests", "test", "testing") for name in codebase.listed(top)
     }
     project = str(table(facts.pyproject, "project").get("name", "")).replace("-", "_").lower()
     certain = {"_pytest", "py", "pytest", "setuptools", "pkg_resources", "pip", "conftest", project}
+    certain |= {"iniconfig", "packaging", "pluggy", "pygments"}  # pytest's own
     missing = {
         name
         for name in facts.test_imports - own - certain - set(sys.stdlib_module_names)

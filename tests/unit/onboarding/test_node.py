@@ -193,6 +193,20 @@ def test_linters_by_their_settings(make: Make, tmp_path: Path) -> None:
     assert does(propose(make({"biome.json": "{}"})))["lint"] == "npx --no-install biome check ."
 
 
+def test_a_linter_that_is_set_up_and_nothing_runs_is_skipped_with_that_reason(make: Make) -> None:
+    """Where CI says what is run, settings alone are no check; a script, a hook or CI that calls the linter is."""
+    package: dict[str, object] = {"devDependencies": {"eslint": "9"}, "scripts": {"test": "mocha"}}
+    ci = {".github/workflows/ci.yml": "jobs:\n  a:\n    steps:\n    - run: npm test\n", ".eslintrc.json": "{}"}
+    found = propose(make({**ci, "package.json": json.dumps(package)}))
+    assert found.diagnostics.stages[1].skipped == (
+        "found .eslintrc.json, but nothing of the codebase runs eslint; to run it: npx --no-install eslint ."
+    )
+    staged = {**package, "lint-staged": {"*.js": "eslint --fix"}}
+    assert does(propose(make({"package.json": json.dumps(staged)})))["lint"] == "npx --no-install eslint ."
+    scripted = {**package, "scripts": {"test": "mocha", "ci": "npx eslint src"}}
+    assert does(propose(make({"package.json": json.dumps(scripted)})))["lint"] == "npx --no-install eslint ."
+
+
 def test_a_hollow_pipeline_is_the_first_word(make: Make) -> None:
     """A codebase of which nothing is checked is proposed with a warning before all others."""
     found = propose(make({"package.json": "{}"}))

@@ -222,6 +222,17 @@ def test_arguments_of_tox_and_nox(make: Make) -> None:
     assert any("--basetemp={envtmpdir}" in note for note in found.notes)
 
 
+def test_what_tox_installs_beside_a_check_and_calls_it_with(make: Make) -> None:
+    """The packages of the check's own environment are installed, and black looks at the paths that tox names."""
+    tox = (
+        "[testenv:lint]\ndeps =\n  black==23.3.0\ncommands = black --check --diff lib/ gone/\n"
+        "[testenv:types]\ndeps =\n  mypy\n  unidecode\n  py38: old\ncommands = mypy lib\n"
+    )
+    found = propose(make({"setup.py": "", "lib/__init__.py": "", "tox.ini": tox}))
+    assert (does(found)["lint"], does(found)["typecheck"]) == ("python -m black --check lib/", "python -m mypy lib")
+    assert found.install[-3:] == ("black==23.3.0", "mypy", "unidecode")
+
+
 def test_a_noxfile_is_read_and_never_run(make: Make) -> None:
     """Plain words of session.run are taken, with what sessions install pinned; what Python computes is not."""
     lines = ("import nox", "raise SystemExit", "@nox.session", "def tests(session):")
@@ -243,6 +254,23 @@ def test_extras_that_tests_import_are_installed_and_others_are_named(make: Make)
     assert found.install[:2] == ("-e", ".[http2]")
     assert any("extras that are not installed: docs" in note for note in found.notes)
     assert any("tests import trustme" in text for text in found.warnings)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"setup.py": "setup(install_requires=['requests'])"},
+        {"setup.cfg": "[metadata]\nname = a\n[options]\ninstall_requires =\n  requests\n"},
+        {"pyproject.toml": '[tool.poetry]\nname = "a"\n[tool.poetry.dependencies]\npython = "^3.9"\nrequests = "^2"\n'},
+        {"pyproject.toml": '[project]\nname = "a"\ndynamic = ["dependencies"]\n'},
+        {"pyproject.toml": '[project]\nname = "a"\ndependencies = ["requests"]\n'},
+    ],
+    ids=["setup.py", "setup.cfg", "poetry", "dynamic", "project"],
+)
+def test_no_warning_of_a_module_that_the_codebase_brings_or_may_bring(make: Make, files: dict[str, str]) -> None:
+    """Its own requirements count in every form, also where only a build tells them, and those that pytest has."""
+    found = propose(make({**files, "tests/test_a.py": "import packaging.version\nimport pytest\nimport requests\n"}))
+    assert not [text for text in found.warnings if "tests import" in text]
 
 
 def test_a_version_from_git_is_warned_of(make: Make) -> None:
