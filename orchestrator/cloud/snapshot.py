@@ -19,10 +19,12 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.base.errors import StorageError, UsageError
 from orchestrator.base.record import Record
+from orchestrator.cloud.repository_facts import RepositoryQuery, text_of
 from orchestrator.cloud.snapshot_survey import Survey
 from orchestrator.git.repository import common_folder, git_folder
 from orchestrator.git.scratch import GitFailed, Scratch, make_scratch
 from orchestrator.git.settings import tree_settings
+from orchestrator.git.work_tree import WorkTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,10 +32,6 @@ if TYPE_CHECKING:
 
 FORM = b"codex-orchestrator snapshot 1\n"
 _BUFFER = 1 << 20
-_CONVERSIONS = ("core.autocrlf", "core.eol")
-_MOST_RULES_BYTES = 1 << 20
-_REFS = ("refs/heads", "refs/remotes")
-_REF_FORM = "--format=%(objectname) %(refname) %(symref)"
 
 
 class Snapshot(Record):
@@ -158,22 +156,30 @@ def _prepared(
         scratch = make_scratch(folder, found.top, environ, settings=tree_settings(found.top, environ).pairs)
         tree = _tree_with(scratch, found.untracked)
         return Header("sha1", workspace, tree), [tree], scratch
-    user = Scratch(git_folder(found.top), found.top, environ, found.work.settings.pairs)
-    common = common_folder(found.top)
-    object_format = user.run("rev-parse", "--show-object-format").decode().strip()
+    asked = RepositoryQuery(found.work, bases)
+    try:
+        return _prepared_by_git(found, found.work, workspace, folder, environ, asked)
+    finally:
+        asked.end()
+
+
+def _prepared_by_git(
+    found: Survey, work: WorkTree, workspace: str, folder: str, environ: Mapping[str, str], asked: RepositoryQuery
+) -> tuple[Header, list[str], Scratch]:
+    common, object_format = common_folder(found.top), asked.object_format()
     scratch = make_scratch(
         folder,
         found.top,
         environ,
         object_format=object_format,
-        settings=(*found.work.settings.pairs, ("core.splitIndex", "false")),
+        settings=(*work.settings.pairs, ("core.splitIndex", "false")),
         borrowed=os.path.join(common, "objects"),
     )
-    shallow = tuple(_text(os.path.join(common, "shallow")).split())
+    shallow = tuple(text_of(os.path.join(common, "shallow")).split())
     if shallow:
         shutil.copyfile(os.path.join(common, "shallow"), os.path.join(folder, "shallow"))
-    rules = _rules(user, environ)
-    _copy_index(user, scratch, looks_again=rules.converts)
+    rules = asked.rules()
+    _copy_index(git_folder(found.top), folder, looks_again=rules.converts)
     index = scratch.run("write-tree").decode().strip()
     if found.assumed:
         given = b"".join(path + b"\0" for path in found.assumed)
@@ -181,25 +187,26 @@ def _prepared(
             scratch.run("update-index", flag, "-z", "--stdin", given=given)
     scratch.run("add", "--update", "--", ":/")
     tree = _tree_with(scratch, found.untracked)
-    commit, commit_tree, branch = _head(user)
-    refs, links = _references(user, bases, has_commits=commit is not None)
+    head = asked.head()
+    references = asked.references(has_commits=head.commit is not None)
     header = Header(
         object_format,
         workspace,
         tree,
         index,
-        commit,
-        branch,
-        refs,
-        links,
+        head.commit,
+        head.branch,
+        references.refs,
+        references.links,
         shallow,
         rules.config,
         rules.attributes,
         rules.user_attributes,
         rules.exclude,
-        commit_tree,
+        head.tree,
     )
-    return header, [tree, index, *([commit] if commit else ()), *dict.fromkeys(name for _, name in refs)], scratch
+    commits = (*([head.commit] if head.commit else ()), *dict.fromkeys(name for _, name in references.refs))
+    return header, [tree, index, *commits], scratch
 
 
 def _tree_with(scratch: Scratch, untracked: Iterable[bytes]) -> str:
@@ -210,103 +217,21 @@ def _tree_with(scratch: Scratch, untracked: Iterable[bytes]) -> str:
     return scratch.run("write-tree").decode().strip()
 
 
-def _copy_index(user: Scratch, scratch: Scratch, *, looks_again: bool) -> None:
-    """Give ``scratch`` the user's index, with what git knows of each file there.
+def _copy_index(user: str, folder: str, *, looks_again: bool) -> None:
+    """Give the repository in ``folder`` the ``user``'s index, with what git knows of each file there.
 
     git looks again at a file that is not older than the index, so the copy keeps its time. ``looks_again``: it gets a
     time before any file's, where files may be stored in another form.
     """
-    source, copy = os.path.join(user.folder, "index"), os.path.join(scratch.folder, "index")
+    source, copy = os.path.join(user, "index"), os.path.join(folder, "index")
     if not os.path.lexists(source):
         return
     shutil.copy2(source, copy)
-    for name in os.listdir(user.folder):
+    for name in os.listdir(user):
         if name.startswith("sharedindex."):
-            shutil.copy2(os.path.join(user.folder, name), os.path.join(scratch.folder, name))
+            shutil.copy2(os.path.join(user, name), os.path.join(folder, name))
     if looks_again:
         os.utime(copy, (1, 1))
-
-
-class _Rules(Record):
-    """The settings and files by which git converts and ignores files; ``converts``: some may be stored otherwise."""
-
-    config: tuple[tuple[str, str], ...]
-    attributes: str
-    user_attributes: str
-    exclude: str
-    converts: bool
-
-
-def _rules(user: Scratch, environ: Mapping[str, str]) -> _Rules:
-    listed = user.run("config", "--null", "--list").decode("utf-8", "surrogateescape").split("\0")
-    known = {name: value for name, _, value in (entry.partition("\n") for entry in listed)}
-    home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", ""), ".config")
-    common = common_folder(user.top)
-
-    def text_at(key: str, usual: str) -> str:
-        path = known.get(key) or os.path.join(home, "git", usual)
-        return _text(os.path.join(environ.get("HOME", ""), path[2:]) if path.startswith("~/") else path)
-
-    config = tuple((name, known[name]) for name in _CONVERSIONS if name in known)
-    attributes = _text(os.path.join(common, "info", "attributes"))
-    user_attributes = text_at("core.attributesfile", "attributes")
-    exclude = text_at("core.excludesfile", "ignore") + "\n" + _text(os.path.join(common, "info", "exclude"))
-    in_tree = b".gitattributes" in user.run(
-        "ls-files", "-z", "--cached", "--others", "--", ":(top,glob)**/.gitattributes"
-    )
-    converts = bool(config or attributes or user_attributes or in_tree)
-    return _Rules(config, attributes, user_attributes, exclude, converts)
-
-
-def _text(path: str) -> str:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    with open(fd, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        return stream.read(_MOST_RULES_BYTES)
-
-
-def _references(
-    user: Scratch, bases: tuple[str, ...], *, has_commits: bool
-) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Return branches here and of remotes, and tags of commits before HEAD; and references that mean another.
-
-    All branches: which one is the default may depend on how many there are (``checks.spec_guard.bases``).
-    """
-    refs, links = [], []
-    lines = user.run("for-each-ref", _REF_FORM, *_REFS).decode("utf-8", "surrogateescape").splitlines()
-    if has_commits:
-        tags = user.run("for-each-ref", _REF_FORM, "--merged=HEAD", "refs/tags")
-        lines += tags.decode("utf-8", "surrogateescape").splitlines()
-    for line in lines:
-        target, reference, link = line.split(" ")
-        if link:
-            links.append((reference, link))
-        else:
-            refs.append((reference, target))
-    for number, base in enumerate(bases):
-        try:
-            commit = user.run("rev-parse", "--verify", "--quiet", "--end-of-options", base + "^{commit}")
-        except GitFailed:
-            continue
-        refs.append((f"refs/codex-orchestrator/base-{number}", commit.decode().strip()))
-    return tuple(refs), tuple(links)
-
-
-def _head(user: Scratch) -> tuple[str | None, str | None, str | None]:
-    """Return HEAD's commit and its tree, None before the first, and its branch, None when it is detached."""
-    commit, tree = (*_asked(user, "rev-parse", "HEAD^{commit}", "HEAD^{tree}", "--"), None, None)[:2]
-    (branch,) = (*_asked(user, "symbolic-ref", "--quiet", "HEAD"), None)[:1]
-    return commit, tree, branch
-
-
-def _asked(user: Scratch, *command: str) -> list[str]:
-    """Return the lines of a git command, none where git refuses."""
-    try:
-        return user.run(*command).decode("utf-8", "surrogateescape").split("\n")
-    except GitFailed:
-        return []
 
 
 def _private(path: str, flags: int) -> int:

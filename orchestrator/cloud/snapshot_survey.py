@@ -13,7 +13,7 @@ from orchestrator.base.quoting import printable, shown
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import OUT_VARIABLE, RUNS_VARIABLE
 from orchestrator.git.porcelain import LIST, UNTRACKED, parse_list
-from orchestrator.git.process import GitAnswer
+from orchestrator.git.process import GitAnswer, GitProcess
 from orchestrator.git.repository import git_folder, repository_top
 from orchestrator.git.scope import is_hidden
 from orchestrator.git.scratch import GitFailed, Scratch
@@ -43,44 +43,80 @@ class Survey(Record):
     assumed: tuple[bytes, ...] = ()
 
 
-def survey(root: str, needed: Iterable[str], environ: Mapping[str, str], include: Sequence[str] = ()) -> Survey:
-    """Return what travels of the workspace at ``root``, and write nothing.
+class SurveyQuery:
+    """The question what travels of a workspace, on the way to git: ask for its ``answer``, or ``end`` it."""
 
-    ``needed`` are files and folders (absolute) without which a run can't be: each project's folder and config, and the
-    noxfile. ``include`` are patterns, from the workspace, of ignored files that travel all the same.
+    def __init__(self, root: str, environ: Mapping[str, str], include: Sequence[str]) -> None:
+        self._root = os.path.realpath(root)
+        self._environ = environ
+        self._include = include
+        self._work: WorkTree | None = None
+        self._processes: list[GitProcess] = []
 
-    Raises UsageError: ``no-snapshot``, ``has-submodules``, ``has-lfs``, ``has-filters``, ``has-sparse-checkout``,
-    ``has-conflicts``, ``nested-repository``, ``outside-repository``, ``too-large`` and ``not-in-snapshot``.
-    """
-    root = os.path.realpath(root)
-    try:
-        work = WorkTree.around(root, environ)
-        if work is None:
-            return _without_git(root, needed, environ, include)
-        return _with_git(work, root, needed, environ, include)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"the workspace at {root} can't be packed: {getattr(error, 'strerror', None) or error}",
-            hint="cloud mode packs it by git: 'git status' says more",
-            code="no-snapshot",
-        ) from error
+    @classmethod
+    def begin(cls, root: str, environ: Mapping[str, str], include: Sequence[str] = ()) -> SurveyQuery:
+        """Start git in the workspace at ``root``, and return at once; nothing is written.
+
+        ``include`` are patterns, from the workspace, of ignored files that travel all the same. Raises UsageError
+        ``no-snapshot``.
+        """
+        query = cls(root, environ, include)
+        try:
+            query._work = WorkTree.around(query._root, environ)
+            if query._work is not None:
+                commands = [LIST, UNTRACKED, _STANDARD, *([UNTRACKED[:-1]] if include else [])]  # without rules: all
+                for command in commands:
+                    query._processes.append(query._work.start(command))
+        except (OSError, ValueError) as error:
+            query.end()
+            raise _no_snapshot(query._root, error) from error
+        return query
+
+    def answer(self, needed: Iterable[str]) -> Survey:
+        """Return what travels.
+
+        ``needed`` are files and folders (absolute) without which a run can't be: each project's folder and config, and
+        the noxfile.
+
+        Raises UsageError: ``no-snapshot``, ``has-submodules``, ``has-lfs``, ``has-filters``, ``has-sparse-checkout``,
+        ``has-conflicts``, ``nested-repository``, ``outside-repository``, ``too-large`` and ``not-in-snapshot``.
+        """
+        try:
+            if self._work is None:
+                return _without_git(self._root, needed, self._environ, self._include)
+            _refuse_outside(self._work.top, needed)
+            listed = [_output(process.answer(_GIT_SECONDS)) for process in self._processes]
+            return _with_git(self._work, self._root, needed, self._environ, self._include, listed)
+        except (OSError, ValueError) as error:
+            raise _no_snapshot(self._root, error) from error
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """End git, if it is still at work; harmless when repeated."""
+        for process in self._processes:
+            process.end()
+
+
+def _no_snapshot(root: str, error: OSError | ValueError) -> UsageError:
+    return UsageError(
+        f"the workspace at {root} can't be packed: {getattr(error, 'strerror', None) or error}",
+        hint="cloud mode packs it by git: 'git status' says more",
+        code="no-snapshot",
+    )
 
 
 def _with_git(
-    work: WorkTree, root: str, needed: Iterable[str], environ: Mapping[str, str], include: Sequence[str]
+    work: WorkTree,
+    root: str,
+    needed: Iterable[str],
+    environ: Mapping[str, str],
+    include: Sequence[str],
+    listed: Sequence[bytes],
 ) -> Survey:
-    _refuse_outside(work.top, needed)
-    commands: list[tuple[str, ...]] = [LIST, UNTRACKED, _STANDARD]
-    if include:
-        commands.append(UNTRACKED[:-1])  # without rules: ignored ones too
-    processes = [work.start(command) for command in commands]
-    try:
-        listed, by_rules, usual, *everything = (_output(process.answer(_GIT_SECONDS)) for process in processes)
-    finally:
-        for process in processes:
-            process.end()
-    listing = parse_list(listed)
-    _refuse_index(listed)
+    index, by_rules, usual, *everything = listed
+    listing = parse_list(index)
+    _refuse_index(index)
     usual_names = frozenset(usual.split(b"\0"))
     own = _own_folders(root, work.top, environ)
     untracked = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.base.errors import DamagedRecord, StorageError, UsageError
 from orchestrator.cloud.snapshot import Snapshot, is_clean, pack_snapshot
-from orchestrator.cloud.snapshot_survey import survey
+from orchestrator.cloud.snapshot_survey import Survey, SurveyQuery
 from orchestrator.cloud.unpack import open_folders, unpack_snapshot
 from orchestrator.git import Capture
 from tests.cloud.repositories import ENVIRON, everything, git, on_disk, repository, write
@@ -21,12 +21,17 @@ from tests.cloud.repositories import ENVIRON, everything, git, on_disk, reposito
 _FIRST: dict[str, str | bytes] = {"a.py": "a = 1\n", "src/b.py": "b = 2\n", ".gitignore": "generated/\n*.log\n"}
 
 
+def surveyed(root: Path, *needed: Path, include: Iterable[str] = ()) -> Survey:
+    """Return what travels of a workspace."""
+    return SurveyQuery.begin(str(root), ENVIRON, tuple(include)).answer([str(path) for path in needed])
+
+
 def _send(
     root: Path, there: Path, *, include: Iterable[str] = (), needed: Iterable[Path] = (), bases: Iterable[str] = ()
 ) -> tuple[Snapshot, str]:
     place = there.with_name(there.name + ".snapshot")
     place.parent.mkdir(parents=True, exist_ok=True)
-    found = survey(str(root), [str(path) for path in needed], ENVIRON, tuple(include))
+    found = surveyed(root, *needed, include=include)
     snapshot = pack_snapshot(found, str(place), ENVIRON, bases)
     return snapshot, unpack_snapshot(snapshot.as_json(), str(place), str(there), ENVIRON)
 
@@ -247,6 +252,16 @@ def test_a_base_that_no_branch_has_travels_with_its_history(tmp_path: Path) -> N
         git(Path(there), "cat-file", "-t", base)
 
 
+def test_names_of_branches_may_hold_what_ends_a_line_in_unicode(tmp_path: Path) -> None:
+    """Git takes a line separator for any other character of a name, and the branch is the same one there."""
+    root = repository(tmp_path / "here", _FIRST)
+    name = "one\u2028two\u0085three\u00e9"
+    git(root, "checkout", "-q", "-b", name)
+    _, there = _send(root, tmp_path / "there")
+    assert git(Path(there), "symbolic-ref", "--short", "HEAD").decode() == f"{name}\n"
+    assert git(Path(there), "for-each-ref") == git(root, "for-each-ref")
+
+
 def test_a_workspace_without_git_arrives_without_it(tmp_path: Path) -> None:
     """Files, links and modes are equal, records and caches stay here, and there is no repository there."""
     root = tmp_path / "here"
@@ -266,7 +281,7 @@ def test_a_workspace_without_git_beyond_512_mib_is_refused(tmp_path: Path) -> No
     with open(tmp_path / "here" / "big", "wb") as stream:
         stream.truncate(513 << 20)
     with pytest.raises(UsageError, match="more than 512 MiB") as refusal:
-        survey(str(tmp_path / "here"), [], ENVIRON)
+        surveyed(tmp_path / "here")
     assert refusal.value.code == "too-large"
 
 
@@ -314,7 +329,7 @@ def test_what_cannot_travel_is_refused_by_name(tmp_path: Path, make: Any, code: 
     make(root)
     before = everything(root)
     with pytest.raises(UsageError, match=named) as refusal:
-        survey(str(root), [], ENVIRON)
+        surveyed(root)
     assert refusal.value.code == code
     assert refusal.value.hint
     assert everything(root) == before
@@ -336,10 +351,10 @@ def test_projects_that_lie_elsewhere_are_refused(tmp_path: Path) -> None:
         (root / "absent.py", "not-in-snapshot"),
     ):
         with pytest.raises(UsageError, match=place.name) as refusal:
-            survey(str(root), [str(place)], ENVIRON)
+            surveyed(root, place)
         assert refusal.value.code == code
-    assert survey(str(root), [str(root / "src"), str(root)], ENVIRON).untracked == (b"linked",)
-    survey(str(root), [str(root / "generated" / "plain")], ENVIRON, ["generated/plain"])
+    assert surveyed(root, root / "src", root).untracked == (b"linked",)
+    surveyed(root, root / "generated" / "plain", include=["generated/plain"])
 
 
 def test_objects_that_are_missing_are_refused(tmp_path: Path) -> None:
@@ -351,7 +366,7 @@ def test_objects_that_are_missing_are_refused(tmp_path: Path) -> None:
     (root / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
     (tmp_path / "spool").mkdir()
     with pytest.raises(UsageError, match="pack-objects") as refusal:
-        pack_snapshot(survey(str(root), [], ENVIRON), str(tmp_path / "spool" / "s"), ENVIRON)
+        pack_snapshot(surveyed(root), str(tmp_path / "spool" / "s"), ENVIRON)
     assert refusal.value.code == "no-snapshot"
     assert list((tmp_path / "spool").iterdir()) == []
 
@@ -360,7 +375,7 @@ def test_a_snapshot_that_was_altered_is_not_unpacked(tmp_path: Path) -> None:
     """Another byte, another name of the tree, or a header that leads out of the folder: the folder is not touched."""
     root = repository(tmp_path / "here", _FIRST)
     place = tmp_path / "s"
-    snapshot = pack_snapshot(survey(str(root), [], ENVIRON), str(place), ENVIRON)
+    snapshot = pack_snapshot(surveyed(root), str(place), ENVIRON)
     said, content = snapshot.as_json(), place.read_bytes()
     there = tmp_path / "there"
     place.write_bytes(content[:-1] + b"!")
@@ -387,7 +402,7 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A disk that is full, here or there, is a refusal of storage that says so."""
     root = repository(tmp_path / "here", _FIRST)
     place = tmp_path / "s"
-    found = survey(str(root), [], ENVIRON)
+    found = surveyed(root)
     snapshot = pack_snapshot(found, str(place), ENVIRON)
     programs = tmp_path / "bin"
     write(programs, {"git": "#!/bin/sh\necho 'fatal: write error: No space left on device' >&2\nexit 128\n"})

@@ -12,7 +12,7 @@ from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.cloud.connect import require_distributed, require_engine
 from orchestrator.cloud.engine_record import ENGINE
 from orchestrator.cloud.hub_client import hub_state
-from orchestrator.cloud.snapshot_survey import Survey, survey
+from orchestrator.cloud.snapshot_survey import Survey, SurveyQuery
 from orchestrator.commands.context import Context
 from orchestrator.config.cloud_policy import CloudPolicy, read_cloud_policy, refuse_if_project_forbids
 from orchestrator.model.manifest.engine import Engine
@@ -38,13 +38,17 @@ def cloud_place(context: Context, root: str, plan: Plan) -> CloudPlace:
     """Return where ``plan`` is to run. Nothing is written.
 
     Raises UsageError: ``cloud-refused``, ``no-engine``, ``no-extra``, ``engine-unreachable``, ``bad-lease``, and what
-    ``survey`` refuses.
+    ``SurveyQuery`` refuses.
     """
     refuse_if_project_forbids(root, plan)
     policy = read_cloud_policy(root, context.environ)
-    require_distributed()
-    require_engine(policy)
-    found = survey(root, _needed(root, plan), context.environ, policy.include)
+    query = SurveyQuery.begin(root, context.environ, policy.include)
+    try:
+        require_distributed()  # a quarter of a second, in which git looks
+        require_engine(policy)
+        found = query.answer(_needed(root, plan))
+    finally:
+        query.end()
     check_lease(policy)
     return CloudPlace(policy, found)
 
