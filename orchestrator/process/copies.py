@@ -1,8 +1,9 @@
 """Copies of this process that do one thing after another, while this process goes on.
 
 A copy has all that is loaded here, and the locks that are held. It is given plain values that stand for a thing, and
-sends back what came of it. It leaves the terminal's session, prints nowhere, and ends when this process does. One that
-dies has done nothing of its thing, as far as this process knows.
+sends back what came of it. It leaves the terminal's session and prints nowhere. One that dies has done nothing of its
+thing, as far as this process knows. With this process it ends at once, in the middle of what it does, and so does what
+it has started: else a slow git would hold the locks of a run that has died.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ class Copies:
     def _fork(self, work: Work) -> None:
         # Signals wait until the copy has left the terminal's session, and handlers that are not its own.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        owner = os.getpid()
         try:
             ours, theirs = _socket.socketpair()
             try:
@@ -125,7 +127,7 @@ class Copies:
                 if pid == 0:
                     for sock in (ours, *(copy.sock for copy in self._copies.values())):
                         sock.close()  # or the end of this process would not be seen
-                    _serve(work, theirs)
+                    _serve(work, theirs, owner)
             except OSError:
                 ours.close()
                 raise
@@ -139,19 +141,27 @@ class Copies:
 
 def _end(copy: _Copy) -> None:
     copy.sock.close()
-    with suppress(ProcessLookupError):
-        os.kill(copy.pid, signal.SIGKILL)
+    for kill in (os.kill, os.killpg):  # the latter for what the copy has started, once it leads a group
+        with suppress(ProcessLookupError):
+            kill(copy.pid, signal.SIGKILL)
     with suppress(ChildProcessError):  # who ignores SIGCHLD has no children to wait for
         os.waitpid(copy.pid, 0)
 
 
-def _serve(work: Work, sock: _socket.socket) -> NoReturn:
+def _serve(work: Work, sock: _socket.socket, owner: int) -> NoReturn:
     """Do in a copy what comes in by ``sock`` until it is closed; nothing of the owner's is taken apart in it."""
+
+    def end_without_owner(*_: object) -> None:
+        if os.getppid() != owner:
+            os.killpg(0, signal.SIGKILL)
+
     try:
         gc.freeze()
         os.setsid()
-        go_on_without_parent()
         signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCONT, end_without_owner)
+        go_on_without_parent()
+        end_without_owner()  # it may have died before it could be told of
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)

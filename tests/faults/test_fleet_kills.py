@@ -311,6 +311,28 @@ def test_a_kill_while_copies_ask(answering: Answering, killed: str) -> None:
 
 
 @linux
+@pytest.mark.parametrize("how", ["kill", "interrupts"])
+def test_a_slow_git_outlives_no_fleet(answering: Answering, how: str) -> None:
+    """What copies ask ends with the fleet, and the copies with it: a fleet that died is shown as died at once."""
+    process = answering.start(held=True)
+    if how == "kill":
+        process.kill()
+    else:
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.2)
+    assert process.wait(5) == (-signal.SIGKILL if how == "kill" else 128 + signal.SIGINT)
+    until = soon(5)
+    while left := at_work(answering.root):
+        assert time.monotonic() < until, left
+        time.sleep(0.02)
+    shown = answering.orchestrate("status", *JSON).document
+    assert (shown["alive"], shown["status"]) == (False, "failed" if how == "kill" else "cancelled")
+    answering.release()
+    assert answering.is_whole()
+
+
+@linux
 def test_a_stopped_copy_goes_on(answering: Answering) -> None:
     """Copies that somebody stops are made to go on within some seconds, and the fleet ends as ever."""
     process = answering.start(held=True)

@@ -237,8 +237,9 @@ def test_a_stopped_copy_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_copies_end_with_their_owner(stopped: bool) -> None:
-    """Whoever killed it: one that has nothing to do at once, one that is at work, or stopped, when it has done that."""
+@pytest.mark.parametrize("end", ["is killed", "closes"])
+def test_copies_end_with_their_owner(end: str, stopped: bool) -> None:
+    """Whoever killed it, or when it closes them: each at once, in the middle of its work, with what it has started."""
     reading, writing = os.pipe()
     owner = os.fork()
     if owner == 0:
@@ -246,30 +247,35 @@ def test_copies_end_with_their_owner(stopped: bool) -> None:
             os.close(reading)
 
             def work() -> tuple[Any, ...]:
-                os.write(writing, f"{os.getpid()}\n".encode())
+                os.set_inheritable(writing, True)
+                os.posix_spawnp("sleep", ["sleep", "60"], os.environ)
+                os.write(writing, b".")
                 if stopped:
                     os.kill(os.getpid(), signal.SIGSTOP)
-                time.sleep(0.2)
-                os.write(writing, b"whole")
+                time.sleep(60)
                 return ()
 
             copies = Copies(work, 3)
             copies.give(())
+            os.close(writing)
+            if end == "closes":
+                time.sleep(0.3)
+                copies.close()
             signal.pause()
         os._exit(1)
     os.close(writing)
-    with open(reading, "rb", buffering=0) as told:
-        copy = int(told.readline())
+    try:
+        assert os.read(reading, 1) == b"."
         if stopped:
             time.sleep(0.1)  # it is stopped now
+        if end == "is killed":
+            os.kill(owner, signal.SIGKILL)
+        assert select.select([reading], [], [], SECONDS)[0]
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
         os.kill(owner, signal.SIGKILL)
         os.waitpid(owner, 0)
-        said = b""
-        while select.select([told], [], [], SECONDS)[0] and (part := told.read(100)):
-            said += part
-    if said != b"whole":
-        os.kill(copy, signal.SIGKILL)
-    assert said == b"whole"
 
 
 def test_an_end_in_the_middle_of_things() -> None:
