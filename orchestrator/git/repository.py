@@ -28,18 +28,27 @@ def git_folder(top: str) -> str:
     place = os.path.join(top, ".git")
     if os.path.isdir(place):
         return place
-    with suppress(OSError), open(place, encoding="utf-8", errors="surrogateescape") as stream:
-        pointer = stream.read(_POINTER_BYTES).removeprefix("gitdir:").strip()
-        return os.path.normpath(os.path.join(top, pointer))
-    return place
+    pointer = _pointer(place)
+    return place if pointer is None else os.path.normpath(os.path.join(top, pointer.removeprefix("gitdir:").strip()))
 
 
 def common_folder(top: str) -> str:
     """Return the folder with what all working trees of the repository at ``top`` share: config, refs, objects."""
     folder = git_folder(top)
-    with suppress(OSError), open(os.path.join(folder, "commondir"), encoding="utf-8") as stream:
-        return os.path.normpath(os.path.join(folder, stream.read(_POINTER_BYTES).strip()))
-    return folder
+    pointer = _pointer(os.path.join(folder, "commondir"))
+    return folder if pointer is None else os.path.normpath(os.path.join(folder, pointer.strip()))
+
+
+def _pointer(place: str) -> str | None:
+    """Return what stands in a file of git's that names a folder; None where it can't be read, or names none."""
+    with suppress(OSError):
+        fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # no wait for a pipe's writer
+        try:
+            said = os.fsdecode(os.read(fd, _POINTER_BYTES))
+        finally:
+            os.close(fd)
+        return None if "\0" in said else said
+    return None
 
 
 def _is_top(folder: str) -> bool:

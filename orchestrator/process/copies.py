@@ -161,7 +161,7 @@ def _serve(work: Work, sock: _socket.socket, owner: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCONT, end_without_owner)
         go_on_without_parent()
-        end_without_owner()  # it may have died before it could be told of
+        end_without_owner()  # one that had died before is not announced
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
