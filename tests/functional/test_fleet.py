@@ -100,6 +100,24 @@ def test_a_fleet_is_one_record(mixed: WorkspaceFolder, orchestrate: Orchestrator
     assert orchestrate("doctor").code == 0
 
 
+def test_a_config_that_was_cut_off_fails_its_fleet(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A config that is empty, or ends before its pipelines, is an entry that fails with its fault, not one left out."""
+    fleet_of(workspace, "good", "half", "void")
+    config = workspace.root / "project_configs/half.toml"
+    config.write_text(config.read_text().partition("[[pipelines")[0])
+    workspace.config("void", "")
+    done = orchestrate(*ALL, *JSON)
+    assert (done.code, done.document["fleet"]["totals"]["failed"]) == (3, 2)
+    found = entries(orchestrate("status", *JSON).document)
+    assert (found["void"]["status"], found["half"]["status"], found["good"]["status"]) == (
+        *("failed", "failed", "succeeded"),
+    )
+    assert "schema_version: is missing" in found["void"]["cause"]
+    assert "runs nothing yet" in found["half"]["cause"]
+    fleet_of(workspace, "half", "void")
+    assert orchestrate("resume", "latest").code == 0
+
+
 def test_what_failed_is_selected_again(mixed: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """--failed takes what failed, was skipped or could not start; a project that has succeeded since is left."""
     assert orchestrate(*ALL).code == 3

@@ -165,9 +165,12 @@ def _why(options: SelectionOptions, member: Member, named: Collection[str] | Non
 def _with_pipeline(
     reasons: Mapping[str, tuple[str, ...]], members: Members, pipeline: str, named: Collection[str] | None
 ) -> tuple[dict[str, tuple[str, ...]], tuple[Selected, ...]]:
-    """Return the projects that have the pipeline, or whose config can't be read, and the others as left out."""
+    """Return the projects that have the pipeline, or whose config is broken, and the others as left out.
+
+    A config without any pipeline is broken too: an empty file, for one, or one that was cut off.
+    """
     projects = members.projects
-    lacking = [name for name in reasons if not projects[name].fault and pipeline not in projects[name].pipelines]
+    lacking = [name for name in reasons if projects[name].pipelines and pipeline not in projects[name].pipelines]
     every = {known for member in projects.values() for known in member.pipelines}
     if lacking and pipeline not in every:
         raise UsageError(
