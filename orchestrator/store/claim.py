@@ -37,10 +37,6 @@ from orchestrator.store.publish import check_publishable
 from orchestrator.store.run_index import changing, move_in
 from orchestrator.store.store import RunStore
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 def claim(store: RunStore, manifest: Manifest, token: str, child_start: bytes | None = None) -> OpenRun:
     """Put a new run on disk and hold its lock; when this returns, its id may be printed.
