@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.process import Exited, GuardLost, Spawned
-from orchestrator.process.guard.tree import GroupTree, kill_all, proc_table, ps_table
+from orchestrator.process import Exited, GuardClient, GuardLost, Spawned
+from orchestrator.process.guard.reaper import LOOK_INTERVAL
+from orchestrator.process.guard.tree import GroupTree, _children, is_stopped, kill_all, proc_table, ps_table
 from tests.harness import REPOSITORY
 from tests.process_driver import (
     EVERY_KIND,
@@ -47,12 +48,11 @@ def test_nothing_is_left_when_the_command_ends(code: int) -> None:
         assert ended.survivors == 0
 
 
-def test_what_a_command_leaves_behind_gets_a_moment_to_end_by_itself() -> None:
+def test_what_a_command_leaves_behind_gets_a_moment_to_end_by_itself(tmp_path: Path) -> None:
     """Leftovers are told to end before they are killed."""
+    left = f"(trap 'echo told; exit' TERM; echo up; touch {tmp_path}/up; while :; do sleep 0.01; done)"
     with Driver() as driver:
-        key = driver.spawn(
-            ["sh", "-c", "(trap 'echo told; exit' TERM; echo up; while :; do sleep 0.01; done) & sleep 0.2"]
-        )
+        key = driver.spawn(["sh", "-c", f"{left} & until test -e {tmp_path}/up; do sleep 0.01; done"])
         printed = driver.output(key)
         assert printed.startswith(b"up\n")
         assert printed.endswith(b"told\n")
@@ -71,7 +71,7 @@ def test_nothing_is_left_after_termination() -> None:
         took = time.monotonic() - began
         assert marked(marker) == []
         assert ended.signal == "SIGTERM"
-        assert 0.3 <= took < 3
+        assert 0.3 <= took < 20
         assert ended.swept >= len(EVERY_KIND) - 1  # all but the plain one ignore SIGTERM
 
 
@@ -105,7 +105,7 @@ def test_a_second_termination_shortens_the_grace_and_never_lengthens_it() -> Non
         for grace in (60.0, 0.2, 60.0):
             driver.guard.terminate(key, grace_seconds=grace)
         driver.wait(Exited, key)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         driver.guard.terminate(key, grace_seconds=0)
         driver.guard.terminate(99, grace_seconds=0)
         assert driver.run(["true"]).exit_code == 0
@@ -208,7 +208,7 @@ def test_nothing_is_left_when_the_owner_is_killed_and_its_lock_is_free_only_then
         wait_for_lock(lock)
         took = time.monotonic() - began
         assert [pid for pid in marked(marker) if pid != owner.pid] == []
-        assert took < 3
+        assert took < 4.5
 
 
 def test_the_lock_is_held_while_a_dead_owners_tree_is_not_gone(tmp_path: Path) -> None:
@@ -255,6 +255,58 @@ def test_nothing_is_left_when_a_reaper_is_killed() -> None:
         assert driver.wait(Exited, other).exit_code == 7
 
 
+PROGRAM = """
+import os, signal
+
+class Program:
+    def is_ready(self):
+        return True
+
+    def is_called_by(self, argv):
+        return True
+
+    def run(self, argv, env):
+        os.write(1, b"here\\n")
+        while True:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            if argv[0] == b"once":
+                os.execve("/bin/sleep", [b"sleep", b"60"], env)
+
+load = Program
+"""
+
+
+@needs_subreaper
+@pytest.mark.parametrize("how", ["once", "again and again"])
+@pytest.mark.parametrize("end", ["termination", "the guard's closing", "the guard's death"])
+def test_a_command_that_is_stopped_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, end: str
+) -> None:
+    """Its reaper, which waits for that, hears of its end all the same: the process goes on, or it is killed."""
+    (tmp_path / "stopping_sample.py").write_text(PROGRAM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    driver = Driver()
+    driver.guard.close(timeout_seconds=10)
+    driver.guard = GuardClient.start(program="stopping_sample")
+    with driver:
+        key = driver.spawn([how])
+        assert driver.line(key) == b"here\n"
+        (guard,) = _children(os.getpid())
+        (reaper,) = _children(guard)
+        (process,) = _children(reaper)
+        while not is_stopped(process):
+            time.sleep(0.01)
+        began = time.monotonic()
+        if end == "termination":
+            driver.guard.terminate(key, grace_seconds=0.2)
+            assert driver.wait(Exited, key).signal == ("SIGTERM" if how == "once" else "SIGKILL")
+        elif end == "the guard's death":
+            os.kill(guard, signal.SIGKILL)
+        driver.guard.close(timeout_seconds=10)
+        assert not Path(f"/proc/{process}/exe").exists()  # nor has a zombie one
+        assert time.monotonic() - began < 8
+
+
 @pytest.mark.parametrize(("stopped", "timeout"), [("reaper", 10.0), ("guard", 0.1)])
 def test_what_is_stopped_does_not_stop_the_end(stopped: str, timeout: float) -> None:
     """A stopped reaper is woken to kill its tree; a guard that does not answer in time is killed, with the tree."""
@@ -267,7 +319,7 @@ def test_what_is_stopped_does_not_stop_the_end(stopped: str, timeout: float) -> 
     began = time.monotonic()
     driver.guard.close(timeout_seconds=timeout)
     assert marked(marker) == []
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5
 
 
 def test_without_a_subreaper_the_group_is_swept_and_children_of_other_sessions_with_the_command() -> None:
@@ -285,13 +337,16 @@ def test_without_a_subreaper_the_group_is_swept_and_children_of_other_sessions_w
         assert marked(marker) == []
 
 
-def test_without_a_subreaper_a_process_seen_once_is_not_lost_when_its_parent_ends() -> None:
+def test_without_a_subreaper_a_process_seen_once_is_not_lost_when_its_parent_ends(tmp_path: Path) -> None:
     """A child that left the group is remembered from an earlier look, and killed after its parent's end."""
     marker = new_marker()
     with Driver(subreaper=False) as driver:
         command = zoo(marker, "stay", ["session"])
-        key = driver.spawn(["sh", "-c", '"$@" & sleep 1.5; kill -KILL $!', "sh", *command])
+        until = f"until test -e {tmp_path}/go; do sleep 0.01; done"
+        key = driver.spawn(["sh", "-c", f'"$@" & {until}; kill -KILL $!', "sh", *command])
         assert driver.line(key) == b"ready\n"
+        time.sleep(1.5 * LOOK_INTERVAL)
+        (tmp_path / "go").touch()
         assert driver.wait(Exited, key).swept >= 1
         assert marked(marker) == []
 

@@ -10,6 +10,7 @@ from . import signals
 
 TYPE_CHECKING = False  # as typing has it, without its import
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn, Protocol
 else:
     Protocol = object
@@ -45,20 +46,28 @@ class Program(Protocol):
 
 
 def launch(
-    argv: list[bytes], cwd: bytes, env: dict[bytes, bytes], output: int, program: Program | None = None
+    argv: list[bytes],
+    cwd: bytes,
+    env: dict[bytes, bytes],
+    output: int,
+    program: Program | None,
+    await_word: Callable[[int, int], None],
 ) -> Launched:
     """Fork and execute ``argv`` in ``cwd`` with exactly ``env``; stdout and stderr go to ``output``.
 
     A command that calls ``program`` is carried out by the forked process itself. Returns when the command has begun
-    or failed to; a failed process still has to be reaped. Raises OSError when no process can be made.
+    or failed to; a failed process still has to be reaped. ``await_word`` waits until that can be read: it gets the
+    process and the descriptor. Raises OSError when no process can be made.
     """
     reading, writing = posix.pipe()
     pid = posix.fork()
     if pid == 0:
         _become(argv, cwd, env, output, writing, program)
     posix.close(writing)
-    said = b""
-    while more := posix.read(reading, 4096):
+    said, more = b"", b"."
+    while more:
+        await_word(pid, reading)
+        more = posix.read(reading, 4096)
         said += more
     posix.close(reading)
     return Launched(pid, marshal.loads(said) if said else None)  # noqa: S302  (written by _become)

@@ -21,6 +21,8 @@ SWEEP_GRACE = 0.5
 PATIENCE = 5.0
 """Seconds of SIGKILL after which processes that can't be killed (another user's, stuck in the kernel) are let be:
 nothing may hold a stage for longer."""
+BEGIN_PATIENCE = 1.0
+"""Seconds that a process which somebody stopped has to become its command once that is to end."""
 LOOK_INTERVAL = 1.0
 """Seconds between two looks at a tree that processes can leave (no subreaper); one look costs some 10 ms."""
 POLL_INTERVAL = 0.02
@@ -57,7 +59,7 @@ class Reaper:
     ) -> None:
         """Start the command and return when its tree is gone and has been reported; ``program`` as in ``launch``."""
         try:
-            launched = launch(argv, cwd, env, output, program)
+            launched = launch(argv, cwd, env, output, program, self._await_word)
         except OSError as error:
             self._report(("failed", self._key, "failed", error.errno or 0, str(error)))
             return
@@ -71,6 +73,23 @@ class Reaper:
         survivors = self._watch(ReapedTree() if self._subreaper else GroupTree(launched.pid))
         counts = (len(self._swept), survivors, len(self._killed))
         self._report(("exited", self._key, self._status, self._cpu, self._rss, *counts))
+
+    def _await_word(self, pid: int, reading: int) -> None:
+        """Wait until it can be read what became of the command's process ``pid``.
+
+        Somebody may have stopped it before it had begun. When the guard has an order, which is to end it, or is gone,
+        it is made to go on, and after a while killed; the order itself is taken by ``_listen``.
+        """
+        poll = select.poll()
+        poll.register(reading, select.POLLIN)
+        poll.register(self._control, select.POLLIN)
+        asked_at = None
+        while all(fd != reading for fd, _ in poll.poll(None if asked_at is None else POLL_INTERVAL * 1000)):
+            if asked_at is None:
+                asked_at = time.monotonic()
+                poll.unregister(self._control)
+            is_late = time.monotonic() - asked_at > BEGIN_PATIENCE
+            signals.send(pid, signals.KILL if is_late else signals.CONT)
 
     def _watch(self, tree: Tree) -> int:
         """Wait until nothing of the tree is left; return how many processes could not be killed."""
