@@ -43,10 +43,8 @@ def events_of(workspace: WorkspaceFolder) -> str:
 
 def guard_of(pid: int) -> int | None:
     """Return the guard among the children of a process."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return next(
-        (int(child) for child in children if b"guard.main" in Path(f"/proc/{child}/cmdline").read_bytes()), None
-    )
+    found = (child for child in children_of(pid) if b"guard.main" in read_quietly(Path(f"/proc/{child}/cmdline")))
+    return next(found, None)
 
 
 def test_a_guard_that_died_while_the_environments_lock_was_awaited(
@@ -223,9 +221,9 @@ def test_signals_and_cancel_while_nobody_reads(workspace: WorkspaceFolder, orche
         stream.close()
 
 
-def reapers_of(guard: int) -> list[int]:
-    """Return the reapers of a guard."""
-    return [int(child) for child in Path(f"/proc/{guard}/task/{guard}/children").read_text().split()]
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process, as a guard's reapers; none when it has just ended."""
+    return [int(child) for child in read_quietly(Path(f"/proc/{pid}/task/{pid}/children")).split()]
 
 
 @pytest.mark.parametrize("who", ["guard", "reaper", "both"])
@@ -238,7 +236,7 @@ def test_a_guard_or_reaper_that_is_stopped(
     workspace.project("x", {"build": {"shell": f"touch ../../up; sleep {marker}", "timeout": "2s"}})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    (reaper,) = [pid for pid in reapers_of(guard) if marker.encode() in children_text(pid)]
+    (reaper,) = [pid for pid in children_of(guard) if marker.encode() in children_text(pid)]
     targets = {"guard": [guard], "reaper": [reaper], "both": [reaper, guard]}[who]
     began = time.monotonic()
     while process.poll() is None and time.monotonic() < began + 30:
@@ -260,8 +258,8 @@ def test_a_run_all_of_whose_processes_are_stopped(workspace: WorkspaceFolder, or
     workspace.project("x", {"build": f"touch ../../up; sleep {marker}"})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    reapers = reapers_of(guard)
-    stages = [child for reaper in reapers for child in reapers_of(reaper)]
+    reapers = children_of(guard)
+    stages = [child for reaper in reapers for child in children_of(reaper)]
     for pid in (process.pid, guard, *reapers, *stages):
         with contextlib.suppress(ProcessLookupError):  # a reaper of a stage that has just ended
             os.kill(pid, signal.SIGSTOP)
@@ -277,11 +275,12 @@ def test_an_owner_that_died_beside_a_stopped_guard(workspace: WorkspaceFolder, o
     workspace.project("x", {"build": "touch ../../up; [ -e ../../again ] || sleep 600"})
     process = orchestrate.popen("start", "--project", "x", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     guard = wait_until(lambda: (workspace.root / "up").exists() and guard_of(process.pid), "the guard")
-    for pid in (*reapers_of(guard), guard):
-        os.kill(pid, signal.SIGSTOP)
+    for pid in (*children_of(guard), guard):
+        with contextlib.suppress(ProcessLookupError):  # a reaper of a stage that has just ended
+            os.kill(pid, signal.SIGSTOP)
     process.kill()
     process.wait()
-    wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard to end", 10)
+    wait_until(lambda: not Path(f"/proc/{guard}").exists(), "the guard to end")
     workspace.write("again", "")
     assert orchestrate("resume", "latest").code == 0
 
@@ -296,8 +295,7 @@ def test_a_stage_that_stops_its_reaper(workspace: WorkspaceFolder, orchestrate: 
 
 def children_text(pid: int) -> bytes:
     """Return the command lines of a process's children."""
-    children = read_quietly(Path(f"/proc/{pid}/task/{pid}/children")).split()
-    return b"".join(read_quietly(Path(f"/proc/{child.decode()}/cmdline")) for child in children)
+    return b"".join(read_quietly(Path(f"/proc/{child}/cmdline")) for child in children_of(pid))
 
 
 def read_quietly(path: Path) -> bytes:

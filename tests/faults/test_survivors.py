@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.base.clock import parse_stamp
 from orchestrator.base.files import Folder, Seam
 from tests.harness import Done, Orchestrator, WorkspaceFolder
 from tests.process_driver import EVERY_KIND, LINUX, ZOO, marked, new_marker, parent_of, soon
@@ -91,6 +93,13 @@ def recorded_stage(workspace: WorkspaceFolder) -> dict[str, Any]:
     return found
 
 
+def seconds_between(run: Path, first: str, last: str) -> float:
+    """Return the seconds from one kind of event of a run to the last one of another."""
+    events = [json.loads(line) for line in (run / "runner.ndjson").read_text().splitlines()]
+    at = {event["type"]: parse_stamp(event["timestamp"]) for event in events}
+    return (at[last] - at[first]).total_seconds()
+
+
 @pytest.mark.parametrize(
     ("ending", "keys", "outcome", "code"),
     [("0", {}, "success", 0), ("3", {}, "failure", 3), ("stay", {"timeout": "1s"}, "timeout", 3)],
@@ -125,18 +134,17 @@ def test_nothing_survives_a_signal(
     marker = new_marker()
     onboard(workspace, marker, "stay")
     with running(workspace, orchestrate, "codex-orchestrator") as process:
-        began = time.monotonic()
         for _ in range(times):
             process.send_signal(number)
             time.sleep(0.2)
-        assert process.wait(30) == 128 + number
-        took = time.monotonic() - began
+        assert process.wait(60) == 128 + number
     assert marked(marker) == []
     (run,) = workspace.runs(TASK)
     assert workspace.manifest(run)["status"] == "cancelled"
     assert len(workspace.metrics(TASK)) == 1
     assert is_free(run)
-    assert (took < 3.5) if times == 2 else (took > 4.5), took
+    took = seconds_between(run, "run:cancelling", "stage:end")
+    assert (took < 4.5) if times == 2 else (took > 4.5), took
 
 
 @pytest.mark.parametrize("door", ["codex-orchestrator", "invoke", "nox"])
@@ -152,7 +160,7 @@ def test_nothing_survives_the_death_of_the_orchestrator(
         process.kill()
         began = time.monotonic()
         wait_until(lambda: is_free(run), "the lock to be free")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 4.5, "there is no grace"
         assert marked(marker) == []
     shown = orchestrate("status", "--format", "json").document
     assert (shown["status"], shown["outcome"], shown["status_detail"]) == ("failed", "error", "interrupted")
@@ -219,12 +227,11 @@ def test_a_pipe_held_from_outside_ends_with_its_stage(
         "sock.recv(1)\n",
     )
     workspace.project("x", {"test": f"{sys.executable} -I -S {script}"})
-    began = time.monotonic()
     done: Done = orchestrate("start", "--project", "x")
-    took = time.monotonic() - began
     holder.close()
     assert done.code == 0, done.stderr
     stage = recorded_stage(workspace)
     assert stage["attempts"][0]["pipe_held"] is True
-    assert HELD_SECONDS - 0.5 < took < HELD_SECONDS + 5
+    took = parse_stamp(stage["completed_at"]) - parse_stamp(stage["started_at"])
+    assert HELD_SECONDS - 0.5 < took.total_seconds() < HELD_SECONDS + 5
     assert log_of(workspace) == b"given\n"

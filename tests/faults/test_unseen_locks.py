@@ -104,7 +104,7 @@ def test_without_flock_death_is_seen_at_once(tmp_path: Path) -> None:
     where = where_is(make_manifest(1))
     assert life_of(store, where) == "lock"
     os.kill(guard_pid, signal.SIGKILL)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while life_of(store, where) is not None:
         assert time.monotonic() < until
     assert recover_task(store, TASK, interrupted) == [where.run_id]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -252,12 +252,23 @@ def hold_b(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     add(workspace, "b", build=HELD)
 
 
-def wait_for_b(workspace: WorkspaceFolder) -> None:
-    """Wait until the build of ``b`` runs."""
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened; a test that waits too long fails."""
     until = soon()
-    while not (workspace.root / "packages/b/held").exists():
+    while not happened():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def wait_for_b(workspace: WorkspaceFolder) -> None:
+    """Wait until the build of ``b`` runs."""
+    wait_for((workspace.root / "packages/b/held").exists)
+
+
+def recorded(workspace: WorkspaceFolder) -> set[str]:
+    """Return the projects that have succeeded by the record of the newest fleet."""
+    record = workspace.manifest(workspace.runs("fleet")[-1])
+    return {command["id"] for command in record["commands"] if command["status"] == "succeeded"}
 
 
 @pytest.mark.parametrize(
@@ -304,6 +315,7 @@ def test_a_resume_looks_up_what_no_attempt_began(
     hold_b(passed, orchestrate)
     process = fleet.popen(*FLEET)
     wait_for_b(passed)
+    wait_for(lambda: recorded(passed) == {"a", "c"})
     process.kill()
     process.communicate(timeout=60)
     passed.write("packages/b/go", "")

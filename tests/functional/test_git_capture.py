@@ -466,7 +466,8 @@ def test_a_git_that_hangs_is_left_behind(repository: Path, tmp_path: Path, hangi
     assert time.monotonic() - began < 10
     assert (record["commit"], record["dirty"], record["tree_digest"]) == (None, None, None)
     assert record["note"] == "git did not answer within 0.5 s"
-    for pid in (tmp_path / "pids").read_text().split():
+    pids = tmp_path / "pids"
+    for pid in pids.read_text().split() if pids.exists() else ():  # one that was ended before it noted its own is gone
         with pytest.raises(ProcessLookupError):
             os.kill(int(pid), 0)
 

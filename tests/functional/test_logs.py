@@ -51,6 +51,12 @@ class Run:
         how = ended or Ended("success", 0)
         self.save(stage_ended(self.open.manifest, stage, AT, how, summary=None, left_out=left_out, forgiven=False))
 
+    def retry(self, stage: str, name: str, text: bytes) -> None:
+        """End the attempt of a stage with a failure and begin the next one, in one write as a run does."""
+        (self.folder / name).write_bytes(text)
+        failed = stage_ended(self.open.manifest, stage, AT, Ended("failure", 1), summary=None)
+        self.save(stage_started(failed, stage, AT, f"{failed.artifact_root}/commands/{name}"))
+
     def close(self) -> None:
         """End the run; a stage that runs fails with it."""
         for command in self.open.manifest.commands:
@@ -194,8 +200,7 @@ def test_following_goes_on_until_the_stage_has_ended(tmp_path: Path) -> None:
         time.sleep(0.3)
         with (run.folder / "01-build.log").open("ab") as log:
             log.write(b"two\n")
-        run.end("build", Ended("failure", 1))
-        run.begin("build", "01-build.2.log", b"again\n")
+        run.retry("build", "01-build.2.log", b"again\n")
         time.sleep(0.3)
         run.end("build", left_out=7)
 
