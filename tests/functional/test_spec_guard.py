@@ -26,9 +26,10 @@ def git(workspace: WorkspaceFolder, home: Path) -> Git:
     """Run git in the workspace; its repository has one commit on ``main`` and stands on ``topic``."""
     program = shutil.which("git") or pytest.fail("git is needed")
 
-    def call(*args: str, cwd: Path = workspace.root) -> str:
+    def call(*args: str, cwd: Path = workspace.root, when: str = "") -> str:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        done = subprocess.run([program, *identity, *args], cwd=cwd, env=clean_environ(home), check=True, stdout=-1)
+        environ = clean_environ(home) | ({"GIT_COMMITTER_DATE": when} if when else {})
+        done = subprocess.run([program, *identity, *args], cwd=cwd, env=environ, check=True, stdout=-1)
         return done.stdout.decode().strip()
 
     workspace.write("packages/a/a.py", "one\n")
@@ -249,6 +250,32 @@ def test_a_project_in_a_repository_of_its_own(workspace: WorkspaceFolder, git: G
     assert _rules(_guard(workspace.root, home, "f" * 40, where)) == ["base-unknown"]
     workspace.write("tasks/specs/1-a.md", "---\nlast_review: 2026-11-22\n---\nmore\n")
     assert _guard(workspace.root, home, path=where).passed
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_spec_that_changed_after_the_last_commit_of_a_codebase_answers_for_it(
+    workspace: WorkspaceFolder, git: Git, home: Path, first: bool
+) -> None:
+    """A codebase that is brought in as it stands is no change of code; its next commit asks for a spec again."""
+    own = repository(git, workspace.root.parent / "own")
+
+    def commit(text: str, when: str, folder: Path) -> None:
+        (folder / "lib.py").write_text(text)
+        git("add", "lib.py", cwd=folder)
+        git("commit", "-qm", text, cwd=folder, when=when)
+
+    commit("two\n", "2020-01-01T00:00:00Z", own)
+    git("switch", "-q", "main")
+    git("commit", "-q", "--amend", "--no-edit", when="2020-06-01T00:00:00Z")
+    if not first:
+        commit("other\n", "2021-01-01T00:00:00Z", workspace.root)
+    assert _guard(workspace.root, home, path="../own").passed
+    commit("three\n", "2022-01-01T00:00:00Z", own)
+    assert _rules(_guard(workspace.root, home, path="../own")) == ["code-without-spec"]
+    commit("four\n", "2020-01-01T00:00:00Z", own)
+    assert _rules(_guard(workspace.root, home, git("rev-parse", "HEAD^", cwd=own), "../own")) == ["code-without-spec"]
+    (own / "lib.py").write_text("uncommitted\n")
+    assert _rules(_guard(workspace.root, home, path="../own")) == ["code-without-spec"]
 
 
 def test_a_project_outside_of_any_repository_is_a_note(workspace: WorkspaceFolder, git: Git, home: Path) -> None:

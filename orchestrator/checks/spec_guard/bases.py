@@ -39,7 +39,8 @@ class Base(Record):
     """The commit to compare with, or why there is none.
 
     ``commit`` is None with what is wrong as ``rule`` and ``problem`` (a finding), or with ``nothing``: why nothing
-    can be compared. Of a root commit (``is_root``) it is the empty tree. ``notes`` go with all of them.
+    can be compared. Of a root commit (``is_root``) it is the empty tree. ``is_parent``: nobody named a base, and HEAD,
+    the default branch's own commit, is compared with its first parent. ``notes`` go with all of them.
     """
 
     commit: str | None
@@ -48,6 +49,7 @@ class Base(Record):
     notes: tuple[str, ...] = ()
     nothing: str = ""
     is_root: bool = False
+    is_parent: bool = False
 
 
 def named_base(
@@ -141,6 +143,20 @@ def find_base(
     return _first_parent(git, reference, head, parents, shallow)
 
 
+def as_of(git: Git, other: Git) -> str | None:
+    """Return the commit at which a repository stood when HEAD of another one was committed.
+
+    It is the empty tree where there was none yet, and None where that can't be known, as in a shallow clone.
+    """
+    when = other(["rev-list", "--max-count=1", "--timestamp", "HEAD"]).stdout.partition(" ")[0]
+    if not when.isdecimal() or git.shallow():
+        return None
+    found = git(["rev-list", "--max-count=1", "--first-parent", f"--min-age={when}", "HEAD"])
+    if found.code != 0:
+        return None
+    return found.stdout.strip() or _empty_tree(git, head_of(git))
+
+
 def head_of(git: Git) -> str:
     """Return the commit that HEAD is."""
     return git(["rev-parse", "HEAD"]).stdout.strip()
@@ -167,7 +183,7 @@ def _first_parent(git: Git, reference: str, head: str, parents: Sequence[str], s
         return Base(None, "history-shallow", f"{standing}, and what was before it is not here: {_HISTORY_HINT}")
     if not parents:
         return Base(_empty_tree(git, head), notes=("HEAD is a root commit: there is nothing before it",), is_root=True)
-    return Base(parents[0], notes=(f"{standing}: it was compared with its first parent",))
+    return Base(parents[0], notes=(f"{standing}: it was compared with its first parent",), is_parent=True)
 
 
 def _reached(git: Git, base: str, reference: str, shallow: frozenset[str]) -> Base:

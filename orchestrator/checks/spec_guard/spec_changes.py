@@ -12,6 +12,7 @@ from orchestrator.base.quoting import printable
 from orchestrator.checks.spec_guard.bases import (
     Base,
     NamedBase,
+    as_of,
     default_branch,
     find_base,
     head_of,
@@ -126,6 +127,15 @@ def _compare_two(
     changed_specs = _changed(question, ours, str(spec_base.commit))
     text = f"'{question.shown}' is in a repository of its own: code was compared there"
     known = (*notes, f"{text}, specs with {str(spec_base.commit)[:12]} here", *code_base.notes, *spec_base.notes)
+    found = _judged(question, specs, theirs, code, changed_specs, code_base, tuple(dict.fromkeys(known)))
+    if not found.findings or not code_base.is_parent or wanted.reference:
+        return found
+    # Nothing ties the last commits of two repositories to each other: a spec that changed after the code did counts.
+    then = as_of(ours.git, theirs.git)
+    if then is None:
+        return found
+    changed_specs = _changed(question, ours, then)
+    known = (*known, "specs count that changed after the code's last commit")
     return _judged(question, specs, theirs, code, changed_specs, code_base, tuple(dict.fromkeys(known)))
 
 
