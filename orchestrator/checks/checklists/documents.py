@@ -13,7 +13,7 @@ from orchestrator.checks.checklists.items import mirror_paths, task_of_path
 from orchestrator.checks.checklists.markdown import DEEPEST, TooDeepError, structure_of
 
 FOLDERS = ("tasks", "docs", ".agent")
-SUFFIXES = (".md", ".markdown", ".mdown", ".mdwn", ".mkd", ".mkdn", ".mdx")
+SUFFIXES = (".md", ".markdown", ".mdown", ".mdwn", ".mkd", ".mkdn", ".mkdown", ".livemd", ".mdx")
 """What GitHub shows as Markdown, in any case of letters."""
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from orchestrator.checks.checklists.github_blocks import as_github_reads, with_bare_markers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -77,9 +79,12 @@ def structure_of(text: str) -> Structure:
     """Return the structure of a document. Raises TooDeepError."""
     if not _ANY_MARK.search(text):
         return _NOTHING
+    text = text.removeprefix("\ufeff")
     environment: dict[str, Any] = {}
     try:
-        tokens = _blocks().parse(text.removeprefix("\ufeff"), environment)
+        tokens = _blocks().parse(with_bare_markers(text))
+        if "]:" in text:
+            _reader().parse(text, environment)
     except RecursionError:
         raise TooDeepError from None
     if any(token.level >= DEEPEST - 1 for token in tokens):
@@ -119,7 +124,7 @@ def _items(tokens: list[Token]) -> Iterator[TaskItem]:
             level = int(token.tag[1:])
             headings = [*(above for above in headings if above[0] < level), (level, tokens[index + 1].content)]
         elif token.type == "list_item_open":
-            mark = tokens[index + 2] if tokens[index + 1].type == "paragraph_open" else None
+            mark = _first_line(tokens, index + 1)
             text = "" if mark is None else mark.content
             item = None if mark is None else _task_item(mark, tuple(headings), tuple(parents))
             owner = owners[-1] if owners else None
@@ -139,6 +144,16 @@ def _items(tokens: list[Token]) -> Iterator[TaskItem]:
     return (replace(item, beside="\n".join(rest)) if rest else item for item, rest in zip(found, beside, strict=True))
 
 
+def _first_line(tokens: list[Token], index: int) -> Token | None:
+    """Return the line that a list item begins with; the box is read before what makes it a heading or a table."""
+    block = tokens[index]
+    if block.type == "paragraph_open" or (block.type == "heading_open" and block.markup in ("=", "-")):
+        return tokens[index + 1]
+    if block.type == "table_open":
+        return next(token for token in tokens[index:] if token.type == "inline")
+    return None
+
+
 def _task_item(inline: Token, headings: tuple[tuple[int, str], ...], parents: tuple[str, ...]) -> TaskItem | None:
     mark = _MARK.match(inline.content)
     if mark is None or not inline.map:
@@ -149,7 +164,7 @@ def _task_item(inline: Token, headings: tuple[tuple[int, str], ...], parents: tu
 
 def links_in(text: str, definitions: Mapping[str, Any]) -> list[str]:
     """Return where the links of an item's text lead, reference links and those with titles too; code has none."""
-    reader = _blocks()
+    reader = _reader()
     tokens: list[Token] = []
     reader.inline.parse(text, reader, {"references": definitions}, tokens)
     return [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
@@ -207,6 +222,15 @@ def conflicts_in(text: str, code: frozenset[int]) -> list[int]:
 
 @lru_cache(maxsize=1)
 def _blocks() -> MarkdownIt:
+    return as_github_reads(_new_reader())
+
+
+@lru_cache(maxsize=1)
+def _reader() -> MarkdownIt:
+    return _new_reader()
+
+
+def _new_reader() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark", {"maxNesting": DEEPEST}).enable("table").disable("inline")

@@ -55,6 +55,16 @@ ITEMS = {
     "behind a fence that an info string doesn't close": "```\n``` x\n```\n- [x] a\n",
     "behind a form feed": "a\x0cb\n\n- [x] a\n",
     "twelve levels deep": "- " * 12 + "[x] a\n",
+    "in a footnote": "b[^1]\n\n[^1]: c\n\n    - [x] a\n",
+    "a footnote's first line": "b[^1]\n\n[^1]: - [x] a\n",
+    "underlined": "- [x] a\n  ===\n",
+    "a table's head": "- [x] a | b\n  --|--\n",
+    "behind a tag below a definition": "[r]: /u\n</b>\n- [x] a\n",
+    "behind a tag with a blank that is none of HTML's": "<b>\u00a0\n- [x] a\n",
+    "behind a tag's name with such a blank": "<div\u2028x>\n- [x] a\n",
+    "behind a quote, a tag and an open comment": "> b\n<b>\n<!--\n\n- [x] a\n",
+    "a list below a definition's second line": "1) [r]: /u\nb\n    - [x] a\n",
+    "below a bare marker and blanks": "1. \n   \n    - [x] a\n",
 }
 NO_ITEMS = {
     "fenced": "```\n- [x] a\n```\n",
@@ -69,6 +79,10 @@ NO_ITEMS = {
     "no list": "[x] a\n",
     "escaped": "- \\[x] a\n",
     "a heading": "- # [x] a\n",
+    "below a tag": "<b>\n- [x] a\n",
+    "below a tag with text": "b\n\n<a href='x'>\t\n- [x] a\n",
+    "code in a footnote": "b[^1]\n\n[^1]: c\n\n        - [x] a\n",
+    "a footnote": "b[^1]\n\n[^1]: [x] a\n",
 }
 
 
@@ -84,6 +98,12 @@ def test_every_form_that_github_shows_is_seen(form: str) -> None:
 def test_what_github_shows_as_no_box_is_none(form: str) -> None:
     """Code, comments and text that only looks like an item claim nothing."""
     assert found(NO_ITEMS[form]) == []
+
+
+@pytest.mark.parametrize("text", ["- [x] a | b\n--|--\n", "> - [x] a\n> --|\n", "1. [x] a |\n|-|\nb\n"])
+def test_the_head_of_a_table_is_no_list(text: str) -> None:
+    """A line that begins a list begins no table, as GitHub reads it, whatever stands below it."""
+    assert [item.ticked for item in found(text)] == [True]
 
 
 def test_a_separator_of_unicode_ends_no_line() -> None:
