@@ -131,6 +131,24 @@ def test_a_pull_request_as_ci_fetches_it(workspace: WorkspaceFolder, git: Git, h
     assert "fetch-depth" in report.findings[0].message
 
 
+@pytest.mark.parametrize("change", ["mode", "blank line", "line ends"])
+def test_a_spec_that_says_the_same_did_not_change(
+    workspace: WorkspaceFolder, git: Git, home: Path, change: str
+) -> None:
+    """Neither a spec's mode nor its blanks answer for code that changed; its words do."""
+    workspace.write("packages/a/a.py", "two\n")
+    spec = workspace.root / "tasks/specs/1-a.md"
+    text = spec.read_text()
+    if change == "mode":
+        spec.chmod(0o755)
+    else:
+        spec.write_bytes((text + "\n" if change == "blank line" else text.replace("\n", "\r\n")).encode())
+    git("commit", "-qam", "two")
+    assert _rules(_guard(workspace.root, home)) == ["code-without-spec"]
+    spec.write_text(text.replace("2026-11-22", "2026-11-21"))
+    assert _guard(workspace.root, home).passed
+
+
 def test_renamed_files_are_one_that_went_and_one_that_came(workspace: WorkspaceFolder, git: Git, home: Path) -> None:
     """Moving code needs a spec, also into the project or out of it; a moved spec is one that changed."""
     git("mv", "packages/a/a.py", "packages/a/b.py")

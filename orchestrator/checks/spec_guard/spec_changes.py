@@ -46,15 +46,28 @@ class _Repository:
 
 @dataclass(frozen=True, slots=True)
 class _Changed:
-    """Absolute paths of files that differ from the base; ``nested``: untracked repositories in their place."""
+    """Absolute paths of files that differ from ``base``; ``nested``: untracked repositories in their place."""
 
     tracked: frozenset[str]
     untracked: frozenset[str]
     nested: frozenset[str]
+    repository: _Repository
+    base: str
 
     @property
     def paths(self) -> list[str]:
         return sorted(self.tracked | self.untracked)
+
+    def has_new_words(self, path: str) -> bool:
+        """Tell whether a file is there and says something else than at the base: its mode and blanks say nothing."""
+        if not os.path.isfile(path):
+            return False
+        inside = os.path.relpath(path, self.repository.top)
+        then = self.repository.git(["cat-file", "blob", f"{self.base}:{inside}"])
+        if then.code != 0:
+            return True
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read()).split() != then.stdout.split()
 
 
 class _UntoldError(Exception):
@@ -225,7 +238,7 @@ def _changed(question: Question, repository: _Repository, base: str) -> _Changed
         frozenset(os.path.join(repository.top, name) for name in names)
         for names in (found.tracked, found.untracked, found.nested)
     )
-    return _Changed(tracked, untracked, nested)
+    return _Changed(tracked, untracked, nested, repository, base)
 
 
 def _without_code(question: Question, repository: _Repository, specs: Specs) -> str:
@@ -267,9 +280,9 @@ def _judged(
             return Report((), notes, shown_base, compared=compared)
         spec = f"{SPEC_FOLDER}/{question.task_id}.md"
         return uncompared(f"HEAD is a root commit and the task has no spec {spec}: there is nothing to compare", notes)
-    touched = [path for path in {*changed_specs.paths, *code.paths} if specs.names(path)]
+    touched = [(each, path) for each in (changed_specs, code) for path in each.paths if specs.names(path)]
     # A spec that was deleted describes nothing, so that its removal is no change of the spec.
-    if not found or any(os.path.isfile(path) for path in touched):
+    if not found or any(each.has_new_words(path) for each, path in touched):
         return Report((), notes, shown_base, compared=compared)
     has_specs = os.path.isdir(os.path.join(root, SPEC_FOLDER)) or bool(specs.named.patterns)
     if not has_specs and not touched:

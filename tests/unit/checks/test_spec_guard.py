@@ -45,6 +45,7 @@ class FakeGit:
             "rev-list HEAD": GitReply(0, "c0ffee\n"),
             "rev-list --parents": GitReply(0, "c0ffee fa7e0\n"),
             "hash-object -t": GitReply(0, "e3f7\n"),
+            "cat-file blob": GitReply(128, ""),
         }
         self.answers.update(answers)
         self.asked: list[Sequence[str]] = []
