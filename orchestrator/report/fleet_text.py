@@ -23,11 +23,9 @@ def fleet_status_text(document: Mapping[str, Any], *, width: int, color: bool) -
     ink, width = Ink(color), max(width, 20)
     lines = _head(ink, document, width)
     lines += [ink("dim", "Projects"), *table(ink, [_row(entry) for entry in document["fleet"]["projects"]], width)]
-    ready = document["ready"]
-    for reason in ready["reasons"] or [{"message": "yes"}]:
-        style = "yellow" if ready["reasons"] else "green"
-        lines += labelled(ink, "Ready", [clean(("no: " if ready["reasons"] else "") + reason["message"])], width, style)
-    return _ended([*lines, *_next(ink, document, document["fleet"], width)])
+    if not document["ready"]["reasons"]:
+        lines += labelled(ink, "Ready", ["yes"], width, "green")
+    return _ended([*lines, *_not_ready(ink, document, width), *_next(ink, document, document["fleet"], width)])
 
 
 def fleet_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width: int, color: bool) -> str:
@@ -51,6 +49,8 @@ def fleet_digest(answer: Mapping[str, Any], body: Mapping[str, Any], *, width: i
         lines.append(ink("yellow", clip(text, width)))
     if len(skipped) > _IN_FULL:
         lines.append(ink("yellow", f"Skipped: {len(skipped) - _IN_FULL} more"))
+    if body["status"] == "succeeded":
+        lines += _not_ready(ink, body, width)
     lines += labelled(ink, "Manifest", [clean(answer["manifest"])], width, whole=True)
     return _ended([*lines, *_next(ink, answer, body["fleet"], width)])
 
@@ -125,6 +125,11 @@ def _failure(ink: Ink, entry: Mapping[str, Any], failed: Mapping[str, Any] | Non
         yield clip(f"  | {clean(line)}", width)
     if shown["log_path"]:
         yield from labelled(ink, "Log", [clean(shown["log_path"])], width, whole=True)
+
+
+def _not_ready(ink: Ink, document: Mapping[str, Any], width: int) -> Iterator[str]:
+    for reason in document["ready"]["reasons"]:
+        yield from labelled(ink, "Ready", [clean(f"no: {reason['message']}")], width, "yellow")
 
 
 def _word(entry: Mapping[str, Any]) -> str:

@@ -172,6 +172,17 @@ def test_a_child_that_failed_is_one_reason() -> None:
     assert fleet_ready(body(status="in_progress", alive=True), children)["reasons"] == []
 
 
+def test_a_fleet_that_succeeded_and_is_not_ready_says_so_at_its_end() -> None:
+    """A project that checked nothing is named where the totals say that all succeeded, as in its own run's lines."""
+    found = body(command("a"), command("b"))
+    children = {"a": child("a", "succeeded", "nothing-checked"), "b": child("b")}
+    answer: dict[str, Any] = {"failed": [], "manifest": "m.json", "next_command": None}
+    document = {**found, "fleet": fleet_part(found, children), "ready": fleet_ready(found, children)}
+    assert "Ready      no: nothing-checked of projects: a\n" in fleet_digest(answer, document, width=80, color=False)
+    ready = {**document, "ready": {"ready": True, "reasons": []}}
+    assert "Ready" not in fleet_digest(answer, ready, width=80, color=False)
+
+
 def test_ten_failed_projects_are_shown_in_full() -> None:
     """Totals, then ten failed projects with last lines and log, others in a line; one alone names its resume too."""
     names = [f"p{number:02d}" for number in range(12)]
