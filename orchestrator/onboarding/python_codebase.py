@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -25,6 +26,18 @@ _VERSION_FROM_GIT = frozenset(
     )
 )
 """Build requirements that take the version from git's tags."""
+
+_LOOK_ABOVE = frozenset(
+    (
+        "setuptools-git-versioning",
+        "versioningit",
+        "poetry-dynamic-versioning",
+        "uv-dynamic-versioning",
+        "pbr",
+        "dunamai",
+    )
+)
+"""Those that ask git itself, which finds the repository of many packages that a codebase is a member of."""
 
 
 def is_strong(codebase: Codebase) -> bool:
@@ -116,11 +129,29 @@ def _discovery_warning(codebase: Codebase) -> list[str]:
 
 
 def takes_version_from_git(codebase: Codebase) -> bool:
-    """Tell whether the build takes its version from git, and there is neither a repository nor a packed version."""
-    requires = texts(table(codebase.toml("pyproject.toml"), "build-system").get("requires"))
-    from_git = bool(_VERSION_FROM_GIT & set(map(bare_name, requires)))
-    from_git = from_git or table(codebase.toml("pyproject.toml"), "tool", "pdm", "version").get("source") == "scm"
-    return from_git and codebase.first(".git", "PKG-INFO") is None
+    """Tell whether the build takes its version from git, and there is no repository that it looks at, nor a version."""
+    pyproject = codebase.toml("pyproject.toml")
+    tool = table(pyproject, "tool")
+    used = _VERSION_FROM_GIT & set(map(bare_name, texts(table(pyproject, "build-system").get("requires"))))
+    from_git = bool(used) or table(tool, "pdm", "version").get("source") == "scm"
+    if not from_git or codebase.first(".git", "PKG-INFO") is not None:
+        return False
+    hatch = table(tool, "hatch", "version")
+    settings = {*table(tool, "setuptools_scm"), *hatch, *table(hatch, "raw-options")}
+    if {"fallback_version", "fallback-version"} & settings:
+        return False
+    looks_above = bool(used & _LOOK_ABOVE) or bool({"root", "search_parent_directories"} & settings)
+    return not (looks_above and _is_in_repository(codebase.path))
+
+
+def _is_in_repository(folder: str) -> bool:
+    """Tell whether a folder above is a git repository's top."""
+    above = os.path.dirname(os.path.realpath(folder))
+    while not os.path.exists(os.path.join(above, ".git")):
+        if above == os.path.dirname(above):
+            return False
+        above = os.path.dirname(above)
+    return True
 
 
 def interpreter_for(requires: str, running: int) -> str | None:

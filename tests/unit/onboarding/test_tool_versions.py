@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.onboarding.codebase import Codebase
 from orchestrator.onboarding.detect import propose
 from orchestrator.onboarding.lock_files import locked
 from orchestrator.onboarding.poetry_groups import poetry_groups
@@ -278,6 +279,25 @@ def test_a_version_from_git_is_warned_of(make: Make) -> None:
     files = {"pyproject.toml": '[build-system]\nrequires = ["hatchling", "hatch-vcs"]\n[project]\nname = "a"\n'}
     assert any("taken from git" in text for text in propose(make(files)).warnings)
     assert not any("taken from git" in text for text in propose(make({".git": "gitdir: x"})).warnings)
+
+
+@pytest.mark.parametrize(
+    ("requires", "more", "warned"),
+    [
+        ("hatchling', 'uv-dynamic-versioning", "", False),
+        ("setuptools-scm", "[tool.setuptools_scm]\nroot = '../..'\n", False),
+        ("hatch-vcs", "[tool.hatch.version]\nraw-options = {search_parent_directories = true}\n", False),
+        ("hatch-vcs", "[tool.hatch.version]\nfallback-version = '0'\n", False),
+        ("hatch-vcs", "[tool.hatch.version]\nsource = 'vcs'\n", True),
+    ],
+)
+def test_a_member_whose_version_the_repository_above_has(
+    make: Make, tmp_path: Path, requires: str, more: str, warned: bool
+) -> None:
+    """Nothing fails for it where its version is looked for above; hatch-vcs looks in the folder itself."""
+    make({".git/HEAD": "", "packages/a/pyproject.toml": f"[build-system]\nrequires = ['{requires}']\n{more}"})
+    found = propose(Codebase(str(tmp_path / "packages/a")))
+    assert any("taken from git" in text for text in found.warnings) is warned
 
 
 def test_poetrys_constraints() -> None:
