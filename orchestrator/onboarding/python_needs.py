@@ -25,6 +25,7 @@ _TEST_FILES = (
     "test-requirements.txt",
     "tests/requirements.txt",
     "requirements/dev.txt",
+    "requirements/development.txt",
     "requirements-dev.txt",
     "dev-requirements.txt",
     "requirements_dev.txt",
@@ -159,7 +160,9 @@ class Needs:
     def _take_files(self, codebase: Codebase) -> None:
         wanted = [name for name in (codebase.first(*_TEST_FILES),) if name is not None]
         named = [name for name in requirement_files(codebase) if _TOOLS & set(map(bare_name, _lines(codebase, name)))]
-        if codebase.has("requirements.txt") and (not self.install or (not wanted and "requirements.txt" in named)):
+        whole = any(re.search(r"^\s*(?:-r|--requirement)\b", codebase.text(name) or "", re.M) for name in wanted)
+        lacks = not self.install and not whole
+        if codebase.has("requirements.txt") and (lacks or (not wanted and "requirements.txt" in named)):
             wanted.insert(0, "requirements.txt")
         for name in wanted or named[:1]:
             self._add_file(codebase, name)

@@ -188,6 +188,15 @@ def test_requirements_beside_a_pyproject(make: Make) -> None:
     assert not any("was left out" in note for note in found.notes)
 
 
+def test_requirements_for_work_that_bring_the_others(make: Make) -> None:
+    """A file that names others stands for itself: what is deployed is not installed beside it."""
+    files = {"requirements.txt": "-r requirements/production.txt\n", "a.py": "", "requirements/base.txt": "flask\n"}
+    found = propose(make({**files, "requirements/development.txt": "-r base.txt\nruff==0.15.1\n"}))
+    assert found.install == ("-r", "requirements/development.txt")
+    found = propose(make({"requirements/development.txt": "ruff==0.15.1\n"}))
+    assert found.install == ("-r", "requirements.txt", "-r", "requirements/development.txt")
+
+
 def test_markers_are_evaluated(make: Make) -> None:
     """A tool that is named for another Python only is not brought along."""
     files = {
