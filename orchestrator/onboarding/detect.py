@@ -37,6 +37,8 @@ _UNKNOWN = {
     "pom.xml": "Maven",
     "build.gradle": "Gradle",
     "build.gradle.kts": "Gradle",
+    "settings.gradle": "Gradle",
+    "settings.gradle.kts": "Gradle",
     "Gemfile": "Bundler",
     "Rakefile": "Rake",
     "deno.json": "Deno",

@@ -17,6 +17,8 @@ NAME = "node"
 _NO_TESTS = re.compile(r"echo .*no test specified", re.I)
 """What ``npm init`` writes for tests that there are none of."""
 
+_WATCHES = re.compile(r"--watch(?:All)?(?:=true)?(?![\w=-])")
+
 _LINT = ("lint", "lint:check", "check:lint", "lint:ci", "eslint", "standard", "xo", "biome")
 _TEST = ("test", "test:ci", "test:unit", "test:spec", "unit", "spec")
 _TYPES = (
@@ -128,14 +130,13 @@ def _is_run(codebase: Codebase, linter: str) -> bool:
 
 def _test(codebase: Codebase, manager: Manager) -> Stage:
     scripts = scripts_of(codebase)
-    name = next((name for name in _TEST if name in scripts), None)
-    if name is None:
+    names = [name for name in _TEST if name in scripts]
+    if not names:
         return skip("test", "package.json has no script 'test'")
-    if _NO_TESTS.search(scripts[name]):
-        return skip("test", "the script 'test' is npm's placeholder, which only says that there are no tests")
-    doubt = _unfit(scripts, name)
-    if doubt is not None:
-        return skip("test", f"the script '{name}' {doubt}")
+    doubts = {name: doubt for name in names if (doubt := _unfit(scripts, name)) is not None}
+    name = next((name for name in names if name not in doubts), None)
+    if name is None:
+        return skip("test", f"the script '{names[0]}' {doubts[names[0]]}")
     endless = circle(scripts, name)
     if endless:
         return _endless("test", endless)
@@ -185,8 +186,12 @@ def _doubt(scripts: Mapping[str, str], name: str) -> str | None:
 
 
 def _unfit(scripts: Mapping[str, str], name: str) -> str | None:
-    """Return why a script is called by no stage at all: it publishes, or can't fail."""
+    """Return why a script is called by no stage at all: it does not end, publishes, or can't fail."""
+    if _NO_TESTS.search(scripts[name]):
+        return "is npm's placeholder, which only says that there are no tests"
     lines = [scripts[other] for other in (name, *sorted(reached(scripts, name))) if other in scripts]
+    if any(map(_WATCHES.search, lines)):
+        return "watches files, and does not end"
     published = next(filter(None, map(publishing, lines)), None)
     if published is not None:
         return f"runs '{published}', which publishes"

@@ -43,11 +43,16 @@ def tests(facts: PythonFacts, needs: Needs) -> Stage:
     if where is None and needs.mentions("pytest") and files:
         where = "the dependencies"
     if where is None:
-        where = next((name for name in files if imports(codebase.text(name) or "", "pytest")), None)
+        where = next((name for name in files if _is_pytests(codebase.text(name) or "")), None)
     if where is not None or (calls and files):
         return _pytest(facts, needs, calls, where)
     found = django_tests(facts, files) or unittests(facts, needs, files) or _test_of_tox(codebase, needs)
-    return found or skip("test", NO_TESTS)
+    return found or skip("test", f"found {files[0]}, and nothing says what runs it" if files else NO_TESTS)
+
+
+def _is_pytests(text: str) -> bool:
+    """Tell whether a file has tests for pytest: it imports it, or has functions for tests, which unittest has not."""
+    return imports(text, "pytest") or re.search(r"^(?:async )?def test_\w*\(", text, re.M) is not None
 
 
 def _pytest(facts: PythonFacts, needs: Needs, calls: list[Declared], where: str | None) -> Stage:

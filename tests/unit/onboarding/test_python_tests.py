@@ -46,6 +46,14 @@ def test_unittest_is_called_as_the_codebase_calls_it(make: Make) -> None:
     assert does(propose(other))["test"] == "make test"
 
 
+def test_what_is_said_of_files_with_tests_that_nothing_runs(make: Make) -> None:
+    """A function for tests is pytest's; another file is named, as a search that found nothing names its places."""
+    files = {"setup.py": "", "tests/test_a.py": "def test_it() -> None: ...\n"}
+    assert does(propose(make(files)))["test"] == "python -m pytest --junitxml=junit.xml"
+    other = propose(make({"tests/test_a.py": "print('ok')\n"}))
+    assert other.diagnostics.stages[2].skipped == "found tests/test_a.py, and nothing says what runs it"
+
+
 def test_a_django_project_is_tested_by_its_own_runner(make: Make) -> None:
     """Its manage.py is a sign of Python before a package.json beside it; without a test nothing passes for tested."""
     files = {"manage.py": MANAGE, "requirements.txt": "django\n", "package.json": '{"scripts": {"lint": "eslint ."}}'}
