@@ -142,6 +142,7 @@ LATE = {
     "orchestrator.commands.run.create_run": "0.4 to 2 ms: only where a plan was approved, or a canary proved",
     "orchestrator.commands.run.ended_run": "1 to 10 ms each: failures, a fleet's projects, CI, an export that waits",
     "orchestrator.commands.run.fleet_start": "mode cloud's client, 17 ms; of CI with nothing selected, 10",
+    "orchestrator.commands.run.keyed_answer": "10 ms; only on a CI system",
     "orchestrator.commands.run.policy_comparison": "4 and 14 ms; only where a config differs from the base's",
     "orchestrator.commands.run.prepare_start": "1 to 60 ms: a key, the queue, the cloud, a folder that is empty",
     "orchestrator.commands.run.prepared_run": "1 to 10 ms each: the cache, the base's policy, the CI system's screen",

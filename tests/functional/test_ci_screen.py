@@ -286,3 +286,20 @@ def test_a_run_that_a_stage_starts(workspace: WorkspaceFolder, orchestrate: Orch
         assert (entry["system"], entry["pull_request"]) == ("github-actions", "3")
         assert entry["job_url"] == "https://github.example/o/r/actions/runs/7"
         assert [account["ci_actor"] for account in record["recorded_by"]] == ["ada"]
+
+
+def test_a_used_key(workspace: WorkspaceFolder, orchestrate: Orchestrator, job: dict[str, str]) -> None:
+    """The job gets outputs, annotations and summary of the run that the key stands for, as its start gave them."""
+    workspace.project("app", {"test": {"shell": "exit 3"}})
+    said = []
+    for words in ((), ("--format", "json"), ("--format", "ndjson")):
+        for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+            Path(job[name]).write_text("")
+        done = orchestrate("start", "--key", "once", *words, env=job)
+        assert done.code == 3
+        found = commands(done.stderr)
+        assert "**test** failed" in Path(job["GITHUB_STEP_SUMMARY"]).read_text()
+        said.append((Path(job["GITHUB_OUTPUT"]).read_text(), [line for line in found if line.startswith("::error")]))
+    assert said[0] == said[1] == said[2]
+    assert "run_id=2" in said[0][0]
+    assert len(said[0][1]) == 1

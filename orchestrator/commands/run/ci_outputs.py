@@ -26,7 +26,6 @@ from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from orchestrator.runner.run_end import Result
     from orchestrator.store.store import RunStore
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -38,19 +37,18 @@ def reports_to_ci(context: Context, project: str) -> bool:
     return _policy(context, project).github
 
 
-def reported_to_ci(context: Context, store: RunStore, result: Result, answer: Answer) -> Answer:
-    """Report a run that has ended to the GitHub job around it, and return the answer with harmless text.
+def reported_to_ci(context: Context, store: RunStore, project: str, where: Location, answer: Answer) -> Answer:
+    """Report a run of ``project`` that has ended to the GitHub job around it, and return the answer with harmless text.
 
     A run inside another leaves that to the root run. Raises nothing.
     """
-    environ, policy = context.environ, _policy(context, result.manifest.project)
+    environ, policy = context.environ, _policy(context, project)
     if environ.get(GITHUB_VARIABLE) != "true":
         return answer
     text = "\n".join(made_harmless(line) for line in answer.text.split("\n"))
     answer = answer._replace(text=text)
     if RUN_VARIABLE in environ or not policy.github:
         return answer
-    where = Location(result.manifest.task_id, result.manifest.run_id)
     try:
         _annotate_and_sum_up(context, store, where, policy)
         _append(context, OUTPUT_VARIABLE, _outputs(context, store, where), "the run")

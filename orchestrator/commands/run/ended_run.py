@@ -181,7 +181,8 @@ def answer_seen(
     if is_in_ci(context.environ):
         from orchestrator.commands.run.ci_outputs import reported_to_ci
 
-        answer = reported_to_ci(context, store, result, answer)
+        where = Location(result.manifest.task_id, result.manifest.run_id)
+        answer = reported_to_ci(context, store, result.manifest.project, where, answer)
     unread = observer.sink.unread
     if not unread:
         return answer

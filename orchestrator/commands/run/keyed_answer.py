@@ -12,6 +12,7 @@ from orchestrator.commands.look.status import view
 from orchestrator.commands.look.wait import run_answer, waited
 from orchestrator.commands.look.waiting import refuse_own_run
 from orchestrator.commands.run.prepared_run import PreparedRun, capture
+from orchestrator.runner.ci_job import is_in_ci
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import Location
 
@@ -36,6 +37,10 @@ def found_answer(context: Context, prepared: PreparedRun, where: Location, reque
     else:
         refuse_own_run(store, where, context.environ)
         answer = waited(context, store, where, None, time.sleep)
+        if is_in_ci(context.environ) and (answer.document or {}).get("exit_code") is not None:
+            from orchestrator.commands.run.ci_outputs import reported_to_ci
+
+            answer = reported_to_ci(context, store, prepared.plan.project, where, answer)
     last = (read_document(store, where).get("provenance") or [{}])[-1]
     document = {
         **(answer.document or {}),
