@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from orchestrator.model.failed_tests import NO_TESTS
-from orchestrator.report.next_step import resuming
+from orchestrator.report.next_step import PROGRAM, is_refused_to_resume, resuming, starting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +45,16 @@ def failed_stages(
             "last_lines": list(last_lines.get(command["id"]) or filter(None, [command["summary"]])),
             "log_path": command["log_path"],
             "cause": causes.get(command["id"]),
-            "next_command": " ".join(resuming(body["run_id"])),
+            "next_command": _again(body),
             **tests.get(command["id"], NO_TESTS).fields(),
         }
         for command in commands
     ]
+
+
+def _again(body: Mapping[str, Any]) -> str:
+    argv = starting(body) if is_refused_to_resume(body) else resuming(body["run_id"])
+    return " ".join(argv or (PROGRAM, "logs", body["run_id"]))
 
 
 def _environment(body: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]], log: str | None) -> dict[str, Any]:
@@ -64,6 +69,6 @@ def _environment(body: Mapping[str, Any], last_lines: Mapping[str, Sequence[str]
         "last_lines": list(last_lines.get(ENVIRONMENT) or (detail.splitlines() if detail else [])),
         "log_path": log,
         "cause": None,
-        "next_command": " ".join(resuming(body["run_id"])),
+        "next_command": _again(body),
         **NO_TESTS.fields(),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.base.record import Record
 from orchestrator.model.outcome import TERMINAL
-from orchestrator.report.next_step import PROGRAM, attaching, resuming, watching
+from orchestrator.report.next_step import PROGRAM, attaching, is_refused_to_resume, resuming, starting, watching
 from orchestrator.report.stage_words import how_it_ended
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ def fleet_next(body: Mapping[str, Any], children: Mapping[str, Child]) -> list[s
     if unattended:
         return attaching(str(unattended[0]["run_id"]))
     if body["status"] != "succeeded":
-        return resuming(run_id)
+        return starting(body) if is_refused_to_resume(body) else resuming(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
     if not codes:
         return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from orchestrator.base.identifiers import FLEET, RESERVED_PIPELINES
+from orchestrator.base.redaction.names import MASK
+from orchestrator.model.exec_command import EXEC
 from orchestrator.report.readiness import unsuccessful_children
 
 TYPE_CHECKING = False
@@ -52,7 +55,7 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return attaching(run_id)
     codes = {reason["code"] for reason in body["ready"]["reasons"]}
     if body["status"] != "succeeded":
-        return _starting(body) if _cannot_resume(body, codes) else resuming(run_id)
+        return starting(body) if _FOR_GOOD in codes or is_refused_to_resume(body) else resuming(run_id)
     if not codes:
         return None
     if codes <= _OF_REVIEWERS:
@@ -65,7 +68,7 @@ def next_argv(body: Mapping[str, Any]) -> list[str] | None:
         return watching(child["run_id"]) if child["alive"] else resuming(child["run_id"])
     if codes <= _OF_REVIEWERS | {_OF_THE_CONFIG}:
         return [PROGRAM, "doctor"]
-    return _starting(body)
+    return starting(body)
 
 
 def first_in_words(status: str, argv: Sequence[str] | None) -> str | None:
@@ -78,13 +81,24 @@ def first_in_words(status: str, argv: Sequence[str] | None) -> str | None:
     return "change what keeps the run from being ready; the same start alone changes nothing"
 
 
-def _cannot_resume(body: Mapping[str, Any], codes: Collection[str]) -> bool:
-    return bool(_FOR_GOOD in codes or body.get("pruned") or body.get("imported_from"))
+def is_refused_to_resume(body: Mapping[str, Any]) -> bool:
+    """Tell whether ``resume`` refuses a run, by its status document.
+
+    Its logs are gone, its token stayed elsewhere, or its one command holds a secret that its record does not have.
+    """
+    if body.get("pruned") or body.get("imported_from"):
+        return True
+    return body["pipeline_id"] == EXEC and any(MASK in str(one["command"]) for one in body["commands"])
 
 
-def _starting(body: Mapping[str, Any]) -> list[str]:
-    what = ("--pipeline", body["pipeline_id"], "--project", body["project"], "--task", body["task_id"])
-    return [PROGRAM, "start", *what]
+def starting(body: Mapping[str, Any]) -> list[str] | None:
+    """Return the command that starts such a run anew; None of a single command (``exec``), which is its caller's."""
+    pipeline, project = body["pipeline_id"], body["project"]
+    if pipeline in RESERVED_PIPELINES:
+        return None if pipeline == EXEC else [PROGRAM, "prove", "--project", project]
+    if project == FLEET:
+        return [PROGRAM, "start", "--pipeline", pipeline, "--projects", ",".join(one["id"] for one in body["commands"])]
+    return [PROGRAM, "start", "--pipeline", pipeline, "--project", project, "--task", body["task_id"]]
 
 
 def with_next(argv: Sequence[str] | None) -> dict[str, Any]:

@@ -148,20 +148,26 @@ def _latest(store: RunStore) -> Location:
     is taken without looking at the rest. Raises NotFound.
     """
     newest: Location | None = None
+    where: Location | None = None
     for where in itertools.islice(_last_claimed(store), _MOST_CHILDREN):
         above = _parent(store, where)
         if above is not None:
             newest = newest or where
         elif not _never_latest(store, where):
             return where
-    if newest is None:
-        raise NotFound("there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>")
-    above, where = _parent(store, newest), newest
+    above, found = (None, None) if newest is None else (_parent(store, newest), newest)
     for _ in range(DEEPEST_NESTING):  # deeper is refused at the start, so no record leads in a circle
         if above is None:
             break
-        where, above = above, _parent(store, above)
-    return where
+        found, above = above, _parent(store, above)
+    if where is None:
+        raise NotFound("there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>")
+    if found is None or _never_latest(store, found):  # children only, of a run that is aside itself
+        raise NotFound(
+            "no run of this workspace is the latest: imported runs, and those of exec and prove, never are",
+            hint="name a run by its id: codex-orchestrator runs",
+        )
+    return found
 
 
 def _last_claimed(store: RunStore) -> Iterator[Location]:

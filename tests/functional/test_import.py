@@ -200,3 +200,22 @@ def test_a_link_in_the_records_is_not_followed(there: Orchestrator, orchestrate:
     (there.cwd / f".runs/1-app/cli/{passed}/notes").unlink()
     assert orchestrate("import", str(there.cwd)).code == 0
     assert orchestrate("doctor").code == 0
+
+
+def test_an_imported_fleet(workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path) -> None:
+    """It is never ``latest``, and what comes next is a new start of its projects: a resume is refused."""
+    workspace.project("app", {"one": {"shell": "exit 3", "needs": []}}, pipeline="go")
+    other = Orchestrator(tmp_path / "other", orchestrate.environ)
+    shutil.copytree(workspace.root, other.cwd)
+    fleet = other("start", "go", "--all", "--format", "json").document
+    assert orchestrate("import", str(other.cwd)).code == 0
+    latest = orchestrate("status")
+    assert latest.code == 6
+    assert "imported" in latest.stderr
+    again = ["codex-orchestrator", "start", "--pipeline", "go", "--projects", "app"]
+    for command in ("status", "wait"):
+        found = orchestrate(command, fleet["run_id"], "--format", "json").document
+        assert found["next_argv"] == again
+        assert found["failed"][0]["next_command"] == " ".join(again)
+        assert "resume" not in orchestrate(command, fleet["run_id"]).stdout
+    assert orchestrate(*again[1:]).code == 3

@@ -138,3 +138,18 @@ def test_an_environment_that_could_not_be_made_is_listed(workspace: WorkspaceFol
     (outer,) = orchestrate("start", "outer", "--project", "y", "--format", "json").document["failed"]
     assert (outer["cause"]["stage"], "3.99" in outer["cause"]["line"]) == ("environment", True)
     assert "3.99" in (workspace.root / outer["cause"]["log_path"]).read_text()
+
+
+def test_one_command_is_no_pipeline_to_start(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A run of ``exec`` that no resume brings on has no next command: nothing leads to what is refused."""
+    workspace.project("app")
+    workspace.write("packages/app/a.py", "x = 1\n")
+    workspace.commit()
+    moved = orchestrate("exec", "--project", "app", "--format", "json", "--", "sh", "-c", "echo y = 2 >> a.py")
+    assert (moved.code, moved.document["next_argv"]) == (0, None)
+    words = ("exec", "--project", "app", "--format", "json", "--", "sh", "-c", "echo hunter7secret; exit 3")
+    failed = orchestrate(*words, env={"MY_TOKEN": "hunter7secret"}).document
+    assert failed["next_argv"] is None
+    assert failed["failed"][0]["next_command"] == f"codex-orchestrator logs {failed['run_id']}"
+    plain = orchestrate("exec", "--project", "app", "--format", "json", "--", "false").document
+    assert plain["next_argv"] == ["codex-orchestrator", "resume", plain["run_id"]]
