@@ -197,3 +197,21 @@ def _status(orchestrate: Orchestrator, project: str) -> str | None:
 def _rows(orchestrate: Orchestrator) -> list[dict[str, str]]:
     rows: list[dict[str, str]] = orchestrate("runs", *JSON).document["runs"]
     return rows
+
+
+def test_events_of_a_run_that_never_began(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Where ``--wait`` runs out, or a signal ends the waiting, the last event says what comes next."""
+    limited(workspace)
+    first = orchestrate(*START, "--detach").document["run_id"]
+    words = ("start", "--project", "x", "--format", "ndjson")
+    done = orchestrate(*words, "--wait", "1s")
+    stopped = orchestrate.popen(*words)
+    wait_for(lambda: bool(orchestrate("runs", "--status", "queued", *JSON).document["runs"]))
+    stopped.send_signal(signal.SIGINT)
+    said = stopped.communicate()[0]
+    for code, expected, text in ((done.code, 3, done.stdout), (stopped.returncode, 130, said)):
+        events = [json.loads(line) for line in text.splitlines()]
+        assert (code, events[0]["type"], events[-1]["type"]) == (expected, "run:queued", "run:end")
+        assert events[-1]["next_argv"] == ["codex-orchestrator", "resume", events[-1]["run_id"]]
+    release(workspace)
+    assert orchestrate("wait", first).code == 0

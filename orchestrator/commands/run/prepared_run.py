@@ -17,6 +17,7 @@ from orchestrator.model.manifest.manifest import Softening
 from orchestrator.model.plan import Plan
 from orchestrator.runner.ci_job import GITHUB, is_in_ci
 from orchestrator.runner.progress import Observer, make_observer
+from orchestrator.store.find import find_run
 from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
@@ -147,7 +148,7 @@ def observer_for(context: Context, form: str, project: str, *, fleet: bool = Fal
         stderr=context.stderr,
         environ=context.environ,
         clock=context.clock,
-        at_end=lambda task_id, run_id: next_keys(context, Location(task_id, run_id)),
+        at_end=lambda run_id: next_keys(context, find_run(context.store(), run_id)),
         ci=_ci_screen(context, project),
     )
 

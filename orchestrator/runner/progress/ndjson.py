@@ -17,17 +17,14 @@ class RecordObserver:
 
     refresh_seconds: float | None = None
 
-    def __init__(self, sink: Sink, at_end: Callable[[str, str], Mapping[str, Any]]) -> None:
+    def __init__(self, sink: Sink, at_end: Callable[[str], Mapping[str, Any]]) -> None:
         self.sink = self._sink = sink
         self._at_end = at_end
-        self._task_id = ""
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Write one event; the end of a run with what comes next."""
-        if event.get("type") == "run:start":
-            self._task_id = str(event.get("task_id"))
-        elif event.get("type") == "run:end" and self._sink.open:
-            event = {**event, **self._at_end(self._task_id, str(event.get("run_id")))}
+        if event.get("type") == "run:end" and self._sink.open:
+            event = {**event, **self._at_end(str(event.get("run_id")))}
         self._sink.write(shown_json(dict(event), separators=(",", ":"), default=str).encode() + b"\n")
 
     def output(self, stage_id: str, data: bytes) -> None:

@@ -49,7 +49,7 @@ def make_observer(
     stderr: TextIO | None,
     environ: Mapping[str, str],
     clock: Clock,
-    at_end: Callable[[str, str], Mapping[str, Any]] = lambda task_id, run_id: {},
+    at_end: Callable[[str], Mapping[str, Any]] = lambda run_id: {},
     ci: Callable[..., SinkLines] | None = None,
     fleet: bool = False,
 ) -> Observer:
@@ -57,7 +57,7 @@ def make_observer(
 
     ``text``: a live table on a terminal that is not a dumb one, else lines, on stdout. ``json``: lines on
     stderr, as stdout belongs to the document. ``ndjson``: events on stdout, one JSON object a line, and no
-    output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by task and run id. ``ci``
+    output of stages: it is in their logs; ``at_end`` gives what ``run:end`` says besides, by the run's id. ``ci``
     makes the lines where a CI system shows them (``ci_screen``). Of a ``fleet`` each project is a line.
     """
     if kind == "ndjson":
