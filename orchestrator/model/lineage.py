@@ -46,32 +46,32 @@ def child_lineage(parent: Mapping[str, Any], stage_id: str | None) -> Lineage:
         parent_task_id=str(parent["task_id"]),
         parent_project=parent.get("project"),
         parent_stage_id=stage_id,
+        trace_id=above.get("trace_id"),
     )
 
 
-def trace_of(inherited: str, root_run_id: str) -> tuple[str, str | None]:
+def trace_of(inherited: str, lineage: Lineage) -> tuple[str, str | None]:
     """Return a run's trace id and the id of the span above it (hex): an inherited ``TRACEPARENT``'s.
 
-    Where none is inherited, or it is none by W3C Trace Context, the trace follows from the root run's id.
+    Where none is inherited, or it is none by W3C Trace Context, the trace of the run goes on, or that of its parent;
+    a new one follows from the root run's id.
     """
-    if not inherited:
-        return sha256(root_run_id.encode()).hexdigest()[:32], None
-    import re
+    if inherited:
+        import re
 
-    found = re.fullmatch(_TRACEPARENT, inherited)
-    if found is None:
-        return sha256(root_run_id.encode()).hexdigest()[:32], None
-    return found[1], found[2]
+        found = re.fullmatch(_TRACEPARENT, inherited)
+        if found is not None:
+            return found[1], found[2]
+    return lineage.trace_id or sha256(lineage.rootRunId.encode()).hexdigest()[:32], None
 
 
-def traceparent(environ: Mapping[str, str], root_run_id: str, run_id: str, stage_id: str, attempt: int) -> str:
-    """Return the W3C trace context of a stage: the trace that goes on, else one derived from the root run.
+def traceparent(lineage: Lineage, run_id: str, stage_id: str, attempt: int) -> str:
+    """Return the W3C trace context of a stage: its exported span, in the trace of its run, whichever attempt it is.
 
     Source: W3C Trace Context, level 1, section 3.2.
     """
-    trace, _ = trace_of(environ.get("TRACEPARENT", ""), root_run_id)
     span = sha256(f"{run_id}/{stage_id}/{attempt}".encode()).hexdigest()[:16]
-    return f"00-{trace}-{span}-01"
+    return f"00-{trace_of('', lineage)[0]}-{span}-01"
 
 
 def fixed_variables(workspace: Workspace, task_id: str, project: str) -> dict[str, str]:

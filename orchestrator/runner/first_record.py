@@ -61,7 +61,7 @@ def first_manifest(
     now = clock.now()
     at = stamp(now)
     shown = redacted(plan, redactor.text)
-    trace_id, parent_span_id = trace_of(terms.environ.get("TRACEPARENT", ""), lineage.rootRunId)
+    trace_id, parent_span_id = trace_of(terms.environ.get("TRACEPARENT", ""), lineage)
     manifest = Manifest(
         task_id=terms.task_id,
         task_slug=_slug(terms.task_id),

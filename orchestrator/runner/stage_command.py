@@ -191,7 +191,7 @@ class StageJobs(Record):
         if self.key is not None and stage.kind == "subpipeline" and not self.has_child(stage):
             own = {**own, KEY_OF_CHILD: f"{self.key}/{stage.project}"}
         run = self.manifest
-        trace = traceparent(self.own_environ, run.lineage.rootRunId, run.run_id, stage.id, run.attempt)
+        trace = traceparent(run.lineage, run.run_id, stage.id, run.attempt)
         return {
             **base,
             **own,

@@ -102,6 +102,27 @@ def test_a_sub_pipeline_is_a_child_run(workspace: WorkspaceFolder, orchestrate: 
     assert len(traces) == 1
 
 
+def test_a_trace_goes_on_in_a_resume_and_in_an_empty_environment(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """The spans that stages are told are those that are exported, whatever the environment of a later call says."""
+    inner = 'env -i PATH="$PATH" CODEX_ORCHESTRATOR_RUN_ID="$CODEX_ORCHESTRATOR_RUN_ID" codex-orchestrator start deep'
+    stage = '[[pipelines.top.stages]]\nid = "one"\nshell = """echo $TRACEPARENT; {}; exit 3"""\n'
+    workspace.project("x", extra=stage.format(inner) + '[[pipelines.deep.stages]]\nid = "two"\nrun = "true"\n')
+    caller = {"TRACEPARENT": f"00-{'a' * 32}-{'b' * 16}-01"}
+    document = orchestrate("start", "top", "--format", "json", env=caller).document
+    assert orchestrate("resume", document["run_id"]).code == 3
+    record = workspace.manifest(workspace.root / document["artifact_root"])
+    told = [
+        (workspace.root / attempt["log_path"]).read_text().split()[0] for attempt in record["commands"][0]["attempts"]
+    ]
+    assert [text.split("-")[1] for text in told] == ["a" * 32] * 2
+    exported = orchestrate("export", document["run_id"], "--as", "otlp-json").document["resourceSpans"]
+    spans = [span for one in exported for scope in one["scopeSpans"] for span in scope["spans"]]
+    assert {span["traceId"] for span in spans} == {"a" * 32}
+    assert {text.split("-")[2] for text in told} < {span["spanId"] for span in spans}
+
+
 def trace_of(log: Path) -> str:
     """Return the trace id that a stage printed."""
     return log.read_text().split("-")[1]

@@ -23,7 +23,7 @@ from orchestrator.commands.run.requests import StartRequest
 from orchestrator.config.plan_cache import program_mark
 from orchestrator.git.shared_look import SharedLook
 from orchestrator.model.fleet import entries_of
-from orchestrator.model.lineage import trace_of
+from orchestrator.model.lineage import root_lineage, trace_of
 from orchestrator.model.manifest.manifest import Manifest
 from orchestrator.model.plan import PlannedStage, stages_of
 from orchestrator.report.fleet_document import CHILD_KEYS
@@ -63,7 +63,7 @@ def load() -> None:
         import_module(name)
     with suppress(OSError):  # the child that needs it reports it
         program_mark()
-    trace_of("none", "")
+    trace_of("none", root_lineage(""))
     for cls in Record.__subclasses__():
         with suppress(KeyError, TypeError):  # a record that JSON does not hold
             kinds_of(cls)

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from orchestrator.model.lineage import traceparent
+from orchestrator.model.lineage import root_lineage, traceparent
 from orchestrator.report.exports.chrome_trace import chrome_trace
 from orchestrator.report.exports.exported import ExportedRun, Phase
 from orchestrator.report.exports.otlp_http import protobuf
@@ -43,7 +43,7 @@ def test_a_stage_is_the_span_that_its_traceparent_named() -> None:
     """What a stage exports by itself hangs below the exported span of that stage."""
     run = exported({"a": "success"})
     _, stage = spans_of(run)
-    given = traceparent({}, str(run.body["run_id"]), str(run.body["run_id"]), "a", 1)
+    given = traceparent(root_lineage(str(run.body["run_id"])), str(run.body["run_id"]), "a", 1)
     assert given == f"00-{stage['traceId']}-{stage['spanId']}-01"
 
 
