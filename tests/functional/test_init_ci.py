@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.store.layout import CHILD_START, RUN_LOCK, TOKEN
 from tests.harness import REPOSITORY, Done, Orchestrator
 
 CONFIG = """schema_version = 1
@@ -100,7 +101,8 @@ def test_the_workflow_of_github(tmp_path: Path, orchestrate: Orchestrator, job: 
     )
     assert checkout["with"]["fetch-depth"] == 0
     kept = next(step["with"] for step in uses if "upload-artifact" in step.get("uses", ""))
-    assert (kept["include-hidden-files"], ".resume-token" in kept["path"]) == (True, True)
+    assert kept["include-hidden-files"]
+    assert {f"!.runs/**/{name}" for name in (TOKEN, CHILD_START, RUN_LOCK)} < set(kept["path"].split())
     output = tmp_path / "GITHUB_OUTPUT"
     env = {**job, "GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": str(output)}
     env["GITHUB_STEP_SUMMARY"] = str(tmp_path / "GITHUB_STEP_SUMMARY")
@@ -131,6 +133,7 @@ def test_the_workflow_of_gitlab(tmp_path: Path, orchestrate: Orchestrator, job: 
     sh("git update-ref -d refs/remotes/origin/trunk && git remote set-head origin -d", clone, job)
     (one,) = yaml.safe_load((clone / ".gitlab-ci.yml").read_text()).values()
     assert one["variables"]["GIT_DEPTH"] == "0"
+    assert {f".runs/**/{name}" for name in (TOKEN, CHILD_START, RUN_LOCK)} == set(one["artifacts"]["exclude"])
     assert "names what to install" in sh("\n".join(one["before_script"]), clone, job, code=1)
     env = {
         **job,
