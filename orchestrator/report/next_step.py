@@ -84,11 +84,14 @@ def first_in_words(status: str, argv: Sequence[str] | None) -> str | None:
 def is_refused_to_resume(body: Mapping[str, Any]) -> bool:
     """Tell whether ``resume`` refuses a run, by its status document.
 
-    Its logs are gone, its token stayed elsewhere, or its one command holds a secret that its record does not have.
+    Its logs or the copies of ``prove`` are gone, its token stayed elsewhere, or its one command holds a secret that its
+    record does not have.
     """
     if body.get("pruned") or body.get("imported_from"):
         return True
-    return body["pipeline_id"] == EXEC and any(MASK in str(one["command"]) for one in body["commands"])
+    if body["pipeline_id"] not in RESERVED_PIPELINES:
+        return False
+    return body["pipeline_id"] != EXEC or any(MASK in str(one["command"]) for one in body["commands"])
 
 
 def starting(body: Mapping[str, Any]) -> list[str] | None:

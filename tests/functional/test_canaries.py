@@ -230,3 +230,14 @@ def test_a_canary_run_ticks_only_what_asks_for_it(workspace: WorkspaceFolder, or
         workspace.write(place, forged)
     found = orchestrate("verify", "--docs", "--format", "json").document["findings"]
     assert "not-covered" in {finding["code"] for finding in found}
+
+
+def test_a_proof_that_failed_is_made_again(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Its copies are gone, so that no resume brings it on: what comes next is ``prove``."""
+    make(workspace, "false")
+    failed = orchestrate("prove", "--project", "app", "--format", "json").document
+    found = orchestrate("status", failed["run_id"], "--format", "json").document
+    assert found["next_argv"] == ["codex-orchestrator", "prove", "--project", "app"]
+    assert {entry["next_command"] for entry in found["failed"]} == {"codex-orchestrator prove --project app"}
+    assert orchestrate("resume", failed["run_id"]).code == 5
+    assert orchestrate(*found["next_argv"][1:]).code == 3
