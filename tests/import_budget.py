@@ -162,6 +162,7 @@ LATE = {
     "orchestrator.model.plan_flags": "6 ms: the reader of shell words; a stored plan has its answer",
     "orchestrator.nox_session": "8 to 14 ms: a fleet, a resume and a detached start are hardly begun by nox",
     "orchestrator.report.brief": "its patterns take 2 ms to compile, and only a failure needs them",
+    "orchestrator.report.next_step": "1 ms; only of a run of exec",
     "orchestrator.report.readiness": "0.1 ms; a program's status of a green run needs no words",
     "orchestrator.report.status_document": "0.5 ms for version 1, 0.6 for interrupted and waiting runs: rare",
     "orchestrator.report.run_summary": "its patterns take 2 ms to compile, and only a failure needs them",
