@@ -128,7 +128,7 @@ def test_nobody_there_and_a_black_hole_are_distinguished(pki: Files) -> None:
         began = time.monotonic()
         assert _reason(_policy(port, pki), 0.5) == "no-answer"
         assert _reason(_policy(port, None, "tcp"), 0.5) == "not-an-engine"
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
 
 
 def test_files_that_are_no_certificates_are_named(pki: Files, stranger: Files, tmp_path: Path) -> None:

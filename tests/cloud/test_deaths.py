@@ -48,7 +48,7 @@ def test_a_killed_worker_leaves_nothing_and_its_run_goes_on_elsewhere(
     mortal.kill(worker)
     killed = time.monotonic()
     until(lambda: not pids_of(f"mark-{tmp_path.name}") or None, 10)
-    assert time.monotonic() - killed < 1.0
+    assert time.monotonic() - killed < 3.0, "the lease is longer: the death itself ended it"
     code, text = ended(process)
     record = place.last()
     assert code == 0, text
@@ -73,7 +73,7 @@ def test_a_stopped_worker_loses_its_run_within_the_lease(mortal: Engine, place: 
     mortal.kill(worker, signal.SIGSTOP)
     stopped = time.monotonic()
     until(lambda: not pids_of(f"mark-{tmp_path.name}") or None, 10)
-    assert time.monotonic() - stopped < 4.0 + 1.0
+    assert time.monotonic() - stopped < 4.0 + 4.0, "worker-ttl is longer"
     code, text = ended(process)
     assert code == 0, text
     assert time.monotonic() - stopped < 20.0 + 20.0
@@ -159,9 +159,9 @@ def test_a_worker_that_is_cut_off_loses_its_run_within_the_lease(
         place.running("b")
         link.cut()
         cut = time.monotonic()
-        mortal.start_worker("near")
         until(lambda: not pids_of(f"mark-{tmp_path.name}") or None, 15)
-        assert time.monotonic() - cut < 4.0 + 4.0  # a worker's start lies between
+        assert time.monotonic() - cut < 4.0 + 4.0, "worker-ttl is longer"
+        mortal.start_worker("near")
         code, text = ended(process)
         assert code == 0, text
     held = place.last()["engine"]["incarnations"]

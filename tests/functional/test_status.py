@@ -299,10 +299,15 @@ def test_watch_writes_a_line_for_each_change(tmp_path: Path) -> None:
     stdout = io.StringIO()
     with live_run(tmp_path) as (_, run):
 
+        def wait_for(line: str) -> None:
+            until = time.monotonic() + 60
+            while line not in stdout.getvalue() and time.monotonic() < until:
+                time.sleep(0.01)
+
         def go_on() -> None:
-            time.sleep(0.2)
+            wait_for("in progress")
             run.save(stage_started(run.manifest, "build", END, "x/01-build.log"))
-            time.sleep(0.2)
+            wait_for("build: running")
             run.save(ended(run.manifest))
 
         worker = threading.Thread(target=go_on)
