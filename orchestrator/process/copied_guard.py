@@ -12,6 +12,7 @@ import signal
 import sys
 from importlib import import_module
 
+from orchestrator.process.copies import may_be_copied
 from orchestrator.process.guard.launch import Program
 from orchestrator.process.guard.main import serve
 
@@ -37,7 +38,7 @@ def may_copy() -> bool:
         is_ours = main.__spec__.name == _PROGRAM and words[:1] == ["-m"]
     else:
         is_ours = os.path.basename(getattr(main, "__file__", "")) == _SCRIPT and sys.orig_argv[1][:1] != "-"
-    return is_ours and len(os.listdir("/proc/self/task")) == 1
+    return is_ours and may_be_copied()
 
 
 def copy_guard(sock: int, trees: str, program: str | None) -> int:

@@ -32,7 +32,10 @@ LOOK_SECONDS = 2.0
 
 def may_be_copied() -> bool:
     """Tell whether a copy has all of this process; of threads it would have one. Elsewhere than on Linux none has."""
-    return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+    except OSError:  # no /proc, as in some sandboxes: nobody can tell
+        return False
 
 
 class _Copy:

@@ -324,11 +324,14 @@ def test_fewer_copies_do_the_same(lacking: str, monkeypatch: pytest.MonkeyPatch)
     alone(body)
 
 
-def test_what_may_be_copied() -> None:
-    """A process of one thread; one of several would lose the others."""
+def test_what_may_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of one thread; one of several would lose the others, and without /proc nobody can tell."""
 
     def body() -> None:
         assert may_be_copied()
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "listdir", lambda _: os.stat("/nonexistent"))
+            assert not may_be_copied()
         import threading
 
         go_on = threading.Event()
