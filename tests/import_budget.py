@@ -127,6 +127,7 @@ LATE = {
     "orchestrator.commands.context": "a warning prints, [export] is read, what waits is sent: all rare, 2 ms each",
     "orchestrator.commands.look.failures": "0.8 ms; only of a run that failed",
     "orchestrator.commands.look.fleet_view": "3 ms; few fleets have a key, and hardly one was used before",
+    "orchestrator.commands.look.logs": "1 ms; only to follow a run",
     "orchestrator.commands.look.plan": "7 and 14 ms: a fleet's plan needs nothing of one project's, nor the other way",
     "orchestrator.commands.look.run_view": "7 ms; only where the record of a child is gone",
     "orchestrator.commands.look.status": "1 ms each: a program gets no text, and looks once",

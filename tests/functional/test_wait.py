@@ -110,10 +110,14 @@ def test_a_run_can_not_wait_for_itself(workspace: WorkspaceFolder, orchestrate: 
     """Inside a stage, waiting for the run around it is refused with exit code 5, at once."""
     wait = 'codex-orchestrator wait "$CODEX_ORCHESTRATOR_RUN_ID" --format json > ../own; echo $? > ../code'
     watch = 'codex-orchestrator status "$CODEX_ORCHESTRATOR_RUN_ID" --watch --format json > ../watched'
-    workspace.project("x", {"build": f"{wait}; {watch}; true"})
+    follow = 'codex-orchestrator logs "$CODEX_ORCHESTRATOR_RUN_ID" --follow'
+    others = f"{follow} 2> ../followed; {follow} --stage test 2>> ../followed; {follow} --stage lint > ../linted"
+    workspace.project("x", {"build": "true", "lint": "echo clean", "test": f"sleep 1; {wait}; {watch}; {others}; true"})
     assert orchestrate("start", "--project", "x", timeout=60).code == 0
     packages = workspace.root / "packages"
     assert (packages / "code").read_text() == "5\n"
+    assert (packages / "followed").read_text().count("can't be waited for") == 2
+    assert (packages / "linted").read_text() == "clean\n"
     for answer in ("own", "watched"):
         assert json.loads((packages / answer).read_text())["error"]["code"] == "waits-for-itself"
 

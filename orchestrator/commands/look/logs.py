@@ -81,6 +81,10 @@ def logs(
         reader.check_attempt([entry for entry in reader.entries(seen) if entry.stage in chosen])
     if format == "json":
         return Answer(EXIT_DONE, reader.document(seen, chosen), "")
+    if follow:
+        from orchestrator.commands.look.waiting import refuse_own_run
+
+        refuse_own_run(store, where, context.environ, stage)
     try:
         with store.run_folder(reader.where) as folder, folder.sub(COMMANDS) as commands:
             for each in chosen:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from orchestrator.base.errors import EXIT_SIGNAL_BASE, DamagedRecord, NotFound, Refused, StorageError
 from orchestrator.base.identifiers import is_run_id
 from orchestrator.base.limits import DEEPEST_NESTING
-from orchestrator.model.lineage import RUN_VARIABLE
+from orchestrator.model.lineage import RUN_VARIABLE, STAGE_VARIABLE
 from orchestrator.store.find import find_run, read_document
 from orchestrator.store.layout import Location
 from orchestrator.store.store import RunStore
@@ -43,20 +43,25 @@ def stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def refuse_own_run(store: RunStore, where: Location, environ: Mapping[str, str]) -> None:
-    """Raise Refused where waiting could never end: inside a stage, for its own run, an ancestor or a queued run."""
+def refuse_own_run(store: RunStore, where: Location, environ: Mapping[str, str], stage: str | None = None) -> None:
+    """Raise Refused where waiting could never end: inside a stage, for its own run, an ancestor or a queued run.
+
+    With ``stage``, the end of that one is waited for: then of the runs around only the stage that encloses this call.
+    """
     inside = environ.get(RUN_VARIABLE, "")
     if not is_run_id(inside):
         return
     above: str | None = inside
+    enclosing = environ.get(STAGE_VARIABLE)
     with suppress(NotFound, DamagedRecord, StorageError):
         for _ in range(DEEPEST_NESTING + 1):
             if above is None:
                 break
-            if above == where.run_id:
+            if above == where.run_id and stage in (None, enclosing):
                 raise _waits_for_itself(where, f"it encloses this call, which is inside run '{inside}'")
             lineage = read_document(store, find_run(store, above)).get("lineage")
             above = lineage.get("parentRunId") if isinstance(lineage, Mapping) else None
+            enclosing = lineage.get("parent_stage_id") if isinstance(lineage, Mapping) else None
         if read_document(store, where)["status"] == "queued":
             raise _waits_for_itself(where, f"it is queued, perhaps behind run '{inside}', which encloses this call")
 
