@@ -19,8 +19,9 @@ _ENDINGS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "PASSCODE", "
 
 _PLURALS = frozenset({"SECRETS", "PASSWORDS", "TOKENS", "CREDS", "APIKEYS"})
 
-_LAST_WORDS = frozenset({"AUTH", "PASS", "SSHPASS", "PAT", "BEARER", "COOKIE"})
-"""Secret only as the last word: ``NPM_CONFIG__AUTH`` is, ``SSH_AUTH_SOCK`` and ``PASS_RATE`` are not."""
+_LAST_WORDS = frozenset({"AUTH", "PASS", "SSHPASS", "PAT", "BEARER", "COOKIE", "PSW"})
+"""Secret only as the last word: ``NPM_CONFIG__AUTH`` is, ``SSH_AUTH_SOCK`` and ``PASS_RATE`` are not; ``PSW`` is
+Jenkins', beside ``USR``."""
 
 _KEY_KINDS = frozenset(
     {
@@ -85,6 +86,7 @@ _HARMLESS_LAST = frozenset(
         "URL",
         "USER",
         "USERNAME",
+        "USR",
         "VERSION",
     }
 )
