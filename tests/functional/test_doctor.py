@@ -318,6 +318,59 @@ def test_what_is_not_repaired(workspace: WorkspaceFolder, orchestrate: Orchestra
     assert (second / "commands" / "99-x.log").is_symlink()
 
 
+def out_is_a_file(workspace: WorkspaceFolder) -> None:
+    """Put a file in the place of the folder of snapshots."""
+    shutil.rmtree(workspace.root / "out")
+    (workspace.root / "out").write_text("x")
+
+
+def state_folder_is_a_file(workspace: WorkspaceFolder) -> None:
+    """Put a file in the place of the task's folder of snapshots."""
+    shutil.rmtree(workspace.root / "out" / TASK)
+    (workspace.root / "out" / TASK).write_text("x")
+
+
+def metrics_are_a_folder(workspace: WorkspaceFolder) -> None:
+    """Put a folder in the place of the task's metrics."""
+    (task_of(workspace) / "metrics.json").unlink()
+    (task_of(workspace) / "metrics.json").mkdir()
+
+
+@pytest.mark.parametrize("place", [out_is_a_file, state_folder_is_a_file, metrics_are_a_folder])
+def test_what_stands_in_the_way_is_not_called_missing(
+    workspace: WorkspaceFolder,
+    orchestrate: Orchestrator,
+    runs: tuple[Path, Path],
+    place: Callable[[WorkspaceFolder], None],
+) -> None:
+    """A file in a folder's place, or a folder in a file's, is named once, without the advice of a repair."""
+    place(workspace)
+    for words in ((), ("--repair",)):
+        done = orchestrate("doctor", *words, "--format", "json")
+        assert (done.code, [item["code"] for item in done.document["findings"]]) == (4, ["planted"]), done.stdout
+        assert not any("--repair" in item["hint"] for item in done.document["findings"])
+
+
+def test_metrics_that_may_not_be_read_are_not_called_missing(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """What the system refuses to read is named with its reason, as `doctor --repair` can't repair it."""
+    if os.geteuid() == 0:
+        pytest.skip("root reads everything")
+    (task_of(workspace) / "metrics.json").chmod(0)
+    for words in ((), ("--repair",)):
+        done = orchestrate("doctor", *words, "--format", "json")
+        assert (done.code, [item["code"] for item in done.document["findings"]]) == (4, ["eacces"]), done.stdout
+
+
+def test_a_token_that_nobody_may_write_is_no_fault(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, runs: tuple[Path, Path]
+) -> None:
+    """In records that were made read-only, a token that only its owner may read is as safe as it was."""
+    (runs[0] / ".resume-token").chmod(0o400)
+    assert orchestrate("doctor").code == 0
+
+
 def test_a_world_writable_workspace_is_a_warning(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """It is told, and the exit code stays 0."""
     (workspace.project("x") / "main.py").touch()

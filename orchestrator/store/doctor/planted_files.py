@@ -32,11 +32,13 @@ def planted(store: RunStore) -> Iterator[Finding]:
     What stages put into folders of their own is theirs.
     """
     workspace = store.workspace
-    for root, walk in ((workspace.runs_dir, _runs), (workspace.out_dir, _folders)):
+    for root, walk in ((workspace.runs_dir, _runs), (workspace.out_dir, _snapshots)):
         if os.path.islink(root):
-            yield _finding(store, root, "a symbolic link")
+            yield planted_finding(store, root, "a symbolic link")
         elif os.path.isdir(root):
             yield from walk(store, root)
+        elif os.path.exists(root):
+            yield planted_finding(store, root, "a file")
 
 
 def _runs(store: RunStore, root: str) -> Iterator[Finding]:
@@ -81,6 +83,14 @@ def _older_pointers(store: RunStore, folder: str) -> Iterator[Finding]:
             yield finding
 
 
+def _snapshots(store: RunStore, root: str) -> Iterator[Finding]:
+    yield from _folders(store, root)
+    for task in _entries(store, store.workspace.runs_dir):
+        path = os.path.join(root, os.path.basename(task)) if isinstance(task, str) else ""
+        if os.path.isfile(path) and not os.path.islink(path):
+            yield planted_finding(store, path, "a file")
+
+
 def _folders(store: RunStore, folder: str) -> Iterator[Finding]:
     for entry in _entries(store, folder):
         if isinstance(entry, Finding):
@@ -109,8 +119,9 @@ def _odd(store: RunStore, entry: os.DirEntry[str]) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     kinds = ((stat.S_ISLNK, "a symbolic link"), (stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
-    yield _finding(store, entry.path, next((words for test, words in kinds if test(mode)), "a device"))
+    yield planted_finding(store, entry.path, next((words for test, words in kinds if test(mode)), "a device"))
 
 
-def _finding(store: RunStore, path: str, kind: str) -> Finding:
+def planted_finding(store: RunStore, path: str, kind: str) -> Finding:
+    """Return the finding for something of that kind that stands where a file or folder of ours belongs."""
     return Finding("planted", store.workspace.shown(path), f"{kind} stands where a file or folder belongs", hint=_HINT)

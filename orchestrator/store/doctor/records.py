@@ -158,8 +158,8 @@ def _remains(folder: Folder, manifest: Manifest, place: str, is_marked: Callable
     yield from temp_files(names, place)
     with suppress(FileNotFoundError):
         token = os.stat(TOKEN, dir_fd=folder.fd, follow_symlinks=False)
-        if stat.S_ISREG(token.st_mode) and stat.S_IMODE(token.st_mode) != 0o600:
-            mode = stat.S_IMODE(token.st_mode)
+        mode = stat.S_IMODE(token.st_mode)
+        if stat.S_ISREG(token.st_mode) and mode & ~0o200 != 0o400:  # read-only records are as private
             yield repairable(
                 "token-mode", os.path.join(place, TOKEN), f"its mode is {mode:04o}; only its owner may read it"
             )

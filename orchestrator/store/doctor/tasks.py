@@ -20,6 +20,7 @@ from orchestrator.store.doctor.chain_indexes import index_findings
 from orchestrator.store.doctor.chain_records import missing_runs, read_chain, unproved_runs
 from orchestrator.store.doctor.finding import repairable
 from orchestrator.store.doctor.metrics_file import missing, read_lines
+from orchestrator.store.doctor.planted_files import planted_finding
 from orchestrator.store.doctor.records import (
     Check,
     RunSeen,
@@ -112,9 +113,15 @@ def _look(store: RunStore, task_id: str, check: Check, is_done: Callable[[object
             findings += missing_runs(store, task, chain, {*ids, *run_ids(store, task_id), *_names(task, DAMAGED)})
         moving = marked | _names(task, OPEN) | (set(run_ids(store, task_id)) - set(ids))
     settled = [run for run in runs if not run.is_busy and run.where.run_id not in moving]
-    findings += metrics_findings(store, task, metrics, settled)
+    if isinstance(metrics, StorageError):
+        findings += _unread(store, os.path.join(task.path, METRICS), metrics)
+    else:
+        findings += metrics_findings(store, task, metrics, settled)
     findings += unproved_runs(store, settled, chain.places)
-    findings += state_findings(store, task_id, state, runs, settled, len(moving))
+    if isinstance(state, StorageError):
+        findings += _unread(store, os.path.join(store.workspace.out_dir, task_id, STATE), state)
+    else:
+        findings += state_findings(store, task_id, state, runs, settled, len(moving))
     return TaskSeen(task_id, runs, tuple(findings))
 
 
@@ -153,14 +160,18 @@ def metrics_findings(store: RunStore, task: Folder, data: bytes | None, settled:
     unreadable = len(file.aside) - (1 if file.is_torn and file.aside else 0)
     if unreadable > 0:
         findings.append(
-            repairable("metrics-unreadable", place, f"{unreadable} lines can't be read, or contradict others")
+            repairable("metrics-unreadable", place, f"unreadable, or contradicts others: {_lines(unreadable)}")
         )
     if file.repeated:
-        findings.append(repairable("metrics-repeated", place, f"{len(file.repeated)} lines stand there twice"))
+        findings.append(repairable("metrics-repeated", place, f"twice there: {_lines(len(file.repeated))}"))
     if absent:
         shown = ", ".join(sorted({str(line["run_id"]) for line in absent})[:3])
-        findings.append(repairable("metrics-missing", place, f"{len(absent)} lines of ended runs are missing: {shown}"))
+        findings.append(repairable("metrics-missing", place, f"without {_lines(len(absent))} of ended runs: {shown}"))
     return findings
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def expected_of(store: RunStore, run: RunSeen) -> Iterator[dict[str, Any]]:
@@ -269,20 +280,32 @@ def _names(folder: Folder, name: str) -> set[str]:
     return set()
 
 
-def _read(folder: Folder, name: str, limit: int) -> bytes | None:
-    with suppress(FileNotFoundError, StorageError):
+def _read(folder: Folder, name: str, limit: int) -> bytes | StorageError | None:
+    """Return a file's bytes, what keeps it from being read, or None where there is none."""
+    try:
         return folder.read(name, limit)
-    return None
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        return error
 
 
-def _read_out(store: RunStore, task_id: str) -> bytes | None:
-    with (
-        suppress(FileNotFoundError, StorageError),
-        Folder.at(store.workspace.out_dir, store.seam) as out,
-        out.sub(task_id) as folder,
-    ):
-        return folder.read(STATE, STATE_LIMIT)
-    return None
+def _read_out(store: RunStore, task_id: str) -> bytes | StorageError | None:
+    try:
+        with Folder.at(store.workspace.out_dir, store.seam) as out, out.sub(task_id) as folder:
+            return _read(folder, STATE, STATE_LIMIT)
+    except FileNotFoundError:
+        return None
+    except StorageError as error:
+        return error
+
+
+def _unread(store: RunStore, path: str, error: StorageError) -> Iterator[Finding]:
+    """Yield what keeps a file from being read: no repair can write it either. Links and pipes are found elsewhere."""
+    if error.code != "planted-link":
+        yield Finding(error.code, store.workspace.shown(path), error.message, hint=error.hint)
+    elif os.path.isdir(path) and not os.path.islink(path):
+        yield planted_finding(store, path, "a folder")
 
 
 def _out_temps(store: RunStore, task_id: str) -> list[Finding]:
