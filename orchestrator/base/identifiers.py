@@ -136,12 +136,15 @@ def migrated_run_id(name: str, started: datetime) -> str:
     return make_run_id(started, sha256(name.encode("utf-8", "surrogateescape")).digest())
 
 
-def nearest(value: str, known: Iterable[str]) -> str | None:
-    """Return the one of ``known`` that ``value`` was most likely meant to be, or None."""
+def nearest(value: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the one of ``known`` that ``value`` was most likely meant to be, or None.
+
+    Of two that are alike by less than ``cutoff``, from 0 to 1, neither is meant by the other.
+    """
     import difflib
 
     folded = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(value.casefold()[:100], folded, n=1, cutoff=0.6)
+    found = difflib.get_close_matches(value.casefold()[:100], folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else None
 
 

@@ -138,7 +138,7 @@ def project_folder(root: str, name: str, path: str) -> str:
     folder = os.path.normpath(os.path.join(root, path))
     if not is_folder(folder):
         raise UsageError(
-            f"the folder of project '{name}' does not exist: {path}",
+            f"the folder of project '{name}' {'is no folder' if os.path.exists(folder) else 'does not exist'}: {path}",
             hint=f"make it, or correct project.path in {CONFIG_FOLDER}/{name}.toml",
             code="missing-project-folder",
         )

@@ -176,9 +176,17 @@ COMMANDS = (
             Option("project", "this project only", "NAME"),
             Option("window", "how far back: a span such as 7d or 36h", "SPAN", default="7d"),
             Option("gate", "exit with 4 when the gate is not met"),
-            Option("min-coverage", "the least guardrail coverage; left out: the project's, else 0.9", "N", read=share),
             Option(
-                "sla-budget", "the share of runs that may breach; left out: the project's, else 0.1", "N", read=share
+                "min-coverage",
+                "the least guardrail coverage; left out: the project's, else 0.9",
+                "N",
+                read=share("0.9"),
+            ),
+            Option(
+                "sla-budget",
+                "the share of runs that may breach; left out: the project's, else 0.1",
+                "N",
+                read=share("0.1"),
             ),
             Option(
                 "format",

@@ -59,15 +59,22 @@ def _is_whole(given: str) -> bool:
     return given.isascii() and given.isdigit() and len(given) <= _MOST_DIGITS
 
 
-def share(flag: str, given: str) -> float:
-    """Return a share as a number from 0 to 1, of ``0.9`` or ``90%``, or raise UsageError."""
-    import re
+def share(usual: str) -> Callable[[str, str], float]:
+    """Return what reads a share, of ``0.9`` or ``90%``, as a number from 0 to 1, or raises UsageError.
 
-    match = re.fullmatch(_SHARE, given)
-    value = float(match[1]) / (100 if match[2] else 1) if match is not None else 2.0
-    if value > 1:
-        raise UsageError(f"--{flag} is a share such as 0.9 or 90%, not {shown(given)}", hint=f"--{flag} 0.9")
-    return value
+    ``usual`` is what counts when the option is left out: whoever takes the hint gets no weaker gate.
+    """
+
+    def read(flag: str, given: str) -> float:
+        import re
+
+        match = re.fullmatch(_SHARE, given)
+        value = float(match[1]) / (100 if match[2] else 1) if match is not None else 2.0
+        if value > 1:
+            raise UsageError(f"--{flag} is a share such as 0.9 or 90%, not {shown(given)}", hint=f"--{flag} {usual}")
+        return value
+
+    return read
 
 
 def seconds(flag: str, given: str) -> float:

@@ -11,6 +11,10 @@ from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
 _SUFFIX = ".toml"
 
 
+BRING_IN = "codex-orchestrator onboard NAME --path FOLDER"
+"""What to do in a workspace without projects."""
+
+
 def project_names(root: str) -> tuple[str, ...]:
     """Return the projects of the workspace, sorted: the names of its config files, none of them read."""
     return tuple(name for name in config_stems(root) if name_fault("project", name) is None)

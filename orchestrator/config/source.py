@@ -11,7 +11,7 @@ from orchestrator.base.identifiers import check_name, name_fault, near_hint
 from orchestrator.base.record import Record
 from orchestrator.base.sha256 import sha256
 from orchestrator.base.workspace import CONFIG_FOLDER, refuse_broken
-from orchestrator.config.project_names import config_stems, project_names
+from orchestrator.config.project_names import BRING_IN, config_stems, project_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def source_of(root: str, name: str) -> Source:
         return read_source(root, name)
     except FileNotFoundError:
         known = project_names(root)
-        hint = _misnamed(root, name) or near_hint(name, known) or f"there is no project yet: make {config_file(name)}"
+        hint = _misnamed(root, name) or near_hint(name, known) or BRING_IN
         raise UsageError(f"there is no project '{name}'", hint=hint, code="unknown-project") from None
 
 

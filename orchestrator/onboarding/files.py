@@ -131,8 +131,12 @@ def _path(root: str, wish: Wish) -> str:
         if path.split(os.sep)[0] == os.pardir:  # outside: as it is reached whatever links lead here
             path = os.path.relpath(os.path.realpath(wish.path), os.path.realpath(root))
     if not os.path.isdir(os.path.join(root, path)):
+        folder = os.path.normpath(os.path.join(root, path))
+        named = folder if path.split(os.sep)[0] == os.pardir else path
         raise UsageError(
-            f"there is no folder '{path}'", hint="name the codebase's folder with --path", code="missing-project-folder"
+            f"'{named}' is no folder" if os.path.exists(folder) else f"there is no folder '{named}'",
+            hint="name the codebase's folder with --path",
+            code="missing-project-folder",
         )
     return path
 

@@ -16,7 +16,6 @@ from orchestrator.base.identifiers import (
     is_run_id,
     is_task_folder,
     migrated_run_id,
-    near_hint,
     nearest,
     only_run_ids,
 )
@@ -40,6 +39,8 @@ if TYPE_CHECKING:
 
 _COMPARED = 1000
 """So many ids are compared with one that nobody knows."""
+_ALIKE = 0.9
+"""Ids of one day have most of their text in common; only a slip of the hand is taken for another run."""
 _MOST_CHILDREN = 256
 """So many records are read for ``latest``, at 0.1 ms each."""
 
@@ -114,7 +115,9 @@ def _no_run(store: RunStore, reference: str, ids: list[str]) -> NotFound:
     from orchestrator.store.find_pruned import refuse_pruned
 
     refuse_pruned(store, reference, task_ids(store))
-    return NotFound(f"there is no run '{reference}' in this workspace", hint=near_hint(reference, ids) if ids else "")
+    match = nearest(reference, ids, _ALIKE)
+    hint = f"did you mean '{match}'?" if match else "codex-orchestrator runs"
+    return NotFound(f"there is no run '{reference}' in this workspace", hint=hint if ids else "")
 
 
 def _newest_ids(store: RunStore) -> list[str]:
@@ -161,7 +164,7 @@ def _latest(store: RunStore) -> Location:
             break
         found, above = above, _parent(store, above)
     if where is None:
-        raise NotFound("there are no runs in this workspace yet", hint="codex-orchestrator start --project <project>")
+        raise NotFound("there are no runs in this workspace yet", hint="codex-orchestrator start --project NAME")
     if found is None or _never_latest(store, found):  # children only, of a run that is aside itself
         raise NotFound(
             "no run of this workspace is the latest: imported runs, and those of exec and prove, never are",
@@ -224,7 +227,7 @@ def _check_reference(store: RunStore, reference: str) -> None:
         every = _every(store)
         if _migrated(every, reference):
             return  # an early version's name for a run, in whatever form
-        match = nearest(reference, (run_id for run_id, _ in every))
+        match = nearest(reference, (run_id for run_id, _ in every), _ALIKE) or nearest(reference, ("latest",))
         if match is None:
             raise
         raise UsageError(error.message, hint=f"did you mean '{match}'?", code=error.code) from None

@@ -148,6 +148,37 @@ def test_a_hostile_stage_or_a_bad_reference_to_a_run_is_refused(
     assert content(town.root) == before
 
 
+def test_a_run_that_is_not_there_is_taken_for_no_other_one(town: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Ids of one day look alike: only what differs in a digit or two is advised, else the list; so with the words."""
+    assert orchestrate("start", "--project", "x").code == 0
+    (run,) = town.runs("1-x")
+    typo = run.name[:-1] + ("0" if run.name[-1] != "0" else "1")
+    for verb in ("status", "cancel", "resume"):
+        check_message(orchestrate(verb, typo), 6, f"did you mean '{run.name}'?")
+        check_message(orchestrate(verb, run.name[:11] + "99-99-99-999Z-ffffffff"), 6, "hint: codex-orchestrator runs\n")
+        check_message(orchestrate(verb, run.name[:11] + "99"), 6, "hint: codex-orchestrator runs\n")
+    check_message(orchestrate("wait", "latset"), 2, "did you mean 'latest'?")
+    check_message(orchestrate("compare", "latest", "--with", "last-succes"), 2, "did you mean 'last-success'?")
+
+
+def test_a_workspace_without_projects_names_the_command_that_brings_one_in(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator
+) -> None:
+    """Whatever is asked first, the hint is the command that brings a codebase in, in words that a shell takes."""
+    for words in (("start",), ("start", "--all"), ("plan",), ("start", "--project", "x"), ("spec-guard",)):
+        check_message(orchestrate(*words), 2, "hint: codex-orchestrator onboard NAME --path FOLDER\n")
+    check_message(orchestrate("status"), 6, "hint: codex-orchestrator start --project NAME\n")
+
+
+def test_a_file_in_the_place_of_a_folder_is_called_one(town: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A codebase's path that names a file is refused as no folder, and one outside is shown from the root."""
+    (town.root / "packages" / "z").write_text("")
+    town.config("x", (town.root / "project_configs/x.toml").read_text().replace("packages/x", "packages/z"))
+    check_refused(orchestrate, town.root, ("start", "--project", "x"), 2, "is no folder: packages/z")
+    check_refused(orchestrate, town.root, ("onboard", "z"), 2, "'packages/z' is no folder")
+    check_refused(orchestrate, town.root, ("onboard", "z", "--path", "/none/such"), 2, "no folder '/none/such'")
+
+
 BROKEN_CONFIGS = {
     "broken": (b"[project\n", "line 1"),
     "empty": (b"", "schema_version"),

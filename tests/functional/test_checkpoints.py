@@ -108,11 +108,15 @@ def test_a_remote_that_is_away_or_refuses_is_an_error(
         for name in (str(tmp_path / "nowhere"), "--upload-pack=x", ""):
             refused = orchestrate(*words, name, "--format", "json")
             assert refused.code == 2
+        refused = orchestrate(*words, "origin", "--format", "json")
+        assert "'origin' does not appear to be a git repository" in refused.document["error"]["message"]
+        assert refused.document["error"]["hint"] == "git remote -v"
     hook = remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     refused = orchestrate("checkpoint", "--push", str(remote), "--format", "json")
     assert (refused.code, refused.document["error"]["code"]) == (2, "remote-failed")
+    assert "pre-receive hook declined" in refused.document["error"]["message"]
     shutil.rmtree(workspace.root / ".git")
     refused = orchestrate("checkpoint", "--format", "json")
     assert (refused.code, refused.document["error"]["code"]) == (2, "no-repository")

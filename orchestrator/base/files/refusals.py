@@ -42,7 +42,7 @@ def refuse_irregular(fd: int, path: str) -> None:
 def planted(path: str) -> StorageError:
     """Return the refusal for a link, a pipe or a device that stands at ``path``."""
     return StorageError(
-        f"'{path}' is not what belongs there: a link, a pipe or a device stands in its place",
+        f"'{path}' is not what belongs there: a link, a file or something else stands in its place",
         hint="remove it; nothing was written through it",
         code="planted-link",
     )

@@ -34,7 +34,8 @@ def run(question: Question, git_in: GitIn) -> Report:
         listed = read_index(os.path.realpath(question.root)).ids()
     except UsageError as error:
         # Nobody can say which tasks owe a spec, nor which specs are theirs.
-        unreadable = (Finding("document-unreadable", TASK_INDEX, error.message, hint=error.hint),)
+        message = error.message.removeprefix(f"{TASK_INDEX}: ")
+        unreadable = (Finding("document-unreadable", TASK_INDEX, message, hint=error.hint),)
     specs = Specs(question, (*listed, *question.other_tasks))
     compared = compare(question, git_in, specs)
     reviewed = review(question, specs, is_listed=question.task_id in listed)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError, UsageError
+from orchestrator.base.identifiers import nearest
 from orchestrator.base.text.appearance import appearance
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.compared_tests import compared_tests
@@ -41,7 +42,7 @@ def compare(
     store = context.store()
     where = find_run(store, run)
     record = _record(store, where)
-    earlier = _last_success(store, where, record) if before == LAST_SUCCESS else _record(store, find_run(store, before))
+    earlier = _last_success(store, where, record) if before == LAST_SUCCESS else _record(store, _named(store, before))
     for key, what in (("project", "projects"), ("pipeline_id", "pipelines")):
         if record[key] != earlier[key]:
             raise UsageError(
@@ -67,6 +68,15 @@ def compare(
     }
     seen = appearance(context.stdout, context.environ)
     return Answer(EXIT_DONE, document, compare_text(document, width=seen.width, color=seen.color))
+
+
+def _named(store: RunStore, before: str) -> Location:
+    try:
+        return find_run(store, before)
+    except UsageError as error:
+        if error.code != "bad-run-id" or nearest(before, (LAST_SUCCESS,)) is None:
+            raise
+        raise UsageError(error.message, hint=f"did you mean '{LAST_SUCCESS}'?", code=error.code) from None
 
 
 def _record(store: RunStore, where: Location) -> dict[str, Any]:

@@ -124,8 +124,16 @@ def _push(git: GitRun, remote: str, heads: Sequence[Head]) -> None:
             hint=f"codex-orchestrator verify --witness {remote}",
             code="chain-rewound",
         )
-    said = (complaint.strip() or output.strip()).splitlines()
-    raise UsageError(f"'{remote}' can't be reached, or refuses: {said[-1] if said else code}", code="remote-failed")
+    reasons = [line.split("\t")[-1] for line in refused[:1]] or [_said(complaint) or f"git push ended with {code}"]
+    raise UsageError(
+        f"'{remote}' can't be reached, or refuses: {reasons[0]}", hint="git remote -v", code="remote-failed"
+    )
+
+
+def _said(complaint: str) -> str:
+    """Return what git complains of, on one line; behind a blank line is its advice."""
+    lines = complaint.strip().partition("\n\n")[0].splitlines()
+    return "; ".join(line.strip().removeprefix("fatal: ").removeprefix("error: ") for line in lines[:3])
 
 
 def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str) -> list[Finding]:
@@ -138,8 +146,8 @@ def witness_findings_of(store: RunStore, environ: Mapping[str, str], remote: str
     words = ["fetch", "--quiet", "--no-tags", "--prune", "--no-write-fetch-head", "--end-of-options", remote]
     code, _, complaint = git([*words, f"+{REFS}/*:{place}/*"], b"", {})
     if code != 0:
-        said = complaint.strip().splitlines()
-        raise UsageError(f"'{remote}' can't be reached: {said[-1] if said else code}", code="remote-failed")
+        reason = _said(complaint) or f"git fetch ended with {code}"
+        raise UsageError(f"'{remote}' can't be reached: {reason}", hint="git remote -v", code="remote-failed")
     _, output, _ = git(["for-each-ref", "--format=%(refname)", place], b"", {})
     refs = [(ref.replace(place, REFS, 1), history_of(git, ref)) for ref in output.splitlines()]
 

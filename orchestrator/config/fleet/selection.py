@@ -11,6 +11,7 @@ from orchestrator.base.record import Record
 from orchestrator.config.fleet.affected import Change, affected, with_dependents
 from orchestrator.config.fleet.members import Member, Members
 from orchestrator.config.fleet.options import SelectionOptions, check_options, listed, parsed_shard
+from orchestrator.config.project_names import BRING_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def select(
         raise UsageError(
             "nothing is selected: "
             + ("no project has all that was asked for" if projects else "there is no project in this workspace"),
-            hint="codex-orchestrator projects" if projects else "codex-orchestrator onboard NAME --path FOLDER",
+            hint="codex-orchestrator projects" if projects else BRING_IN,
             code="nothing-selected",
         )
     base = sources.change() if options.affected else None

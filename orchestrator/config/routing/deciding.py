@@ -12,7 +12,7 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.identifiers import FLEET, check_name, near_hint, nearest
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import CONFIG_FOLDER, Workspace
-from orchestrator.config.project_names import project_names
+from orchestrator.config.project_names import BRING_IN, project_names
 from orchestrator.config.project_outlines import Outline
 from orchestrator.config.routing.projects import Projects
 from orchestrator.config.routing.task_index import INDEX_FILE
@@ -120,9 +120,7 @@ def _by_task_or_folder(projects: Projects, cwd: str, task: str | None, where: st
     if not outlines and projects.unreadable:
         raise ConfigError(fault for error in projects.unreadable.values() for fault in error.faults)
     if not outlines:
-        raise UsageError(
-            f"there is no project in {CONFIG_FOLDER}/", hint=f"make {CONFIG_FOLDER}/<project>.toml", code="no-project"
-        )
+        raise UsageError(f"there is no project in {CONFIG_FOLDER}/", hint=BRING_IN, code="no-project")
     raise _undecided("which project is meant is not clear", [*(item.name for item in outlines), *projects.unreadable])
 
 

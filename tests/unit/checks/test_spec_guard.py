@@ -408,7 +408,9 @@ def test_a_task_without_a_spec_is_a_note_until_it_is_listed(root: Path) -> None:
 def test_a_broken_index_is_a_finding(root: Path, index: str) -> None:
     """Whatever stands in tasks/index.json, the guard gives a report; what can't be read switches nothing off."""
     _put(root, "tasks/index.json", index)
-    assert _rules(_guard(root, FakeGit(root), task="1002-b")) == ["document-unreadable"]
+    report = _guard(root, FakeGit(root), task="1002-b")
+    assert _rules(report) == ["document-unreadable"]
+    assert "tasks/index.json" not in report.findings[0].message  # its place is said once
 
 
 def test_specs_of_other_tasks_are_not_our_business(root: Path) -> None:

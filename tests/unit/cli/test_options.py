@@ -16,6 +16,13 @@ def refusal(command: str, **given: object) -> UsageError:
     return caught.value
 
 
+@pytest.mark.parametrize("flag", ["min-coverage", "sla-budget"])
+def test_the_hint_for_a_share_is_the_usual_one(flag: str) -> None:
+    """Who takes the hint gets the gate that holds when the option is left out, and no weaker one."""
+    usual = {"min-coverage": "0.9", "sla-budget": "0.1"}[flag]
+    assert refusal("metrics", **{flag.replace("-", "_"): "-1"}).hint == f"--{flag} {usual}"
+
+
 def test_defaults_of_start() -> None:
     """With nothing given, every parameter of the contract's signature is there with its default."""
     assert COMMANDS["start"].arguments({}) == {
