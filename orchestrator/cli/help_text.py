@@ -84,7 +84,7 @@ def command_help(program: str, command: Command, width: int) -> str:
     rows.append(("--help, -h", "show this"))
     usage = f"Usage: {program} {command.name} {_words(bare)}"
     also = [f"The word {bare.value} is the same as {bare.flag} {bare.value}.", ""] if bare is not None else []
-    summary = textwrap.wrap(command.summary, _limited(width))
+    summary = textwrap.wrap(command.summary, _limited(width), break_on_hyphens=False)
     return "\n".join([*summary, "", usage, "", *also, "Options:", *_columns(rows, width), ""])
 
 
@@ -116,7 +116,8 @@ def _columns(rows: Iterable[tuple[str, str]], width: int, longest: int = 0) -> l
     margin = " " * (left_width + 5 if beside else 6)
     lines = []
     for left, right in pairs:
-        parts = textwrap.wrap(right, room if beside else max(_NARROWEST, _limited(width) - 6)) or [""]
+        columns = room if beside else max(_NARROWEST, _limited(width) - 6)
+        parts = textwrap.wrap(right, columns, break_on_hyphens=False) or [""]
         if beside:
             lines.append(f"  {left:<{left_width}}   {parts.pop(0)}".rstrip())
         else:

@@ -72,7 +72,7 @@ def read_cloud_policy(root: str, environ: Mapping[str, str]) -> CloudPolicy:
     if table is None:
         raise UsageError(
             "no cloud engine is configured in this workspace",
-            hint=f"add [cloud] with scheduler, ca, cert and key to {WORKSPACE_FILE} (docs/cloud.md), or --mode local",
+            hint=f"add [cloud] with scheduler, ca, cert, key to {WORKSPACE_FILE} (docs/cloud.md), or run in mode local",
             code="no-engine",
         )
     faults = list(cloud_faults(table))

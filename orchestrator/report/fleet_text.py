@@ -142,7 +142,7 @@ def _next(ink: Ink, document: Mapping[str, Any], part: Mapping[str, Any], width:
     yield from labelled(ink, "Next", [clean(document["next_command"])], width, "bold", whole=True)
     alone = children_to_resume(part)
     if alone is not None and document["next_argv"][1] != "start":  # an imported fleet's run can't be resumed either
-        yield from labelled(ink, "", [f"{' '.join(alone)} (this project alone)"], width, whole=True)
+        yield from labelled(ink, "", [f"{' '.join(alone)}  # this project alone"], width, whole=True)
 
 
 def _ended(lines: Sequence[str]) -> str:

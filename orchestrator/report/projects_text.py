@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from orchestrator.base.clock import parse_stamp
-from orchestrator.report.layout import Ink, ago, clean, clip, labelled, table
+from orchestrator.report.layout import NARROW, Ink, ago, clean, clip, labelled, table, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _TITLES = ("PROJECT", "LAST RUN", "PIPELINE", "ENDED", "READY", "GUARDED (7 DAYS)", "CAUSE")
 """``GUARDED``: the share of its runs of the last seven days in which every required guardrail gave a verdict."""
 
+_INDENT = "  "
 _STYLES = {"succeeded": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -23,13 +24,25 @@ def projects_text(document: Mapping[str, Any], *, now: datetime, width: int, col
     ink, width = Ink(color), max(width, 20)
     entries = sorted(document["projects"], key=_is_fine)
     rows = [_row(entry, now) for entry in entries]
-    lines = table(ink, [_titles(rows), *rows], width) if rows else ["  no project yet"]
+    if width < NARROW:
+        lines = [line for row in rows for line in _narrow(ink, row, width)] or ["no project yet"]
+    else:
+        lines = table(ink, [_titles(rows), *rows], width) if rows else ["  no project yet"]
     for entry in entries:
         for fault in entry["faults"]:
             lines += labelled(ink, "Config", [clean(fault)], width, "red")
     for fault in document["misnamed"]:
         lines += labelled(ink, "Config", [clean(fault)], width, "red")
     return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _narrow(ink: Ink, row: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
+    name, state, pipeline, ended, ready, guarded, cause = row
+    yield f"{ink(*name)} {ink(*state)}"
+    facts = (pipeline, ended, ready, (guarded[0], guarded[1] and f"{guarded[1]} guarded"), cause)
+    said = ", ".join(text for _, text in facts if text)
+    for line in wrap(said, width - len(_INDENT)) if said else ():
+        yield f"{_INDENT}{line}"
 
 
 def _titles(rows: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:

@@ -49,6 +49,15 @@ def manifest_of(root: Path, number: int) -> Path:
     return root / ".runs" / TASK / "cli" / make_run_id(number) / "manifest.json"
 
 
+def test_a_pipe_gets_the_lines_whole(tmp_path: Path) -> None:
+    """What goes to a file or to grep is cut at no column but those that `COLUMNS` asks for."""
+    make_runs(tmp_path, 1)
+    for environ, whole in (({}, True), ({"COLUMNS": "100"}, False)):
+        context = Context(str(tmp_path), environ, io.StringIO(), io.StringIO(), FakeClock())
+        text = runs(context).text
+        assert (f" task {TASK}\n" in text, "…" in text) == (whole, not whole), text
+
+
 def test_newest_first_and_no_more_records_read_than_shown(tmp_path: Path) -> None:
     """With a limit and no filter only the newest records are opened: a damaged older one is not even noticed."""
     make_runs(tmp_path, 5)

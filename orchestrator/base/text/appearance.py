@@ -66,6 +66,11 @@ def text_width(stream: TextIO | None, environ: Mapping[str, str]) -> int:
     )
 
 
+def row_width(stream: TextIO | None, environ: Mapping[str, str]) -> int:
+    """Return the columns that a row of a list may take: in a file or a pipe all that it needs, as grep looks there."""
+    return text_width(stream, environ) if is_terminal(stream) else _asked_columns(environ) or 10**_DIGITS
+
+
 def screen_size(stream: TextIO | None, environ: Mapping[str, str]) -> tuple[int, int]:
     """Return the columns and lines that a drawing on a terminal may take; 80 and 24 where it has no size.
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.limits import DEFAULT_PIPELINE
-from orchestrator.base.text.appearance import appearance
+from orchestrator.base.text.appearance import appearance, row_width
 from orchestrator.base.workspace import CONFIG_FOLDER
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.fleet_plan import MATRIX, matrix
@@ -53,8 +53,8 @@ def projects(context: Context, *, format: str = "text") -> Answer:  # noqa: A002
     ]
     document = {"projects": entries, "misnamed": list(members.misnamed)}
     seen = appearance(context.stdout, context.environ)
-    now = context.clock.now()
-    return Answer(EXIT_DONE, document, projects_text(document, now=now, width=seen.width, color=seen.color))
+    width, now = row_width(context.stdout, context.environ), context.clock.now()
+    return Answer(EXIT_DONE, document, projects_text(document, now=now, width=width, color=seen.color))
 
 
 def _entry(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from orchestrator.base.errors import EXIT_DONE, DamagedRecord, NotFound, StorageError
 from orchestrator.base.identifiers import FLEET, check_name, is_run_id, make_run_id, nearest
-from orchestrator.base.text.appearance import appearance
+from orchestrator.base.text.appearance import appearance, row_width
 from orchestrator.commands.context import Answer, Context
 from orchestrator.commands.look.run_view import observe, record_fault
 from orchestrator.config.project_names import project_names
@@ -68,8 +68,8 @@ def runs(
         "hint": "" if rows else _hint(store, tasks, task, project),
     }
     seen = appearance(context.stdout, context.environ)
-    width, color = seen.width, seen.color
-    return Answer(EXIT_DONE, document, runs_text(document, now=context.clock.now(), width=width, color=color))
+    width, now = row_width(context.stdout, context.environ), context.clock.now()
+    return Answer(EXIT_DONE, document, runs_text(document, now=now, width=width, color=seen.color))
 
 
 def _matching(

@@ -173,7 +173,7 @@ def _checked(
     if manifest.pipeline_id == CANARY:
         raise Refused(
             f"run '{manifest.run_id}' is of 'prove', whose copies of the tree are gone",
-            hint="codex-orchestrator prove",
+            hint=f"codex-orchestrator prove --project {manifest.project}",
             code="canary",
         )
     if request.fresh and not is_fleet({"plan": manifest.plan}):

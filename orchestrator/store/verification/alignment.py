@@ -129,7 +129,9 @@ def _ended(store: RunStore, where: Location) -> Manifest | Finding | None:
         if is_open_in_cloud(document):
             return None  # nobody has closed it, and nobody is to: it goes on without a process here
         if not is_countable(document):
-            return Finding("not-closed", path, "nobody runs it, and it is not closed", hint="doctor --repair")
+            return Finding(
+                "not-closed", path, "nobody runs it, and it is not closed", hint="codex-orchestrator doctor --repair"
+            )
         return load(document, path)
     except NotFound:
         return None

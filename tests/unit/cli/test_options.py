@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.base.errors import UsageError
 from orchestrator.cli.command_table import COMMANDS
+from orchestrator.cli.help_text import command_help
 from orchestrator.cli.options import Command, Late
 
 
@@ -21,6 +22,12 @@ def test_the_hint_for_a_share_is_the_usual_one(flag: str) -> None:
     """Who takes the hint gets the gate that holds when the option is left out, and no weaker one."""
     usual = {"min-coverage": "0.9", "sla-budget": "0.1"}[flag]
     assert refusal("metrics", **{flag.replace("-", "_"): "-1"}).hint == f"--{flag} {usual}"
+
+
+@pytest.mark.parametrize("width", range(40, 101))
+def test_help_breaks_no_value_in_two(width: int) -> None:
+    """A value with a dash in it stands on one line of the help, as it is to be typed."""
+    assert "in- toto" not in " ".join(command_help("x", COMMANDS["export"], width).split())
 
 
 def test_defaults_of_start() -> None:
