@@ -29,6 +29,9 @@ class Verdict(Record):
     compared: Compared | None = None
 
 
+_BLOCKED = "it did not run, since a stage that it needs did not succeed"
+
+
 def verdicts(
     plan: Plan,
     commands: Mapping[str, str | None],
@@ -180,11 +183,11 @@ def _reached(
         return "failed", report.reason
     if outcome in ("failure", "timeout"):
         return "failed", "the stage failed" if outcome == "failure" else "the stage took too long"
+    if outcome == "skip" and stage.skip:
+        return "skipped", f"skipped: {stage.skip}"
     if outcome == "skip":
-        return (
-            "skipped",
-            f"skipped: {stage.skip}" if stage.skip else "it did not run, since a stage that it needs did not succeed",
-        )
+        blocking = {other.id for other in plan.stages if not other.skip and commands.get(other.id) != "success"}
+        return "skipped", _BLOCKED if blocking.intersection(stage.needs) else "it did not run: the run ended before"
     if outcome == "error":
         return _missing("the environment or the runner broke before it could judge")
     return _missing("the stage was stopped" if outcome == "cancellation" else "the stage has not finished")

@@ -103,7 +103,19 @@ def test_a_skipped_stage_says_why() -> None:
     """The config's reason is the verdict's; without one, something before it did not succeed."""
     skipped = PlannedStage("guard", "Guard", "skip", skip="no specs", guardrail=True)
     assert only(verdicts(plan(skipped), {"guard": "skip"}, today=TODAY)).reason == "skipped: no specs"
-    assert "did not succeed" in only(verdicts(plan(GUARD), {"guard": "skip"}, today=TODAY)).reason
+    build = PlannedStage("build", "Build", "command", ("make",))
+    style = PlannedStage("style", "Style", "skip", skip="none yet")
+    after = GUARD._replace(needs=("build", "style"))
+    for stages, outcomes, said in (
+        (
+            (build, style, after),
+            {"build": "failure", "style": "skip", "guard": "skip"},
+            "a stage that it needs did not",
+        ),
+        ((build, style, after), {"build": "success", "style": "skip", "guard": "skip"}, "the run ended before"),
+        ((GUARD,), {"guard": "skip"}, "the run ended before"),
+    ):
+        assert said in only(verdicts(plan(*stages), outcomes, today=TODAY)).reason
 
 
 def test_guardrails_beyond_policy_are_listed_and_do_not_count() -> None:
