@@ -36,6 +36,10 @@ _PLACE = re.compile(
     |(?<![^\s('"\[])(?P<plain>[^\s:()'"<>|\[\]]{1,500}\.[A-Za-z0-9_]{1,8}):(?P<of_plain>\d{1,7})(?!\d)""",
     re.VERBOSE,
 )
+_OF_GO = "Failed"
+"""The message of every failure that gotestsum and go-junit-report write; the text is the test's output."""
+
+_GO_LINE = re.compile(r"\s+[^\s:]{1,500}\.go:\d{1,7}: \S")
 
 
 class Place(Record):
@@ -162,7 +166,8 @@ def _refuse_content(name: str, system: str | None, public: str | None, has_conte
 def _test(case: Mapping[str, str], message: str, text: str) -> JUnitTest:
     classname, name = (case.get(key, "")[:_LONGEST] for key in ("classname", "name"))
     whole = name if not classname or name.startswith(classname) else f"{classname}.{name}"
-    first = message or next((line for line in text.splitlines() if line.strip()), "")
+    first = _said_by_go(text) if message == _OF_GO else None
+    first = first or message or next((line for line in text.splitlines() if line.strip()), "")
     line = case.get("line") or ""
     return JUnitTest(
         name=_one_line(whole),
@@ -172,6 +177,13 @@ def _test(case: Mapping[str, str], message: str, text: str) -> JUnitTest:
         line=int(line) if line.isascii() and line.isdigit() and len(line) < 8 else None,
         places=_places(f"{message[:_TEXT]}\n{text}"),
     )
+
+
+def _said_by_go(text: str) -> str | None:
+    """Return what a Go test's output says of its failure: the first line that it logged, else of a panic's."""
+    lines = text.splitlines()
+    logged = next((line for line in lines if _GO_LINE.match(line)), None)
+    return logged or next((line for line in lines if line.startswith("panic: ")), None)
 
 
 def _one_line(text: str) -> str:

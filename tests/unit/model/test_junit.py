@@ -157,3 +157,18 @@ def test_an_error_file_is_read_with_care() -> None:
     assert (found.total, found.tests) == (2, (FailedTest("a", "b", None, None),) * 2)
     assert failed_tests_of({"tests": [test], "tests_failed": 9}).total == 9
     assert failed_tests_of({"tests": "x"}).total == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("=== RUN   TestA\n    a_test.go:14: got 1, want 2\n    a_test.go:15: more\n--- FAIL: TestA (0.00s)\n", 0),
+        ("=== RUN   TestA\npanic: boom [recovered]\n\ngoroutine 7 [running]:\n\t/go/src/testing.go:9 +0x1\n", 1),
+        ("--- FAIL: TestA (0.00s)\n", 2),
+    ],
+)
+def test_a_go_test_says_why_in_its_text(text: str, expected: int) -> None:
+    """``Failed`` is the message of each failure that gotestsum writes: what the test logged stands for it."""
+    case = f'<testcase name="TestA"><failure message="Failed">{text}</failure></testcase>'
+    (test,) = read(f"<testsuite>{case}</testsuite>".encode()).failed
+    assert test.message == ("a_test.go:14: got 1, want 2", "panic: boom [recovered]", "Failed")[expected]
