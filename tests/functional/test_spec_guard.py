@@ -274,7 +274,10 @@ def test_a_project_in_a_repository_of_its_own(workspace: WorkspaceFolder, git: G
 def test_a_spec_that_changed_after_the_last_commit_of_a_codebase_answers_for_it(
     workspace: WorkspaceFolder, git: Git, home: Path, first: bool
 ) -> None:
-    """A codebase that is brought in as it stands is no change of code; its next commit asks for a spec again."""
+    """A codebase that is brought in as it stands is no change of code; its next commit asks for a spec again.
+
+    So does one that is dated before the commit that it follows.
+    """
     own = repository(git, workspace.root.parent / "own")
 
     def commit(text: str, when: str, folder: Path) -> None:
@@ -282,6 +285,7 @@ def test_a_spec_that_changed_after_the_last_commit_of_a_codebase_answers_for_it(
         git("add", "lib.py", cwd=folder)
         git("commit", "-qm", text, cwd=folder, when=when)
 
+    git("commit", "-q", "--amend", "--no-edit", cwd=own, when="2019-01-01T00:00:00Z")
     commit("two\n", "2020-01-01T00:00:00Z", own)
     git("switch", "-q", "main")
     git("commit", "-q", "--amend", "--no-edit", when="2020-06-01T00:00:00Z")
@@ -291,6 +295,7 @@ def test_a_spec_that_changed_after_the_last_commit_of_a_codebase_answers_for_it(
     commit("three\n", "2022-01-01T00:00:00Z", own)
     assert _rules(_guard(workspace.root, home, path="../own")) == ["code-without-spec"]
     commit("four\n", "2020-01-01T00:00:00Z", own)
+    assert _rules(_guard(workspace.root, home, path="../own")) == ["code-without-spec"]
     assert _rules(_guard(workspace.root, home, git("rev-parse", "HEAD^", cwd=own), "../own")) == ["code-without-spec"]
     (own / "lib.py").write_text("uncommitted\n")
     assert _rules(_guard(workspace.root, home, path="../own")) == ["code-without-spec"]

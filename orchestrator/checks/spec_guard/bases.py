@@ -146,10 +146,15 @@ def find_base(
 def as_of(git: Git, other: Git) -> str | None:
     """Return the commit at which a repository stood when HEAD of another one was committed.
 
-    It is the empty tree where there was none yet, and None where that can't be known, as in a shallow clone.
+    It is the empty tree where there was none yet, and None where that can't be known, as in a shallow clone, or of a
+    HEAD that says that it is older than what it stands on.
     """
-    when = other(["rev-list", "--max-count=1", "--timestamp", "HEAD"]).stdout.partition(" ")[0]
-    if not when.isdecimal() or git.shallow():
+    lines = other(["rev-list", "--max-count=2", "--first-parent", "--timestamp", "HEAD"]).stdout.splitlines()
+    dates = [line.partition(" ")[0] for line in lines]
+    if not dates or not all(date.isdecimal() for date in dates) or git.shallow():
+        return None
+    when, *before = map(int, dates)
+    if before and before[0] > when:
         return None
     found = git(["rev-list", "--max-count=1", "--first-parent", f"--min-age={when}", "HEAD"])
     if found.code != 0:
