@@ -165,7 +165,7 @@ class Driver:
         """Wait for the next line that a command prints, and return it."""
         found = b""
         while not found.endswith(b"\n"):
-            ready = is_readable(self._outputs[key], _SECONDS)
+            ready = self._is_readable(key, soon())
             assert ready, f"no line from {key}; heard: {self.heard}"
             byte = os.read(self._outputs[key], 1)
             assert byte, f"end of output of {key} after {found!r}; heard: {self.guard.messages()}"
@@ -176,9 +176,17 @@ class Driver:
         """Return what a command printed, up to the end of its output; fail when that does not come."""
         found = b""
         until = soon(seconds)
-        while is_readable(self._outputs[key], max(until - time.monotonic(), 0.0)):
+        while self._is_readable(key, until):
             part = os.read(self._outputs[key], 65536)
             if not part:
                 return found
             found += part
         raise AssertionError(f"the output is still open after {found!r}")
+
+    def _is_readable(self, key: int, until: float) -> bool:
+        """Wait for output of a command; a guard that began late may not have taken the whole order yet."""
+        while (left := until - time.monotonic()) > 0:
+            again = self.guard.watch()
+            if is_readable(self._outputs[key], left if again is None else min(left, again)):
+                return True
+        return False
