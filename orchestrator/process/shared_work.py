@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from orchestrator.process.guard.tree import go_on_without_parent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn, TypeAlias, TypeVar
@@ -155,7 +157,11 @@ def _work_and_end(work: Work[Any, Any], part: Sequence[Any], to: int) -> NoRetur
 
 
 def _part_from_owner() -> None:
-    """Print nowhere, and end by signals: what a terminal sends goes to each process of a command. Raises OSError."""
+    """Print nowhere, and end by signals: what a terminal sends goes to each process of a command. Raises OSError.
+
+    A copy that somebody stopped goes on when its owner has died: it has the owner's locks.
+    """
+    go_on_without_parent()
     nothing = os.open(os.devnull, os.O_WRONLY)
     for fd in (1, 2):
         os.dup2(nothing, fd)

@@ -176,6 +176,36 @@ def test_a_copy_ends_soon_after_its_owner() -> None:
     assert len(after) < 500
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells a stopped process of its owner's end")
+def test_a_stopped_copy_outlives_no_owner() -> None:
+    """It would keep the locks that it has of its owner, and nobody knows of it any more."""
+    reading, writing = os.pipe()
+    owner = os.fork()
+    if owner == 0:
+        itself = os.getpid()
+
+        def stopping(things: Sequence[int]) -> list[int]:
+            if os.getpid() == itself:
+                signal.pause()
+            os.write(writing, f"{os.getpid()}\n".encode())
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return [thing for thing in things if thing]
+
+        with suppress(BaseException):
+            share(range(20), stopping, 10, processes=2)
+        os._exit(1)
+    os.close(writing)
+    with open(reading, "rb", buffering=0) as told:
+        copy = int(told.readline())
+        time.sleep(0.1)  # it is stopped now
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+        ended = bool(select.select([told], [], [], 20.0)[0])
+    if not ended:
+        os.kill(copy, signal.SIGKILL)
+    assert ended
+
+
 def test_a_copy_ends_whose_answer_nobody_reads() -> None:
     """Its owner was killed while much of it, more than a pipe holds, was on its way."""
     reading, writing = os.pipe()
