@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -333,24 +334,29 @@ def test_a_cached_success_of_other_work_is_not_reused(workspace: WorkspaceFolder
     assert orchestrate("start", "--project", "x").code == 0
     (folder / "a.py").write_text("EVIL(\n")
     digest = "-" + hashlib.sha256(b"EVIL(\n").hexdigest()
-    for path in (workspace.root / ".runs" / ".cache").glob("stage-*.json"):
-        entry = json.loads(path.read_text())
-        if "a.py" in entry.get("inputs", {}):
-            entry["inputs"]["a.py"][0] = digest
-            path.write_text(json.dumps(entry))
+    forge_entries(workspace, "inputs", "a.py", folder / "a.py", content=digest)
     assert orchestrate("start", "--project", "x").code == 3
 
 
-def forge_entries(workspace: WorkspaceFolder, rows: str, name: str, place: Path, *, content: str | None) -> None:
-    """Make each cache entry's row of a file say the file's current status, and ``content`` where that is given."""
+def forge_entries(workspace: WorkspaceFolder, files: str, name: str, place: Path, *, content: str | None) -> None:
+    """Make each cache entry say a file's current status, and ``content`` where that is given; one at least does."""
     status = place.stat()
+    shown = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_mode)
+    numbers = b"".join(number.to_bytes(8, sys.byteorder) for number in shown).hex()
+    forged = 0
     for path in (workspace.root / ".runs" / ".cache").glob("stage-*.json"):
         entry = json.loads(path.read_text())
-        if name in entry.get(rows, {}):
-            row = entry[rows][name]
-            shown = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-            entry[rows][name] = [content or row[0], True, [*shown, status.st_ino, status.st_dev, status.st_mode]]
-            path.write_text(json.dumps(entry))
+        columns = entry.get(files, {"paths": []})
+        if name not in columns["paths"]:
+            continue
+        at = columns["paths"].index(name)
+        columns["contents"][at] = content or columns["contents"][at]
+        columns["settled"][at] = True
+        before, after = at * len(numbers), (at + 1) * len(numbers)
+        columns["statuses"] = columns["statuses"][:before] + numbers + columns["statuses"][after:]
+        path.write_text(json.dumps(entry))
+        forged += 1
+    assert forged, f"no entry has {name} among its {files}"
 
 
 @pytest.mark.parametrize("swap", ["edit", "folder"])
