@@ -342,8 +342,9 @@ class Lookups(RuleBasedStateMachine):
     @precondition(lambda self: self.scene.made and self.scene.copies.filenos)
     @rule(number=st.integers(0, 3), dies=st.sampled_from([False, False, False, True]))
     def hear(self, number: int, dies: bool) -> None:
-        """Let a copy answer or die."""
-        filenos = self.scene.copies.filenos
+        """Let a copy that is at work answer, or any one die."""
+        busy = tuple(fileno for fileno, has in self.scene.copies.at_work.items() if has is not None)
+        filenos = self.scene.copies.filenos if dies else busy or self.scene.copies.filenos
         before = len(self.found())
         self.scene.finish(filenos[number % len(filenos)], dies=dies)
         if not before and self.found():
@@ -374,13 +375,15 @@ class Lookups(RuleBasedStateMachine):
             assert self.scene.clock.passed - self.first_found_at >= SHARED_SECONDS - 1e-9
         self.taken += now
 
+    @precondition(lambda self: self.taken)
     @rule()
     def stop(self) -> None:
-        """Stop the fleet."""
+        """Stop the fleet, which has got somewhere."""
         self.is_stopped = True
         self.lookup.stop()
         assert all(map(self.lookup.has_asked, filter(self.lookup.concerns, self.stages)))
 
+    @precondition(lambda self: self.taken)
     @rule()
     def close(self) -> None:
         """End the lookup: what was found stays found."""
