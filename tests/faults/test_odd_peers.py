@@ -45,7 +45,7 @@ def test_a_signal_ends_a_run_whose_document_nobody_reads(
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=1)
         process.send_signal(number)
-        assert process.wait(timeout=20) in (-number, 128 + number)
+        assert process.wait(timeout=60) in (-number, 128 + number)
     finally:
         os.close(reader)
         process.kill()
@@ -106,7 +106,7 @@ def test_a_guard_that_is_killed_while_a_run_begins(
     wait_until(lambda: step in events_of(workspace), "its events", 60)
     guard = wait_until(lambda: guard_of(process.pid), "its guard")
     os.kill(guard, signal.SIGKILL)
-    assert process.wait(timeout=10) == 3
+    assert process.wait(timeout=60) == 3
     manifest = workspace.manifest(only_run(workspace))
     assert (manifest["status"], manifest["outcome"]) == ("failed", "error")
     assert manifest["status_detail"] == "the guard process was ended by SIGKILL"

@@ -408,7 +408,7 @@ def test_a_signal_to_an_owners_group_spares_its_guard(name: str) -> None:
         capture_output=True,
         env=environ,
         start_new_session=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert done.stdout == b"ended well\n", done.stderr

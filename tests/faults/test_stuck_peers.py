@@ -62,7 +62,7 @@ def test_a_guard_that_died_while_the_environments_lock_was_awaited(
         wait_until(lambda: "environment:start" in events_of(workspace), "its events")
         guard = wait_until(lambda: guard_of(process.pid), "its guard")
         os.kill(guard, signal.SIGKILL)
-        assert process.wait(timeout=15) == 3
+        assert process.wait(timeout=60) == 3
     manifest = workspace.manifest(only_run(workspace))
     assert (manifest["status"], manifest["outcome"]) == ("failed", "error")
     assert manifest["status_detail"] == "the guard process was ended by SIGKILL"
@@ -215,7 +215,7 @@ def test_signals_and_cancel_while_nobody_reads(workspace: WorkspaceFolder, orche
         assert orchestrate("cancel", "latest", timeout=30).code == 0
     else:
         process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == (3 if how == "cancel" else 143)
+    assert process.wait(timeout=60) == (3 if how == "cancel" else 143)
     for stream in (process.stdout, process.stderr):
         assert stream is not None
         stream.close()
@@ -239,14 +239,14 @@ def test_a_guard_or_reaper_that_is_stopped(
     (reaper,) = [pid for pid in children_of(guard) if marker.encode() in children_text(pid)]
     targets = {"guard": [guard], "reaper": [reaper], "both": [reaper, guard]}[who]
     began = time.monotonic()
-    while process.poll() is None and time.monotonic() < began + 30:
+    while process.poll() is None and time.monotonic() < began + 60:
         if how == "again and again" or time.monotonic() < began + 0.2:
             for pid in targets:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGSTOP)
         time.sleep(0.005)
     assert process.wait(timeout=1) == 3
-    assert time.monotonic() - began < 2 + 5 + 5 + 3
+    assert time.monotonic() - began < 2 + 5 + 5 + 30, "a loaded machine's time is allowed for"
     build = next(one for one in workspace.manifest(only_run(workspace))["commands"] if one["id"] == "build")
     assert build["outcome"] in ("timeout", "error")
     assert not [entry for entry in Path("/proc").glob("[0-9]*") if marker.encode() in read_quietly(entry / "cmdline")]
@@ -373,6 +373,6 @@ def test_a_reader_of_a_byte_now_and_then(workspace: WorkspaceFolder, orchestrate
     while piece := os.read(reader, 1 << 16):
         output += piece
     os.close(reader)
-    assert process.wait(timeout=20) == 3
+    assert process.wait(timeout=60) == 3
     document, _ = json.JSONDecoder().raw_decode(output[output.index(b'{"run_id"') :].decode())
     assert (document["run_id"], document["status"]) == (only_run(workspace).name, "failed")

@@ -255,8 +255,8 @@ def test_a_value_that_a_stage_masks_where_no_screen_shows_it(
     """Events, a detached run, and a run that a stage starts keep a masked value out of every file too."""
     say = "v=$(printf 'hunter%s' 7secret)"
     stages = {
-        "build": {"shell": f"{say}; echo ::add-mask::$v; echo use $v", "needs": []},
-        "test": {"shell": f"{say}; sleep 0.6; echo use $v", "needs": []},
+        "build": {"shell": f"{say}; echo ::add-mask::$v; echo use $v; touch masked", "needs": []},
+        "test": {"shell": f"{say}; until rm masked; do sleep 0.1; done; sleep 0.6; echo use $v", "needs": []},
     }
     workspace.project("app", stages, pipeline="top")
     config = workspace.root / "project_configs/app.toml"
