@@ -47,6 +47,21 @@ def test_what_differs_from_the_last_success(workspace: WorkspaceFolder, orchestr
     assert (refused.code, refused.document["error"]["code"]) == (2, "not-comparable")
 
 
+def test_an_edited_record_is_compared_with_nothing(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """A failed run whose record was made green is no last success, and is shown in no comparison."""
+    folder = workspace.project("x", {"build": "test ! -e bad"})
+    good = orchestrate("start", *JSON).document["run_id"]
+    (folder / "bad").touch()
+    bad = orchestrate("start", *JSON).document["run_id"]
+    (folder / "bad").unlink()
+    last = orchestrate("start", *JSON).document["run_id"]
+    path = workspace.runs("1-x")[1] / "manifest.json"
+    path.write_text(path.read_text().replace('"status": "failed"', '"status": "succeeded"'))
+    assert orchestrate("compare", last, *JSON).document["before"] == good
+    refused = orchestrate("compare", last, "--with", bad, *JSON)
+    assert (refused.code, refused.document["error"]["code"]) == (7, "record-altered")
+
+
 def test_what_may_leave_the_machine(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """All files of a run are listed with their sizes, but its token, its locks, and what is no regular file."""
     workspace.project("x")

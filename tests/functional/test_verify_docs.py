@@ -238,6 +238,16 @@ LIES: dict[str, tuple[str, Lie]] = {
         "wrong-approval",
         lambda app, _: every_place(app, lambda text: text.replace("approved by `reviewer`", "approved by `boss`")),
     ),
+    "other approver, before the digest": (
+        "wrong-approval",
+        lambda app, _: every_place(
+            app, lambda text: text.replace(", digest `", ", approved by `boss` at 2026-01-01T00:00:00.000Z, digest `")
+        ),
+    ),
+    "other run in the link's words": (
+        "wrong-run",
+        lambda app, _: every_place(app, lambda text: text.replace("[run 20", "[run 19")),
+    ),
     "changes requested since": (
         "changes-requested",
         lambda app, orchestrate: orchestrate(

@@ -27,6 +27,8 @@ _CITED = re.compile(
 _EARLY = re.compile(r"\.runs/(?P<task>[\w.-]+)/(?:(?:cli|mcp)/)?(?P<run>[\w.:-]+)/manifest\.json")
 _DIGEST = re.compile(r"digest `([0-9a-f]{64})`")
 _APPROVED = re.compile(r"approved by `([^`]+)` at (\S+)$", re.MULTILINE)
+_APPROVED_IN_PROOF = re.compile(r"approved by `([^`]+)` at ([^\s,]+)")
+_SAID = re.compile(rf"\[[Rr]un ({RUN_ID_PATTERN})\]")
 _RUN = rf"\[[Rr]un {RUN_ID_PATTERN}\](?:\([^()\n]*\)|\[[^\]\n]*\])"
 _PROOF = re.compile(
     rf"(?<![ \t])[ \t]*(?:[—–]|-{{1,3}})[ \t]+{_RUN}"
@@ -56,7 +58,8 @@ class Item:
 
     ``key`` tells items of a file apart: the word in bold, else headings, parents and text. ``needs`` are pipelines,
     ``pipeline/stage`` and ``approval``; ``claim`` is the text without the proof. ``early`` are the task and run that
-    it cites as version 1 did. ``line`` to ``last_line`` (from 1) are its paragraph.
+    it cites as version 1 did; ``said`` are the runs that its proof's words name. ``line`` to ``last_line`` (from 1) are
+    its paragraph.
     """
 
     path: str
@@ -73,6 +76,7 @@ class Item:
     key: tuple[str, ...] = ()
     last_line: int = 0
     early: tuple[str, str] | None = None
+    said: tuple[str, ...] = ()
 
 
 def mirror_paths(task: str) -> tuple[str, ...]:
@@ -111,7 +115,8 @@ def _item(path: str, task: str | None, found: TaskItem, structure: Structure) ->
     claim = claim_of(found.text)
     named = _NAMED.match(claim)
     needs = needs_of(claim, found.beside)
-    digest, approved = _DIGEST.search(found.text), _APPROVED.search(found.text)
+    digest, proof = _DIGEST.search(found.text), "".join(_PROOF.findall(found.text))
+    approved = _APPROVED_IN_PROOF.search(proof) or _APPROVED.search(found.text)
     name = (named["id"] or named["id2"]).strip() if named is not None else ""
     above = (text for _, text in found.headings)
     place = (*above, *(claim_of(text) for text in found.parents), claim)
@@ -131,6 +136,7 @@ def _item(path: str, task: str | None, found: TaskItem, structure: Structure) ->
         key=("", _plain(name)) if name else tuple(_plain(comparable(path, text)) for text in place),
         last_line=found.last_line,
         early=(early["task"], early["run"]) if early is not None else None,
+        said=tuple(_SAID.findall(proof)),
     )
 
 

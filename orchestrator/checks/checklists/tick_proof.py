@@ -88,6 +88,9 @@ def _findings(item: Item, sources: Sources) -> Iterator[Finding]:
 
 def _proof_findings(item: Item, sources: Sources, finding: Callable[..., Finding]) -> Iterator[Finding]:
     kept: list[Evidence] = []
+    for run_id in dict.fromkeys(item.said):
+        if all(citation.run_id != run_id for citation in item.citations):
+            yield finding("wrong-run", f"it says run {run_id}, and links to another one's evidence")
     for citation in item.citations:
         try:
             evidence = sources.evidence(citation)

@@ -16,6 +16,7 @@ from orchestrator.model.plan_diff import plan_drift
 from orchestrator.report.compare_text import compare_text, compared_stages
 from orchestrator.store.find import find_run, read_document, run_ids
 from orchestrator.store.layout import Location
+from orchestrator.store.record_proof import is_proved, refuse_altered
 from orchestrator.store.store import RunStore
 
 TYPE_CHECKING = False
@@ -80,13 +81,17 @@ def _named(store: RunStore, before: str) -> Location:
 
 
 def _record(store: RunStore, where: Location) -> dict[str, Any]:
-    """Return the record of a run, checked. Raises UsageError for version 1, which has neither plan nor tree."""
+    """Return the record of a run, checked. Raises UsageError for version 1, which has neither plan nor tree.
+
+    Raises DamagedRecord for one that is not what its run left.
+    """
     record = read_document(store, where)
     if record["version"] == 1:
         raise UsageError(
             f"run '{where.run_id}' is of version 1, which says neither its plan nor its tree", code="version-1"
         )
     load(record, store.paths(where).manifest)
+    refuse_altered(store, where, record)
     return record
 
 
@@ -96,11 +101,12 @@ def _last_success(store: RunStore, where: Location, record: Mapping[str, Any]) -
         if run_id >= where.run_id:
             continue
         try:
-            found = read_document(store, Location(where.task_id, run_id))
+            then = Location(where.task_id, run_id)
+            found = read_document(store, then)
         except (NotFound, DamagedRecord, StorageError):
             continue
         same = all(found.get(key) == record[key] for key in ("project", "pipeline_id"))
-        if same and found["version"] == 2 and found["status"] == "succeeded":
+        if same and found["version"] == 2 and found["status"] == "succeeded" and is_proved(store, then, found):
             return found
     raise NotFound(
         f"no run of pipeline '{record['pipeline_id']}' of '{record['project']}' succeeded before '{where.run_id}'",
