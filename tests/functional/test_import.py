@@ -87,6 +87,26 @@ def test_runs_of_another_machine_become_history(there: Orchestrator, orchestrate
     assert orchestrate("verify", "--all", "--state").code == 0
 
 
+def test_an_imported_run_ticks_as_its_own_chain_proves_it(
+    workspace: WorkspaceFolder, orchestrate: Orchestrator, tmp_path: Path
+) -> None:
+    """An item is ticked with a run of another machine, and the tick holds here, for the guard and without records."""
+    workspace.project("app")
+    workspace.write("tasks/tasks-1-app.md", "- [ ] **t**: x (needs: diagnostics/test)\n")
+    workspace.commit()
+    other = Orchestrator(tmp_path / "other", orchestrate.environ)
+    shutil.copytree(workspace.root, other.cwd)
+    assert other("start").code == 0
+    assert orchestrate("import", str(other.cwd)).code == 0
+    (run,) = ids(orchestrate)
+    ticked = orchestrate("checklist", "tick", "t", "--run", run)
+    assert ticked.code == 0, ticked.stderr
+    assert orchestrate("verify", "--all", "--docs", "--state").code == 0
+    assert orchestrate("spec-guard", "--format", "json").document["findings"] == []
+    shutil.rmtree(workspace.root / ".runs")
+    assert orchestrate("verify", "--docs").code == 0
+
+
 def test_twice_is_harmless_and_a_later_attempt_follows(there: Orchestrator, orchestrate: Orchestrator) -> None:
     """The same records again change nothing; a resume there is taken like a new run; imports can be imported on."""
     _, failed = ids(there)

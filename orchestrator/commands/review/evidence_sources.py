@@ -31,7 +31,7 @@ from orchestrator.config.routing.task_index import read_index
 from orchestrator.config.workspace_file import read_docs_policy
 from orchestrator.model.accounts import Signed
 from orchestrator.model.review_policy import ReviewPolicy
-from orchestrator.store.chain import find_link, last_lines, line_at, parsed, read_hint
+from orchestrator.store.chain import find_link, last_lines, lines_in, parsed, read_hint
 from orchestrator.store.find import read_document
 from orchestrator.store.layout import CHAIN, Location
 from orchestrator.store.metrics_line import event_id
@@ -101,20 +101,18 @@ def record_here(store: RunStore, where: Location, *, from_chain: bool = True) ->
 
 
 def link_of(store: RunStore, where: Location, attempt: int) -> Mapping[str, Any] | None:
-    """Return the line of the task's chain of an ended attempt, None where there is none of this machine's.
+    """Return the line of an ended attempt: the task's chain's, of an imported run its own chain's; None without one.
 
     Raises DamagedRecord.
     """
     try:
         with store.task(where.task_id) as task:
             found = find_link(task, event_id(where.run_id, attempt), _noted_place(store, where, attempt))
-            data = None if found is None else line_at(task, found.offset)
     except FileNotFoundError:
         return None
     except StorageError as error:
         raise DamagedRecord(error.message) from error
-    # One of an imported run stands inside another line.
-    return found.line if found is not None and data is not None and parsed(data) == found.line else None
+    return None if found is None else found.line
 
 
 def _noted_place(store: RunStore, where: Location, attempt: int) -> int | None:
@@ -222,7 +220,8 @@ def bounded(store: RunStore, sources: Sources, last: int) -> Sources:
             return None
         except StorageError as error:
             raise DamagedRecord(error.message) from error
-        lines = map(parsed, tail.split(b"\n")[:-1])
-        return next((line for line in lines if line is not None and line.get("event_id") == wanted), None)
+        lines = (line for line in map(parsed, tail.split(b"\n")[:-1]) if line is not None)
+        inner = (each for line in lines for each in lines_in(line))
+        return next((line for line in inner if line.get("event_id") == wanted), None)
 
     return replace(sources, record=record, link=link)
