@@ -162,6 +162,8 @@ def _commands(
             yield f"{place}.inputs", "an earlier success stands for it by other files than at the base"
     if base.session.set_env != now.session.set_env:
         yield "session.set_env", "what it sets for each stage is another than at the base"
+    if base.path != now.path:
+        yield "project.path", f"its folder is '{now.path}', and '{base.path}' at the base"
 
 
 def _work(stage: StageConfig) -> tuple[object, ...]:

@@ -73,6 +73,18 @@ def test_a_command_that_changed_is_only_named(codebase: WorkspaceFolder, orchest
     assert status["ready"]["ready"]
 
 
+def test_a_project_that_lies_elsewhere_is_named(codebase: WorkspaceFolder, orchestrate: Orchestrator) -> None:
+    """Another folder than the base's is told with both, as guard, build and test looked at that one alone."""
+    codebase.write("packages/z/a.py", "x = 1\n")
+    change(codebase, 'path = "packages/x"', 'path = "packages/z"')
+    status, codes = started(orchestrate)
+    assert ([(entry["code"], entry["key"]) for entry in status["policy"]], codes) == (
+        [("command-changed", "project.path")],
+        [],
+    )
+    assert "'packages/z', and 'packages/x' at the base" in status["policy"][0]["message"]
+
+
 def test_without_a_repository_nothing_is_compared(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
     """And nothing is said of it."""
     workspace.project("x", pipeline="work", stages={"test": "true"})
