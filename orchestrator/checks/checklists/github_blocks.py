@@ -26,24 +26,19 @@ def as_github_reads(reader: MarkdownIt) -> MarkdownIt:
     from markdown_it.rules_block import html_block, table
     from markdown_it.rules_block.html_block import HTML_SEQUENCES
 
-    any_tag = HTML_SEQUENCES[-1][0]
-
     def block(state: StateBlock, line: int, end: int, silent: bool) -> bool:
         """Begin a block by a tag: none that a blank of Unicode belongs to; any tag ends what would go on lazily."""
-        first, last = state.bMarks[line] + state.tShift[line], state.eMarks[line]
-        source, text = state.src, state.src[first:last]
-        if not text.startswith("<"):
+        text = state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]]
+        if not text.startswith("<") or state.is_code_block(line):
             return False
         plain = "".join(_LETTER if char.isspace() and char not in _SPACES else char for char in text)
-        if plain != text:
-            state.src = source[:first] + plain + source[last:]
-        try:
-            if silent and any_tag.search(plain) and not state.is_code_block(line):
-                is_lazy = state.parentType in ("blockquote", "table") or state.sCount[line] < state.blkIndent
-                return is_lazy or html_block(state, line, end, True)
-            return html_block(state, line, end, silent)
-        finally:
-            state.src = source
+        ends_paragraph = next((ends for begin, _, ends in HTML_SEQUENCES if begin.search(plain)), None)
+        if ends_paragraph is None:
+            return False
+        if silent:
+            is_lazy = state.parentType in ("blockquote", "table") or state.sCount[line] < state.blkIndent
+            return ends_paragraph or is_lazy
+        return html_block(state, line, end, False)
 
     reader.block.ruler.at("html_block", block, {"alt": ["paragraph", "reference", "blockquote"]})
     reader.block.ruler.before("reference", "footnote", _footnote, {"alt": ["paragraph", "blockquote"]})

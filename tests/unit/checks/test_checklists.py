@@ -149,6 +149,14 @@ def test_a_long_line_takes_no_minute(kind: str) -> None:
     assert time.process_time() - begin < 5
 
 
+@pytest.mark.parametrize("line", ["<b\u00a0c>", "[^1]: - b", "[^1]: [^1]:", "- \n  ", "[a]: /b"])
+def test_many_lines_take_no_minute(line: str) -> None:
+    """What is read as GitHub reads it costs no look at the whole page for each line."""
+    begin = time.process_time()
+    assert structure_of(f"{line}\n" * examples(20_000) + "\n- [x] a\n").items
+    assert time.process_time() - begin < 30
+
+
 @pytest.mark.parametrize("text", ["[a](b) " + "[" * 300, "[a](b) " + "[\\]" * 300, "[a](b) " + "[`]`" * 300])
 def test_brackets_inside_brackets_are_too_deep(text: str) -> None:
     """The library looks from each bracket for its end: what nothing closes is refused, what is closed is read."""
