@@ -19,10 +19,13 @@ _CAUSES = {
     errno.ENFILE: "too many open files on this machine",
 }
 _UNWRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE})
 _ELSEWHERE = (
-    "make it writable, or move it: $CODEX_ORCHESTRATOR_RUNS_DIR is where records are, $CODEX_ORCHESTRATOR_OUT_DIR "
-    "snapshots, $CODEX_ORCHESTRATOR_ENV_DIR environments"
+    "let this user read and write it; what runs leave may lie elsewhere: $CODEX_ORCHESTRATOR_RUNS_DIR names the place "
+    "of records, $CODEX_ORCHESTRATOR_OUT_DIR of snapshots, $CODEX_ORCHESTRATOR_ENV_DIR of environments"
 )
+_USED_UP = "close what holds files open, or raise the limit (ulimit -n), then run the command again"
+_REPAIR = "make room or repair the disk, then run the command again"
 _PLANTED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK})
 
 
@@ -98,9 +101,9 @@ def _refusal(error: OSError, path: str) -> OSError | StorageError | None:
     if error.errno in _PLANTED:
         return planted(path)
     cause = _CAUSES.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
-    unwritable = error.errno in _UNWRITABLE
+    hint = _ELSEWHERE if error.errno in _UNWRITABLE else _USED_UP if error.errno in _TOO_MANY else _REPAIR
     return StorageError(
         f"'{path}' can't be read or written: {cause}",
-        hint=_ELSEWHERE if unwritable else "make room or repair the disk, then run the command again",
+        hint=hint,
         code=errno.errorcode.get(error.errno or 0, "storage").lower(),
     )

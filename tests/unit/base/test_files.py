@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.base.errors import StorageError
-from orchestrator.base.files import Folder, Seam
+from orchestrator.base.files import Folder, Seam, explained
 from tests.faults.crash_seam import QuickSeam
 
 
@@ -88,3 +88,21 @@ def test_a_name_that_no_file_can_have_is_a_missing_one(tmp_path: Path, name: str
             folder.open_read(name)
         with pytest.raises(FileNotFoundError):
             folder.sub(name)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EIO, "repair the disk"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EACCES, "let this user read and write it"),
+        (errno.EROFS, "RUNS_DIR"),
+    ],
+)
+def test_a_refusal_of_the_disk_says_what_to_do_about_its_cause(number: int, advice: str) -> None:
+    """A full disk, a limit and a permission ask for different things."""
+    with pytest.raises(StorageError) as refused, explained("/a/b"):
+        raise OSError(number, os.strerror(number))
+    assert "/a/b" in refused.value.message
+    assert advice in refused.value.hint
