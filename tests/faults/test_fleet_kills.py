@@ -189,6 +189,10 @@ exec {git} "$@"
 """
 
 
+_LATE = ("unpublished", "pointer-stale", "leftover-temp")
+"""What a fleet leaves that is killed between the end of its record and its metrics: the next command mends it."""
+
+
 class Answering:
     """A workspace of projects that are up to date, ``z`` after ``a``, and a git that a file ``hold`` holds up.
 
@@ -239,7 +243,7 @@ class Answering:
     def is_whole(self) -> bool:
         """Resume the fleet where it did not succeed; tell whether each project has just one more run that succeeded.
 
-        One that was killed before it was recorded is started again.
+        One that was killed before it was recorded is started again; one killed after is mended.
         """
         if len(fleets(self.workspace)) == 1:
             assert self.orchestrate("start", "smoke", "--all").code == 0
@@ -257,7 +261,9 @@ class Answering:
             }
         checked = self.orchestrate("verify", *JSON)
         assert (checked.code, checked.document["findings"]) == (0, [])
-        return self.orchestrate("doctor").code == 0
+        left = self.orchestrate("doctor", *JSON).document["findings"]
+        assert {(finding["code"] in _LATE, finding["heals"]) for finding in left} <= {(True, True)}, left
+        return self.orchestrate("doctor", "--repair").code == 0
 
 
 def at_work(root: Path) -> list[int]:
