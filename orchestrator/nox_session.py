@@ -243,7 +243,7 @@ def _prepared(
     else:
         prepared = prepare(context, request)
     if delivery is None or delivery.announce is None:
-        return prepared, observer_for(context, request.format, prepared.plan.project)
+        return prepared, observer_for(context, request.format, prepared.plan.project, around=prepared.around)
     from orchestrator.commands.run.detaching import FirstWord
 
     word = FirstWord(delivery.announce, request.format)

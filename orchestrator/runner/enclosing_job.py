@@ -17,13 +17,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def job_of(store: RunStore, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the CI job that the environment describes, else that of the run around; None outside of CI."""
+def job_of(
+    store: RunStore, environ: Mapping[str, str], around: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Return the CI job that the environment describes, else that of the run around; None outside of CI.
+
+    ``around`` is a record that was read already: when it is that run's, it is not read once more.
+    """
     said = ci_job(environ)
     inherited = environ.get(RUN_VARIABLE, "")
     if said is not None or not is_run_id(inherited):
         return said
-    last = _last(_record(store, inherited), "ci")
+    if around is None or around.get("run_id") != inherited:
+        around = _record(store, inherited)
+    last = _last(around, "ci")
     return {key: value for key, value in last.items() if key != "attempt"} or None
 
 

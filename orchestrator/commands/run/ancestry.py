@@ -55,6 +55,11 @@ class Ancestry(Record):
     parent: Parent | None
     note: str | None = None
 
+    @property
+    def record(self) -> Mapping[str, Any] | None:
+        """The parent's record."""
+        return None if self.parent is None else self.parent.document
+
     def lineage(self, run_id: str) -> Lineage:
         """Return the lineage of the new run ``run_id``. Raises Refused when it is nested too deep."""
         if self.parent is None:

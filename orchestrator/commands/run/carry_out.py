@@ -34,7 +34,9 @@ def carry_out(
     ``announce`` as soon as it is on disk. Raises Refusal; what ``prepared`` holds is then given back.
     """
     is_fleet = prepared.plan.selection is not None
-    observer = observer or observer_for(context, request.format, prepared.plan.project, fleet=is_fleet)
+    observer = observer or observer_for(
+        context, request.format, prepared.plan.project, fleet=is_fleet, around=prepared.around
+    )
     try:
         result = run_in_session(context, prepared, observer)
     except NoxUnavailable:

@@ -77,7 +77,7 @@ def begin_run(
         redactor,
         clock,
     )
-    manifest = with_ci_job(manifest, job_of(store, terms.environ), redactor.text)
+    manifest = with_ci_job(manifest, job_of(store, terms.environ, ancestry.record), redactor.text)
     manifest = with_known_proofs(store, with_drift(store, manifest), plan)
     if unseen:
         return begin_held_back(store, manifest, token)

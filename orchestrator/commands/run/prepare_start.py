@@ -168,6 +168,7 @@ def prepare(
         is_limited=is_limited,
         wait_seconds=wait_seconds,
         cloud=cloud,
+        around=ancestry.record,
     )
 
 

@@ -22,6 +22,8 @@ from orchestrator.store.layout import Location
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.base.redaction import Redactor
     from orchestrator.commands.run.cloud_place import CloudPlace
     from orchestrator.runner.progress.lines import SinkLines
@@ -48,7 +50,7 @@ class PreparedRun(Record):
     ``child_options`` are options of each child's start; ``folders`` of its projects, as far as they are known, from the
     workspace's root. ``is_limited``
     says that the run may have to wait for its place, ``wait_seconds`` how long at most (None: as long as it takes).
-    ``cloud`` is the engine's place of a run of mode cloud.
+    ``cloud`` is the engine's place of a run of mode cloud, ``around`` the record of the run that started this one.
     """
 
     store: RunStore
@@ -73,6 +75,7 @@ class PreparedRun(Record):
     is_limited: bool = False
     wait_seconds: float | None = None
     cloud: CloudPlace | None = None
+    around: Mapping[str, Any] | None = None
 
     def may_reuse(self) -> bool:
         """Tell whether any stage says what its success rests on."""
@@ -139,8 +142,13 @@ def capture(context: Context, prepared: PreparedRun) -> Capture:
     )
 
 
-def observer_for(context: Context, form: str, project: str, *, fleet: bool = False) -> Observer:
-    """Return what shows a run of ``project`` that goes on, in the asked format; of a ``fleet``, a line for each."""
+def observer_for(
+    context: Context, form: str, project: str, *, fleet: bool = False, around: Mapping[str, Any] | None = None
+) -> Observer:
+    """Return what shows a run of ``project`` that goes on, in the asked format; of a ``fleet``, a line for each.
+
+    ``around`` as of ``PreparedRun``.
+    """
     return make_observer(
         form,
         fleet=fleet,
@@ -149,25 +157,25 @@ def observer_for(context: Context, form: str, project: str, *, fleet: bool = Fal
         environ=context.environ,
         clock=context.clock,
         at_end=lambda run_id: next_keys(context, find_run(context.store(), run_id)),
-        ci=_ci_screen(context, project),
+        ci=_ci_screen(context, project, around),
     )
 
 
-def _ci_screen(context: Context, project: str) -> Callable[..., SinkLines] | None:
+def _ci_screen(context: Context, project: str, around: Mapping[str, Any] | None) -> Callable[..., SinkLines] | None:
     is_root = RUN_VARIABLE not in context.environ
     if not is_in_ci(context.environ):
-        return None if is_root else _nested_screen(context)
+        return None if is_root else _nested_screen(context, around)
     from orchestrator.commands.run.ci_outputs import reports_to_ci
     from orchestrator.runner.progress.ci_screen import ci_screen
 
     return ci_screen(context.environ, is_root=is_root, is_on=reports_to_ci(context, project))
 
 
-def _nested_screen(context: Context) -> Callable[..., SinkLines] | None:
+def _nested_screen(context: Context, around: Mapping[str, Any] | None) -> Callable[..., SinkLines] | None:
     """Return what shows a run that a stage starts: in a job of GitHub, findings pass it too."""
     from orchestrator.runner.enclosing_job import job_of
 
-    job = job_of(context.store(), context.environ)
+    job = job_of(context.store(), context.environ, around)
     if job is None or job.get("system") != GITHUB:
         return None
     from orchestrator.runner.progress.ci_screen import NestedLines

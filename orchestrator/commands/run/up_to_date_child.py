@@ -106,7 +106,7 @@ class UpToDateChildren:
             if prepared.cloud is not None or prepared.is_limited or not prepared.may_reuse():
                 return None
             check_path_entries(prepared)
-            observer = observer_for(context, request.format, prepared.plan.project)
+            observer = observer_for(context, request.format, prepared.plan.project, around=prepared.around)
             result = _recorded(context, prepared, observer)
             if result is None:
                 return None

@@ -11,8 +11,11 @@ import pytest
 
 from orchestrator.git.identity import ci_actor
 from orchestrator.git.settings import config_files, user_settings
+from orchestrator.model.lineage import RUN_VARIABLE
 from orchestrator.runner.ci_job import ci_job, with_ci_job
-from tests.records import make_manifest
+from orchestrator.runner.enclosing_job import job_of
+from orchestrator.store.store import RunStore
+from tests.records import FakeClock, make_manifest, make_workspace
 
 GITHUB = {
     "GITHUB_ACTIONS": "true",
@@ -120,6 +123,19 @@ def test_a_system_that_is_switched_off_names_nobody() -> None:
     """``GITHUB_ACTIONS=false`` is outside of CI, whatever actor is left in the environment."""
     assert ci_actor({"GITHUB_ACTIONS": "false", "GITHUB_ACTOR": "ada"}) is None
     assert ci_actor(GITHUB) == "ada"
+
+
+def test_a_record_that_was_read_already_tells_its_job(tmp_path: Path) -> None:
+    """It stands for the run around alone: a parent that was named by hand is another one."""
+    store, around = RunStore(make_workspace(tmp_path), FakeClock()), make_manifest()
+    record = with_ci_job(around, ci_job(GITHUB), masked).as_json()
+    job = job_of(store, {RUN_VARIABLE: around.run_id}, record)
+    assert job is not None
+    assert (job["system"], "attempt" in job) == ("github-actions", False)
+    assert job_of(store, {RUN_VARIABLE: around.run_id}) is None, "it is not on disk"
+    other = f"{around.run_id[:-8]}00000000"
+    assert job_of(store, {RUN_VARIABLE: other}, record) is None
+    assert job_of(store, {}, record) is None
 
 
 def test_each_attempt_has_its_entry() -> None:
