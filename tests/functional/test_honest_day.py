@@ -24,7 +24,7 @@ def judged(orchestrate: Orchestrator) -> tuple[Done, ...]:
 
 
 def test_a_day_of_work_has_no_false_alarm(workspace: WorkspaceFolder, orchestrate: Orchestrator) -> None:
-    """Start, fix, resume, start, approve, export, tick, a kill, a line that was lost: verify and gate stay green."""
+    """Start, fix, resume, start, approve, export, tick, a kill, a new tick, a line that was lost: all stay green."""
     folder = workspace.project("x", {"test": "test -f ok && if test -f slow; then sleep 60; fi"})
     for place in ("tasks/tasks-1-x.md", "docs/checklists/1-x.md", ".agent/task/1-x.md"):
         workspace.write(place, LIST)
@@ -48,6 +48,8 @@ def test_a_day_of_work_has_no_false_alarm(workspace: WorkspaceFolder, orchestrat
     clean(orchestrate("checklist", "tick", "built", "--task", TASK, "--run", run.name))
     killed(workspace, orchestrate, folder)
     clean(orchestrate("start", "--project", "x"), *judged(orchestrate))
+    clean(orchestrate("checklist", "tick", "built", "--task", TASK, "--run", "latest"), *judged(orchestrate))
+    clean(orchestrate("start", "--project", "x"))
     chain = workspace.root / ".runs" / TASK / "chain.jsonl"
     chain.write_text("".join(chain.read_text().splitlines(keepends=True)[:-1]))
     clean(orchestrate("review", "latest", "--decision", "comment", "--reason", "x", "--actor", "bob"))

@@ -144,7 +144,14 @@ def _approval(item: Item, citation: Citation, evidence: Evidence, sources: Sourc
     policy = policy._replace(approvals=max(policy.approvals, int(APPROVAL in item.needs)), stale_when_tree_moves=False)
     approval = approval_of(judged_reviews(evidence.approvals, evidence, policy, sources)) if fault is None else None
     approved = None if approval is None else (word(str(approval["actor"])), str(approval["timestamp"]))
-    claimed = replace(item, ticked=True, citations=(citation,), digest=evidence.digest, approved=approved)
+    claimed = replace(
+        item,
+        ticked=True,
+        citations=(citation,),
+        digest=evidence.digest,
+        approved=approved,
+        said=(citation.run_id,),
+    )
     findings = list(item_findings(claimed, sources))
     if findings:
         raise GateNotMet(

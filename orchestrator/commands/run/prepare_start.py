@@ -133,7 +133,6 @@ def prepare(
     redactor = redactor_for(plan, context.environ)
     ancestry.check_plan(plan, redactor)
     actor = actor_of(context.environ, request.actor)
-
     held: HeldKey | None = None
     found: Location | None = None
     if key is not None:
