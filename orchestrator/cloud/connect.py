@@ -11,6 +11,7 @@ from orchestrator.base.errors import ConfigError, UsageError
 from orchestrator.base.installation import extra_hint, recorded_source
 from orchestrator.base.record import Record
 from orchestrator.base.workspace import WORKSPACE_FILE
+from orchestrator.cloud.client_imports import import_client
 from orchestrator.config.cloud_policy import CloudPolicy
 
 TYPE_CHECKING = False
@@ -37,9 +38,9 @@ class Unreachable(Record):
 
 
 def require_distributed() -> None:
-    """Import the engine's library. Raises UsageError ``no-extra`` where it is not installed."""
+    """Import of the engine's library what a client needs. Raises UsageError ``no-extra`` where it is not installed."""
     try:
-        import distributed  # noqa: F401 - what is asked is whether it is there
+        import_client()
     except ImportError as error:
         raise UsageError(
             f"cloud mode needs the extra 'cloud', which is not installed ({error.name or error} is missing)",
@@ -54,7 +55,7 @@ def security_of(policy: CloudPolicy) -> Security | None:
     if not policy.is_encrypted:
         return None
     tls_context(policy)  # a file that is no certificate is named here, not in a traceback of the library
-    from distributed import Security
+    from distributed.security import Security
 
     pairs = {f"tls_{role}_{kind}": path for role in ("client", "scheduler", "worker") for kind, path in _pair(policy)}
     return Security(tls_ca_file=policy.ca, require_encryption=True, **pairs)  # type: ignore[no-untyped-call]
